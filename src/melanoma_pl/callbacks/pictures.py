@@ -1,0 +1,97 @@
+"""Photos in TensorBoard: as the network gets them, and those that it is most wrong about."""
+
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from melanoma_pl.data.module import MoleDataModule
+from melanoma_pl.evaluation.calibration import probabilities
+from melanoma_pl.models.classifier import MelanomaClassifier
+
+COLUMNS = 4
+INCHES = 2.4  # of one photo in a grid
+
+
+class TrainingPhotos(pl.Callback):
+    """Shows the first training photos with their labels, augmented as the network gets them.
+
+    Args:
+        count: Number of photos.
+    """
+
+    def __init__(self, count: int = 16) -> None:
+        self.count = count
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show them once, when the run begins."""
+        if trainer.current_epoch > 0 or not writers(trainer):
+            return
+        data, classifier = cast(MoleDataModule, trainer.datamodule), cast(MelanomaClassifier, pl_module)
+        dataset = data.split("train")
+        chosen = torch.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).long()
+        batch = data.augment(dataset[0, chosen])
+        titles = [classifier.class_names[target] for target in batch.targets.tolist()]
+        for writer in writers(trainer):
+            writer.add_figure("photos/training", grid(batch.pixels, titles), global_step=1)
+
+
+class WorstMistakes(pl.Callback):
+    """Shows the validation photos that the network is most wrong about, with the probability of malignant.
+
+    Args:
+        count: Number of photos.
+        every_n_epochs: How often.
+    """
+
+    def __init__(self, count: int = 12, every_n_epochs: int = 5) -> None:
+        self.count = count
+        self.every_n_epochs = every_n_epochs
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show them."""
+        if not is_due(trainer, self.every_n_epochs) or not writers(trainer):
+            return
+        data, classifier = cast(MoleDataModule, trainer.datamodule), cast(MelanomaClassifier, pl_module)
+        malignant = probabilities(classifier.validation_logits, classifier.temperature)
+        targets = classifier.validation_targets
+        worst = most_wrong(malignant, targets, self.count)
+        titles = [f"{classifier.class_names[targets[index]]}, p = {malignant[index]:.3f}" for index in worst]
+        pixels = data.split("validation")[0, torch.from_numpy(worst)].pixels
+        for writer in writers(trainer):
+            writer.add_figure("photos/worst mistakes", grid(pixels, titles), global_step=trainer.current_epoch + 1)
+
+
+def most_wrong(malignant: NDArray[np.float64], targets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the places of the largest differences between probability and target, the largest first."""
+    return np.argsort(-np.abs(malignant - targets), kind="stable")[:count].astype(np.int64)
+
+
+def is_due(trainer: pl.Trainer, every_n_epochs: int) -> bool:
+    """Tell whether something that comes every few epochs comes now; it always does in the last."""
+    epoch = trainer.current_epoch + 1
+    return trainer.is_global_zero and (epoch % every_n_epochs == 0 or epoch == trainer.max_epochs)
+
+
+def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
+    """Return what writes TensorBoard's files; empty where no such logger is used."""
+    return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def grid(pixels: Tensor, titles: list[str]) -> Figure:
+    """Draw photos, uint8 `(N, 3, S, S)`, with a title each."""
+    rows = -(-len(titles) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * INCHES, rows * (INCHES + 0.3)), layout="constrained")
+    axes: Any = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, photo, title in zip(axes.flat, pixels.cpu().permute(0, 2, 3, 1).numpy(), titles, strict=False):
+        axis.imshow(photo)
+        axis.set_title(title, fontsize=9)
+    return figure

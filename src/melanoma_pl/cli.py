@@ -1,0 +1,134 @@
+"""What the commands share: where `conf/` is, mistakes as one line, exit codes. Light: nothing heavy is imported."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir, main
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from melanoma_pl.errors import UserError, did_you_mean
+
+OK, FAILED, MISUSED = 0, 1, 2
+FULL_ERROR = "HYDRA_FULL_ERROR"
+QUOTING = "put a value with spaces, parentheses, commas or = into two kinds of quotes: 'data.root=\"/my photos (1)\"'"
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configuration: inside an installed package, else the repository's."""
+    package = Path(__file__).parent
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parents[1] / "conf"
+
+
+OmegaConf.register_new_resolver("conf_dir", lambda: str(conf_dir()), replace=True)
+
+
+def run_hydra(config_name: str, job: Callable[[DictConfig], Any], arguments: Iterable[str]) -> None:
+    """Run a Hydra app with these arguments instead of the command line's.
+
+    Raises:
+        UserError: What the job raised, or what Hydra or OmegaConf refuse, said in one line.
+    """
+    raised: list[UserError] = []
+
+    @wraps(job)
+    def task(config: DictConfig) -> Any:
+        try:
+            return job(config)
+        except UserError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the sweeper must know
+            raised.append(error)  # Hydra would print a line of its own first
+
+    os.environ.setdefault(FULL_ERROR, "1")  # or Hydra would print an exception and exit instead of raising it
+    sys.argv[1:] = list(arguments)
+    try:
+        main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, config_name) from error
+    if raised:
+        raise raised[0]
+
+
+def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
+    """Run a command's body and turn a user's mistake into one line and exit code 2; no traceback unless asked for."""
+    traceback_wanted = os.environ.get(FULL_ERROR) == "1"
+    try:
+        return command(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        if traceback_wanted:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return MISUSED
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def compose_config(config_name: str, overrides: list[str]) -> DictConfig:
+    """Return the configuration that these overrides make, without running anything.
+
+    Raises:
+        UserError: If an override is refused.
+    """
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return compose(config_name, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, config_name) from error
+
+
+def explain(error: Exception, config_name: str) -> UserError:
+    """Return what Hydra or OmegaConf refuse as one line with the way out."""
+    if isinstance(error, OverrideParseException):
+        return UserError(f"the override {error.override} cannot be read", QUOTING)
+    text = " ".join(f"{error} {error.__cause__ or ''}".split())
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        return UserError(f"{group}={option} does not exist", did_you_mean(option, error.options))
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return unknown_key(found[1], config_name)
+    if found := re.search(r"Missing mandatory value: (\S+)", text):
+        return UserError(f"{found[1]} is not set", f"give it: {found[1]}=<value>")
+    return UserError(text)
+
+
+def unknown_key(key: str, config_name: str) -> UserError:
+    """Return what to say of a key that the configuration does not have."""
+    config = OmegaConf.to_container(compose_config(config_name, []), resolve=False)
+    groups = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()} - {"hydra"}
+    parent, _, name = key.rpartition(".")
+    siblings = set(flatten(config)) | groups
+    near = {other for other in siblings if other.rpartition(".")[0] == parent} or siblings
+    hint = did_you_mean(key, near)
+    return UserError(f"there is no key {key}", hint if parent else f"{hint}; every key: --cfg job")
+
+
+def flatten(config: Any, prefix: str = "") -> Iterable[str]:
+    """Return the dotted names of all keys, those of whole sections too."""
+    for key, value in config.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{key}.")
+
+
+class SweepFolder(Callback):
+    """Remembers a sweep's folder, so that its summary can be written whatever becomes of its jobs."""
+
+    folder: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra before the first job."""
+        SweepFolder.folder = Path(config.hydra.sweep.dir)

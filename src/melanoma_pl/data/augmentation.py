@@ -1,0 +1,205 @@
+"""Turning, shifting and tinting training photos, so that the network cannot rely on how a photo was taken.
+
+A photo's change is a pure function of (seed, epoch, index), and what becomes of its pixels does not depend on the
+photos beside it. That is why the arithmetic is elementwise: matrix products may add up differently for another number
+of photos, and run in bfloat16 under autocast and in TF32 on newer GPUs, too coarse for coordinates.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from melanoma_pl.data.hashing import AUGMENTATION_STREAM, uniform
+
+# Float copies of a whole batch would have to be asked from the operating system anew at each step; those of a few
+# photos stay in memory and cache: 3 times faster on a CPU.
+_PHOTOS_AT_ONCE = 16
+
+_MID_GREY = 127.5
+
+
+class Augmentation(ABC):
+    """How training photos are changed; parameters of zero leave a photo exactly as it is."""
+
+    @abstractmethod
+    def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
+        """Return each photo's parameters, a pure function of seed, epoch and index.
+
+        Args:
+            seed: The run's seed.
+            epoch: Epoch from 0.
+            indices: int64 `(N,)`; which photos.
+
+        Returns:
+            `(N, P)`, one row a photo, on the device of `indices`.
+        """
+
+    @abstractmethod
+    def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
+        """Return the changed photos.
+
+        Args:
+            pixels: uint8 `(N, 3, S, S)`, contiguous or channels last; left as they are.
+            parameters: `(N, P)` from `draw`, on the same device.
+
+        Returns:
+            uint8 `(N, 3, S, S)`.
+        """
+
+
+class NoAugmentation(Augmentation):
+    """Leaves every photo as it is; no parameters."""
+
+    def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
+        """Return float32 `(N, 0)`."""
+        return torch.empty(len(indices), 0, device=indices.device)
+
+    def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
+        """Return the pixels themselves."""
+        return pixels
+
+
+class Dihedral(Augmentation):
+    """The eight flips and turns by 90° of a square, each equally often and each an exact permutation of the pixels.
+
+    Parameters: bool `(N, 3)`: mirrored left-right, mirrored up-down, then rows and columns exchanged.
+    """
+
+    def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
+        """Return bool `(N, 3)`."""
+        return uniform(seed, epoch, indices, count=3, stream=AUGMENTATION_STREAM) < 0.5
+
+    def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
+        """Return the pixels, permuted; no value changes."""
+        return _by_pieces(_permute, pixels, parameters)
+
+
+_LARGEST = {
+    "rotation_degrees": 180.0,
+    "zoom": 0.9,
+    "shift": 0.5,
+    "brightness": 1.0,
+    "contrast": 1.0,
+    "saturation": 1.0,
+    "hue": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Dermoscopy(Augmentation):
+    """What differs between two photos of one mole: how the camera was held, the light, the colour balance.
+
+    Parameters: float32 `(N, 10)`, each zero where nothing changes: mirrored left-right and up-down (0 or 1), rotation
+    (degrees), zoom (larger by this share), shift right and down (share of the side), brightness, contrast and
+    saturation (more by this share), hue (turns of the colour circle).
+
+    Args:
+        rotation_degrees: Turned by at most this much either way, 0 to 180 degrees.
+        zoom: Larger or smaller by at most this share, 0 to 0.9.
+        shift: Moved by at most this share of the side in each direction, 0 to 0.5.
+        flips: Whether half of the photos are mirrored left-right, and half up-down.
+        brightness: Brighter or darker by at most this share, 0 to 1.
+        contrast: Contrast about mid-grey, more or less by at most this share, 0 to 1.
+        saturation: More or less colourful by at most this share, 0 to 1.
+        hue: Hue turned by at most this share of the colour circle either way, 0 to 0.5.
+
+    Raises:
+        ValueError: If a strength is out of its range.
+    """
+
+    rotation_degrees: float = 180.0
+    zoom: float = 0.2
+    shift: float = 0.1
+    flips: bool = True
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    hue: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, largest in _LARGEST.items():
+            value = getattr(self, name)
+            if not 0 <= value <= largest:
+                raise ValueError(f"augmentation.{name} is {value}: allowed are 0 to {largest:g}")
+
+    def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
+        """Return float32 `(N, 10)`; every parameter has its own numbers, so one strength moves no other."""
+        signed = 2 * uniform(seed, epoch, indices, count=10, stream=AUGMENTATION_STREAM) - 1  # in [-1, 1)
+        geometry = (self.rotation_degrees, self.zoom, self.shift, self.shift)
+        colour = (self.brightness, self.contrast, self.saturation, self.hue)
+        mirrored = (signed[:, :2] < 0) * self.flips
+        return torch.cat([mirrored, signed[:, 2:] * signed.new_tensor(geometry + colour)], dim=1).float()
+
+    def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
+        """Return the photos, moved (bilinear, reflected at the border), then tinted, rounded to whole levels."""
+        return _by_pieces(_move_and_tint, pixels, parameters)
+
+
+def _by_pieces(change: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, parameters: Tensor) -> Tensor:
+    pieces = zip(pixels.split(_PHOTOS_AT_ONCE), parameters.split(_PHOTOS_AT_ONCE), strict=True)
+    return torch.cat([change(photos.contiguous(), values) for photos, values in pieces])
+
+
+def _permute(pixels: Tensor, parameters: Tensor) -> Tensor:
+    left_right, up_down, exchanged = parameters[:, :, None, None, None].unbind(1)  # (N, 1, 1, 1) each
+    pixels = torch.where(left_right, pixels.flip(-1), pixels)
+    pixels = torch.where(up_down, pixels.flip(-2), pixels)
+    return torch.where(exchanged, pixels.mT.contiguous(), pixels)
+
+
+def _move_and_tint(pixels: Tensor, parameters: Tensor) -> Tensor:
+    geometry, colour = parameters.split([6, 4], dim=1)
+    grid = _sampling_grid(geometry, pixels.shape[-1])
+    photos = grid_sample(pixels.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _tint(photos, colour).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _sampling_grid(geometry: Tensor, side: int) -> Tensor:
+    """Return where each pixel of the changed photo comes from, as `torch.nn.functional.affine_grid` would.
+
+    Args:
+        geometry: float32 `(N, 6)`: mirrored left-right and up-down, rotation, zoom, shift right and down.
+        side: S, in pixels.
+
+    Returns:
+        float32 `(N, S, S, 2)`: x and y, from -1 (left, upper edge) to 1.
+    """
+    turn = torch.deg2rad(geometry[:, 2])
+    scale = (1 - 2 * geometry[:, :2]) / (1 + geometry[:, 3:4])  # (N, 2)
+    step_right = torch.stack([turn.cos(), turn.sin()], dim=1) * scale  # (N, 2)
+    step_down = torch.stack([-turn.sin(), turn.cos()], dim=1) * scale
+    # (N, 2), scaled like the steps so that the photo, not the view of it, moves by this share of its side.
+    origin = -2 * (geometry[:, 4:5] * step_right + geometry[:, 5:6] * step_down)
+    centres = (2 * torch.arange(side, device=geometry.device) + 1) / side - 1  # of the pixels: (S,)
+    across = centres[:, None] * step_right[:, None]  # (N, S, 2)
+    down = centres[:, None] * step_down[:, None] + origin[:, None]
+    return down[:, :, None] + across[:, None]
+
+
+def _tint(photos: Tensor, colour: Tensor) -> Tensor:
+    """Return the photos with other brightness, contrast, saturation and hue: one 3x3 matrix and offset a photo.
+
+    Saturation scales and hue turns (Rodrigues' formula) a colour's part at right angles to the grey axis, after
+    Haeberli, "Matrix Operations for Image Processing", 1993, but with equal weights for the three channels: the matrix
+    is then circulant, every channel treating itself, its next and its last one alike.
+
+    Args:
+        photos: float32 `(N, 3, S, S)`, 0 to 255.
+        colour: float32 `(N, 4)`: brightness, contrast, saturation, hue.
+
+    Returns:
+        float32 `(N, 3, S, S)`, not clamped.
+    """
+    brightness, contrast, saturation = (1 + colour[:, :3, None, None, None]).unbind(1)  # (N, 1, 1, 1) each
+    chroma = brightness * contrast * saturation
+    turn = 2 * math.pi * colour[:, 3, None, None, None]
+    grey, along, across = brightness * contrast / 3, chroma * turn.cos() / 3, chroma * turn.sin() / math.sqrt(3)
+    tinted = photos * (grey + 2 * along)
+    tinted += photos.roll(-1, dims=1).mul_(grey - along - across)  # red takes from green, green from blue, …
+    tinted += photos.roll(1, dims=1).mul_(grey - along + across)
+    return tinted.add_(_MID_GREY * (1 - contrast))

@@ -1,0 +1,128 @@
+"""`root/{train,test}/{benign,malignant}` → a list of photos, by torchvision's ImageFolder but with classes by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES, check_layout
+from melanoma_pl.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos of one split: where they are, what they show, and which belong to one lesion.
+
+    Attributes:
+        root: The folder that `paths` are relative to.
+        paths: N paths with `/`, sorted within a class.
+        targets: int64 `(N,)`, 1 for the positive class, which is the last of `class_names`.
+        groups: N names of lesions (photos of one lesion share one), or None where unknown.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    targets: NDArray[np.int64]
+    groups: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def files(self) -> list[Path]:
+        """The photos' files."""
+        return [self.root / path for path in self.paths]
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Photos":
+        """Return some of the photos, in the order of `indices`."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return replace(
+            self,
+            paths=tuple(self.paths[index] for index in chosen),
+            targets=self.targets[chosen],
+            groups=None if self.groups is None else tuple(self.groups[index] for index in chosen),
+        )
+
+
+class MoleFolder(ImageFolder):
+    """ImageFolder whose class numbers come from the class names, never from the alphabet.
+
+    Args:
+        directory: One split: a folder of class folders.
+        class_names: In the order of their numbers, the positive class last.
+        folder_names: Other names of class folders → the class they stand for.
+
+    Raises:
+        UserError: If a class has no photo or a folder stands for no class.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        class_names: Sequence[str] = CLASS_NAMES,
+        folder_names: Mapping[str, str] = FOLDER_NAMES,
+    ) -> None:
+        self._class_names = tuple(class_names)
+        self._meaning = {name: name for name in class_names}
+        self._meaning |= {name: meant for name, meant in folder_names.items() if meant in self._meaning}
+        super().__init__(str(directory), is_valid_file=is_photo, allow_empty=True)
+        self._refuse_missing_class(directory)
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Return the class names, and each class folder's number."""
+        numbers: dict[str, int] = {}
+        for folder in sorted(Path(directory).iterdir()):
+            if not folder.is_dir() or folder.name.startswith((".", "__")):
+                continue
+            meant = self._meaning.get(folder.name.lower(), self._meaning.get(folder.name))
+            if meant is None:
+                raise UserError(
+                    f"{directory} holds the folder '{folder.name}', which is no class; "
+                    + did_you_mean(folder.name, self._meaning),
+                    f"move it away, rename it, or name its class: '+data.folder_names.{folder.name}=<class>'",
+                )
+            numbers[folder.name] = self._class_names.index(meant)
+        return list(self._class_names), numbers
+
+    def _refuse_missing_class(self, directory: Path) -> None:
+        for number, name in enumerate(self._class_names):
+            if number not in self.targets:
+                raise UserError(
+                    f"{directory} has no photo of the class '{name}'",
+                    f"put photos ({', '.join(IMG_EXTENSIONS)}) into {directory / name}",
+                )
+
+
+def is_photo(path: str) -> bool:
+    """Tell by the name whether a file should hold a photo."""
+    name = Path(path).name
+    return not name.startswith(".") and name.lower().endswith(IMG_EXTENSIONS)
+
+
+def list_photos(
+    root: Path,
+    split: str,
+    class_names: Sequence[str] = CLASS_NAMES,
+    folder_names: Mapping[str, str] = FOLDER_NAMES,
+) -> Photos:
+    """List one split of a photo folder.
+
+    Args:
+        root: Folder in the layout `root/{train,test}/{benign,malignant}`.
+        split: `train` or `test`.
+        class_names: In the order of their numbers, the positive class last.
+        folder_names: Other names of class folders → the class they stand for.
+
+    Raises:
+        UserError: If the folder is missing or laid out otherwise; the message says what to do.
+    """
+    check_layout(root, split, class_names, folder_names)
+    folder = MoleFolder(root / split, class_names, folder_names)
+    relative = [Path(path).relative_to(root).as_posix() for path, _ in folder.samples]
+    order = sorted(range(len(relative)), key=lambda index: (folder.targets[index], relative[index]))
+    targets = np.array([folder.targets[index] for index in order], dtype=np.int64)
+    return Photos(root, tuple(relative[index] for index in order), targets)

@@ -1,0 +1,55 @@
+"""What a photo folder must look like; light, so that a command can say what is wrong before anything heavy starts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from melanoma_pl.errors import UserError
+
+CLASS_NAMES = ("benign", "malignant")
+FOLDER_NAMES = {
+    "nevus": "benign",
+    "nevi": "benign",
+    "naevus": "benign",
+    "naevi": "benign",
+    "mole": "benign",
+    "normal": "benign",
+    "melanoma": "malignant",
+    "melanome": "malignant",
+}
+LAYOUT = "<root>/{train,test}/{benign,malignant}"
+
+
+def check_layout(
+    root: Path,
+    split: str,
+    class_names: Sequence[str] = CLASS_NAMES,
+    folder_names: Mapping[str, str] = FOLDER_NAMES,
+) -> None:
+    """Tell what to do about a folder that is not in the layout.
+
+    Raises:
+        UserError: If `root/split` is missing.
+    """
+    if not root.exists():
+        raise UserError(f"data.root={root} does not exist", f"give the folder of your photos, laid out as {LAYOUT}")
+    if not root.is_dir():
+        raise UserError(f"data.root={root} is a file", f"give a folder, laid out as {LAYOUT}")
+    if (root / split).is_dir():
+        return
+    folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not folders:
+        raise UserError(f"data.root={root} holds no folders", f"lay your photos out as {LAYOUT}")
+    known = {*class_names, *folder_names}
+    if any(name.lower() in known for name in folders):
+        raise UserError(
+            f"data.root={root} holds class folders ({', '.join(folders)}) but no '{split}' folder",
+            f"move them into {root / 'train'}, and photos kept for the final evaluation into {root / 'test'}",
+        )
+    if "train" in folders and split == "test":
+        raise UserError(
+            f"data.root={root} has no 'test' folder",
+            f"move about a fifth of the photos (all of a lesion's together) from {root / 'train'} to {root / 'test'}",
+        )
+    raise UserError(
+        f"data.root={root} has no '{split}' folder, only {', '.join(folders[:5])}", f"lay your photos out as {LAYOUT}"
+    )

@@ -1,0 +1,90 @@
+"""Batches of pixels, and a loader that goes on in the middle of an epoch."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from melanoma_pl.data.loading import LoadedPhotos
+from melanoma_pl.data.order import EpochBatches
+
+
+class Batch(NamedTuple):
+    """What the network is fed with.
+
+    Attributes:
+        pixels: uint8 `(N, 3, S, S)`.
+        targets: int64 `(N,)`, 1 for malignant.
+        positions: int64 `(N,)`, each photo's place in its folder's list.
+        epoch: int64 scalar, which decides the augmentation.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    positions: Tensor
+    epoch: Tensor
+
+
+class PhotoBatches(Dataset[Batch]):
+    """Whole batches by (epoch, indices), from the cache or from files.
+
+    Args:
+        loaded: All photos of a folder.
+        positions: Which of them belong to this split, int64 `(M,)`.
+    """
+
+    def __init__(self, loaded: LoadedPhotos, positions: Tensor) -> None:
+        self.loaded = loaded
+        self.positions = positions
+        self.targets = torch.from_numpy(loaded.photos.targets)[positions]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, key: tuple[int, Tensor]) -> Batch:
+        epoch, indices = key
+        positions = self.positions[indices]
+        return Batch(self.loaded.pixels(positions), self.targets[indices], positions, torch.tensor(epoch))
+
+
+class ResumableLoader(DataLoader[Batch]):
+    """A DataLoader that Lightning can put back into the middle of an epoch.
+
+    What was read ahead by workers is of no account: only the batches that were trained on count.
+
+    Args:
+        dataset: Whole batches.
+        batches: The order, as (epoch, indices).
+        progress: Returns the epoch and the number of its batches trained on.
+        num_workers: Processes that read ahead.
+    """
+
+    def __init__(
+        self,
+        dataset: PhotoBatches,
+        batches: EpochBatches,
+        progress: Callable[[], tuple[int, int]],
+        num_workers: int,
+    ) -> None:
+        super().__init__(
+            dataset,
+            sampler=batches,
+            batch_size=None,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+        self._batches = batches
+        self._progress = progress
+
+    def state_dict(self) -> dict[str, int]:
+        """Return where training stands."""
+        epoch, trained = self._progress()
+        return {"epoch": epoch, "skip": trained if trained < len(self) else 0}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next iteration start there."""
+        self._batches.set_epoch(state["epoch"])
+        self._batches.skip = state["skip"]

@@ -1,0 +1,117 @@
+"""One pass over all photos before training: the check for broken files and the cache of pixels at once."""
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from melanoma_pl.data.decoding import decode_all, decode_file, stack
+from melanoma_pl.data.folder import Photos
+from melanoma_pl.errors import UserError
+from melanoma_pl.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+LISTED = 10  # broken photos named on screen
+UNKNOWN_MEMORY = 8 * 2**30  # bytes, where the system does not tell
+
+
+@dataclass(frozen=True)
+class LoadedPhotos:
+    """Photos that were all decoded once.
+
+    Attributes:
+        photos: Those that can be read.
+        sha256: Of each photo's file.
+        broken: Path → reason, of those left out.
+        preprocessing: What made the pixels.
+        cache: uint8 `(N, S, S, 3)`, or None where it would not fit the share of memory: then read from the files.
+    """
+
+    photos: Photos
+    sha256: tuple[str, ...]
+    broken: dict[str, str]
+    preprocessing: Preprocessing
+    cache: Tensor | None
+
+    def pixels(self, positions: Tensor) -> Tensor:
+        """Return photos by position: uint8 `(len(positions), 3, S, S)` in channels-last memory."""
+        if self.cache is not None:
+            return self.cache[positions].permute(0, 3, 1, 2)
+        return stack([self._read(self.photos.files[position]) for position in positions.tolist()])
+
+    def _read(self, file: Path) -> Tensor:
+        decoded = decode_file(file, self.preprocessing)
+        if decoded.pixels is None:
+            raise UserError(f"{file} was readable when the run started and no longer is ({decoded.reason})")
+        return decoded.pixels
+
+    def fingerprint(self) -> str:
+        """Return a hash of every photo's path, class, lesion and content."""
+        groups = self.photos.groups or ("",) * len(self.photos)
+        lines = zip(self.photos.paths, self.photos.targets.tolist(), groups, self.sha256, strict=True)
+        return hashlib.sha256("\n".join("\t".join(map(str, line)) for line in lines).encode()).hexdigest()[:16]
+
+
+def load_photos(
+    photos: Photos, preprocessing: Preprocessing, on_broken: str = "stop", cache_share: float = 0.5, title: str = "photos"
+) -> LoadedPhotos:
+    """Decode every photo once.
+
+    Args:
+        photos: What to read.
+        preprocessing: What makes the pixels.
+        on_broken: `stop` (an error with the list) or `skip` (left out and counted).
+        cache_share: Largest share of the machine's memory that the pixels may take; above it they are not kept.
+        title: Of the progress bar.
+
+    Raises:
+        UserError: If photos are broken and `on_broken` is `stop`, or none can be read.
+    """
+    side = preprocessing.image_size
+    keep = len(photos) * 3 * side * side <= cache_share * machine_memory()
+    cache = torch.empty((len(photos), side, side, 3), dtype=torch.uint8) if keep else None
+    readable: list[int] = []
+    sha256: list[str] = []
+    broken: dict[str, str] = {}
+    for index, decoded in enumerate(decode_all(photos.files, preprocessing, f"reading {title}")):
+        if decoded.pixels is None:
+            broken[photos.paths[index]] = decoded.reason
+            continue
+        if cache is not None:
+            cache[len(readable)] = decoded.pixels.permute(1, 2, 0)
+        readable.append(index)
+        sha256.append(decoded.sha256)
+    _handle_broken(broken, photos, on_broken)
+    if cache is None:
+        logger.info("%s: %d photos do not fit %.0f %% of memory and are read again each epoch", title, len(photos), 100 * cache_share)
+    return LoadedPhotos(
+        photos.take(readable), tuple(sha256), broken, preprocessing, None if cache is None else cache[: len(readable)]
+    )
+
+
+def _handle_broken(broken: dict[str, str], photos: Photos, on_broken: str) -> None:
+    if not broken:
+        return
+    lines = [f"  {photos.root / path}: {reason}" for path, reason in list(broken.items())[:LISTED]]
+    if len(broken) > LISTED:
+        lines.append(f"  … and {len(broken) - LISTED} more")
+    listing = "\n".join(lines)
+    if on_broken == "stop" or len(broken) == len(photos):
+        raise UserError(
+            f"{len(broken)} of {len(photos)} photos cannot be read",
+            f"replace or remove them, or leave them out with data.on_broken=skip\n{listing}",
+        )
+    logger.warning("%d of %d photos cannot be read and are left out:\n%s", len(broken), len(photos), listing)
+
+
+def machine_memory() -> int:
+    """Return the machine's memory in bytes."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return UNKNOWN_MEMORY

@@ -1,0 +1,91 @@
+"""The table beside the photos: which photos show one lesion. It never reaches the network."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from melanoma_pl.data.folder import Photos
+from melanoma_pl.errors import UserError, did_you_mean
+
+FILE_NAME = "metadata.csv"
+
+
+def find_table(metadata: str | Path | None, root: Path) -> Path | None:
+    """Return the table's path: `auto` is `<root>/metadata.csv` if it is there.
+
+    Raises:
+        UserError: If a table is named and missing.
+    """
+    if metadata is None:
+        return None
+    if metadata == "auto":
+        return root / FILE_NAME if (root / FILE_NAME).is_file() else None
+    table = Path(metadata)
+    if not table.is_file():
+        raise UserError(
+            f"data.metadata={metadata} does not exist", f"allowed are auto ({root / FILE_NAME} if there), null, or a file"
+        )
+    return table
+
+
+def read_table(table: Path, image_column: str) -> dict[str, Mapping[str, str]]:
+    """Read a metadata table.
+
+    Returns:
+        Each photo's path relative to the root, with `/` → its row.
+
+    Raises:
+        UserError: If the column is missing or a photo has two rows; the message names file and line.
+    """
+    rows: dict[str, Mapping[str, str]] = {}
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        require_column(table, reader.fieldnames or [], image_column, "data.image_column")
+        for row in reader:
+            path = row[image_column].replace("\\", "/").removeprefix("./")
+            if path in rows:
+                raise UserError(f"{table}, line {reader.line_num}: '{path}' has two rows", "leave one of them")
+            rows[path] = row
+    return rows
+
+
+def require_column(table: Path, columns: list[str] | tuple[str, ...], column: str, key: str) -> None:
+    """Refuse a column that the table lacks.
+
+    Raises:
+        UserError: Naming the table, the key and the columns there are.
+    """
+    if column not in columns:
+        raise UserError(f"{table} has no column '{column}' ({key})", did_you_mean(column, columns))
+
+
+def with_groups(
+    photos: Photos, table: Path, image_column: str, group_column: str, without_row: str = "stop"
+) -> Photos:
+    """Return the photos with the lesion that each shows.
+
+    An empty cell means that nothing is known of that photo's lesion: it becomes a group of its own.
+
+    Args:
+        photos: Photos of one split.
+        table: The metadata.
+        image_column: Column with the photo's path relative to the root.
+        group_column: Column whose equal values mean one lesion.
+        without_row: What a photo without a row gets: `stop` (an error) or `own_group`.
+
+    Raises:
+        UserError: If a column or, with `stop`, a photo's row is missing.
+    """
+    rows = read_table(table, image_column)
+    if rows:
+        require_column(table, list(next(iter(rows.values()))), group_column, "data.group_column")
+    missing = [path for path in photos.paths if path not in rows]
+    if missing and without_row == "stop":
+        raise UserError(
+            f"{table} has no row for {len(missing)} of {len(photos)} photos ({', '.join(missing[:3])}"
+            f"{', …' if len(missing) > 3 else ''})",
+            "add them, or count each as a lesion of its own with data.without_row=own_group",
+        )
+    known = {path: rows[path][group_column] for path in photos.paths if path in rows}
+    return replace(photos, groups=tuple(known.get(path) or f"photo:{path}" for path in photos.paths))

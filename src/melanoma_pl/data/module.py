@@ -1,0 +1,210 @@
+"""The LightningDataModule: a photo folder as training, validation and test batches."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from melanoma_pl.data.augmentation import Augmentation, NoAugmentation
+from melanoma_pl.data.folder import Photos, list_photos
+from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
+from melanoma_pl.data.loader import Batch, PhotoBatches, ResumableLoader
+from melanoma_pl.data.loading import LoadedPhotos, load_photos
+from melanoma_pl.data.metadata import find_table, with_groups
+from melanoma_pl.data.order import EpochBatches
+from melanoma_pl.data.splits import cut_validation, shared_lesions
+from melanoma_pl.errors import UserError
+from melanoma_pl.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 64  # photos: enough to keep two cores busy, small enough for any memory
+
+
+class MoleDataModule(pl.LightningDataModule):
+    """Photos in `root/{train,test}/{benign,malignant}`, decoded once and served as uint8 batches.
+
+    Args:
+        root: The photo folder.
+        preprocessing: What makes the pixels; by default 224×224, scaled by 1/255.
+        batch_size: Photos a training step (on each device).
+        drop_last: Train on whole batches only, as the original did.
+        num_workers: Processes that read ahead; `auto` is none while the pixels fit into memory.
+        validation_fraction: Share of the train folder to validate on, in (0, 1).
+        validate_on: `validation`, or `test` as the original did, which makes the test figures worthless.
+        limit: Train on so many photos only, spread over both classes; None is all.
+        split_seed: Of the cut between training and validation; apart from `seed`, so that runs can be compared.
+        seed: Of the order and of the augmentation.
+        augmentation: What happens to training photos.
+        class_names: In the order of their numbers, the positive class last.
+        folder_names: Other names of class folders → the class they stand for.
+        metadata: A table with a row a photo; `auto` is `<root>/metadata.csv` if it is there; None is none.
+        image_column: Column with a photo's path relative to `root`.
+        group_column: Column whose equal values mean one lesion, or None.
+        without_row: What a photo without a row gets: `stop` (an error) or `own_group`.
+        on_broken: What broken photos get: `stop` (an error) or `skip`.
+        cache_share: Largest share of the machine's memory for decoded pixels, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        preprocessing: Preprocessing | None = None,
+        batch_size: int = 32,
+        drop_last: bool = False,
+        num_workers: int | Literal["auto"] = "auto",
+        validation_fraction: float = 0.2,
+        validate_on: Literal["validation", "test"] = "validation",
+        limit: int | None = None,
+        split_seed: int = 0,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        class_names: Sequence[str] = CLASS_NAMES,
+        folder_names: Mapping[str, str] = FOLDER_NAMES,
+        metadata: str | Path | None = "auto",
+        image_column: str = "image",
+        group_column: str | None = None,
+        without_row: Literal["stop", "own_group"] = "stop",
+        on_broken: Literal["stop", "skip"] = "stop",
+        cache_share: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.root = Path(root)
+        self.preprocessing = preprocessing or Preprocessing()
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.num_workers = num_workers
+        self.validation_fraction = validation_fraction
+        self.validate_on = validate_on
+        self.limit = limit
+        self.split_seed = split_seed
+        self.seed = seed
+        self.augmentation = augmentation or NoAugmentation()
+        self.class_names = tuple(class_names)
+        self.folder_names = dict(folder_names)
+        self.metadata = metadata
+        self.image_column = image_column
+        self.group_column = group_column
+        self.without_row: Literal["stop", "own_group"] = without_row
+        self.on_broken = on_broken
+        self.cache_share = cache_share
+        self._loaded: dict[str, LoadedPhotos] = {}
+        self._cut: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    # What there is
+
+    def list_split(self, folder: str) -> Photos:
+        """List `train` or `test` with the lesions where they are known; reads no photo."""
+        photos = list_photos(self.root, folder, self.class_names, self.folder_names)
+        if self.group_column is None:
+            return photos
+        table = find_table(self.metadata, self.root)
+        if table is None:
+            raise UserError(
+                f"data.group_column={self.group_column} needs a metadata table, and {self.root} has no metadata.csv",
+                "name the table with data.metadata=<file>, or leave data.group_column out",
+            )
+        return with_groups(photos, table, self.image_column, self.group_column, self.without_row)
+
+    def load(self, folder: str) -> LoadedPhotos:
+        """Return all photos of the folder `train` or `test`, decoded at the first call."""
+        if folder not in self._loaded:
+            self._loaded[folder] = load_photos(
+                self.list_split(folder), self.preprocessing, self.on_broken, self.cache_share, f"{folder} photos"
+            )
+        return self._loaded[folder]
+
+    def split(self, name: str) -> PhotoBatches:
+        """Return the split `train`, `validation` or `test`."""
+        if name == "test" or (name == "validation" and self.validate_on == "test"):
+            loaded = self.load("test")
+            return PhotoBatches(loaded, torch.arange(len(loaded.photos)))
+        loaded = self.load("train")
+        training, validation = self._cut_train(loaded.photos)
+        if name == "validation":
+            return PhotoBatches(loaded, torch.from_numpy(validation))
+        if self.limit is not None and self.limit < len(training):
+            training = training[np.linspace(0, len(training) - 1, self.limit).astype(np.int64)]
+        return PhotoBatches(loaded, torch.from_numpy(training))
+
+    def _cut_train(self, photos: Photos) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self.validate_on == "test":
+            return np.arange(len(photos)), np.empty(0, dtype=np.int64)
+        if self._cut is None:
+            self._cut = cut_validation(photos, self.validation_fraction, self.split_seed)
+        return self._cut
+
+    def shared_with_train(self, photos: Photos) -> NDArray[np.bool_]:
+        """Tell which of the test photos show a lesion that is also in the train folder: bool `(N,)`."""
+        groups = self.list_split("train").groups
+        return shared_lesions(photos, groups or ())
+
+    # What Lightning calls
+
+    def setup(self, stage: str) -> None:
+        """Read and check all photos that the stage needs."""
+        if stage == "fit":
+            training = self.split("train")
+            self.split("validation")
+            if self.batch_size > len(training):
+                raise UserError(
+                    f"data.batch_size={self.batch_size} is larger than the {len(training)} training photos",
+                    f"take {len(training)} or fewer",
+                )
+        elif stage == "validate":
+            self.split("validation")
+        else:
+            self.load("test")
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Return the training batches, in the order that (seed, epoch) decides."""
+        dataset = self.split("train")
+        rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        batches = EpochBatches(
+            len(dataset), self.batch_size, self.seed, drop_last=self.drop_last, rank=rank, world_size=world_size
+        )
+        return ResumableLoader(dataset, batches, self._progress, self._workers(dataset))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return the validation batches, in the order of the photos."""
+        return self._evaluation_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Return the test batches, in the order of the photos."""
+        return self._evaluation_loader("test")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment training batches, wherever they lie."""
+        if self.trainer is None or not self.trainer.training:
+            return batch
+        return self.augment(batch)
+
+    def augment(self, batch: Batch) -> Batch:
+        """Return the batch as training sees it."""
+        parameters = self.augmentation.draw(self.seed, int(batch.epoch), batch.positions)
+        return batch._replace(pixels=self.augmentation.apply(batch.pixels, parameters))
+
+    def _evaluation_loader(self, name: str) -> DataLoader[Batch]:
+        dataset = self.split(name)
+        batches = EpochBatches(len(dataset), EVALUATION_BATCH, seed=0, shuffle=False)
+        return DataLoader(dataset, sampler=batches, batch_size=None, num_workers=self._workers(dataset))
+
+    def _workers(self, dataset: PhotoBatches) -> int:
+        if self.num_workers != "auto":
+            return self.num_workers
+        return 0 if dataset.loaded.cache is not None else os.cpu_count() or 1
+
+    def _progress(self) -> tuple[int, int]:
+        fit_loop: Any = self.trainer.fit_loop if self.trainer is not None else None
+        return fit_loop.epoch_progress.current.processed, fit_loop.epoch_loop.batch_progress.current.ready
+
+

@@ -1,0 +1,95 @@
+"""In which order an epoch sees the photos: a pure function of (seed, epoch), cut into batches for each rank."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from melanoma_pl.data.hashing import ORDER_STREAM, hashes
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
+    """Return the order of `count` photos in one epoch: their indices, sorted by their hashes.
+
+    Returns:
+        int64 `(count,)`, a permutation of 0 to `count - 1`.
+    """
+    keys = hashes(seed, epoch, torch.arange(count), count=1, stream=ORDER_STREAM)
+    return torch.argsort(keys[:, 0], stable=True)
+
+
+class EpochBatches(Sampler[tuple[int, Tensor]]):
+    """Yields `(epoch, indices)`: the epoch's number and the int64 indices of one batch.
+
+    Made for `DataLoader(dataset, sampler=EpochBatches(...), batch_size=None)`, whose dataset then gets a whole batch
+    at once and, with the epoch, all that its augmentation depends on. Lightning calls `set_epoch` on it.
+
+    Ranks take every `world_size`-th photo and all have equally many, so that none waits for a batch that another
+    lacks. Where the photos do not divide by the ranks, the first ones of the order come a second time at its end,
+    shuffled or not; with `drop_last` the last ones are left out instead. An evaluation on several ranks therefore has
+    to count each index once.
+
+    Args:
+        count: Number of photos, at least 1.
+        batch_size: Photos in one batch of one rank, at least 1.
+        seed: The run's seed.
+        shuffle: Whether each epoch has an order of its own; otherwise 0 to `count - 1`.
+        drop_last: Whether to leave out the last batch where it is smaller.
+        rank: This process, 0 to `world_size - 1`.
+        world_size: Number of processes that share the photos.
+
+    Attributes:
+        skip: Batches to leave out, once, at the start of the next iteration: those an interrupted epoch has had.
+
+    Raises:
+        ValueError: If an argument is out of its range, or no batch would be left.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        for name, value in (("count", count), ("batch_size", batch_size), ("world_size", world_size)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}: allowed are 1 and more")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank is {rank}: allowed are 0 to {world_size - 1}")
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.shuffle, self.drop_last = shuffle, drop_last
+        self.rank, self.world_size = rank, world_size
+        self.epoch = 0
+        self.skip = 0
+        if len(self) == 0:
+            raise ValueError(f"batch_size is {batch_size}: allowed are 1 to {self._per_rank} where drop_last is on")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0, that the next iteration goes through."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self._per_rank, self.batch_size)
+        return whole if self.drop_last else whole + (rest > 0)
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        skip, self.skip = self.skip, 0
+        batches = self._indices().split(self.batch_size)
+        # A list, not a generator: a later set_epoch must not reach into an iteration that has begun.
+        return iter([(self.epoch, indices) for indices in batches[skip : len(self)]])
+
+    @property
+    def _per_rank(self) -> int:
+        whole, rest = divmod(self.count, self.world_size)
+        return whole if self.drop_last else whole + (rest > 0)
+
+    def _indices(self) -> Tensor:
+        """Return this rank's photos in this epoch's order, int64 `(self._per_rank,)`."""
+        order = epoch_order(self.count, self.seed, self.epoch) if self.shuffle else torch.arange(self.count)
+        positions = self.rank + self.world_size * torch.arange(self._per_rank)
+        return order[positions % self.count]

@@ -1,0 +1,84 @@
+"""What every function of this package asks of its arrays, checked in one place."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def check_photos(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integers]:
+    """Return the two arrays in one precision, or say in one line what is wrong with them.
+
+    Args:
+        probabilities: float `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 0 (benign) or 1 (malignant).
+
+    Returns:
+        probabilities: float64 `(N,)`, and targets: int64 `(N,)`; N is at least 1.
+
+    Raises:
+        ValueError: if there are no photos, the shapes differ, or a value is not allowed.
+    """
+    values, labels = _check_pair("probabilities", probabilities, targets)
+    outside = values[(values < 0) | (values > 1)]
+    if outside.size:
+        raise ValueError(f"probabilities must lie in [0, 1], but {outside.size} of {values.size} do not: {outside[0]}")
+    return values, labels
+
+
+def check_logits(logits: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integers]:
+    """Return logits and targets in one precision, or say in one line what is wrong with them.
+
+    Args:
+        logits: float `(N,)`, finite; positive speaks for malignant.
+        targets: int `(N,)`, 0 (benign) or 1 (malignant).
+
+    Returns:
+        logits: float64 `(N,)`, and targets: int64 `(N,)`; N is at least 1.
+
+    Raises:
+        ValueError: if there are no photos, the shapes differ, or a value is not allowed.
+    """
+    values, labels = _check_pair("logits", logits, targets)
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise ValueError(f"logits must be finite, but {infinite} of {values.size} are not")
+    return values, labels
+
+
+def check_no_nan(name: str, values: Floats) -> None:
+    """Refuse NaN: every comparison with it is false, so that it would pass for benign.
+
+    Raises:
+        ValueError: if `values`, of any shape, hold NaN.
+    """
+    missing = int(np.isnan(values).sum())
+    if missing:
+        raise ValueError(f"{name} must be numbers, but {missing} of {values.size} are NaN")
+
+
+def check_unit(name: str, value: float, *, open_ends: bool = False) -> float:
+    """Return `value` if it lies in [0, 1], or in (0, 1) with `open_ends`.
+
+    Raises:
+        ValueError: if it does not; NaN never does.
+    """
+    inside = 0 < value < 1 if open_ends else 0 <= value <= 1
+    if not inside:
+        raise ValueError(f"{name} must lie in {'(0, 1)' if open_ends else '[0, 1]'}, not be {value}")
+    return float(value)
+
+
+def _check_pair(name: str, values: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integers]:
+    """Check what probabilities and logits have in common."""
+    numbers, labels = np.asarray(values, dtype=np.float64), np.asarray(targets)
+    if numbers.ndim != 1 or numbers.shape != labels.shape:
+        raise ValueError(f"{name} and targets must both have shape (N,), not {numbers.shape} and {labels.shape}")
+    if numbers.size == 0:
+        raise ValueError(f"{name} must hold at least one photo, but they are empty")
+    check_no_nan(name, numbers)
+    allowed = (labels == 0) | (labels == 1)
+    if not np.all(allowed):
+        raise ValueError(f"targets must be 0 (benign) or 1 (malignant), not {labels[~allowed][0]}")
+    return numbers, labels.astype(np.int64)

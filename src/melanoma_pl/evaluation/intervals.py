@@ -1,0 +1,94 @@
+"""How far a number could be off for want of photos: confidence intervals.
+
+They hold for photos drawn independently. Several photos of one lesion or patient are not, and make every interval here
+too narrow.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+from scipy.stats import binomtest, norm, rankdata
+
+from melanoma_pl.evaluation.checks import Floats, check_photos, check_unit
+
+Interval = tuple[float, float]
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval | None:
+    """Return the score interval of a share (Wilson, Journal of the American Statistical Association 22, 1927).
+
+    Unlike the interval of the textbooks it stays in [0, 1] and has a width even for 0 or `n` successes.
+
+    Args:
+        successes: number of photos that count, 0 to `n`.
+        n: number of photos.
+        confidence: wanted coverage, in (0, 1).
+
+    Returns:
+        Lower and upper end, in [0, 1]; None for no photos at all.
+    """
+    check_unit("confidence", confidence, open_ends=True)
+    if successes == n == 0:
+        return None
+    interval = binomtest(successes, n).proportion_ci(confidence_level=confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def delong(probabilities: ArrayLike, targets: ArrayLike, confidence: float = 0.95) -> Interval | None:
+    """Return the interval of the AUROC (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988).
+
+    The variance comes from midranks (Sun and Xu, IEEE Signal Processing Letters 21, 2014), in O(N log N). The interval
+    is symmetric on the logit scale, log(A / (1 - A)), and mapped back, so that it stays in [0, 1] and covers better
+    near the ends than A ± z·s (Pepe, The Statistical Evaluation of Medical Tests, 2003; Qin and Hotilovac, Statistical
+    Methods in Medical Research 17, 2008). It still is too narrow very near 1: of draws with 50 melanomas, 500 benign
+    photos and a true AUROC of 0.99, nine in ten intervals of 95 % contain it. Where the variance is 0, which is a lack
+    of knowledge and no certainty, see `_bounds_of_unanimous_pairs`.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+        confidence: wanted coverage, in (0, 1).
+
+    Returns:
+        Lower and upper end, in [0, 1]; None if a class has fewer than 2 photos.
+    """
+    probabilities, targets = check_photos(probabilities, targets)
+    check_unit("confidence", confidence, open_ends=True)
+    positives, negatives = probabilities[targets == 1], probabilities[targets == 0]
+    pairs = min(positives.size, negatives.size)
+    if pairs < 2:
+        return None
+    area, variance = _area_and_variance(positives, negatives)
+    if variance == 0:
+        return _bounds_of_unanimous_pairs(area, pairs, confidence)
+    half_width = norm.ppf((1 + confidence) / 2) * np.sqrt(variance) / (area * (1 - area))
+    low, high = expit(logit(area) + np.array([-half_width, half_width]))
+    return float(low), float(high)
+
+
+def _area_and_variance(positives: Floats, negatives: Floats) -> tuple[float, float]:
+    """Return the AUROC and its DeLong variance.
+
+    A photo's placement is the share of the other class that it is ranked against rightly, ties counting half; the
+    AUROC is the mean placement of either class, and its variance the sum of what each class's placements scatter.
+    """
+    midranks = rankdata(np.concatenate([positives, negatives]))  # (P + N,)
+    placements_of_positives = (midranks[: positives.size] - rankdata(positives)) / negatives.size  # (P,)
+    placements_of_negatives = 1 - (midranks[positives.size :] - rankdata(negatives)) / positives.size  # (N,)
+    variance = placements_of_positives.var(ddof=1) / positives.size
+    variance += placements_of_negatives.var(ddof=1) / negatives.size
+    return float(placements_of_positives.mean()), float(variance)
+
+
+def _bounds_of_unanimous_pairs(area: float, pairs: int, confidence: float) -> Interval:
+    """Return an interval where every malignant-benign pair gives the same score, and DeLong's width would be 0.
+
+    That is so when the classes are perfectly apart (`area` 1, or 0 if reversed) or all probabilities equal (0.5). As
+    many pairs as the smaller class has photos share no photo, so they are independent trials, all with one outcome.
+    The exact interval of Clopper and Pearson (Biometrika 26, 1934) then says that at least `share` of all pairs come
+    out like this, the two-sided form of the rule of three (Hanley and Lippman-Hand, JAMA 249, 1983); the rest may
+    score anything from 0 to 1. It assumes nothing about the distribution of probabilities and is rather too wide than
+    too narrow. That an AUROC of 1 needs such a bound: Obuchowski and Lieber, Academic Radiology 9, 2002.
+    """
+    share = ((1 - confidence) / 2) ** (1 / pairs)
+    return area * share, area * share + (1 - share)

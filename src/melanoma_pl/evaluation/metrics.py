@@ -1,0 +1,152 @@
+"""How good probabilities and decisions are, as plain numbers.
+
+A number that the photos cannot give (AUROC of one class, sensitivity without a melanoma) is None: a silent 0 or 1 would
+be read as a result.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from melanoma_pl.evaluation.checks import Integers, check_photos, check_unit
+
+
+def auroc(probabilities: ArrayLike, targets: ArrayLike) -> float | None:
+    """Return the area under the ROC curve: how often a malignant photo ranks above a benign one, ties counting half.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+
+    Returns:
+        A number in [0, 1]; None where there is only one class.
+    """
+    probabilities, targets = check_photos(probabilities, targets)
+    return float(roc_auc_score(targets, probabilities)) if _has_both_classes(targets) else None
+
+
+def average_precision(probabilities: ArrayLike, targets: ArrayLike) -> float | None:
+    """Return the precision averaged over the melanomas: the area under the precision-recall curve, as a step function.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+
+    Returns:
+        A number in (0, 1], the share of melanomas for a model that knows nothing; None where there is only one class
+        (with melanomas alone it is 1 whatever the model says).
+    """
+    probabilities, targets = check_photos(probabilities, targets)
+    return float(average_precision_score(targets, probabilities)) if _has_both_classes(targets) else None
+
+
+def log_loss(probabilities: ArrayLike, targets: ArrayLike) -> float:
+    """Return the mean negative log-likelihood, in nats.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant; scikit-learn keeps them 2.2e-16 away from 0 and 1,
+            so that one photo costs 36 at most instead of infinity.
+        targets: int `(N,)`, 1 is malignant.
+
+    Returns:
+        A number of at least 0; 0.693 for a model that always says one half.
+    """
+    probabilities, targets = check_photos(probabilities, targets)
+    return float(sklearn_log_loss(targets, probabilities, labels=[0, 1]))
+
+
+def brier(probabilities: ArrayLike, targets: ArrayLike) -> float:
+    """Return the mean squared distance between probability and truth (Brier, Monthly Weather Review 78, 1950).
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+
+    Returns:
+        A number in [0, 1]; 0.25 for a model that always says one half.
+    """
+    probabilities, targets = check_photos(probabilities, targets)
+    return float(np.mean((probabilities - targets) ** 2))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many decisions were right and wrong; positive means malignant. Shares whose divisor is 0 are None."""
+
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+
+    @property
+    def n(self) -> int:
+        """Number of photos."""
+        return self.positives + self.negatives
+
+    @property
+    def positives(self) -> int:
+        """Number of malignant photos."""
+        return self.true_positives + self.false_negatives
+
+    @property
+    def negatives(self) -> int:
+        """Number of benign photos."""
+        return self.true_negatives + self.false_positives
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of photos decided rightly."""
+        return _share(self.true_positives + self.true_negatives, self.n)
+
+    @property
+    def sensitivity(self) -> float | None:
+        """Share of malignant photos called malignant (recall)."""
+        return _share(self.true_positives, self.positives)
+
+    @property
+    def specificity(self) -> float | None:
+        """Share of benign photos called benign."""
+        return _share(self.true_negatives, self.negatives)
+
+    @property
+    def balanced_accuracy(self) -> float | None:
+        """Mean of sensitivity and specificity: 0.5 for a model that always says the same."""
+        if self.sensitivity is None or self.specificity is None:
+            return None
+        return (self.sensitivity + self.specificity) / 2
+
+    @property
+    def positive_predictive_value(self) -> float | None:
+        """Share of malignant decisions that are right (precision), at these photos' share of melanomas."""
+        return _share(self.true_positives, self.true_positives + self.false_positives)
+
+    @property
+    def negative_predictive_value(self) -> float | None:
+        """Share of benign decisions that are right, at these photos' share of melanomas."""
+        return _share(self.true_negatives, self.true_negatives + self.false_negatives)
+
+
+def count(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> Counts:
+    """Decide for malignant where probability >= threshold, and count the four outcomes.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+        threshold: in [0, 1].
+    """
+    probabilities, targets = check_photos(probabilities, targets)
+    decisions = probabilities >= check_unit("threshold", threshold)
+    outcomes = np.bincount(2 * targets + decisions, minlength=4)
+    true_negatives, false_positives, false_negatives, true_positives = (int(outcome) for outcome in outcomes)
+    return Counts(true_positives, false_positives, true_negatives, false_negatives)
+
+
+def _has_both_classes(targets: Integers) -> bool:
+    return 0 < int(targets.sum()) < targets.size
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,91 @@
+"""The perceptron and the sigmoid neuron: a weighted sum, then a step or a slope.
+
+Nielsen, *Neural Networks and Deep Learning*, chapter 1. The examples of a mini-batch are rows, so that one matrix
+product weighs the inputs of every neuron for every example.
+"""
+
+import torch
+from torch import Tensor
+
+
+def weighted_inputs(activations: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Return z^l_j = Σ_k w^l_jk a^{l−1}_k + b^l_j.
+
+    Args:
+        activations: a^{l−1}, float `(N, K)`: one row an example.
+        weights: w^l, float `(J, K)`.
+        biases: b^l, float `(J,)`.
+
+    Returns:
+        z^l, float `(N, J)`.
+    """
+    return torch.matmul(activations, weights.T) + biases
+
+
+def step(z: Tensor) -> Tensor:
+    """Return 1 where z > 0 and 0 elsewhere, in z's shape and dtype."""
+    return (z > 0).to(z.dtype)
+
+
+def sigmoid(z: Tensor) -> Tensor:
+    """Return σ(z) = 1 / (1 + e^−z), between 0 and 1, in z's shape and dtype.
+
+    σ(z) is a smoothed step: close to 0 and 1 far from z = 0, with a slope in between.
+    """
+    return 1 / (1 + torch.exp(-z))
+
+
+def sigmoid_derivative(z: Tensor) -> Tensor:
+    """Return σ′(z) = σ(z) (1 − σ(z)), between 0 and 1/4, in z's shape and dtype."""
+    return sigmoid(z) * (1 - sigmoid(z))
+
+
+def perceptrons(inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Return what a layer of perceptrons answers: 1 if Σ_k w_jk x_k + b_j > 0, otherwise 0.
+
+    Args:
+        inputs: x, float `(N, K)`.
+        weights: float `(J, K)`.
+        biases: float `(J,)`: the negative of each perceptron's threshold.
+
+    Returns:
+        float `(N, J)`, zeros and ones.
+    """
+    return step(weighted_inputs(inputs, weights, biases))
+
+
+def sigmoid_neurons(inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Return the activations a^l = σ(w^l a^{l−1} + b^l) of a layer of sigmoid neurons.
+
+    Args:
+        inputs: a^{l−1}, float `(N, K)`.
+        weights: w^l, float `(J, K)`.
+        biases: b^l, float `(J,)`.
+
+    Returns:
+        a^l, float `(N, J)`, between 0 and 1.
+    """
+    return sigmoid(weighted_inputs(inputs, weights, biases))
+
+
+def predicted_output_change(
+    inputs: Tensor, weights: Tensor, biases: Tensor, weight_changes: Tensor, bias_changes: Tensor
+) -> Tensor:
+    """Return Δa_j ≈ Σ_k ∂a_j/∂w_jk Δw_jk + ∂a_j/∂b_j Δb_j = σ′(z_j) (Σ_k Δw_jk x_k + Δb_j).
+
+    This is why the step became a sigmoid. A perceptron's answer stays the same under almost every small change of a
+    weight, and flips altogether under the others: nothing tells which change makes it a little better. A sigmoid
+    neuron's output moves in proportion to the change, so learning can go by small steps.
+
+    Args:
+        inputs: x, float `(N, K)`.
+        weights: float `(J, K)`.
+        biases: float `(J,)`.
+        weight_changes: Δw, float `(J, K)`, small.
+        bias_changes: Δb, float `(J,)`, small.
+
+    Returns:
+        Δa, float `(N, J)`, up to terms of second order.
+    """
+    slope = sigmoid_derivative(weighted_inputs(inputs, weights, biases))
+    return slope * weighted_inputs(inputs, weight_changes, bias_changes)

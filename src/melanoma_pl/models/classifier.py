@@ -1,0 +1,231 @@
+"""The LightningModule: any network with one logit, and how it learns to tell malignant from benign."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics.classification import (
+    BinaryAccuracy,
+    BinaryAUROC,
+    BinaryAveragePrecision,
+    BinaryRecall,
+    BinarySpecificity,
+)
+
+from melanoma_pl import __version__
+from melanoma_pl.errors import UserError
+from melanoma_pl.evaluation.calibration import fit_temperature, probabilities
+from melanoma_pl.evaluation.operating_point import choose_threshold
+from melanoma_pl.models.schedules import Constant, Schedule
+from melanoma_pl.models.weights import CHECKPOINT_KEY, network_state, read_checkpoint
+from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.specs import build
+
+ADAM = {"_target_": "torch.optim.Adam", "lr": 1e-3}
+SENSITIVE = {"rule": "sensitivity", "sensitivity": 0.95}
+UNDECIDED = {"rule": "fixed", "value": 0.5}
+
+
+class MelanomaClassifier(pl.LightningModule):
+    """A network that gives a photo one logit, trained with binary cross-entropy.
+
+    Its checkpoints hold plain values and tensors only, and all that prediction needs: network, preprocessing, class
+    names, temperature and threshold.
+
+    Args:
+        network: Takes float `(N, 3, S, S)`, returns one logit a photo, `(N, 1)` or `(N,)`; or a spec of it
+            (`{"_target_": <class>, **options}`), from which a checkpoint can build it again.
+        preprocessing: What turns pixels into the network's input.
+        class_names: Negative class, positive class.
+        optimizer: Spec of a `torch.optim.Optimizer`, with `lr`.
+        schedule: Factor of the learning rate in each step.
+        pos_weight: How much more a malignant photo counts in the loss than a benign one.
+        threshold: How validation chooses the threshold: the arguments of `evaluation.choose_threshold`.
+        fit_decision: Whether temperature and threshold are fitted at the end of each validation. Must be False where
+            validation runs on the test photos: then they stay at 1 and 0.5.
+        seed: Of dropout, in each step anew.
+        extra_metrics: Further live curves, name → torchmetrics class that takes probabilities and targets.
+        photos_note: What the network was trained on, where that must be said beside its results ("synthetic").
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | Mapping[str, Any],
+        *,
+        preprocessing: Preprocessing | None = None,
+        class_names: Sequence[str] = ("benign", "malignant"),
+        optimizer: Mapping[str, Any] = ADAM,
+        schedule: Schedule | None = None,
+        pos_weight: float = 1.0,
+        threshold: Mapping[str, Any] = SENSITIVE,
+        fit_decision: bool = True,
+        seed: int = 0,
+        extra_metrics: Mapping[str, Metric] | None = None,
+        photos_note: str = "",
+    ) -> None:
+        super().__init__()
+        is_module = isinstance(network, nn.Module)
+        self.network: nn.Module = network if is_module else build(network, nn.Module)  # type: ignore[assignment,arg-type]
+        self.network_spec = dict(getattr(network, "spec", {}) if is_module else network)  # type: ignore[arg-type]
+        self.preprocessing = preprocessing or Preprocessing()
+        self.class_names = tuple(class_names)
+        self.optimizer_spec = dict(optimizer)
+        self.schedule = schedule or Constant()
+        self.threshold_rule = dict(threshold) if fit_decision else UNDECIDED
+        self.fit_decision = fit_decision
+        self.seed = seed
+        self.photos_note = photos_note
+        self.temperature = 1.0
+        self.threshold = 0.5
+        self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
+        self.example_input_array = torch.zeros(1, 3, *[self.preprocessing.image_size] * 2, dtype=torch.uint8)
+        # persistent: the interrupted epoch's sums go into a checkpoint, or a resumed epoch's mean would be another
+        self.train_metrics = MetricCollection(
+            {"loss": MeanMetric(nan_strategy="disable"), "accuracy": BinaryAccuracy(validate_args=False)}
+        )
+        for metric in self.train_metrics.values():
+            metric.persistent(True)
+        self.validation_metrics = MetricCollection({**live_metrics(), **(extra_metrics or {})})
+        self.validation_logits: NDArray[np.float32] = np.empty(0, dtype=np.float32)
+        self.validation_targets: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._collected: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return a logit a photo.
+
+        Args:
+            pixels: uint8 `(N, 3, S, S)`: nothing but the one preprocessing can feed the network.
+
+        Returns:
+            float `(N,)`.
+        """
+        logits: Tensor = self.network(self.preprocessing.to_input(pixels))
+        return logits.reshape(len(pixels))
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean binary cross-entropy: float scalar from float `(N,)` and int64 `(N,)`."""
+        weight: Tensor = self.pos_weight  # type: ignore[assignment]
+        return functional.binary_cross_entropy_with_logits(logits.float(), targets.float(), pos_weight=weight)
+
+    # Training
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Build the optimizer; the schedule is no scheduler of PyTorch's, since those carry state."""
+        return build(self.optimizer_spec, torch.optim.Optimizer, self.parameters())
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set what depends on the step alone: the learning rate, and the seed of dropout."""
+        step = self.trainer.global_step
+        factor = self.schedule.factor(step, int(self.trainer.estimated_stepping_batches))
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        torch.manual_seed((self.seed * 1_000_003 + step) * 1_009 + self.global_rank)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        logits = self(batch.pixels)
+        loss = self.loss(logits, batch.targets)
+        with torch.no_grad():
+            self.train_metrics["loss"].update(loss, len(logits))
+            self.train_metrics["accuracy"].update(torch.sigmoid(logits.float()), batch.targets)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training figures."""
+        self.log_dict({f"train/{name}": value for name, value in self.train_metrics.compute().items()}, logger=False)
+        self.train_metrics.reset()
+
+    # Validation
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self._collected.clear()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Collect one batch's logits."""
+        self._collected.append((self(batch.pixels).float(), batch.targets))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation figures once, and fit temperature and threshold on the same photos."""
+        logits, targets = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
+        if not logits.isfinite().all():
+            raise UserError(
+                f"training diverged in epoch {self.current_epoch + 1}: the network's answers are no longer numbers",
+                "take a smaller optimizer.lr",
+            )
+        self.validation_metrics.update(torch.sigmoid(logits), targets)
+        figures = {f"val/{name}": value for name, value in self.validation_metrics.compute().items()}
+        self.validation_metrics.reset()
+        self.validation_logits = logits.cpu().numpy()
+        self.validation_targets = targets.cpu().numpy()
+        if self.fit_decision:
+            self.decide(self.validation_logits, self.validation_targets)
+        figures |= {"val/loss": self.loss(logits, targets), "val/threshold": torch.tensor(self.threshold)}
+        self.log_dict(figures, logger=False)
+
+    def decide(self, logits: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
+        """Fit temperature, then threshold, on validation photos: float32 `(N,)` and int64 `(N,)`."""
+        self.temperature = fit_temperature(logits, targets)
+        self.threshold = choose_threshold(probabilities(logits, self.temperature), targets, **self.threshold_rule)
+
+    # Checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add all that prediction needs, as plain values."""
+        checkpoint[CHECKPOINT_KEY] = {
+            "version": __version__,
+            "network": self.network_spec,
+            "preprocessing": self.preprocessing.to_dict(),
+            "class_names": list(self.class_names),
+            "temperature": self.temperature,
+            "threshold": self.threshold,
+            "threshold_rule": self.threshold_rule,
+            "photos_note": self.photos_note,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take temperature and threshold back."""
+        self.temperature = float(checkpoint[CHECKPOINT_KEY]["temperature"])
+        self.threshold = float(checkpoint[CHECKPOINT_KEY]["threshold"])
+
+    @classmethod
+    def load(cls, path: str | Path, network: nn.Module | None = None) -> "MelanomaClassifier":
+        """Return the classifier of a checkpoint, ready to predict on the CPU.
+
+        Args:
+            path: A checkpoint of this project.
+            network: Takes the weights, where the checkpoint was made from a network without a spec.
+
+        Raises:
+            UserError: If the file cannot be read or its network cannot be built.
+        """
+        checkpoint = read_checkpoint(Path(path))
+        saved = checkpoint[CHECKPOINT_KEY]
+        classifier = cls(
+            network or saved["network"],
+            preprocessing=Preprocessing.from_dict(saved["preprocessing"]),
+            class_names=saved["class_names"],
+            threshold=saved["threshold_rule"],
+            photos_note=saved["photos_note"],
+        )
+        classifier.network.load_state_dict(network_state(checkpoint))
+        classifier.on_load_checkpoint(checkpoint)
+        return classifier.eval()
+
+
+def live_metrics() -> dict[str, Metric]:
+    """Return the metrics of the live curves, which take probabilities; decisions are those at 0.5."""
+    return {
+        "accuracy": BinaryAccuracy(validate_args=False),
+        "auroc": BinaryAUROC(validate_args=False),
+        "average_precision": BinaryAveragePrecision(validate_args=False),
+        "sensitivity": BinaryRecall(validate_args=False),
+        "specificity": BinarySpecificity(validate_args=False),
+    }

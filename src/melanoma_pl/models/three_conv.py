@@ -1,0 +1,96 @@
+"""The original's network: three convolutions and two dense layers."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from melanoma_pl.specs import TARGET, name_of
+
+KERNEL = 3
+POOL = 2
+
+
+class ThreeConvNet(nn.Module):
+    """Three times (3×3 valid convolution, ReLU, 2×2 max-pooling), then dense, ReLU, dropout, dense: one logit.
+
+    With the default values the network of the presentation: 4,373,257 parameters at 224×224.
+
+    Args:
+        channels: Of the three convolutions.
+        hidden: Neurons of the dense layer.
+        dropout: Share of those set to zero in training, in [0, 1).
+        image_size: Side of the input, in pixels; at least 22, so that something is left to pool.
+        initial_weights: `torch` (PyTorch's default) or `keras` (Glorot uniform kernels, zero biases).
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (16, 64, 64),
+        hidden: int = 100,
+        dropout: float = 0.2,
+        image_size: int = 224,
+        initial_weights: Literal["torch", "keras"] = "torch",
+    ) -> None:
+        super().__init__()
+        if len(channels) != 3:
+            raise ValueError(f"channels={list(channels)}: three numbers are needed, one a convolution")
+        if (side := pooled_side(image_size)) < 1:
+            raise ValueError(f"image_size={image_size} is too small for three convolutions and poolings: 22 or more")
+        if initial_weights not in ("torch", "keras"):
+            raise ValueError(f"initial_weights={initial_weights}: allowed are torch and keras")
+        self.spec: dict[str, Any] = {
+            TARGET: name_of(type(self)),
+            "channels": list(channels),
+            "hidden": hidden,
+            "dropout": dropout,
+            "image_size": image_size,
+            "initial_weights": initial_weights,
+        }
+        first, second, third = channels
+        self.conv_1 = nn.Conv2d(3, first, KERNEL)
+        self.pool_1 = nn.MaxPool2d(POOL)
+        self.conv_2 = nn.Conv2d(first, second, KERNEL)
+        self.pool_2 = nn.MaxPool2d(POOL)
+        self.conv_3 = nn.Conv2d(second, third, KERNEL)
+        self.pool_3 = nn.MaxPool2d(POOL)
+        self.flatten = nn.Flatten()
+        self.dense_1 = nn.Linear(third * side * side, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.dense_2 = nn.Linear(hidden, 1)
+        if initial_weights == "keras":
+            self.apply(glorot_uniform)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return a logit a photo.
+
+        Args:
+            images: float `(N, 3, S, S)`.
+
+        Returns:
+            float `(N, 1)`.
+        """
+        # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
+        features = torch.relu(self.pool_1(self.conv_1(images)))  # (N, 16, 111, 111)
+        features = torch.relu(self.pool_2(self.conv_2(features)))  # (N, 64, 54, 54)
+        features = torch.relu(self.pool_3(self.conv_3(features)))  # (N, 64, 26, 26)
+        hidden = torch.relu(self.dense_1(self.flatten(features)))  # (N, 100)
+        logits: Tensor = self.dense_2(self.dropout(hidden))
+        return logits
+
+
+def pooled_side(image_size: int) -> int:
+    """Return the side of the feature maps after three valid convolutions and poolings."""
+    side = image_size
+    for _ in range(3):
+        side = (side - KERNEL + 1) // POOL
+    return side
+
+
+def glorot_uniform(layer: nn.Module) -> None:
+    """Give a layer Keras's initial values: Glorot and Bengio (2010), uniform; zero biases."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

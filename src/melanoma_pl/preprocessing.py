@@ -1,0 +1,94 @@
+"""The one preprocessing: from a photo to what the network sees, the same for training, evaluation and prediction."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Plain values that say how a photo becomes the network's input; it travels in every checkpoint.
+
+    Attributes:
+        image_size: Side of the square that every photo is resized to, in pixels. The shape is squashed, as the
+            original did, so that nothing at a photo's border is cut off.
+        mean: Of each RGB channel, on the scale 0 to 1, subtracted after the division by 255.
+        std: Of each RGB channel, on the scale 0 to 1, divided by after that.
+    """
+
+    image_size: int = 224
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @classmethod
+    def imagenet(cls, image_size: int = 224) -> "Preprocessing":
+        """Return the normalisation that networks pretrained on ImageNet expect."""
+        return cls(image_size, IMAGENET_MEAN, IMAGENET_STD)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
+        """Return what `to_dict` described."""
+        return cls(int(values["image_size"]), tuple(values["mean"]), tuple(values["std"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values for a checkpoint."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def to_pixels(self, photo: Image.Image) -> Tensor:
+        """Resize a photo of any mode and size.
+
+        Returns:
+            uint8 `(3, S, S)` in RGB order, a view of channels-last memory: what is cached.
+        """
+        side = (self.image_size, self.image_size)
+        resized = to_rgb(photo)
+        if resized.size != side:
+            resized = resized.resize(side, Image.Resampling.BILINEAR)  # Pillow's bilinear smooths when it shrinks
+        return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+    def to_input(self, pixels: Tensor) -> Tensor:
+        """Scale and normalise.
+
+        Args:
+            pixels: uint8 `(N, 3, S, S)`.
+
+        Returns:
+            float32 `(N, 3, S, S)`; with the default values in [0, 1].
+        """
+        scaled = pixels.float().div_(255)
+        if self.mean == (0.0, 0.0, 0.0) and self.std == (1.0, 1.0, 1.0):
+            return scaled
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
+        return scaled.sub_(mean).div_(std)
+
+
+def to_rgb(photo: Image.Image) -> Image.Image:
+    """Turn a photo as the camera meant it and give it three 8-bit channels.
+
+    Transparent parts become white, as a browser shows them; of 16-bit grey the upper eight bits are kept.
+
+    Raises:
+        ValueError: If the pixels have no known range (32-bit floating point).
+    """
+    upright = ImageOps.exif_transpose(photo)
+    if upright.mode == "RGB":
+        return upright
+    if upright.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of no known range; save it with 8 bits a channel")
+    if upright.mode.startswith("I"):  # Pillow's own conversion would clip everything above 255 to white
+        grey = (np.asarray(upright).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if upright.has_transparency_data:
+        layers = upright.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layers.size, (*WHITE, 255)), layers).convert("RGB")
+    return upright.convert("RGB")

@@ -1,0 +1,131 @@
+"""A run's folder: what it holds, whether it is finished, and the newest that is not."""
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from melanoma_pl.errors import UserError
+from melanoma_pl.files import write_atomically
+
+RECORD = "run.json"
+OUTPUTS = Path("outputs")
+PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, wherever it lies now."""
+
+    folder: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of `best.ckpt` and `last.ckpt`."""
+        return self.folder / "checkpoints"
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the checkpoint `best` or `last`.
+
+        Raises:
+            UserError: If the run has none yet.
+        """
+        path = self.checkpoints / f"{name}.ckpt"
+        if not path.is_file():
+            raise UserError(f"{self.folder} has no checkpoints/{name}.ckpt", "train it first, or let it train on: melanoma-train resume=" + str(self.folder))
+        return path
+
+    def read(self) -> dict[str, Any]:
+        """Return what `run.json` says."""
+        record: dict[str, Any] = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        return record
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Replace `run.json`."""
+        with write_atomically(self.folder / RECORD) as file:
+            json.dump(record, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+
+    def update(self, **changes: Any) -> None:
+        """Change some of what `run.json` says."""
+        self.write({**self.read(), **changes})
+
+
+def open_run(folder: str | Path) -> Run:
+    """Return the run in a folder.
+
+    Raises:
+        UserError: If it is no run's folder.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise UserError(f"the run folder {path} does not exist", _newest_hint())
+    if not (path / RECORD).is_file():
+        raise UserError(f"{path} is no run's folder (it holds no {RECORD})", _newest_hint())
+    try:
+        Run(path).read()
+    except ValueError as error:
+        raise UserError(f"{path / RECORD} cannot be read ({error})") from error
+    return Run(path)
+
+
+def all_runs(outputs: Path = OUTPUTS) -> Iterator[Run]:
+    """Return the runs below a folder, the newest first."""
+    records = sorted(outputs.glob(f"**/{RECORD}"), key=lambda record: record.stat().st_mtime, reverse=True)
+    for record in records:
+        yield Run(record.parent)
+
+
+def newest_unfinished(outputs: Path = OUTPUTS) -> Run:
+    """Return the newest run that was interrupted.
+
+    Raises:
+        UserError: If there is none.
+    """
+    for run in all_runs(outputs):
+        if not run.read().get("finished", False):
+            return run
+    raise UserError(f"there is no unfinished run under {outputs}/", "name one with resume=<run folder>")
+
+
+def _newest_hint() -> str:
+    newest = next(all_runs(), None)
+    return f"the newest run here is {newest.folder}" if newest else "there is no run under outputs/ yet"
+
+
+def describe(arguments: list[str], overrides: list[str], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a new run's record: how it was started, with what."""
+    return {
+        "command": " ".join(["melanoma-train", *arguments]),
+        "overrides": overrides,
+        "started": now(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": {package: version(package) for package in PACKAGES},
+        "git_commit": git_commit(),
+        "config": dict(config),
+        "finished": False,
+    }
+
+
+def now() -> str:
+    """Return the time, as ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def git_commit() -> str | None:
+    """Return the commit of the code that runs, or None outside a git checkout."""
+    folder = Path(sys.modules["melanoma_pl"].__file__ or "").parent
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None

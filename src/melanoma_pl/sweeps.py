@@ -1,0 +1,119 @@
+"""A sweep's jobs, side by side: one row a job in `summary.csv`, one row a setting on screen."""
+
+import csv
+import logging
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from melanoma_pl.files import write_atomically
+from melanoma_pl.runs import RECORD, Run
+from melanoma_pl.settings import direction
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "summary.csv"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        folder: Its run folder.
+        overrides: Key → value, as typed.
+        figures: Validation figures by tag; empty where it failed or was stopped.
+        status: `finished`, `stopped`, or what went wrong.
+        metric: What the sweep ranks by.
+    """
+
+    folder: Path
+    overrides: dict[str, str]
+    figures: dict[str, float]
+    status: str
+    metric: str
+
+    @property
+    def setting(self) -> tuple[tuple[str, str], ...]:
+        """The overrides without the seed."""
+        return tuple((key, value) for key, value in self.overrides.items() if key != "seed")
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """Return a sweep's jobs in the order of their numbers."""
+    folders = [entry for entry in folder.iterdir() if (entry / RECORD).is_file()] if folder.is_dir() else []
+    return [_read_job(entry) for entry in sorted(folders, key=lambda entry: (len(entry.name), entry.name))]
+
+
+def _read_job(folder: Path) -> Job:
+    record: dict[str, Any] = Run(folder).read()
+    overrides = dict(override.lstrip("+").split("=", 1) for override in record["overrides"] if "=" in override)
+    figures = {tag: value for tag, value in record.get("figures", {}).items() if tag.startswith("val/")}
+    status = "finished" if record["finished"] else record.get("error", "stopped")
+    return Job(folder, overrides, figures, status, record["config"].get("optimized_metric", "val/auroc"))
+
+
+def summarize(folder: Path) -> None:
+    """Write a sweep's `summary.csv` and print its settings, the best first."""
+    jobs = read_jobs(folder)
+    if not jobs:
+        return
+    write_summary(folder / FILE_NAME, jobs)
+    print(f"\n{format_ranking(jobs)}")
+    for job in jobs:
+        if job.status != "finished":
+            print(f"job {job.folder.name} did not finish: {job.status}")
+    print(f"\neach job: {folder / FILE_NAME}")
+    ranked = rank(jobs)
+    if ranked:
+        best = best_job(ranked[0][1])
+        print(f"the test split is still unopened; for the best: melanoma-evaluate run={best.folder} split=test")
+
+
+def write_summary(path: Path, jobs: list[Job]) -> None:
+    """Write one row a job."""
+    keys = list(dict.fromkeys(key for job in jobs for key in job.overrides))
+    tags = list(dict.fromkeys(tag for job in jobs for tag in job.figures))
+    with write_atomically(path) as file:
+        writer = csv.writer(file)
+        writer.writerow(["job", "status", *keys, *tags])
+        for job in jobs:
+            chosen = [job.overrides.get(key, "") for key in keys]
+            writer.writerow([job.folder.name, job.status, *chosen, *(job.figures.get(tag, "") for tag in tags)])
+
+
+def rank(jobs: list[Job]) -> list[tuple[tuple[tuple[str, str], ...], list[Job]]]:
+    """Group the jobs that differ in the seed only, the best mean of the ranking metric first; failed jobs are left out."""
+    settings = defaultdict(list)
+    for job in jobs:
+        if job.metric in job.figures:
+            settings[job.setting].append(job)
+    sign = 1 if direction(jobs[0].metric) == "min" else -1
+    return sorted(settings.items(), key=lambda entry: sign * statistics.mean(figures_of(entry[1])))
+
+
+def figures_of(jobs: list[Job]) -> list[float]:
+    """Return each job's ranking metric."""
+    return [job.figures[job.metric] for job in jobs]
+
+
+def best_job(jobs: list[Job]) -> Job:
+    """Return the job with the best ranking metric."""
+    choose = min if direction(jobs[0].metric) == "min" else max
+    return choose(jobs, key=lambda job: job.figures[job.metric])
+
+
+def format_ranking(jobs: list[Job]) -> str:
+    """Return the settings as a table: mean, standard deviation over seeds, and their number."""
+    rows = [(f"{jobs[0].metric}: mean", "SD", "n", "setting")]
+    for setting, members in rank(jobs):
+        values = figures_of(members)
+        spread = f"{statistics.stdev(values):.4f}" if len(values) > 1 else "–"
+        title = " ".join(f"{key}={value}" for key, value in setting) or "(as configured)"
+        rows.append((f"{statistics.mean(values):.4f}", spread, str(len(values)), title))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=False)) + f"  {row[3]}" for row in rows
+    )

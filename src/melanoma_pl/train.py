@@ -1,0 +1,204 @@
+"""`melanoma-train`: the main job as a Hydra app."""
+
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from melanoma_pl import runs, sweeps
+from melanoma_pl.cli import FAILED, OK, QUOTING, SweepFolder, compose_config, flatten, run_command, run_hydra
+from melanoma_pl.data.layout import check_layout
+from melanoma_pl.errors import UserError
+from melanoma_pl.settings import TrainSettings, check_settings
+
+logger = logging.getLogger(__name__)
+
+RESUME = "resume="
+MULTIRUN = ("-m", "--multirun")
+# what may differ between two halves of one run: where it computes, what it writes, how long it goes on
+CHANGEABLE = (
+    "trainer", "data.root", "data.metadata", "data.num_workers", "data.cache_share", "data.synthetic.folder",
+    "checkpoint", "callbacks", "logger", "test", "optimized_metric",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run the command."""
+    sys.exit(run_command(command))
+
+
+def command(arguments: list[str]) -> int:
+    """Train, resume or sweep.
+
+    Returns:
+        The exit code: 0, 1 if a sweep's job failed, 130 or 143 if a signal stopped it.
+    """
+    is_sweep = any(flag in arguments for flag in MULTIRUN)
+    try:
+        if resumed := [argument for argument in arguments if argument.startswith(RESUME)]:
+            rest = [argument for argument in arguments if argument not in resumed]
+            arguments = resume_arguments(resumed[-1].removeprefix(RESUME), rest, is_sweep)
+        run_hydra("train", job, arguments)
+    except UserError:
+        if not is_sweep or SweepFolder.folder is None:
+            raise
+        return FAILED  # each job's error was printed when it came
+    except BaseException as error:
+        if not hasattr(error, "exit_code"):  # RunStopped; its module is too heavy to import here
+            raise
+        return int(error.exit_code)
+    finally:
+        if is_sweep and SweepFolder.folder is not None:
+            sweeps.summarize(SweepFolder.folder)
+    return OK
+
+
+def job(config: DictConfig) -> float | None:
+    """Run one training; Hydra calls it, in a sweep once for each job.
+
+    Returns:
+        The final value of `optimized_metric`.
+    """
+    hydra = HydraConfig.get()
+    is_sweep = hydra.mode == RunMode.MULTIRUN
+    run = runs.Run(Path(hydra.runtime.output_dir))
+    known = (run.folder / runs.RECORD).is_file()
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    try:
+        settings: TrainSettings = check_settings(TrainSettings, values)
+        check_place(settings, is_sweep)
+        record = runs.describe(sys.argv[1:], list(hydra.overrides.task), values)
+        run.write({**record, **({"resumed": runs.now(), "started": run.read()["started"]} if known else {})})
+        from melanoma_pl.training import train  # PyTorch and Lightning take seconds: only once all else is right
+
+        figures = train(settings, run, open_test=not is_sweep)
+    except UserError as error:
+        if is_sweep:
+            note_failure(run, values, list(hydra.overrides.task), error)
+        elif not known and not any(run.checkpoints.glob("*.ckpt")):
+            forget(run)
+        raise
+    except Exception as error:
+        if is_sweep:
+            note_failure(run, values, list(hydra.overrides.task), error)
+        raise
+    except BaseException as error:
+        if hasattr(error, "exit_code"):
+            logger.warning("stopped; go on with: melanoma-train resume=%s", run.folder)
+        raise
+    return figures.get(settings.optimized_metric)
+
+
+def check_place(settings: TrainSettings, is_sweep: bool) -> None:
+    """Refuse what the settings alone do not show, as far as it costs no time.
+
+    Raises:
+        UserError: If the photo folder is not there, or a sweep would start a second one.
+    """
+    if is_sweep and settings.trainer.devices > 1:
+        raise UserError(
+            f"a sweep (-m) with trainer.devices={settings.trainer.devices} would start itself again in each process",
+            "sweep with one device a job, or start the jobs one by one",
+        )
+    if settings.data.root is None:
+        return
+    names = (settings.data.class_names, settings.data.folder_names)
+    check_layout(Path(settings.data.root), "train", *names)
+    if settings.data.validate_on == "test" or (settings.test and not is_sweep):
+        check_layout(Path(settings.data.root), "test", *names)
+
+
+def note_failure(run: runs.Run, config: dict[str, Any], overrides: list[str], error: Exception) -> None:
+    """Leave the reason in a sweep's failed job, for the summary."""
+    logger.error("error: %s", error)
+    run.write({"overrides": overrides, "config": config, "finished": False, "error": " ".join(str(error).split())})
+
+
+def forget(run: runs.Run) -> None:
+    """Remove the folder of a run that never began."""
+    logging.shutdown()
+    shutil.rmtree(run.folder, ignore_errors=True)
+    for parent in (run.folder.parent, runs.OUTPUTS):
+        if parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()
+
+
+# Resuming
+
+
+def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
+    """Return the arguments that go on with a run: its own, then those typed now.
+
+    Raises:
+        UserError: If there is no such run, it is finished, or its configuration would be another.
+    """
+    if is_sweep:
+        raise UserError("-m and resume do not go together", "resume one job's folder, or start the sweep anew")
+    run = runs.newest_unfinished() if value == "auto" else runs.open_run(value.strip("'\""))
+    record = run.read()
+    overrides = merge_overrides(list(record["overrides"]), typed)
+    before = OmegaConf.to_container(OmegaConf.load(run.folder / ".hydra" / "config.yaml"), resolve=False)
+    after = OmegaConf.to_container(compose_config("train", overrides), resolve=False)
+    changed = differing_keys(before, after)
+    refuse_changes(changed, typed, run)
+    if record.get("finished") and not any(key == "trainer.max_epochs" for key in changed):
+        raise UserError(f"the run {run.folder} is finished", "for more epochs add trainer.max_epochs=<a larger number>")
+    if not (run.checkpoints / "last.ckpt").is_file():
+        print(f"{run.folder} was stopped before its first checkpoint: it starts afresh")
+    print(f"resuming {run.folder}")
+    folder = str(run.folder).replace("\\", "\\\\").replace('"', '\\"')
+    return [*overrides, f'hydra.run.dir="{folder}"']
+
+
+def merge_overrides(saved: list[str], typed: list[str]) -> list[str]:
+    """Return the saved overrides without those that are typed anew, then the typed ones."""
+    try:
+        keys = {override.key_or_group for override in OverridesParser.create().parse_overrides(typed)}
+        parsed = OverridesParser.create().parse_overrides(saved)
+    except OverrideParseException as error:
+        raise UserError(f"the override {error.override} cannot be read", QUOTING) from error
+    kept = [text for text, override in zip(saved, parsed, strict=True) if override.key_or_group not in keys]
+    return [*kept, *typed]
+
+
+def differing_keys(before: Any, after: Any) -> list[str]:
+    """Return the dotted names of the values that two configurations do not share."""
+    names = sorted({*flatten(before), *flatten(after)})
+    absent = object()
+
+    def value(config: Any, name: str) -> Any:
+        for part in name.split("."):
+            config = config.get(part, absent) if isinstance(config, dict) else absent
+        return config
+
+    pairs = [(name, value(before, name), value(after, name)) for name in names]
+    return [name for name, one, other in pairs if one != other and not (isinstance(one, dict) and isinstance(other, dict))]
+
+
+def refuse_changes(changed: list[str], typed: list[str], run: runs.Run) -> None:
+    """Refuse a configuration that is not the run's own.
+
+    Raises:
+        UserError: Naming the first key that nobody typed, or that cannot change within a run.
+    """
+    keys = [text.partition("=")[0].lstrip("+~") for text in typed]
+    new_run = f"start a new run, from these weights if you like: model.weights={run.checkpoints / 'last.ckpt'}"
+    for name in changed:
+        if not any(name == key or name.startswith(f"{key}.") for key in keys):
+            raise UserError(
+                f"the configuration changed since the run began: {name} is another now, and nobody typed it",
+                f"put conf/ back, or {new_run}",
+            )
+        if not any(name == key or name.startswith(f"{key}.") for key in CHANGEABLE):
+            raise UserError(f"{name} cannot change within a run", new_run)
+
+
+if __name__ == "__main__":
+    main()

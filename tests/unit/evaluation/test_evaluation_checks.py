@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from melanoma_pl import evaluation
+from melanoma_pl.evaluation.checks import check_logits, check_photos, check_unit
+
+READERS = [
+    evaluation.auroc,
+    evaluation.average_precision,
+    evaluation.log_loss,
+    evaluation.brier,
+    evaluation.delong,
+    evaluation.choose_threshold,
+    lambda probabilities, targets: evaluation.count(probabilities, targets, 0.5),
+    lambda probabilities, targets: evaluation.summarise(probabilities, targets, 0.5),
+    lambda probabilities, targets: evaluation.intervals_of(probabilities, targets, 0.5),
+]
+MISTAKES = {
+    "empty": ([], [], "at least one photo"),
+    "different lengths": ([0.1, 0.2], [0, 1, 1], r"not \(2,\) and \(3,\)"),
+    "column": ([[0.1], [0.2]], [0, 1], r"not \(2, 1\) and \(2,\)"),
+    "scalar": (0.5, 1, r"not \(\) and \(\)"),
+    "NaN": ([0.1, np.nan], [0, 1], "1 of 2 are NaN"),
+    "logits": ([0.1, 3.5], [0, 1], "1 of 2 do not: 3.5"),
+    "just above 1": ([0.1, 1 + 1e-12], [0, 1], "1.000000000001"),
+    "infinite": ([0.1, -np.inf], [0, 1], "-inf"),
+    "signed targets": ([0.1, 0.2], [-1, 1], "not -1"),
+    "three classes": ([0.1, 0.2], [1, 2], "not 2"),
+    "soft targets": ([0.1, 0.2], [0, 0.5], "not 0.5"),
+    "missing target": ([0.1, 0.2], [0, np.nan], "not nan"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_every_function_refuses_what_it_cannot_read_in_one_line(reader, mistake):
+    probabilities, targets, message = MISTAKES[mistake]
+    with pytest.raises(ValueError, match=message) as error:
+        reader(probabilities, targets)
+    assert "\n" not in str(error.value)
+
+
+def test_lists_and_other_precisions_become_double_precision():
+    probabilities, targets = check_photos(np.array([0.25, 1], dtype=np.float32), [False, True])
+    assert probabilities.dtype == np.float64 and targets.dtype == np.int64
+    assert probabilities.tolist() == [0.25, 1] and targets.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("logits", "message"), [([0.0, np.nan], "NaN"), ([0.0, np.inf], "finite"), ([], "at least")])
+def test_logits_are_finite(logits, message):
+    with pytest.raises(ValueError, match=message):
+        check_logits(logits, [0, 1][: len(logits)])
+
+
+@pytest.mark.parametrize("value", [-1e-9, 1 + 1e-9, np.nan, np.inf])
+def test_a_share_lies_between_0_and_1(value):
+    with pytest.raises(ValueError, match="threshold must lie in"):
+        check_unit("threshold", value)
+
+
+def test_open_ends_leave_out_0_and_1():
+    assert (check_unit("share", 0), check_unit("share", 1)) == (0, 1)
+    for value in (0, 1):
+        with pytest.raises(ValueError, match=r"\(0, 1\)"):
+            check_unit("share", value, open_ends=True)
