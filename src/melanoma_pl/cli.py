@@ -109,7 +109,7 @@ def unknown_key(key: str, config_name: str) -> UserError:
     """Return what to say of a key that the configuration does not have."""
     config = OmegaConf.to_container(compose_config(config_name, []), resolve=False)
     groups = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()} - {"hydra"}
-    parent, _, name = key.rpartition(".")
+    parent = key.rpartition(".")[0]
     siblings = set(flatten(config)) | groups
     near = {other for other in siblings if other.rpartition(".")[0] == parent} or siblings
     hint = did_you_mean(key, near)

@@ -38,7 +38,10 @@ def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"]) -> Accelerator:
     """
     has_gpu = torch.cuda.is_available()
     if wanted == "gpu" and not has_gpu:
-        raise UserError("a GPU is asked for and there is none that PyTorch can use", "take the processor: trainer=cpu, or device=cpu")
+        raise UserError(
+            "a GPU is asked for and there is none that PyTorch can use",
+            "take the processor: trainer=cpu, or device=cpu",
+        )
     return "gpu" if has_gpu and wanted != "cpu" else "cpu"
 
 
@@ -53,13 +56,15 @@ def choose_precision(wanted: str, accelerator: Accelerator) -> str:
     if wanted == "16-mixed" and accelerator == "cpu":
         raise UserError("trainer.precision=16-mixed is for GPUs", "on a processor take 32-true, or auto")
     if wanted == "bf16-mixed" and not has_bf16(accelerator):
-        raise UserError(f"trainer.precision=bf16-mixed: this {accelerator} does not compute in bf16", "take 32-true, or auto")
+        raise UserError(
+            f"trainer.precision=bf16-mixed: this {accelerator} does not compute in bf16", "take 32-true, or auto"
+        )
     return wanted
 
 
 def has_bf16(accelerator: Accelerator) -> bool:
     """Tell whether the device has bf16 arithmetic; emulated it would be slower than 32 bits."""
     if accelerator == "gpu":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return supported

@@ -43,7 +43,7 @@ def load_classifier(path: Path, accelerator: str = "cpu") -> MelanomaClassifier:
     """
     classifier = MelanomaClassifier.load(path)
     device = torch.device("cuda" if accelerator == "gpu" else "cpu")
-    return classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return classifier.to(device, memory_format=torch.channels_last)
 
 
 def predict_logits(classifier: MelanomaClassifier, batches: Iterable[Tensor]) -> NDArray[np.float32]:
@@ -64,7 +64,7 @@ def predict_logits(classifier: MelanomaClassifier, batches: Iterable[Tensor]) ->
 def split_batches(split: PhotoBatches, title: str) -> Iterator[Tensor]:
     """Return a split's pixels batch by batch, in the order of its photos, with a progress bar."""
     with tqdm(total=len(split), desc=title, unit=" photos", leave=False, disable=None) as bar:
-        for indices in torch.arange(len(split)).split(BATCH):
+        for indices in torch.split(torch.arange(len(split)), BATCH):
             yield split[0, indices].pixels
             bar.update(len(indices))
 

@@ -38,7 +38,10 @@ class Run:
         """
         path = self.checkpoints / f"{name}.ckpt"
         if not path.is_file():
-            raise UserError(f"{self.folder} has no checkpoints/{name}.ckpt", "train it first, or let it train on: melanoma-train resume=" + str(self.folder))
+            raise UserError(
+                f"{self.folder} has no checkpoints/{name}.ckpt",
+                "train it first, or let it train on: melanoma-train resume=" + str(self.folder),
+            )
         return path
 
     def read(self) -> dict[str, Any]:

@@ -211,7 +211,11 @@ def explain(error: ValidationError) -> str:
         return str(first["ctx"]["error"])
     # pydantic adds the branch of a union to the place of an error: the key is what comes before
     key = ".".join(str(part) for part in first["loc"] if str(part).isidentifier() and str(part) not in BRANCHES)
-    problems = {problem["msg"].replace("Input should be ", "") for problem in error.errors() if problem["loc"][: 1] == first["loc"][:1]}
+    problems = {
+        problem["msg"].replace("Input should be ", "")
+        for problem in error.errors()
+        if problem["loc"][:1] == first["loc"][:1]
+    }
     allowed = " or ".join(sorted(problem[0].lower() + problem[1:] for problem in problems))
     return f"{key}={first['input']} is not allowed: it should be {allowed}"
 

@@ -6,7 +6,7 @@ classes of the expected kind are ever called.
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from melanoma_pl.errors import UserError
 
@@ -27,7 +27,7 @@ def find_class(name: str, base: type[T]) -> type[T]:
         raise UserError(f"_target_={name} cannot be imported ({error})", "is its package installed?") from error
     if not isinstance(found, type) or not issubclass(found, base):
         raise UserError(f"_target_={name} is no {base.__name__}", f"name a subclass of {base.__name__}")
-    return cast(type[T], found)
+    return found
 
 
 def build(spec: Mapping[str, Any], base: type[T], *arguments: Any) -> T:

@@ -85,7 +85,7 @@ def write_summary(path: Path, jobs: list[Job]) -> None:
 
 
 def rank(jobs: list[Job]) -> list[tuple[tuple[tuple[str, str], ...], list[Job]]]:
-    """Group the jobs that differ in the seed only, the best mean of the ranking metric first; failed jobs are left out."""
+    """Group the jobs that differ in the seed only, the best mean first; failed jobs are left out."""
     settings = defaultdict(list)
     for job in jobs:
         if job.metric in job.figures:

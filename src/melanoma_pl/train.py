@@ -159,13 +159,21 @@ def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
 
 def merge_overrides(saved: list[str], typed: list[str]) -> list[str]:
     """Return the saved overrides without those that are typed anew, then the typed ones."""
+    parser = OverridesParser.create()
     try:
-        keys = {override.key_or_group for override in OverridesParser.create().parse_overrides(typed)}
-        parsed = OverridesParser.create().parse_overrides(saved)
+        new = parser.parse_overrides(typed)
+        old = parser.parse_overrides(saved)
     except OverrideParseException as error:
         raise UserError(f"the override {error.override} cannot be read", QUOTING) from error
-    kept = [text for text, override in zip(saved, parsed, strict=True) if override.key_or_group not in keys]
-    return [*kept, *typed]
+    keys = {override.key_or_group for override in new}
+    added = {override.key_or_group for override in old if override.is_add()}
+    kept = [text for text, override in zip(saved, old, strict=True) if override.key_or_group not in keys]
+    # a key that the run had added with + is no key of conf/: to change it is to add it again
+    again = [
+        f"++{text}" if override.key_or_group in added and not override.is_add() and not override.is_delete() else text
+        for text, override in zip(typed, new, strict=True)
+    ]
+    return [*kept, *again]
 
 
 def differing_keys(before: Any, after: Any) -> list[str]:
@@ -179,7 +187,9 @@ def differing_keys(before: Any, after: Any) -> list[str]:
         return config
 
     pairs = [(name, value(before, name), value(after, name)) for name in names]
-    return [name for name, one, other in pairs if one != other and not (isinstance(one, dict) and isinstance(other, dict))]
+    return [
+        name for name, one, other in pairs if one != other and not (isinstance(one, dict) and isinstance(other, dict))
+    ]
 
 
 def refuse_changes(changed: list[str], typed: list[str], run: runs.Run) -> None:

@@ -1,46 +1,35 @@
 """The main job, from settings to a trained and evaluated run: set up, fit, judge."""
 
-import csv
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from filelock import FileLock, Timeout
-from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from torchmetrics import Metric
+from lightning.pytorch.loggers import TensorBoardLogger
 
+from melanoma_pl.building import make_callbacks, make_classifier, make_data, make_loggers
 from melanoma_pl.callbacks.checkpoints import LAST, RunCheckpoints
 from melanoma_pl.callbacks.epoch_log import EpochLog
-from melanoma_pl.data.augmentation import Augmentation
-from melanoma_pl.data.loading import LoadedPhotos
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import write_atomically
 from melanoma_pl.hardware import choose_accelerator, choose_precision, keep_freed_memory
 from melanoma_pl.inference import load_classifier
 from melanoma_pl.models.classifier import MelanomaClassifier
-from melanoma_pl.models.schedules import Schedule
 from melanoma_pl.models.summary import summarize
-from melanoma_pl.models.weights import load_weights, read_checkpoint
-from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.models.weights import read_checkpoint
+from melanoma_pl.photo_list import check_photos
 from melanoma_pl.reporting.split_report import SplitReport, report_split
 from melanoma_pl.runs import Run, now
-from melanoma_pl.settings import DataSettings, TrainSettings
+from melanoma_pl.settings import TrainSettings
 from melanoma_pl.specs import TARGET, build
 
 logger = logging.getLogger(__name__)
 
-PHOTOS = "photos.csv"
 REPORT = "report"
-OURS = {"accelerator", "devices", "precision", "max_epochs", "channels_last", "keep_memory"}
-ON_TEST = "Validated on the test photos, as the original did: these figures chose nothing less than they measure."
+ON_TEST = "Validated on the test photos, as the original did: no figure here is that of unseen photos."
 
 
 def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[str, float]:
@@ -68,7 +57,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         open_test = open_test and settings.test
         if open_test:
             data.load("test")  # broken photos are told now, not after hours of training
-        resumed = _check_photos(run, data)
+        resumed = check_photos(run, data)
         run.update(
             resolved={"accelerator": accelerator, "precision": precision, "keep_memory": kept},
             fingerprint=data.load("train").fingerprint(),
@@ -78,69 +67,6 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         logger.info("%s", summarize(classifier.network, settings.data.image_size))
         _fit(settings, run, data, classifier, accelerator, precision, resumed)
         return _judge(settings, run, data, accelerator, open_test)
-
-
-# Set up
-
-
-def make_data(settings: TrainSettings) -> MoleDataModule:
-    """Return the data module; synthetic photos are drawn first."""
-    chosen = settings.data
-    passed = set(DataSettings.model_fields) - {"root", "synthetic", "image_size", "normalisation"}
-    return MoleDataModule(
-        photo_root(chosen),
-        preprocessing=make_preprocessing(chosen),
-        augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
-        seed=settings.seed,
-        **{name: getattr(chosen, name) for name in passed},
-    )
-
-
-def photo_root(chosen: DataSettings) -> Path:
-    """Return the photo folder."""
-    if chosen.synthetic is None:
-        return Path(str(chosen.root))
-    from melanoma_pl.data.synthetic import write_photos  # SciPy's drawing tools, needed for drawn photos only
-
-    drawn = chosen.synthetic
-    folder = Path(drawn.folder) / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{chosen.image_size}px"
-    return write_photos(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
-
-
-def make_preprocessing(chosen: DataSettings) -> Preprocessing:
-    """Return the one preprocessing."""
-    if chosen.normalisation == "imagenet":
-        return Preprocessing.imagenet(chosen.image_size)
-    return Preprocessing(chosen.image_size)
-
-
-def make_classifier(settings: TrainSettings, data: MoleDataModule) -> MelanomaClassifier:
-    """Return the classifier with its initial weights, which depend on the seed alone."""
-    torch.manual_seed(settings.seed)
-    spec = {key: value for key, value in settings.model.items() if key != "weights"}
-    network = build(spec, torch.nn.Module)
-    if settings.model.get("weights"):
-        load_weights(network, Path(settings.model["weights"]))
-    targets = data.split("train").targets
-    balanced = float((targets == 0).sum() / (targets == 1).sum())
-    weight = settings.loss.pos_weight
-    classifier = MelanomaClassifier(
-        network,
-        preprocessing=data.preprocessing,
-        class_names=settings.data.class_names,
-        optimizer=settings.optimizer.model_dump(by_alias=True),
-        schedule=build(settings.scheduler, Schedule),  # type: ignore[type-abstract]
-        pos_weight=balanced if weight == "balanced" else float(weight),
-        threshold=settings.threshold.model_dump(),
-        fit_decision=settings.data.validate_on == "validation",
-        seed=settings.seed,
-        extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
-        photos_note=settings.photos_note,
-    )
-    classifier.network_spec = spec
-    if settings.trainer.channels_last:
-        classifier.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return classifier
 
 
 @contextmanager
@@ -154,63 +80,13 @@ def _lock(run: Run) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"another process is training in {run.folder} now", "wait for it, or start a new run") from error
+        raise UserError(
+            f"another process is training in {run.folder} now", "wait for it, or start a new run"
+        ) from error
     try:
         yield
     finally:
         lock.release()
-
-
-def _check_photos(run: Run, data: MoleDataModule) -> bool:
-    """Note which photos train on what, or compare with what was noted.
-
-    Returns:
-        Whether the run goes on from a checkpoint.
-
-    Raises:
-        UserError: If the photos are no longer those that the run began with.
-    """
-    rows = _photo_rows(data)
-    noted = run.folder / PHOTOS
-    resumed = (run.checkpoints / LAST).is_file()
-    if resumed and noted.is_file():
-        with noted.open(newline="", encoding="utf-8") as file:
-            before = {row["path"]: row for row in csv.DictReader(file)}
-        after = {row["path"]: row for row in rows}
-        added, gone = len(after.keys() - before.keys()), len(before.keys() - after.keys())
-        changed = sum(before[path] != after[path] for path in before.keys() & after.keys())
-        if added or gone or changed:
-            raise UserError(
-                f"the photos changed since the run {run.folder} began: {added} added, {gone} gone, {changed} changed "
-                "in content, lesion or split",
-                "put them back, or start a new run, from its weights if you like: "
-                f"model.weights={run.checkpoints / LAST}",
-            )
-    else:
-        with write_atomically(noted) as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-    return resumed
-
-
-def _photo_rows(data: MoleDataModule) -> list[dict[str, str]]:
-    rows = []
-    for name in ("train", "validation"):
-        split = data.split(name)
-        loaded: LoadedPhotos = split.loaded
-        for position in split.positions.tolist():
-            photos = loaded.photos
-            rows.append(
-                {
-                    "path": photos.paths[position],
-                    "split": name,
-                    "label": data.class_names[photos.targets[position]],
-                    "group": photos.groups[position] if photos.groups else "",
-                    "sha256": loaded.sha256[position],
-                }
-            )
-    return rows
 
 
 def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, precision: str) -> None:
@@ -265,7 +141,7 @@ def _fit(
         log_every_n_steps=1,
         use_distributed_sampler=False,
         default_root_dir=run.folder,
-        **{key: value for key, value in (settings.trainer.model_extra or {}).items() if key not in OURS},
+        **(settings.trainer.model_extra or {}),
     )
     with warnings.catch_warnings():
         # with the pixels in memory there is nothing for workers to do
@@ -290,24 +166,6 @@ def _where(run: Run, settings: TrainSettings) -> tuple[int, bool]:
             checkpoint["global_step"],
         )
     return epoch, bool(state["ended"]) and not longer
-
-
-def make_callbacks(settings: TrainSettings) -> list[pl.Callback]:
-    """Return the callbacks that the configuration names, and a progress bar."""
-    chosen = [build(spec, pl.Callback) for spec in settings.callbacks.values() if spec is not None]
-    # often enough for the eye; drawing the bar each step costs time
-    return [*chosen, TQDMProgressBar(refresh_rate=5)] if sys.stdout.isatty() else chosen
-
-
-def make_loggers(settings: TrainSettings, first_epoch: int) -> list[Logger]:
-    """Return the loggers that the configuration names; TensorBoard forgets what a killed run wrote of later epochs."""
-    loggers = []
-    for spec in settings.logger.values():
-        if spec is not None and spec.get(TARGET, "").endswith("TensorBoardLogger"):
-            loggers.append(build({**spec, "purge_step": first_epoch}, TensorBoardLogger))
-        elif spec is not None:
-            loggers.append(build(spec, Logger))  # type: ignore[type-abstract]
-    return loggers
 
 
 # Judge
@@ -359,7 +217,9 @@ def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: SplitR
         "pos_weight": settings.loss.pos_weight,
     }
     names = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "log_loss")
-    metrics = {f"final/{name}": validation.figures[f"val/{name}"] for name in names if f"val/{name}" in validation.figures}
+    metrics = {
+        f"final/{name}": validation.figures[f"val/{name}"] for name in names if f"val/{name}" in validation.figures
+    }
     (run.folder / TensorBoardLogger.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning left an empty one
     board = build(spec, TensorBoardLogger)
     board.log_hyperparams(chosen, metrics, step=settings.trainer.max_epochs)

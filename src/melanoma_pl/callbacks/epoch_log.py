@@ -84,7 +84,9 @@ class EpochLog(Checkpoint):
         self.rows.append(row)
         self.write()
         for each in trainer.loggers:
-            each.log_metrics({name: value for name, value in row.items() if name not in ("epoch", "step")}, int(row["epoch"]))
+            each.log_metrics(
+                {name: value for name, value in row.items() if name not in ("epoch", "step")}, int(row["epoch"])
+            )
             each.save()
         logger.info(line(row, trainer.max_epochs or 0))
 

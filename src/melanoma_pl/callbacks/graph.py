@@ -4,6 +4,7 @@ import warnings
 from typing import cast
 
 import lightning.pytorch as pl
+import torch
 
 from melanoma_pl.callbacks.pictures import writers
 from melanoma_pl.models.classifier import MelanomaClassifier
@@ -17,7 +18,8 @@ class NetworkGraph(pl.Callback):
         if trainer.current_epoch > 0 or not trainer.is_global_zero:
             return
         classifier = cast(MelanomaClassifier, pl_module)
-        example = classifier.preprocessing.to_input(classifier.example_input_array.to(classifier.device))
+        side = classifier.preprocessing.image_size
+        example = torch.zeros(1, 3, side, side, device=classifier.device)
         classifier.network.eval()
         for writer in writers(trainer):
             with warnings.catch_warnings():

@@ -33,7 +33,7 @@ class TrainingPhotos(pl.Callback):
         """Show them once, when the run begins."""
         if trainer.current_epoch > 0 or not writers(trainer):
             return
-        data, classifier = cast(MoleDataModule, trainer.datamodule), cast(MelanomaClassifier, pl_module)
+        data, classifier = data_of(trainer), cast(MelanomaClassifier, pl_module)
         dataset = data.split("train")
         chosen = torch.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).long()
         batch = data.augment(dataset[0, chosen])
@@ -58,7 +58,7 @@ class WorstMistakes(pl.Callback):
         """Show them."""
         if not is_due(trainer, self.every_n_epochs) or not writers(trainer):
             return
-        data, classifier = cast(MoleDataModule, trainer.datamodule), cast(MelanomaClassifier, pl_module)
+        data, classifier = data_of(trainer), cast(MelanomaClassifier, pl_module)
         malignant = probabilities(classifier.validation_logits, classifier.temperature)
         targets = classifier.validation_targets
         worst = most_wrong(malignant, targets, self.count)
@@ -66,6 +66,12 @@ class WorstMistakes(pl.Callback):
         pixels = data.split("validation")[0, torch.from_numpy(worst)].pixels
         for writer in writers(trainer):
             writer.add_figure("photos/worst mistakes", grid(pixels, titles), global_step=trainer.current_epoch + 1)
+
+
+def data_of(trainer: pl.Trainer) -> MoleDataModule:
+    """Return the data module that the trainer was given."""
+    data: MoleDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    return data
 
 
 def most_wrong(malignant: NDArray[np.float64], targets: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -96,7 +96,7 @@ class Dermoscopy(Augmentation):
 
     Parameters: float32 `(N, 10)`, each zero where nothing changes: mirrored left-right and up-down (0 or 1), rotation
     (degrees), zoom (larger by this share), shift right and down (share of the side), brightness, contrast and
-    saturation (more by this share), hue (turns of the colour circle).
+    saturation (more by this share), hue (turns of the colour circle). A positive rotation is counter-clockwise.
 
     Args:
         rotation_degrees: Turned by at most this much either way, 0 to 180 degrees.
@@ -141,7 +141,7 @@ class Dermoscopy(Augmentation):
 
 
 def _by_pieces(change: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, parameters: Tensor) -> Tensor:
-    pieces = zip(pixels.split(_PHOTOS_AT_ONCE), parameters.split(_PHOTOS_AT_ONCE), strict=True)
+    pieces = zip(torch.split(pixels, _PHOTOS_AT_ONCE), torch.split(parameters, _PHOTOS_AT_ONCE), strict=True)
     return torch.cat([change(photos.contiguous(), values) for photos, values in pieces])
 
 
@@ -153,7 +153,7 @@ def _permute(pixels: Tensor, parameters: Tensor) -> Tensor:
 
 
 def _move_and_tint(pixels: Tensor, parameters: Tensor) -> Tensor:
-    geometry, colour = parameters.split([6, 4], dim=1)
+    geometry, colour = torch.split(parameters, [6, 4], dim=1)
     grid = _sampling_grid(geometry, pixels.shape[-1])
     photos = grid_sample(pixels.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return _tint(photos, colour).round_().clamp_(0, 255).to(torch.uint8)

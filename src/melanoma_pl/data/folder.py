@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from torchvision.datasets import ImageFolder
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES, check_layout
+from melanoma_pl.data.layout import CLASS_NAMES, ENDINGS, FOLDER_NAMES, check_layout, is_photo
 from melanoma_pl.errors import UserError, did_you_mean
 
 
@@ -48,7 +47,7 @@ class Photos:
         )
 
 
-class MoleFolder(ImageFolder):
+class MoleFolder(ImageFolder):  # type: ignore[misc]
     """ImageFolder whose class numbers come from the class names, never from the alphabet.
 
     Args:
@@ -93,14 +92,8 @@ class MoleFolder(ImageFolder):
             if number not in self.targets:
                 raise UserError(
                     f"{directory} has no photo of the class '{name}'",
-                    f"put photos ({', '.join(IMG_EXTENSIONS)}) into {directory / name}",
+                    f"put photos ({', '.join(ENDINGS)}) into {directory / name}",
                 )
-
-
-def is_photo(path: str) -> bool:
-    """Tell by the name whether a file should hold a photo."""
-    name = Path(path).name
-    return not name.startswith(".") and name.lower().endswith(IMG_EXTENSIONS)
 
 
 def list_photos(

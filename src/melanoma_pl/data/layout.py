@@ -16,6 +16,7 @@ FOLDER_NAMES = {
     "melanoma": "malignant",
     "melanome": "malignant",
 }
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")  # torchvision's
 LAYOUT = "<root>/{train,test}/{benign,malignant}"
 
 
@@ -53,3 +54,9 @@ def check_layout(
     raise UserError(
         f"data.root={root} has no '{split}' folder, only {', '.join(folders[:5])}", f"lay your photos out as {LAYOUT}"
     )
+
+
+def is_photo(path: str) -> bool:
+    """Tell by the name whether a file should hold a photo."""
+    name = Path(path).name
+    return not name.startswith(".") and name.lower().endswith(ENDINGS)

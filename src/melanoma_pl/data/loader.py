@@ -1,6 +1,5 @@
 """Batches of pixels, and a loader that goes on in the middle of an epoch."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -50,23 +49,20 @@ class PhotoBatches(Dataset[Batch]):
 
 
 class ResumableLoader(DataLoader[Batch]):
-    """A DataLoader that Lightning can put back into the middle of an epoch.
+    """A DataLoader that starts in the middle of an epoch.
 
-    What was read ahead by workers is of no account: only the batches that were trained on count.
+    What workers had read ahead when a run was killed is of no account: only batches that were trained on count.
 
     Args:
         dataset: Whole batches.
         batches: The order, as (epoch, indices).
-        progress: Returns the epoch and the number of its batches trained on.
         num_workers: Processes that read ahead.
+        epoch: To start with, from 0.
+        trained: Batches of that epoch that were trained on already; all of them is none.
     """
 
     def __init__(
-        self,
-        dataset: PhotoBatches,
-        batches: EpochBatches,
-        progress: Callable[[], tuple[int, int]],
-        num_workers: int,
+        self, dataset: PhotoBatches, batches: EpochBatches, num_workers: int, epoch: int = 0, trained: int = 0
     ) -> None:
         super().__init__(
             dataset,
@@ -76,15 +72,12 @@ class ResumableLoader(DataLoader[Batch]):
             persistent_workers=num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
-        self._batches = batches
-        self._progress = progress
+        batches.set_epoch(epoch)
+        batches.skip = trained if trained < len(batches) else 0
 
     def state_dict(self) -> dict[str, int]:
-        """Return where training stands."""
-        epoch, trained = self._progress()
-        return {"epoch": epoch, "skip": trained if trained < len(self) else 0}
+        """Return nothing: Lightning saves its progress itself; by this method it knows that the loader can resume."""
+        return {}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration start there."""
-        self._batches.set_epoch(state["epoch"])
-        self._batches.skip = state["skip"]
+        """Take nothing: where to start was said when the loader was made."""

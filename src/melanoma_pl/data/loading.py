@@ -58,7 +58,11 @@ class LoadedPhotos:
 
 
 def load_photos(
-    photos: Photos, preprocessing: Preprocessing, on_broken: str = "stop", cache_share: float = 0.5, title: str = "photos"
+    photos: Photos,
+    preprocessing: Preprocessing,
+    on_broken: str = "stop",
+    cache_share: float = 0.5,
+    title: str = "photos",
 ) -> LoadedPhotos:
     """Decode every photo once.
 
@@ -88,7 +92,12 @@ def load_photos(
         sha256.append(decoded.sha256)
     _handle_broken(broken, photos, on_broken)
     if cache is None:
-        logger.info("%s: %d photos do not fit %.0f %% of memory and are read again each epoch", title, len(photos), 100 * cache_share)
+        logger.info(
+            "%s: %d photos do not fit %.0f %% of memory and are read again each epoch",
+            title,
+            len(photos),
+            100 * cache_share,
+        )
     return LoadedPhotos(
         photos.take(readable), tuple(sha256), broken, preprocessing, None if cache is None else cache[: len(readable)]
     )

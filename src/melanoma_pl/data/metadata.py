@@ -1,7 +1,7 @@
 """The table beside the photos: which photos show one lesion. It never reaches the network."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,8 @@ def find_table(metadata: str | Path | None, root: Path) -> Path | None:
     table = Path(metadata)
     if not table.is_file():
         raise UserError(
-            f"data.metadata={metadata} does not exist", f"allowed are auto ({root / FILE_NAME} if there), null, or a file"
+            f"data.metadata={metadata} does not exist",
+            f"allowed are auto ({root / FILE_NAME} if there), null, or a file",
         )
     return table
 
@@ -50,7 +51,7 @@ def read_table(table: Path, image_column: str) -> dict[str, Mapping[str, str]]:
     return rows
 
 
-def require_column(table: Path, columns: list[str] | tuple[str, ...], column: str, key: str) -> None:
+def require_column(table: Path, columns: Sequence[str], column: str, key: str) -> None:
     """Refuse a column that the table lacks.
 
     Raises:
@@ -60,9 +61,7 @@ def require_column(table: Path, columns: list[str] | tuple[str, ...], column: st
         raise UserError(f"{table} has no column '{column}' ({key})", did_you_mean(column, columns))
 
 
-def with_groups(
-    photos: Photos, table: Path, image_column: str, group_column: str, without_row: str = "stop"
-) -> Photos:
+def with_groups(photos: Photos, table: Path, image_column: str, group_column: str, without_row: str = "stop") -> Photos:
     """Return the photos with the lesion that each shows.
 
     An empty cell means that nothing is known of that photo's lesion: it becomes a group of its own.

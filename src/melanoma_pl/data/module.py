@@ -10,7 +10,6 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from melanoma_pl.data.augmentation import Augmentation, NoAugmentation
@@ -172,7 +171,7 @@ class MoleDataModule(pl.LightningDataModule):
         batches = EpochBatches(
             len(dataset), self.batch_size, self.seed, drop_last=self.drop_last, rank=rank, world_size=world_size
         )
-        return ResumableLoader(dataset, batches, self._progress, self._workers(dataset))
+        return ResumableLoader(dataset, batches, self._workers(dataset), *self._progress())
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation batches, in the order of the photos."""
@@ -204,7 +203,8 @@ class MoleDataModule(pl.LightningDataModule):
         return 0 if dataset.loaded.cache is not None else os.cpu_count() or 1
 
     def _progress(self) -> tuple[int, int]:
-        fit_loop: Any = self.trainer.fit_loop if self.trainer is not None else None
+        """Return the epoch to train in, and how many of its batches were trained on before an interruption."""
+        if self.trainer is None:
+            return 0, 0
+        fit_loop: Any = self.trainer.fit_loop  # restored from the checkpoint before Lightning asks for the loader
         return fit_loop.epoch_progress.current.processed, fit_loop.epoch_loop.batch_progress.current.ready
-
-

@@ -10,6 +10,7 @@ than over interleaved channels.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -81,7 +82,7 @@ def draw_photo(mole: Mole, seed: int, index: int, size: int = 224, photo: int = 
     picture *= _draw_light(generator(seed, index, LIGHT, photo), size)
     noise = generator(seed, index, NOISE, photo)
     picture += noise.uniform(1, 4) * noise.standard_normal((size, size), dtype=np.float32)
-    return np.ascontiguousarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0))  # (S, S, 3)
+    return np.stack(list(np.clip(picture + 0.5, 0, 255).astype(np.uint8)), axis=-1)  # (3, S, S) → (S, S, 3)
 
 
 def _draw_lesion(mole: Mole, seed: int, index: int, size: int) -> Field:
@@ -89,9 +90,9 @@ def _draw_lesion(mole: Mole, seed: int, index: int, size: int) -> Field:
     x, y = _grid(size, LESION_MILLIMETRES)
     shape = generator(seed, index, SHAPE)
     outline, fade = _draw_outline(mole, shape), _draw_fade(mole, shape)
-    at_angle = (np.arctan2(y, x) * (OUTLINE_ANGLES / 2 / math.pi) + OUTLINE_ANGLES / 2).astype(np.intp) % OUTLINE_ANGLES
+    radius, at_angle = _polar(size)
     ragged = (0.08 + 0.045 * mole.border * mole.diameter) * _noise(shape, size, {9: 1, 20: 0.7, 46: 0.5})
-    depth = outline[at_angle] - np.sqrt(x * x + y * y) + ragged  # mm from the edge, inside is positive
+    depth = outline[at_angle] - radius + ragged  # mm from the edge, inside is positive
     inside = _ramp(depth / ((0.6 + 0.14 * mole.diameter) * fade[at_angle]) + 0.5)
     middle = _ramp(depth * (2.4 / mole.diameter))
     towards = shape.uniform(-math.pi, math.pi)
@@ -186,7 +187,7 @@ def _draw_skin(skin: np.random.Generator, size: int) -> tuple[Field, Field]:
 
 
 def _lay_hair(picture: Field, hair: np.random.Generator) -> Field:
-    """Lay thin hairs and their faint shadows over a picture ``(3, S, S)``; two photos in five have none."""
+    """Lay thin hairs and their faint shadows over a picture ``(3, S, S)``; about half the photos have none."""
     count, size = int(hair.exponential(7) * (hair.random() < 0.6)), picture.shape[-1]
     if count == 0:
         return picture
@@ -225,11 +226,23 @@ def _draw_light(light: np.random.Generator, size: int) -> Field:
     return lamp * colour
 
 
+@lru_cache(maxsize=8)
 def _grid(size: int, millimetres: float) -> tuple[Field, Field]:
     """Return x (right) and y (down) of each pixel from the middle of a square `millimetres` wide, ``(S, S)`` each."""
     axis = ((np.arange(size, dtype=np.float32) + 0.5) / size - 0.5) * millimetres
     x, y = np.meshgrid(axis, axis)
+    x.flags.writeable = y.flags.writeable = False
     return x, y
+
+
+@lru_cache(maxsize=8)
+def _polar(size: int) -> tuple[Field, NDArray[np.intp]]:
+    """Return each pixel's distance from the mole's middle in millimetres and its place among the outline's angles."""
+    x, y = _grid(size, LESION_MILLIMETRES)
+    turn: Field = np.arctan2(y, x) / (2 * math.pi) + 0.5
+    radius, at_angle = np.sqrt(x * x + y * y), (turn * OUTLINE_ANGLES).astype(np.intp) % OUTLINE_ANGLES
+    radius.flags.writeable = at_angle.flags.writeable = False
+    return radius, at_angle
 
 
 def _planes(colours: ArrayLike) -> Field:

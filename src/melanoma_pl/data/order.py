@@ -40,7 +40,8 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         world_size: Number of processes that share the photos.
 
     Attributes:
-        skip: Batches to leave out, once, at the start of the next iteration: those an interrupted epoch has had.
+        skip: Batches to leave out at the start of this epoch: those it had before an interruption. Another epoch
+            has none to leave out. (It is not spent by an iteration: a DataLoader with workers begins two.)
 
     Raises:
         ValueError: If an argument is out of its range, or no batch would be left.
@@ -71,6 +72,8 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0, that the next iteration goes through."""
+        if epoch != self.epoch:
+            self.skip = 0
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -78,10 +81,9 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         return whole if self.drop_last else whole + (rest > 0)
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        skip, self.skip = self.skip, 0
-        batches = self._indices().split(self.batch_size)
+        batches = torch.split(self._indices(), self.batch_size)
         # A list, not a generator: a later set_epoch must not reach into an iteration that has begun.
-        return iter([(self.epoch, indices) for indices in batches[skip : len(self)]])
+        return iter([(self.epoch, indices) for indices in batches[self.skip : len(self)]])
 
     @property
     def _per_rank(self) -> int:

@@ -160,8 +160,8 @@ def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[_Phot
 
 def _write_set(folder: Path, plan: list[_Photo], seed: int, size: int) -> None:
     """Write every planned photo and its row of ``metadata.csv``."""
-    for image in plan:
-        (folder / image.image).parent.mkdir(parents=True, exist_ok=True)
+    for photo in plan:
+        (folder / photo.image).parent.mkdir(parents=True, exist_ok=True)
     with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as table:
         rows = csv.DictWriter(table, ["image", "lesion_id", "group", *TRAITS, "synthetic"], lineterminator="\n")
         rows.writeheader()

@@ -57,7 +57,7 @@ def max_pool_gradient(pictures: Tensor, errors: Tensor, size: int = 2) -> Tensor
     Returns:
         float `(N, C, H, W)`.
     """
-    routed = winners(pictures, size) * errors[..., None]  # (N, C, rows, columns, size²)
+    routed = torch.where(winners(pictures, size), errors[..., None], 0.0)  # (N, C, rows, columns, size²)
     blocks = routed.reshape(*errors.shape, size, size).transpose(-3, -2)  # (N, C, rows, size, columns, size)
     cut = blocks.flatten(-2).flatten(-3, -2)
     gradient = torch.zeros_like(pictures)

@@ -35,7 +35,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             "take another one; best.ckpt and last.ckpt of a run are saved apart",
         ) from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
-        raise UserError(f"{path} is a checkpoint, but none that melanoma-train wrote", "give best.ckpt or last.ckpt of a run")
+        raise UserError(
+            f"{path} is a checkpoint, but none that melanoma-train wrote", "give best.ckpt or last.ckpt of a run"
+        )
     return checkpoint
 
 
@@ -82,7 +84,9 @@ def read_keras(path: Path, network: nn.Module) -> dict[str, Tensor]:
     layers = ["conv_1", "conv_2", "conv_3", "dense_1", "dense_2"]
     arrays = _read_arrays(path)
     if len(arrays) != 2 * len(layers):
-        raise UserError(f"model.weights={path} holds {len(arrays)} arrays", "expected are a kernel and a bias of five layers")
+        raise UserError(
+            f"model.weights={path} holds {len(arrays)} arrays", "expected are a kernel and a bias of five layers"
+        )
     state: dict[str, Tensor] = {}
     for layer, kernel, bias in zip(layers, arrays[::2], arrays[1::2], strict=True):
         state[f"{layer}.weight"] = torch.from_numpy(np.ascontiguousarray(_turn(kernel, layer, network)))

@@ -42,11 +42,9 @@ class SplitReport:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The figures of all photos by their tags, `val/auroc` for instance; those that cannot be computed are left out."""
+        """The figures of all photos by their tags (`val/auroc`); those that cannot be computed are left out."""
         row = self.rows[self.split]
-        return {
-            f"{TAGS[self.split]}/{name}": value for name, value in row.items() if isinstance(value, int | float)
-        }
+        return {f"{TAGS[self.split]}/{name}": value for name, value in row.items() if isinstance(value, int | float)}
 
     def text(self) -> str:
         """Return the table with its notes."""

@@ -94,15 +94,17 @@ def test_indices_are_int64():
     assert indices.shape == (4,)
 
 
-def test_skip_leaves_out_batches_once():
+def test_skip_leaves_out_batches_of_its_epoch_only():
     batches = EpochBatches(10, 4, seed=0)
     whole = indices_of(batches)
     batches.skip = 2
 
     assert len(batches) == 3
     assert indices_of(batches) == whole[8:]
-    assert batches.skip == 0
-    assert indices_of(batches) == whole
+    batches.set_epoch(0)
+    assert indices_of(batches) == whole[8:], "a DataLoader with workers begins twice"
+    batches.set_epoch(1)
+    assert len(indices_of(batches)) == 10
 
 
 def test_skipping_all_batches_leaves_an_empty_epoch():

@@ -12,7 +12,7 @@ CYCLE = (BLUE, ORANGE, GREEN, RED, GREY)
 DOTS_PER_INCH = 72
 
 
-def canvas(columns: int = 1, width: float = 4.5, height: float = 3.2, **options: Any) -> tuple[Figure, list[Axes]]:
+def canvas(columns: int = 1, width: float = 4.5, height: float = 2.9, **options: Any) -> tuple[Figure, list[Axes]]:
     """Return a figure with a row of empty axes.
 
     Args:

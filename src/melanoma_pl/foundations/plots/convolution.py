@@ -57,7 +57,7 @@ def pictures_figure(pictures: Mapping[str, Tensor]) -> Figure:
 
     Colours are shown between 0 and 1; grey values from the picture's least to its largest.
     """
-    figure, axes = canvas(len(pictures), width=2.5, height=2.8)
+    figure, axes = canvas(len(pictures), width=2.1, height=2.4)
     for ax, (name, picture) in zip(axes, pictures.items(), strict=True):
         if picture.shape[1] == 3:
             ax.imshow(picture[0].permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
@@ -98,7 +98,7 @@ def receptive_fields_figure(photo: NDArray[np.uint8], layers: list[Layer]) -> Fi
     height, width = photo.shape[:2]
     seen = [layer for layer in layers if layer.apart and layer.sees > 1]
     largest = max(layer.sees for layer in seen)
-    figure, (whole, near) = canvas(2, width=4.2, height=3.9)
+    figure, (whole, near) = canvas(2, width=2.4, height=2.7)
     for ax in (whole, near):
         ax.imshow(photo)
         for number, layer in enumerate(seen):

@@ -14,17 +14,18 @@ Span = tuple[float, float]
 
 
 def draw_surface(ax: Axes, surface: Valley | OneNeuron, across: Span, up: Span) -> None:
-    """Draw a surface's lines of equal cost into axes, over the given ranges of its two variables."""
+    """Shade a surface by its cost, the lowest white, over the given ranges of its two variables."""
     grid = torch.meshgrid(torch.linspace(*across, 81), torch.linspace(*up, 81), indexing="xy")
     first, second = (values.double() for values in grid)
     cost = surface.cost(torch.stack([first, second], dim=-1))
-    ax.contourf(first, second, cost, levels=24, cmap="Greys_r", alpha=0.75)
+    ax.contourf(first, second, cost, levels=12, cmap="Greys", vmax=2 * float(cost.max()), antialiased=False)
     ax.set(xlim=across, ylim=up)
 
 
-def draw_path(ax: Axes, path: Tensor, color: str, label: str = "") -> None:
-    """Draw a path, float `(steps + 1, 2)`, with a dot at each position and a ring where it begins."""
-    ax.plot(path[:, 0], path[:, 1], "o-", color=color, markersize=3, linewidth=1.2, label=label)
+def draw_path(ax: Axes, path: Tensor, color: str) -> None:
+    """Draw a path, float `(steps + 1, 2)`, with a ring where it begins and, if it is short, a dot at each position."""
+    long = len(path) > 100
+    ax.plot(path[:, 0], path[:, 1], "-" if long else "o-", color=color, markersize=3, linewidth=0.5 if long else 1.2)
     ax.plot(*path[0], "o", color=color, markersize=9, markerfacecolor="none")
 
 
@@ -32,7 +33,7 @@ def descents_figure(learning_rates: list[float], steps: int = 20, valley: Valley
     """Return the paths down a valley by several learning rates, and the cost along each."""
     surface = valley or Valley()
     start = torch.tensor([-8.0, 2.0], dtype=torch.float64)
-    figure, axes = canvas(len(learning_rates) + 1, width=3.4)
+    figure, axes = canvas(len(learning_rates) + 1, width=3.1)
     for ax, color, rate in zip(axes, CYCLE, learning_rates, strict=False):
         path = descend(surface.gradient, start, rate, steps)
         draw_surface(ax, surface, (-10, 10), (-4, 4))
@@ -77,7 +78,7 @@ def minibatches_figure(
         sizes: Examples a mini-batch.
         epochs: How often each example is used.
     """
-    figure, axes = canvas(len(sizes) + 1, width=3.4)
+    figure, axes = canvas(len(sizes) + 1, width=3.1)
     for ax, color, size in zip(axes, (BLUE, ORANGE, RED), sizes, strict=False):
         path = stochastic_descend(surface, start, learning_rate, size, epochs, seed=0)
         draw_surface(ax, surface, (-2, 4), (-3, 3))

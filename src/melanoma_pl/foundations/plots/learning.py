@@ -1,5 +1,7 @@
 """Pictures of back-propagation and of a network that learns."""
 
+from collections.abc import Sequence
+
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -11,7 +13,7 @@ from melanoma_pl.foundations.learning import Course
 from melanoma_pl.foundations.plots.canvas import BLUE, CYCLE, GREY, ORANGE, bare, canvas
 
 
-def network_figure(parameters: Parameters, names: list[str]) -> Figure:
+def network_figure(parameters: Parameters, names: Sequence[str]) -> Figure:
     """Return a network as a drawing: neurons in columns, positive weights blue, negative ones orange, thick ones large.
 
     Args:
@@ -20,7 +22,7 @@ def network_figure(parameters: Parameters, names: list[str]) -> Figure:
     """
     sizes = [parameters.weights[0].shape[1], *(len(biases) for biases in parameters.biases)]
     heights = [torch.linspace(size - 1, 1 - size, size) / 2 for size in sizes]
-    figure, (ax,) = canvas(width=1.8 * len(sizes) + 1, height=3.2)
+    figure, (ax,) = canvas(width=1.8 * len(sizes) + 1, height=2.9)
     for layer, weights in enumerate(parameters.weights):
         widths = 3 * weights.abs() / weights.abs().max()
         for j, k in torch.cartesian_prod(torch.arange(sizes[layer + 1]), torch.arange(sizes[layer])).tolist():
@@ -83,18 +85,20 @@ def error_sizes_figure(networks: list[Parameters], examples: Examples, cost: Cos
     return figure
 
 
-def moles_figure(parameters: Parameters, examples: Examples, names: list[str]) -> Figure:
+def moles_figure(parameters: Parameters, examples: Examples, names: Sequence[str], count: int = 300) -> Figure:
     """Return moles by their first two traits: beside what they are, what the network thinks of them.
 
     Args:
         parameters: The network, with one output.
         examples: Standardised traits `(N, K)`, targets `(N, 1)`.
-        names: Of the first two traits.
+        names: Of the traits.
+        count: How many of the examples to show, from the first.
     """
     figure, axes = canvas(2, width=4.2, sharey=True)
-    answers = feed_forward(parameters, examples.inputs).activations[-1][:, 0]
-    for ax, values, title in zip(axes, (examples.targets[:, 0], answers), ("drawn as", "answered"), strict=True):
-        traits = examples.inputs[:, 0], examples.inputs[:, 1]
+    inputs, targets = examples.inputs[:count], examples.targets[:count, 0]
+    answers = feed_forward(parameters, inputs).activations[-1][:, 0]
+    for ax, values, title in zip(axes, (targets, answers), ("drawn as", "answered"), strict=True):
+        traits = inputs[:, 0], inputs[:, 1]
         dots = ax.scatter(*traits, c=values, cmap="coolwarm", vmin=0, vmax=1, s=14, edgecolor=GREY, linewidth=0.3)
         ax.set(title=title, xlabel=f"{names[0]} (standardised)")
     axes[0].set_ylabel(f"{names[1]} (standardised)")

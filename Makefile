@@ -1,0 +1,48 @@
+# Set-up and everyday commands; `make help` lists them. On Windows use the plain pip commands of the README.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast lint types tensorboard clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	|| { echo "error: Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.11 …"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+install: $(VENV)/.installed  ## make the virtual environment and install the commands
+
+demo: $(VENV)/.installed  ## train on synthetic photos, evaluate, and say what to type next
+	$(BIN)/python -m melanoma_pl.demo
+
+test: $(VENV)/.installed-dev  ## run every test that can run here
+	$(BIN)/python -m pytest -n 2
+
+test-fast: $(VENV)/.installed-dev  ## run the tests that take seconds
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not notebook and not browser and not real_data'
+
+lint: $(VENV)/.installed-dev  ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev  ## check types
+	$(BIN)/mypy
+
+tensorboard: $(VENV)/.installed  ## watch the runs under outputs/
+	$(BIN)/tensorboard --logdir outputs
+
+clean:  ## remove the environment and caches; runs stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

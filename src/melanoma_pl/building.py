@@ -1,0 +1,96 @@
+"""From settings to objects: data module, classifier, callbacks, loggers."""
+
+import sys
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torchmetrics import Metric
+
+from melanoma_pl.data.augmentation import Augmentation
+from melanoma_pl.data.module import MoleDataModule
+from melanoma_pl.data.synthetic import write_photos
+from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.models.schedules import Schedule
+from melanoma_pl.models.weights import load_weights
+from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.settings import DataSettings, TrainSettings
+from melanoma_pl.specs import TARGET, build
+
+
+def make_data(settings: TrainSettings) -> MoleDataModule:
+    """Return the data module; synthetic photos are drawn first."""
+    chosen = settings.data
+    passed = set(DataSettings.model_fields) - {"root", "synthetic", "image_size", "normalisation"}
+    return MoleDataModule(
+        photo_root(chosen),
+        preprocessing=make_preprocessing(chosen),
+        augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
+        seed=settings.seed,
+        **{name: getattr(chosen, name) for name in passed},
+    )
+
+
+def photo_root(chosen: DataSettings) -> Path:
+    """Return the photo folder."""
+    if chosen.synthetic is None:
+        return Path(str(chosen.root))
+    drawn = chosen.synthetic
+    folder = Path(drawn.folder) / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{chosen.image_size}px"
+    return write_photos(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
+
+
+def make_preprocessing(chosen: DataSettings) -> Preprocessing:
+    """Return the one preprocessing."""
+    if chosen.normalisation == "imagenet":
+        return Preprocessing.imagenet(chosen.image_size)
+    return Preprocessing(chosen.image_size)
+
+
+def make_classifier(settings: TrainSettings, data: MoleDataModule) -> MelanomaClassifier:
+    """Return the classifier with its initial weights, which depend on the seed alone."""
+    torch.manual_seed(settings.seed)
+    spec = {key: value for key, value in settings.model.items() if key != "weights"}
+    network = build(spec, torch.nn.Module)
+    if settings.model.get("weights"):
+        load_weights(network, Path(settings.model["weights"]))
+    targets = data.split("train").targets
+    balanced = float((targets == 0).sum() / (targets == 1).sum())
+    weight = settings.loss.pos_weight
+    classifier = MelanomaClassifier(
+        network,
+        preprocessing=data.preprocessing,
+        class_names=settings.data.class_names,
+        optimizer=settings.optimizer.model_dump(by_alias=True),
+        schedule=build(settings.scheduler, Schedule),  # type: ignore[type-abstract]
+        pos_weight=balanced if weight == "balanced" else float(weight),
+        threshold=settings.threshold.model_dump(),
+        fit_decision=settings.data.validate_on == "validation",
+        seed=settings.seed,
+        extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
+        photos_note=settings.photos_note,
+    )
+    classifier.network_spec = spec
+    if settings.trainer.channels_last:
+        classifier.network.to(memory_format=torch.channels_last)
+    return classifier
+
+
+def make_callbacks(settings: TrainSettings) -> list[pl.Callback]:
+    """Return the callbacks that the configuration names, and a progress bar."""
+    chosen = [build(spec, pl.Callback) for spec in settings.callbacks.values() if spec is not None]
+    # often enough for the eye; drawing the bar each step costs time
+    return [*chosen, TQDMProgressBar(refresh_rate=5)] if sys.stdout.isatty() else chosen
+
+
+def make_loggers(settings: TrainSettings, first_epoch: int) -> list[Logger]:
+    """Return the loggers that the configuration names; TensorBoard forgets what a killed run wrote of later epochs."""
+    loggers: list[Logger] = []
+    for spec in settings.logger.values():
+        if spec is not None and spec.get(TARGET, "").endswith("TensorBoardLogger"):
+            loggers.append(build({**spec, "purge_step": first_epoch}, TensorBoardLogger))
+        elif spec is not None:
+            loggers.append(build(spec, Logger))  # type: ignore[type-abstract]
+    return loggers

@@ -1,0 +1,78 @@
+"""`melanoma-evaluate`: what a run's checkpoint is worth, as a Hydra app."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from melanoma_pl import runs
+from melanoma_pl.cli import OK, run_command, run_hydra
+from melanoma_pl.data.layout import check_layout
+from melanoma_pl.errors import UserError
+from melanoma_pl.settings import EvaluateSettings, TrainSettings, check_settings
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the command."""
+    sys.exit(run_command(command))
+
+
+def command(arguments: list[str]) -> int:
+    """Evaluate one run on one split."""
+    run_hydra("evaluate", job, arguments)
+    return OK
+
+
+def job(config: DictConfig) -> None:
+    """Evaluate; Hydra calls it."""
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    settings: EvaluateSettings = check_settings(EvaluateSettings, values)
+    run = runs.open_run(settings.run)
+    trained = trained_settings(run, settings)
+    root = Path(trained.data.root) if trained.data.root else None
+    if root is not None:
+        names = (trained.data.class_names, trained.data.folder_names)
+        check_layout(root, "test" if settings.split == "test" else "train", *names)
+    checkpoint = run.checkpoint(settings.checkpoint or trained.checkpoint.evaluate)
+    from melanoma_pl.building import make_data
+    from melanoma_pl.hardware import choose_accelerator
+    from melanoma_pl.inference import load_classifier
+    from melanoma_pl.reporting.split_report import report_split
+    from melanoma_pl.training import REPORT, result_notes
+
+    classifier = load_classifier(checkpoint, choose_accelerator(settings.device))
+    folder = run.folder / REPORT
+    if settings.data.root is not None:  # the run's own report stays what it is
+        folder = folder / Path(settings.data.root).resolve().name
+    report = report_split(classifier, make_data(trained), settings.split, folder, result_notes(trained))
+    logger.info("%s\n\nreport  %s", report.text(), folder / settings.split)
+
+
+def trained_settings(run: runs.Run, settings: EvaluateSettings) -> TrainSettings:
+    """Return the settings that the run was trained with, with the photos that are asked for.
+
+    Raises:
+        UserError: If another photo folder has no such split.
+    """
+    values = run.read()["config"]
+    data = values["data"]
+    if settings.data.root is not None:
+        if settings.split == "validation":
+            raise UserError(
+                f"data.root={settings.data.root} has no validation split of this run", "evaluate it with split=test"
+            )
+        # another set: its own lesions, if it tells them, and none shared with the run's
+        data |= {"root": settings.data.root, "synthetic": None, "metadata": settings.data.metadata}
+        data["group_column"] = settings.data.group_column
+    elif settings.data.group_column is not None:
+        data["group_column"] = settings.data.group_column
+    trained: TrainSettings = check_settings(TrainSettings, values)
+    return trained
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Tiny photos and a tiny network for all tests, and fixtures that fail a test which leaves something behind."""
+
+import csv
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+SIZE = 32  # pixels
+TINY = [  # overrides that make a training take a second
+    f"data.image_size={SIZE}",
+    "data.batch_size=8",
+    "model.channels=[4,4,4]",
+    "model.hidden=8",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "logger=none",
+    "callbacks.training_photos=null",
+    "callbacks.worst_mistakes=null",
+    "callbacks.curves=null",
+    "callbacks.graph=null",
+]
+
+
+def draw_photo(path: Path, malignant: bool, seed: int, size: int = SIZE) -> None:
+    """Draw a spot on skin; malignant ones are darker and larger."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size] / size - 0.5
+    radius = generator.uniform(0.3, 0.4) if malignant else generator.uniform(0.12, 0.22)
+    spot = (rows**2 + columns**2 < radius**2)[..., None]
+    skin = np.array([225, 180, 160]) + generator.normal(0, 6, (size, size, 3))
+    mole = np.array([70, 40, 40] if malignant else [140, 90, 70]) + generator.normal(0, 6, (size, size, 3))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.where(spot, mole, skin).clip(0, 255).astype(np.uint8)).save(path)
+
+
+def write_photo_folder(root: Path, train: int = 40, test: int = 12) -> Path:
+    """Write photos in the layout, with a metadata table whose lesions have two photos each."""
+    rows = []
+    for split, count in (("train", train), ("test", test)):
+        for index in range(count):
+            malignant = index % 2 == 1
+            path = f"{split}/{'malignant' if malignant else 'benign'}/{index:03d}.png"
+            draw_photo(root / path, malignant, seed=index + (1000 if split == "test" else 0))
+            rows.append({"image": path, "group": f"{split}{malignant}{index // 4}", "age": 40 + index})
+    with (root / "metadata.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty training and twelve test photos, for all tests to read; tests that change photos write their own."""
+    return write_photo_folder(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def own_photo_folder(tmp_path: Path) -> Path:
+    """A photo folder that the test may change."""
+    return write_photo_folder(tmp_path / "photos")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put environment, signals and logging back, and fail the test that changed a signal's handler."""
+    environment = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    root = logging.getLogger()
+    logging_state = (list(root.handlers), root.level)
+    yield
+    os.environ.clear()
+    os.environ.update(environment)
+    for handler in set(root.handlers) - set(logging_state[0]):
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(logging_state[1])
+    changed = [number for number, handler in handlers.items() if signal.getsignal(number) != handler]
+    for number in changed:
+        signal.signal(number, handlers[number])
+    assert not changed, f"the test left handlers of {changed}"
+
+
+@pytest.fixture
+def shared_photos() -> Path:
+    """The real photos, where the machine has them."""
+    if not (SHARED / "isic_moles").is_dir():
+        pytest.skip("needs the real photos of ../shared/data")
+    return SHARED

@@ -1,0 +1,190 @@
+"""Resumed equals uninterrupted: the same bits of weights, optimizer and figures, however the run ended."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import TINY
+
+RECIPE = [
+    *TINY,
+    "data=folder",
+    "augmentation=dermoscopy",
+    "scheduler=one_cycle",
+    "trainer.max_epochs=3",
+    "data.group_column=group",
+    "optimizer.lr=0.003",
+    "model.initial_weights=keras",
+]
+TIMES = {"train/seconds", "train/photos_per_second"}
+
+
+def train(
+    folder: Path, *arguments: str, kill_after: str = "", number: int = signal.SIGKILL
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder; kill it once a line matches `kill_after`."""
+    command = [sys.executable, "-m", "melanoma_pl.train", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    lines = []
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if kill_after and re.search(kill_after, line):
+                process.send_signal(number)
+                kill_after = ""
+    return subprocess.CompletedProcess(command, process.returncode, "".join(lines))
+
+
+def only_run(folder: Path) -> Path:
+    """Return the one run below a folder."""
+    (record,) = folder.glob("outputs/*/*/run.json")
+    return record.parent
+
+
+def figures(run: Path) -> list[dict[str, str]]:
+    """Return the logged figures of every epoch but the times."""
+    with (run / "metrics.csv").open() as file:
+        return [{name: value for name, value in row.items() if name not in TIMES} for row in csv.DictReader(file)]
+
+
+def assert_same(run: Path, other: Path) -> None:
+    """Compare weights, optimizer, decision and figures bit by bit."""
+    for name in ("last.ckpt", "best.ckpt"):
+        one, two = (torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (run, other))
+        assert all(torch.equal(value, two["state_dict"][key]) for key, value in one["state_dict"].items())
+        for key, state in one["optimizer_states"][0]["state"].items():
+            twin = two["optimizer_states"][0]["state"][key]
+            assert all(
+                torch.equal(torch.as_tensor(value), torch.as_tensor(twin[name])) for name, value in state.items()
+            )
+        assert one["optimizer_states"][0]["param_groups"] == two["optimizer_states"][0]["param_groups"]
+        assert one["melanoma_pl"] == two["melanoma_pl"]
+        assert one["global_step"] == two["global_step"]
+    assert figures(run) == figures(other)
+    assert len(figures(run)) == 3
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
+    """A run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    result = train(folder, *RECIPE, f"data.root={photo_folder}")
+    assert result.returncode == 0, result.stdout
+    return only_run(folder)
+
+
+# A callback from outside the package lets a test say at which point the process dies.
+ASSASSIN = """
+import os, signal
+import lightning.pytorch as pl
+
+
+class Assassin(pl.Callback):
+    def __init__(self, epoch, step=None, hook="batch", number=9):
+        self.epoch, self.step, self.hook, self.number = epoch, step, hook, number
+
+    def _strike(self, trainer):
+        if trainer.current_epoch == self.epoch:
+            os.kill(os.getpid(), self.number)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, index):
+        if self.hook == "batch" and index == self.step:
+            self._strike(trainer)
+
+    def on_validation_batch_end(self, trainer, module, outputs, batch, index):
+        if self.hook == "validation":
+            self._strike(trainer)
+
+    def on_train_epoch_start(self, trainer, module):
+        if self.hook == "epoch":
+            self._strike(trainer)
+"""
+
+
+def interrupted(folder: Path, photos: Path, *arguments: str, **strike: object) -> tuple[Path, int]:
+    """Train in a folder until the assassin strikes."""
+    (folder / "assassin.py").write_text(ASSASSIN)
+    spec = ",".join(f"{key}:{value}" for key, value in strike.items())
+    command = [*RECIPE, f"data.root={photos}", f"+callbacks.assassin={{_target_:assassin.Assassin,{spec}}}", *arguments]
+    os.environ["PYTHONPATH"] = str(folder)
+    result = train(folder, *command)
+    return only_run(folder), result.returncode
+
+
+CASES = {
+    "between epochs": ({"epoch": 2, "hook": "epoch"}, ["checkpoint.every_n_steps=null"]),
+    "in validation": ({"epoch": 1, "hook": "validation"}, ["checkpoint.every_n_steps=1"]),
+    "in mid-epoch after a step checkpoint": ({"epoch": 1, "step": 2, "hook": "batch"}, ["checkpoint.every_n_steps=2"]),
+    "in the first epoch": ({"epoch": 0, "step": 2, "hook": "batch"}, ["checkpoint.every_n_steps=1"]),
+    "by SIGTERM in mid-epoch": ({"epoch": 1, "step": 1, "hook": "batch", "number": 15}, []),
+    "by SIGINT at an epoch's last step": ({"epoch": 1, "step": 3, "hook": "batch", "number": 2}, []),
+    "by SIGTERM in validation": ({"epoch": 1, "hook": "validation", "number": 15}, []),
+}
+EXIT_CODES = {9: -9, 15: 143, 2: 130}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after"), [(0, 2), (2, 0), (0, 0)], ids=["workers 0→2", "workers 2→0", "no workers"]
+)
+@pytest.mark.parametrize("case", CASES)
+def test_resumed_equals_uninterrupted(
+    case: str, before: int, after: int, uninterrupted: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    strike, options = CASES[case]
+    if before + after and case != "in mid-epoch after a step checkpoint":
+        pytest.skip("workers are tried where they could matter: in mid-epoch")
+    run, code = interrupted(tmp_path, photo_folder, f"data.num_workers={before}", *options, **strike)
+    assert code == EXIT_CODES[int(strike.get("number", 9))]  # type: ignore[call-overload]
+    moved = tmp_path / "elsewhere (moved)"
+    shutil.move(run, moved)
+    result = train(tmp_path, f"resume={moved}", "callbacks.assassin=null", f"data.num_workers={after}")
+    assert result.returncode == 0, result.stdout
+    assert "going on in epoch" in result.stdout
+    assert_same(uninterrupted, moved)
+
+
+@pytest.mark.slow
+def test_killed_before_its_first_checkpoint(uninterrupted: Path, photo_folder: Path, tmp_path: Path) -> None:
+    interrupted(tmp_path, photo_folder, epoch=0, step=1, hook="batch")
+    result = train(tmp_path, "resume=auto", "callbacks.assassin=null")
+    assert result.returncode == 0, result.stdout
+    assert "starts afresh" in result.stdout
+    assert_same(uninterrupted, only_run(tmp_path))
+
+
+@pytest.mark.slow
+def test_more_epochs(photo_folder: Path, tmp_path: Path) -> None:
+    result = train(tmp_path, *RECIPE, f"data.root={photo_folder}", "trainer.max_epochs=2")
+    assert result.returncode == 0, result.stdout
+    run = only_run(tmp_path)
+    refused = train(tmp_path, f"resume={run}")
+    assert refused.returncode == 2
+    assert "is finished" in refused.stdout
+    result = train(tmp_path, f"resume={run}", "trainer.max_epochs=4")
+    assert result.returncode == 0, result.stdout
+    assert "planned anew" in result.stdout
+    rows = figures(run)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates[2] > rates[1]  # the first plan had come down to almost nothing
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    started = time.monotonic()
+    result = train(tmp_path, "resume=auto")
+    assert result.returncode == 2
+    assert "no unfinished run under outputs/" in result.stdout
+    assert time.monotonic() - started < 60
