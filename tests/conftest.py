@@ -4,12 +4,15 @@ import csv
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from melanoma_pl import cli
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 SIZE = 32  # pixels
@@ -94,3 +97,42 @@ def shared_photos() -> Path:
     if not (SHARED / "isic_moles").is_dir():
         pytest.skip("needs the real photos of ../shared/data")
     return SHARED
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command answered: exit code, standard output, standard error."""
+
+    code: int
+    output: str
+    error: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that commands run in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run_command(workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command's body in this process, as its `main` does."""
+
+    def run(command: Callable[[list[str]], int], *arguments: str) -> Result:
+        monkeypatch.setattr("sys.argv", ["command"])
+        monkeypatch.setattr(cli.SweepFolder, "folder", None)
+        code = cli.run_command(command, list(arguments))
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+def only_run(folder: Path, name: str = "*") -> Path:
+    """Return the one run below a folder's outputs."""
+    (record,) = folder.glob(f"outputs/{name}/*/run.json")
+    return record.parent

@@ -51,12 +51,16 @@ def run_hydra(config_name: str, job: Callable[[DictConfig], Any], arguments: Ite
                 raise  # the sweeper must know
             raised.append(error)  # Hydra would print a line of its own first
 
-    os.environ.setdefault(FULL_ERROR, "1")  # or Hydra would print an exception and exit instead of raising it
     sys.argv[1:] = list(arguments)
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"  # or Hydra would print an exception and exit instead of raising it
     try:
         main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, config_name) from error
+    finally:
+        if before is None:
+            del os.environ[FULL_ERROR]
     if raised:
         raise raised[0]
 
@@ -76,8 +80,13 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         return 130
 
 
-def compose_config(config_name: str, overrides: list[str]) -> DictConfig:
+def compose_config(config_name: str, overrides: list[str], config_dir: str | None = None) -> DictConfig:
     """Return the configuration that these overrides make, without running anything.
+
+    Args:
+        config_name: `train` or `evaluate`.
+        overrides: As typed.
+        config_dir: A folder of one's own configuration, as `--config-dir` names it.
 
     Raises:
         UserError: If an override is refused.
@@ -85,7 +94,8 @@ def compose_config(config_name: str, overrides: list[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return compose(config_name, overrides)
+            own = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+            return compose(config_name, [*overrides, *own])
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, config_name) from error
 

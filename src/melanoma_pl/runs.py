@@ -102,11 +102,14 @@ def _newest_hint() -> str:
     return f"the newest run here is {newest.folder}" if newest else "there is no run under outputs/ yet"
 
 
-def describe(arguments: list[str], overrides: list[str], config: Mapping[str, Any]) -> dict[str, Any]:
+def describe(
+    arguments: list[str], overrides: list[str], config: Mapping[str, Any], config_dirs: list[str]
+) -> dict[str, Any]:
     """Return a new run's record: how it was started, with what."""
     return {
         "command": " ".join(["melanoma-train", *arguments]),
         "overrides": overrides,
+        "config_dirs": config_dirs,
         "started": now(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",

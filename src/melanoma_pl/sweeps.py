@@ -72,6 +72,11 @@ def summarize(folder: Path) -> None:
         print(f"the test split is still unopened; for the best: melanoma-evaluate run={best.folder} split=test")
 
 
+def finished(folder: Path) -> bool:
+    """Tell whether any job of a sweep came to its end."""
+    return any(job.status == "finished" for job in read_jobs(folder))
+
+
 def write_summary(path: Path, jobs: list[Job]) -> None:
     """Write one row a job."""
     keys = list(dict.fromkeys(key for job in jobs for key in job.overrides))

@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl import runs, sweeps
-from melanoma_pl.cli import FAILED, OK, QUOTING, SweepFolder, compose_config, flatten, run_command, run_hydra
+from melanoma_pl.cli import FAILED, MISUSED, OK, QUOTING, SweepFolder, compose_config, flatten, run_command, run_hydra
 from melanoma_pl.data.layout import check_layout
 from melanoma_pl.errors import UserError
 from melanoma_pl.settings import TrainSettings, check_settings
@@ -49,7 +49,8 @@ def command(arguments: list[str]) -> int:
     except UserError:
         if not is_sweep or SweepFolder.folder is None:
             raise
-        return FAILED  # each job's error was printed when it came
+        # each job's error was printed when it came
+        return FAILED if sweeps.finished(SweepFolder.folder) else MISUSED
     except BaseException as error:
         if not hasattr(error, "exit_code"):  # RunStopped; its module is too heavy to import here
             raise
@@ -74,7 +75,8 @@ def job(config: DictConfig) -> float | None:
     try:
         settings: TrainSettings = check_settings(TrainSettings, values)
         check_place(settings, is_sweep)
-        record = runs.describe(sys.argv[1:], list(hydra.overrides.task), values)
+        own_conf = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+        record = runs.describe(sys.argv[1:], list(hydra.overrides.task), values, own_conf)
         run.write({**record, **({"resumed": runs.now(), "started": run.read()["started"]} if known else {})})
         from melanoma_pl.training import train  # PyTorch and Lightning take seconds: only once all else is right
 
@@ -143,9 +145,11 @@ def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
         raise UserError("-m and resume do not go together", "resume one job's folder, or start the sweep anew")
     run = runs.newest_unfinished() if value == "auto" else runs.open_run(value.strip("'\""))
     record = run.read()
+    flags, typed = split_flags(typed)
+    own_conf = next(iter(record.get("config_dirs", [])), None)
     overrides = merge_overrides(list(record["overrides"]), typed)
     before = OmegaConf.to_container(OmegaConf.load(run.folder / ".hydra" / "config.yaml"), resolve=False)
-    after = OmegaConf.to_container(compose_config("train", overrides), resolve=False)
+    after = OmegaConf.to_container(compose_config("train", overrides, own_conf), resolve=False)
     changed = differing_keys(before, after)
     refuse_changes(changed, typed, run)
     if record.get("finished") and not any(key == "trainer.max_epochs" for key in changed):
@@ -154,7 +158,14 @@ def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
         print(f"{run.folder} was stopped before its first checkpoint: it starts afresh")
     print(f"resuming {run.folder}")
     folder = str(run.folder).replace("\\", "\\\\").replace('"', '\\"')
-    return [*overrides, f'hydra.run.dir="{folder}"']
+    own = ["--config-dir", own_conf] if own_conf else []
+    return [*own, *flags, *overrides, f'hydra.run.dir="{folder}"']
+
+
+def split_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Separate Hydra's flags (`--cfg=job`) from overrides."""
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    return flags, [argument for argument in arguments if argument not in flags]
 
 
 def merge_overrides(saved: list[str], typed: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import TINY
+from tests.conftest import TINY, only_run
 
 RECIPE = [
     *TINY,
@@ -45,12 +45,6 @@ def train(
                 process.send_signal(number)
                 kill_after = ""
     return subprocess.CompletedProcess(command, process.returncode, "".join(lines))
-
-
-def only_run(folder: Path) -> Path:
-    """Return the one run below a folder."""
-    (record,) = folder.glob("outputs/*/*/run.json")
-    return record.parent
 
 
 def figures(run: Path) -> list[dict[str, str]]:

@@ -44,6 +44,7 @@ class SplitReport:
     def figures(self) -> dict[str, float]:
         """The figures of all photos by their tags (`val/auroc`); those that cannot be computed are left out."""
         row = self.rows[self.split]
+        row = {**row, "loss": row["log_loss"]}  # by the name of its live curve too
         return {f"{TAGS[self.split]}/{name}": value for name, value in row.items() if isinstance(value, int | float)}
 
     def text(self) -> str:

@@ -1,0 +1,228 @@
+"""What a user can get wrong: one line, exit code 2, nothing left half-written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from melanoma_pl import evaluate, predict, train
+from tests.conftest import TINY, Command, draw_photo, only_run
+
+CASES = {
+    "missing root": (["data=folder", "data.root=nowhere"], "data.root=nowhere does not exist"),
+    "no root": (["data=folder"], "data.root is not set"),
+    "root without data=folder": (["data.root=somewhere"], "add data=folder"),
+    "empty root": (["data=folder", "data.root=empty"], "holds no folders"),
+    "unknown key": (["data.batchsize=3"], "did you mean 'data.batch_size'"),
+    "unknown section": (["optimiser.lr=3"], "did you mean 'optimizer.lr'"),
+    "unknown option": (["optimizer=adamm"], "did you mean 'adam'"),
+    "unknown experiment": (["experiment=tippe"], "did you mean 'tipe'"),
+    "below its range": (["data.batch_size=0"], "data.batch_size=0 is not allowed"),
+    "above its range": (["data.validation_fraction=1.5"], "data.validation_fraction=1.5 is not allowed"),
+    "no number": (["optimizer.lr=fast"], "optimizer.lr=fast is not allowed"),
+    "not among the values": (["data.on_broken=ignore"], "it should be 'stop' or 'skip'"),
+    "workers": (["data.num_workers=-1"], "data.num_workers=-1 is not allowed"),
+    "pos_weight": (["loss.pos_weight=heavy"], "loss.pos_weight=heavy is not allowed"),
+    "grammar": (["data.root=/a (1)/b"], "'data.root=\"/my photos (1)\"'"),
+    "monitor": (["checkpoint.monitor=val/auc"], "did you mean 'val/auroc'"),
+    "optimized on test": (["optimized_metric=test/auroc"], "would choose on the test photos"),
+    "half precision on a processor": (["trainer=cpu", "trainer.precision=16-mixed"], "is for GPUs"),
+    "threshold from test": (["data.validate_on=test"], "add threshold=fixed"),
+    "resume nothing": (["resume=auto"], "no unfinished run under outputs/"),
+    "resume no folder": (["resume=nowhere"], "the run folder nowhere does not exist"),
+    "resume no run": (["resume=empty"], "is no run's folder"),
+    "resume in a sweep": (["-m", "resume=auto"], "-m and resume do not go together"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_said_in_one_line_before_anything_heavy(case: str, run_command: Command, workplace: Path) -> None:
+    overrides, expected = CASES[case]
+    (workplace / "empty").mkdir()
+    result = run_command(train.command, *overrides)
+    assert result.code == 2
+    assert expected in result.error
+    assert len(result.error.strip().splitlines()) == 1
+    assert result.error.startswith("error: ")
+    assert sorted(path.name for path in workplace.iterdir()) == ["empty"]
+
+
+LATER = {
+    "no GPU": (["trainer.accelerator=gpu"], "a GPU is asked for and there is none"),
+    "batch larger than the data": (["data.batch_size=999"], "larger than the 32 training photos"),
+    "no such class": (["model._target_=melanoma_pl.models.Nothing"], "cannot be imported"),
+    "no network": (["model._target_=pathlib.Path"], "is no Module"),
+    "no such option": (["+model.depth=3"], "ThreeConvNet does not take"),
+    "missing weights": (["model.weights=nowhere.ckpt"], "nowhere.ckpt does not exist"),
+    "group column": (["data.group_column=lesion"], "has no column 'lesion'"),
+}
+
+
+@pytest.mark.parametrize("case", LATER)
+def test_said_before_training(case: str, run_command: Command, workplace: Path, photo_folder: Path) -> None:
+    overrides, expected = LATER[case]
+    if case == "no GPU" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    result = run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}", *overrides)
+    assert result.code == 2
+    assert expected in result.error
+    assert "Traceback" not in result.error
+    assert not list(workplace.iterdir())
+
+
+def test_bf16_where_the_processor_cannot(
+    run_command: Command, workplace: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("melanoma_pl.hardware.has_bf16", lambda accelerator: False)
+    options = (*TINY, "data=folder", f"data.root={photo_folder}")
+    result = run_command(train.command, *options, "trainer.precision=bf16-mixed")
+    assert result.code == 2
+    assert "does not compute in bf16" in result.error
+    result = run_command(train.command, *options, "trainer.precision=auto")
+    assert result.code == 0
+    assert "cpu, 32-true" in result.output
+
+
+def test_paths_with_spaces_and_parentheses(run_command: Command, workplace: Path, photo_folder: Path) -> None:
+    odd = workplace / "my photos (1), é=ü"
+    odd.symlink_to(photo_folder)
+    result = run_command(train.command, *TINY, "data=folder", f'data.root="{odd}"')
+    assert result.code == 0, result.error
+
+
+def test_photos_changed_since(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
+    options = (*TINY, "data=folder", f"data.root={own_photo_folder}")
+    assert run_command(train.command, *options).code == 0
+    draw_photo(own_photo_folder / "train/benign/new.png", malignant=False, seed=99)
+    result = run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3")
+    assert result.code == 2
+    assert "1 added, 0 gone" in result.error
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [("model.hidden=9", "model.hidden cannot change within a run"), ("seed=4", "seed cannot change within a run")],
+)
+def test_a_run_stays_what_it_is(
+    override: str, expected: str, run_command: Command, workplace: Path, photo_folder: Path
+) -> None:
+    run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
+    run = only_run(workplace)
+    before = (run / ".hydra/overrides.yaml").read_text()
+    result = run_command(train.command, f"resume={run}", "trainer.max_epochs=3", override)
+    assert result.code == 2
+    assert expected in result.error
+    assert (run / ".hydra/overrides.yaml").read_text() == before
+
+
+def test_a_configuration_that_nobody_typed(run_command: Command, workplace: Path, photo_folder: Path) -> None:
+    run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
+    saved = only_run(workplace) / ".hydra/config.yaml"
+    saved.write_text(saved.read_text().replace("dropout: 0.2", "dropout: 0.3"))
+    result = run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3")
+    assert result.code == 2
+    assert "model.dropout is another now, and nobody typed it" in result.error
+
+
+def test_cut_checkpoint(run_command: Command, workplace: Path, photo_folder: Path) -> None:
+    run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
+    run = only_run(workplace)
+    best = run / "checkpoints/best.ckpt"
+    best.write_bytes(best.read_bytes()[:1000])
+    photo = str(photo_folder / "test/benign/000.png")
+    for result in (
+        run_command(evaluate.command, f"run={run}"),
+        run_command(predict.command, "--run", str(run), photo),
+        run_command(predict.command, "--checkpoint", str(best), photo),
+    ):
+        assert result.code == 2
+        assert "cut short or no checkpoint" in result.error
+
+
+def test_two_processes_in_one_run(run_command: Command, workplace: Path, photo_folder: Path) -> None:
+    from filelock import FileLock
+
+    run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
+    run = only_run(workplace)
+    with FileLock(run / ".lock"):
+        result = run_command(train.command, f"resume={run}", "trainer.max_epochs=3")
+    assert result.code == 2
+    assert "another process is training" in result.error
+
+
+def test_evaluate(run_command: Command, workplace: Path, photo_folder: Path) -> None:
+    assert "run is not set" in run_command(evaluate.command).error
+    assert "does not exist" in run_command(evaluate.command, "run=nowhere").error
+    result = run_command(evaluate.command, "run=nowhere", "splitt=test")
+    assert result.code == 2
+    assert "did you mean 'split'" in result.error
+
+
+def test_predict(run_command: Command, workplace: Path) -> None:
+    (workplace / "empty").mkdir()
+    (workplace / "a.ckpt").write_bytes(b"")
+    for arguments, expected in [
+        (["--run", "nowhere", "a.png"], "the run folder nowhere does not exist"),
+        (["--checkpoint", "nowhere.ckpt", "a.png"], "nowhere.ckpt does not exist"),
+        (["--checkpoint", "a.ckpt", "nowhere.png"], "nowhere.png does not exist"),
+        (["--checkpoint", "a.ckpt", "empty"], "empty holds no photos"),
+        (["--checkpoint", "a.ckpt", "--names", "one", "a.ckpt"], "should be two names"),
+        (["--checkpoint", "a.ckpt", "--csv", "no/where.csv", "a.ckpt"], "the folder no does not exist"),
+    ]:
+        result = run_command(predict.command, *arguments)
+        assert result.code == 2
+        assert expected in result.error
+
+
+HEAVY = ("torch", "lightning", "torchvision", "sklearn", "matplotlib", "scipy")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["data.rot=1"], ["optimizer=adamm"], ["data=folder", "data.root=nowhere"], ["resume=auto"]],
+    ids=" ".join,
+)
+def test_answers_without_importing_anything_heavy(arguments: list[str], workplace: Path) -> None:
+    code = (
+        "import sys\nfrom melanoma_pl.train import command\nfrom melanoma_pl.cli import run_command\n"
+        "try:\n    run_command(command, sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert "heavy: []" in answer.stdout, answer.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on file size")
+def test_full_disk(workplace: Path, photo_folder: Path) -> None:
+    """A limit on file size stands for a full disk: the second epoch's checkpoint no longer fits."""
+    code = (
+        "import resource, signal, sys\nimport lightning.pytorch as pl\n"
+        "class Fill(pl.Callback):\n"
+        "    def on_train_epoch_start(self, trainer, module):\n"
+        "        if trainer.current_epoch == 1:\n"
+        "            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "            resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))\n"
+    )
+    (workplace / "fill.py").write_text(code)
+    command = [
+        *TINY,
+        "data=folder",
+        f"data.root={photo_folder}",
+        "model.hidden=64",
+        "+callbacks.fill._target_=fill.Fill",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(workplace)}
+    answer = subprocess.run(
+        [sys.executable, "-m", "melanoma_pl.train", *command],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert answer.returncode == 2, answer.stderr
+    assert "cannot be saved" in answer.stderr
+    run = only_run(workplace)
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] == 1

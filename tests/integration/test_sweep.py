@@ -1,0 +1,102 @@
+"""Sweeps: a grid into one folder, validation only, a failing job leaves the others alone."""
+
+import csv
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from melanoma_pl import train
+from tests.conftest import TINY, Command
+
+
+@pytest.fixture
+def sweep(run_command: Command, photo_folder: Path) -> Command:
+    """`melanoma-train -m` on the tiny photos."""
+    return lambda *arguments: run_command(
+        train.command, "-m", *TINY, "trainer.max_epochs=1", "data=folder", f"data.root={photo_folder}", *arguments
+    )
+
+
+def summary(workplace: Path) -> list[dict[str, str]]:
+    (path,) = workplace.glob("outputs/sweeps/*/summary.csv")
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_grid(sweep: Command, workplace: Path) -> None:
+    result = sweep("optimizer.lr=1e-4,1e-3", "seed=1,2")
+    assert result.code == 0, result.error
+    rows = summary(workplace)
+    assert [(row["job"], row["optimizer.lr"], row["seed"]) for row in rows] == [
+        ("0", "0.0001", "1"), ("1", "0.0001", "2"), ("2", "0.001", "1"), ("3", "0.001", "2"),
+    ]  # fmt: skip
+    assert {row["status"] for row in rows} == {"finished"}
+    assert all(float(row["val/auroc"]) >= 0 for row in rows)
+    assert not any(name.startswith("test/") for name in rows[0])
+    table = [line for line in result.output.splitlines() if "optimizer.lr=" in line and "  2  " in line]
+    assert len(table) == 2  # a setting a row; seeds are averaged
+    assert "seed=" not in "".join(table)
+    assert result.output.strip().splitlines()[-1].startswith("the test split is still unopened")
+    assert "melanoma-evaluate run=outputs/sweeps/" in result.output
+
+
+def test_jobs_never_open_the_test_split(sweep: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from melanoma_pl.data.module import MoleDataModule
+
+    loaded = []
+    load = MoleDataModule.load
+    monkeypatch.setattr(MoleDataModule, "load", lambda self, folder: loaded.append(folder) or load(self, folder))
+    assert sweep("seed=1,2").code == 0
+    assert set(loaded) == {"train"}
+    reports = {path.name for path in workplace.glob("outputs/sweeps/*/*/report/*")}
+    assert reports == {"validation"}
+
+
+def test_a_failing_job(sweep: Command, workplace: Path) -> None:
+    result = sweep("data.batch_size=8,999", "seed=1")
+    assert result.code == 1
+    rows = summary(workplace)
+    assert rows[0]["status"] == "finished"
+    assert "larger than the 32 training photos" in rows[1]["status"]
+    assert "job 1 did not finish" in result.output
+
+
+def test_ranking_by_another_metric(sweep: Command) -> None:
+    result = sweep("optimizer.lr=1e-4,1e-3", "optimized_metric=val/log_loss")
+    assert result.code == 2
+    result = sweep("optimizer.lr=1e-4,1e-3", "optimized_metric=val/loss")
+    assert result.code == 0, result.error
+    assert "val/loss: mean" in result.output
+
+
+def test_several_devices(sweep: Command) -> None:
+    result = sweep("trainer.devices=2", "seed=1,2")
+    assert result.code == 2
+    assert "would start itself again" in result.output + result.error
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="needs the extra parallel"
+)
+def test_in_parallel(sweep: Command, workplace: Path) -> None:
+    result = sweep("sweep=parallel", "seed=1,2")
+    assert result.code == 0, result.error
+    assert [row["status"] for row in summary(workplace)] == ["finished", "finished"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None, reason="needs the extra optuna"
+)
+@pytest.mark.filterwarnings("ignore")  # optuna 2.10 and SQLAlchemy 1 are old
+def test_optuna(sweep: Command, workplace: Path) -> None:
+    (workplace / "outputs").mkdir()
+    result = sweep("sweep=optuna", "hydra.sweeper.n_trials=2")
+    assert result.code == 0, result.error
+    assert len(summary(workplace)) == 2
+    assert (workplace / "outputs/optuna.db").is_file()
+    jobs = [json.loads(path.read_text()) for path in workplace.glob("outputs/sweeps/*/*/run.json")]
+    assert all(job["finished"] for job in jobs)

@@ -1,0 +1,201 @@
+"""`melanoma-train` as its user types it."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from melanoma_pl import evaluate, predict, train
+from melanoma_pl.cli import conf_dir
+from melanoma_pl.evaluation import summarise
+from tests.conftest import TINY, Command, only_run
+
+
+@pytest.fixture
+def command(run_command: Command, photo_folder: Path) -> Command:
+    """`melanoma-train` on the tiny photos."""
+    return lambda *arguments: run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}", *arguments)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_and_what_it_leaves(command: Command, workplace: Path, photo_folder: Path) -> None:
+    result = command("data.group_column=group", "seed=3")
+    assert result.code == 0, result.error
+    run = only_run(workplace)
+    assert run.parent == workplace / "outputs" / "default"
+    record = json.loads((run / "run.json").read_text())
+    assert record["finished"] is True
+    assert record["resolved"] == {"accelerator": "cpu", "precision": "32-true", "keep_memory": True}
+    assert record["config"]["seed"] == 3
+    assert {"torch", "lightning"} < set(record["versions"])
+    assert [row["epoch"] for row in rows_of(run / "metrics.csv")] == ["1", "2"]
+    assert {"train/loss", "val/auroc", "train/photos_per_second", "learning_rate"} < set(
+        rows_of(run / "metrics.csv")[0]
+    )
+    photos = rows_of(run / "photos.csv")
+    assert {row["split"] for row in photos} == {"train", "validation"}
+    assert "0 of 12 test photos share a lesion with train" in result.output
+    assert "epoch 2/2 | train loss" in (run / "train.log").read_text()
+    for split in ("validation", "test"):
+        metrics = json.loads((run / "report" / split / "metrics.json").read_text())
+        predictions = rows_of(run / "report" / split / "predictions.csv")
+        assert metrics["rows"][split]["n"] == len(predictions)
+        again = summarise(
+            [float(row["probability"]) for row in predictions],
+            [int(row["label"] == "malignant") for row in predictions],
+            metrics["threshold"],
+        )
+        assert again["auroc"] == metrics["rows"][split]["auroc"]
+        assert again["sensitivity"] == metrics["rows"][split]["sensitivity"]
+    assert record["figures"]["test/auroc"] == metrics["metrics"]["test/auroc"]
+
+
+def test_same_seed_same_bits(command: Command, workplace: Path) -> None:
+    for name in ("a", "b"):
+        assert command(f"name={name}", "augmentation=dermoscopy").code == 0
+    states = [
+        torch.load(only_run(workplace, name) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("a", "b")
+    ]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_evaluate_equals_training_and_prediction_equals_both(
+    command: Command, run_command: Command, workplace: Path, photo_folder: Path
+) -> None:
+    command()
+    run = only_run(workplace)
+    told = json.loads((run / "report/test/metrics.json").read_text())
+    before = rows_of(run / "report/test/predictions.csv")
+    result = run_command(evaluate.command, f"run={run}")
+    assert result.code == 0, result.error
+    assert "Research software" in result.output
+    assert json.loads((run / "report/test/metrics.json").read_text()) == told
+    result = run_command(
+        predict.command, "--run", str(run), str(photo_folder / "test"), "--csv", "p.csv", "--names", "benign,malignant"
+    )
+    assert result.code == 0, result.error
+    predicted = {Path(row["path"]).relative_to(photo_folder).as_posix(): row for row in rows_of(workplace / "p.csv")}
+    assert len(predicted) == len(before)
+    for row in before:
+        assert float(predicted[row["path"]]["probability"]) == pytest.approx(float(row["probability"]), abs=1e-6)
+        assert predicted[row["path"]]["decision"] == row["decision"]
+
+
+def test_evaluating_another_set_leaves_the_runs_report(
+    command: Command, run_command: Command, workplace: Path, own_photo_folder: Path
+) -> None:
+    command()
+    run = only_run(workplace)
+    before = (run / "report/test/metrics.json").read_text()
+    result = run_command(evaluate.command, f"run={run}", f"data.root={own_photo_folder}")
+    assert result.code == 0, result.error
+    assert (run / "report/photos/test/metrics.json").is_file()
+    assert (run / "report/test/metrics.json").read_text() == before
+
+
+def test_validating_on_test_says_so(command: Command, workplace: Path) -> None:
+    result = command("data.validate_on=test", "threshold=fixed", "checkpoint.evaluate=last")
+    assert result.code == 0, result.error
+    assert "validation runs on the test photos" in result.output
+    metrics = json.loads((only_run(workplace) / "report/test/metrics.json").read_text())
+    assert any("Validated on the test photos" in note for note in metrics["notes"])
+    assert (metrics["temperature"], metrics["threshold"]) == (1.0, 0.5)
+
+
+def test_leaks_are_counted_and_figures_given_without_them(
+    run_command: Command, workplace: Path, own_photo_folder: Path
+) -> None:
+    table = own_photo_folder / "metadata.csv"
+    table.write_text(table.read_text().replace("testFalse0", "trainFalse0"))
+    options = ("data=folder", f"data.root={own_photo_folder}", "data.group_column=group")
+    result = run_command(train.command, *TINY, *options)
+    assert "2 of 12 test photos share a lesion with train" in result.output
+    metrics = json.loads((only_run(workplace) / "report/test/metrics.json").read_text())
+    assert [row["n"] for row in metrics["rows"].values()] == [12, 10]
+
+
+def test_weights_of_an_earlier_run(command: Command, workplace: Path) -> None:
+    command("name=first")
+    weights = only_run(workplace, "first") / "checkpoints" / "best.ckpt"
+    assert command("name=second", f"model.weights={weights}", "optimizer.lr=1e-12").code == 0
+    states = [
+        torch.load(path, weights_only=True)["state_dict"]["network.conv_1.weight"]
+        for path in (weights, only_run(workplace, "second") / "checkpoints" / "last.ckpt")
+    ]
+    torch.testing.assert_close(*states)
+
+
+def test_extra_metric_is_in_the_table(command: Command, workplace: Path) -> None:
+    result = command("+metrics.f1._target_=torchmetrics.classification.BinaryF1Score", "checkpoint.monitor=val/f1")
+    assert result.code == 0, result.error
+    assert "val/f1" in rows_of(only_run(workplace) / "metrics.csv")[0]
+
+
+def test_tensorboard(command: Command, workplace: Path) -> None:
+    watching = [
+        "logger=default",
+        "callbacks.training_photos={_target_:melanoma_pl.callbacks.pictures.TrainingPhotos,count:4}",
+        "callbacks.worst_mistakes={_target_:melanoma_pl.callbacks.pictures.WorstMistakes,count:4,every_n_epochs:1}",
+        "callbacks.curves={_target_:melanoma_pl.callbacks.curves.ValidationCurves,every_n_epochs:1}",
+        "callbacks.graph={_target_:melanoma_pl.callbacks.graph.NetworkGraph}",
+    ]
+    result = command(*watching)
+    assert result.code == 0, result.error
+    events = EventAccumulator(str(only_run(workplace)))
+    events.Reload()
+    tags = events.Tags()
+    wanted = {"train/loss", "train/accuracy", "val/loss", "val/auroc", "learning_rate", "train/photos_per_second"}
+    assert wanted <= set(tags["scalars"])
+    assert [event.step for event in events.Scalars("val/auroc")] == [1, 2]
+    assert {"photos/training", "photos/worst mistakes", "val/roc"} == set(tags["images"])
+    assert tags["graph"]
+    assert "val/precision_recall" in tags["tensors"]
+    assert "final/auroc" in tags["scalars"]
+    plugin = events.summary_metadata["_hparams_/session_start_info"].plugin_data.plugin_name
+    assert plugin == "hparams"
+
+
+def test_synthetic_photos_are_called_so(run_command: Command, workplace: Path) -> None:
+    result = run_command(train.command, *TINY, "data.synthetic.train=60", "data.synthetic.test=10")
+    assert result.code == 0, result.error
+    assert "photos (synthetic)" in result.output
+    assert "these figures say nothing about patients" in result.output
+    run = only_run(workplace)
+    photo = next(workplace.glob("outputs/synthetic/*/test/benign/*.jpg"))
+    predicted = run_command(predict.command, "--run", str(run), str(photo))
+    assert "trained on synthetic photos" in predicted.error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml")))
+def test_every_experiment_runs(experiment: str, command: Command) -> None:
+    result = command(f"experiment={experiment}", "data=folder", "data.batch_size=8", "trainer.max_epochs=1")
+    assert result.code == 0, result.error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("debug", sorted(path.stem for path in (conf_dir() / "debug").glob("*.yaml")))
+def test_every_debug_option_runs(debug: str, command: Command, workplace: Path) -> None:
+    result = command(f"debug={debug}", "trainer.max_epochs=40" if debug == "overfit" else "trainer.max_epochs=1")
+    assert result.code == 0, result.error
+    if debug == "overfit":
+        assert float(rows_of(only_run(workplace, "debug") / "metrics.csv")[-1]["train/loss"]) < 0.2
+
+
+def test_tipe_is_the_original() -> None:
+    from melanoma_pl.cli import compose_config
+
+    config = compose_config("train", ["experiment=tipe", "data=folder"])
+    assert (config.trainer.max_epochs, config.data.batch_size, config.data.drop_last) == (5, 128, True)
+    assert (config.optimizer._target_, config.optimizer.lr, config.optimizer.eps) == ("torch.optim.Adam", 1e-3, 1e-7)
+    assert (config.model.initial_weights, config.model.channels, config.model.hidden) == ("keras", [16, 64, 64], 100)
+    assert config.augmentation._target_.endswith("NoAugmentation")
+    assert (config.data.validate_on, config.threshold.value, config.checkpoint.evaluate) == ("test", 0.5, "last")

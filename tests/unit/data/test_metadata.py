@@ -1,0 +1,62 @@
+"""The metadata table: joined by path, and what is wrong with it said by file and line."""
+
+from pathlib import Path
+
+import pytest
+
+from melanoma_pl.data.folder import Photos, list_photos
+from melanoma_pl.data.metadata import find_table, with_groups
+from melanoma_pl.errors import UserError
+
+
+@pytest.fixture
+def photos(photo_folder: Path) -> Photos:
+    return list_photos(photo_folder, "train")
+
+
+def test_groups_are_joined_by_path(photos: Photos, photo_folder: Path) -> None:
+    grouped = with_groups(photos, photo_folder / "metadata.csv", "image", "group")
+    assert grouped.groups is not None
+    by_path = dict(zip(grouped.paths, grouped.groups, strict=True))
+    assert by_path["train/benign/000.png"] == by_path["train/benign/002.png"] == "trainFalse0"
+    assert by_path["train/malignant/001.png"] == "trainTrue0"
+
+
+def test_auto_finds_the_table_beside_the_photos(photo_folder: Path, tmp_path: Path) -> None:
+    assert find_table("auto", photo_folder) == photo_folder / "metadata.csv"
+    assert find_table("auto", tmp_path) is None
+    assert find_table(None, photo_folder) is None
+    with pytest.raises(UserError, match="does not exist"):
+        find_table(tmp_path / "nowhere.csv", photo_folder)
+
+
+def test_wrong_columns(photos: Photos, photo_folder: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'image'"):
+        with_groups(photos, photo_folder / "metadata.csv", "imag", "group")
+    with pytest.raises(UserError, match="did you mean 'group'"):
+        with_groups(photos, photo_folder / "metadata.csv", "image", "groups")
+
+
+def test_a_photo_without_a_row(photos: Photos, tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text("image,group\ntrain/benign/000.png,a\n")
+    with pytest.raises(UserError, match="no row for 39 of 40 photos"):
+        with_groups(photos, table, "image", "group")
+    groups = with_groups(photos, table, "image", "group", without_row="own_group").groups
+    assert groups is not None
+    assert len(set(groups)) == 40
+
+
+def test_unknown_lesions_are_lesions_of_their_own(photos: Photos, tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text("image,group\n" + "".join(f"{path},\n" for path in photos.paths))
+    groups = with_groups(photos, table, "image", "group").groups
+    assert groups is not None
+    assert len(set(groups)) == 40
+
+
+def test_two_rows_of_one_photo(photos: Photos, tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text("image,group\na.png,1\na.png,2\n")
+    with pytest.raises(UserError, match="line 3: 'a.png' has two rows"):
+        with_groups(photos, table, "image", "group")

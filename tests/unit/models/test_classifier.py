@@ -1,0 +1,116 @@
+"""The LightningModule: it learns, its live curves are the reported numbers, its checkpoints predict."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from tests.conftest import SIZE
+from torch import nn
+
+from melanoma_pl.callbacks.checkpoints import RunCheckpoints
+from melanoma_pl.data import MoleDataModule
+from melanoma_pl.errors import UserError
+from melanoma_pl.evaluation import probabilities, summarise
+from melanoma_pl.inference import predict_logits, split_batches
+from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
+from melanoma_pl.preprocessing import Preprocessing
+
+SMALL = Preprocessing(SIZE)
+ADAM = {"_target_": "torch.optim.Adam", "lr": 3e-3}
+
+
+def network() -> ThreeConvNet:
+    torch.manual_seed(0)
+    return ThreeConvNet([8, 8, 8], hidden=16, dropout=0.2, image_size=SIZE, initial_weights="keras")
+
+
+def classifier(**options: object) -> MelanomaClassifier:
+    return MelanomaClassifier(network(), preprocessing=SMALL, optimizer=ADAM, **options)  # type: ignore[arg-type]
+
+
+def fit(
+    model: MelanomaClassifier, root: Path, epochs: int, *callbacks: pl.Callback, **options: object
+) -> MoleDataModule:
+    data = MoleDataModule(root, preprocessing=SMALL, batch_size=8, **options)  # type: ignore[arg-type]
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=bool(callbacks),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(model, data)
+    return data
+
+
+def test_it_learns(photo_folder: Path) -> None:
+    model = classifier()
+    fit(model, photo_folder, 8)
+    assert model.trainer.callback_metrics["train/loss"] < 0.3
+    assert model.trainer.callback_metrics["val/auroc"] > 0.9
+
+
+def test_live_curves_are_the_reported_numbers(photo_folder: Path) -> None:
+    model = classifier(threshold={"rule": "fixed", "value": 0.5})
+    data = fit(model, photo_folder, 2)
+    live = {name: float(value) for name, value in model.trainer.callback_metrics.items()}
+    split = data.split("validation")
+    logits = predict_logits(model.eval(), split_batches(split, "validation"))
+    reported = summarise(probabilities(logits), split.targets.numpy(), 0.5)
+    for name in ("accuracy", "auroc", "average_precision", "sensitivity", "specificity"):
+        assert live[f"val/{name}"] == pytest.approx(reported[name], abs=1e-6), name
+    assert live["val/loss"] == pytest.approx(reported["log_loss"], abs=1e-5)
+
+
+def test_pos_weight_is_in_the_loss() -> None:
+    logits, targets = torch.tensor([0.3, -0.2]), torch.tensor([1, 0])
+    expected = -(3 * torch.log(torch.sigmoid(logits[0])) + torch.log(1 - torch.sigmoid(logits[1]))) / 2
+    torch.testing.assert_close(classifier(pos_weight=3.0).loss(logits, targets), expected)
+
+
+def test_checkpoint_holds_all_that_prediction_needs(photo_folder: Path, tmp_path: Path) -> None:
+    model = classifier(photos_note="synthetic")
+    data = fit(model, photo_folder, 1, RunCheckpoints(tmp_path))
+    loaded = MelanomaClassifier.load(tmp_path / "last.ckpt")
+    assert not loaded.training
+    assert loaded.preprocessing == SMALL
+    assert loaded.photos_note == "synthetic"
+    assert (loaded.temperature, loaded.threshold) == (model.temperature, model.threshold) != (1.0, 0.5)
+    batches = [data.split("validation")[0, torch.arange(8)].pixels]
+    assert np.array_equal(predict_logits(loaded, batches), predict_logits(model.eval(), batches))
+
+
+def test_validating_on_test_fits_no_decision(photo_folder: Path) -> None:
+    model = classifier(fit_decision=False)
+    fit(model, photo_folder, 1, validate_on="test")
+    assert (model.temperature, model.threshold) == (1.0, 0.5)
+
+
+def test_any_network_with_one_logit(photo_folder: Path, tmp_path: Path) -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 1))
+    model = MelanomaClassifier(plain, preprocessing=SMALL)
+    fit(model, photo_folder, 1, RunCheckpoints(tmp_path))
+    with pytest.raises(UserError, match="names no class"):
+        MelanomaClassifier.load(tmp_path / "last.ckpt")
+    fresh = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 1))
+    loaded = MelanomaClassifier.load(tmp_path / "last.ckpt", fresh)
+    assert torch.equal(loaded.network[1].weight, plain[1].weight)  # type: ignore[index,union-attr]
+
+
+def test_divergence_is_said(photo_folder: Path) -> None:
+    model = MelanomaClassifier(network(), preprocessing=SMALL, optimizer={"_target_": "torch.optim.SGD", "lr": 1e18})
+    with pytest.raises(UserError, match="smaller optimizer.lr"):
+        fit(model, photo_folder, 3)
+
+
+def test_it_takes_pixels_only() -> None:
+    model = classifier().eval()
+    pixels = torch.randint(0, 256, (3, 3, SIZE, SIZE), dtype=torch.uint8)
+    torch.testing.assert_close(model(pixels), model.network(pixels / 255).squeeze(1))
+    assert model(pixels).shape == (3,)

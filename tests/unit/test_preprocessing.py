@@ -1,0 +1,92 @@
+"""One preprocessing for any photo: mode, size, orientation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from melanoma_pl.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, to_rgb
+
+PREPROCESSING = Preprocessing(image_size=8)
+
+
+def test_input_is_scaled_by_255() -> None:
+    pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert PREPROCESSING.to_input(pixels).flatten().tolist() == pytest.approx([0.0, 0.2, 1.0])
+    assert pixels.flatten().tolist() == [0, 51, 255]  # what is cached stays what it is
+
+
+def test_imagenet_normalisation() -> None:
+    pixels = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    expected = (pixels / 255 - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
+    torch.testing.assert_close(Preprocessing.imagenet(8).to_input(pixels), expected)
+
+
+def test_memory_format_survives() -> None:
+    pixels = torch.zeros(2, 3, 8, 8, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    assert PREPROCESSING.to_input(pixels).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_values_survive_a_checkpoint() -> None:
+    assert Preprocessing.from_dict(Preprocessing.imagenet(96).to_dict()) == Preprocessing.imagenet(96)
+
+
+def test_shape_is_squashed_and_colours_stay() -> None:
+    photo = Image.new("RGB", (40, 10), (200, 100, 50))
+    pixels = PREPROCESSING.to_pixels(photo)
+    assert pixels.shape == (3, 8, 8)
+    assert pixels.dtype == torch.uint8
+    assert pixels[:, 0, 0].tolist() == [200, 100, 50]
+
+
+def test_a_photo_of_the_right_size_is_left_alone() -> None:
+    array = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    assert torch.equal(PREPROCESSING.to_pixels(Image.fromarray(array)), torch.from_numpy(array).permute(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("L", 120, (120, 120, 120)),
+        ("1", 1, (255, 255, 255)),
+        ("LA", (120, 255), (120, 120, 120)),
+        ("LA", (0, 0), (255, 255, 255)),
+        ("RGBA", (10, 20, 30, 255), (10, 20, 30)),
+        ("RGBA", (10, 20, 30, 0), (255, 255, 255)),
+        ("CMYK", (0, 0, 0, 0), (255, 255, 255)),
+        ("CMYK", (0, 0, 0, 255), (0, 0, 0)),
+        ("I;16", 0x8000, (128, 128, 128)),
+        ("I;16", 0xFFFF, (255, 255, 255)),
+    ],
+)
+def test_any_mode(mode: str, colour: object, expected: tuple[int, int, int]) -> None:
+    photo = Image.new(mode, (4, 4), colour)  # type: ignore[arg-type]
+    assert to_rgb(photo).getpixel((0, 0)) == expected
+
+
+def test_palette_with_transparency() -> None:
+    photo = Image.new("P", (2, 1))
+    photo.putpalette([200, 10, 10, 0, 0, 0])
+    photo.putpixel((1, 0), 1)
+    photo.info["transparency"] = 1
+    assert to_rgb(photo).getpixel((0, 0)) == (200, 10, 10)
+    assert to_rgb(photo).getpixel((1, 0)) == (255, 255, 255)
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    with pytest.raises(ValueError, match="no known range"):
+        to_rgb(Image.new("F", (2, 2)))
+
+
+def test_exif_orientation(tmp_path: Path) -> None:
+    photo = Image.new("RGB", (4, 2), "white")
+    photo.putpixel((0, 0), (255, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter: the camera was held upright
+    photo.save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as turned:
+        upright = to_rgb(turned)
+    assert upright.size == (2, 4)
+    assert upright.getpixel((1, 0)) == (255, 0, 0)
