@@ -31,7 +31,17 @@ def conf_dir() -> Path:
     return packaged if packaged.is_dir() else package.parents[1] / "conf"
 
 
-OmegaConf.register_new_resolver("conf_dir", lambda: str(conf_dir()), replace=True)
+def wants_help(arguments: Iterable[str]) -> bool:
+    """Tell whether help is asked for; Hydra's own takes seconds to list its groups."""
+    return not {"--help", "-h"}.isdisjoint(arguments)
+
+
+def list_groups() -> str:
+    """Return the configuration groups, a line each, with their options."""
+    folders = sorted(folder for folder in conf_dir().iterdir() if folder.is_dir() and folder.name != "hydra")
+    options = {folder.name: ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) for folder in folders}
+    width = max(map(len, options))
+    return "\n".join(f"  {name:<{width}}  {listed}" for name, listed in options.items())
 
 
 def run_hydra(config_name: str, job: Callable[[DictConfig], Any], arguments: Iterable[str]) -> None:
@@ -46,10 +56,11 @@ def run_hydra(config_name: str, job: Callable[[DictConfig], Any], arguments: Ite
     def task(config: DictConfig) -> Any:
         try:
             return job(config)
-        except UserError as error:
+        except (UserError, OmegaConfBaseException) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the sweeper must know
-            raised.append(error)  # Hydra would print a line of its own first
+            # Hydra would print a line of its own first
+            raised.append(error if isinstance(error, UserError) else explain(error, config_name))
 
     sys.argv[1:] = list(arguments)
     before = os.environ.get(FULL_ERROR)
@@ -75,6 +86,9 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
             raise
         print(f"error: {error}", file=sys.stderr)
         return MISUSED
+    except BrokenPipeError:  # whoever read the output, `head` for instance, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

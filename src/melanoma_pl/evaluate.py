@@ -8,12 +8,28 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl import runs
-from melanoma_pl.cli import OK, run_command, run_hydra
+from melanoma_pl.cli import OK, conf_dir, run_command, run_hydra, wants_help
 from melanoma_pl.data.layout import check_layout
 from melanoma_pl.errors import UserError
 from melanoma_pl.settings import EvaluateSettings, TrainSettings, check_settings
 
 logger = logging.getLogger(__name__)
+
+
+HELP = """\
+melanoma-evaluate says what a run's checkpoint is worth on one split of its photos, or on other photos.
+Research software, not a medical device.
+
+Usage: melanoma-evaluate run=<run folder> [split=test|validation] [key=value] …
+
+Examples:
+  melanoma-evaluate run=outputs/baseline/<run>                     on the run's test photos
+  melanoma-evaluate run=outputs/baseline/<run> split=validation
+  melanoma-evaluate run=outputs/baseline/<run> data.root=other     on another set's test photos
+  melanoma-evaluate run=outputs/baseline/<run> checkpoint=last
+
+Every key with its allowed values: {conf}/evaluate.yaml
+"""
 
 
 def main() -> None:
@@ -23,6 +39,9 @@ def main() -> None:
 
 def command(arguments: list[str]) -> int:
     """Evaluate one run on one split."""
+    if wants_help(arguments):
+        print(HELP.format(conf=conf_dir()))
+        return OK
     run_hydra("evaluate", job, arguments)
     return OK
 
@@ -48,7 +67,9 @@ def job(config: DictConfig) -> None:
     folder = run.folder / REPORT
     if settings.data.root is not None:  # the run's own report stays what it is
         folder = folder / Path(settings.data.root).resolve().name
-    report = report_split(classifier, make_data(trained), settings.split, folder, result_notes(trained))
+    own_photos = settings.data.root is None
+    data, notes = make_data(trained), result_notes(trained)
+    report = report_split(classifier, data, settings.split, folder, notes, own_photos=own_photos)
     logger.info("%s\n\nreport  %s", report.text(), folder / settings.split)
 
 
@@ -58,8 +79,11 @@ def trained_settings(run: runs.Run, settings: EvaluateSettings) -> TrainSettings
     Raises:
         UserError: If another photo folder has no such split.
     """
-    values = run.read()["config"]
+    record = run.read()
+    values = record["config"]
     data = values["data"]
+    if settings.data.group_column is not None:
+        data["group_column"] = settings.data.group_column
     if settings.data.root is not None:
         if settings.split == "validation":
             raise UserError(
@@ -68,8 +92,8 @@ def trained_settings(run: runs.Run, settings: EvaluateSettings) -> TrainSettings
         # another set: its own lesions, if it tells them, and none shared with the run's
         data |= {"root": settings.data.root, "synthetic": None, "metadata": settings.data.metadata}
         data["group_column"] = settings.data.group_column
-    elif settings.data.group_column is not None:
-        data["group_column"] = settings.data.group_column
+    elif data["root"] is not None and not Path(data["root"]).exists():
+        data["root"] = str(Path(record["folder"]) / data["root"])  # typed relative to where training was started
     trained: TrainSettings = check_settings(TrainSettings, values)
     return trained
 

@@ -108,6 +108,7 @@ def describe(
     """Return a new run's record: how it was started, with what."""
     return {
         "command": " ".join(["melanoma-train", *arguments]),
+        "folder": str(Path.cwd()),
         "overrides": overrides,
         "config_dirs": config_dirs,
         "started": now(),

@@ -61,12 +61,13 @@ def summarize(folder: Path) -> None:
     if not jobs:
         return
     write_summary(folder / FILE_NAME, jobs)
-    print(f"\n{format_ranking(jobs)}")
+    ranked = rank(jobs)
+    if ranked:
+        print(f"\n{format_ranking(jobs)}")
     for job in jobs:
         if job.status != "finished":
             print(f"job {job.folder.name} did not finish: {job.status}")
     print(f"\neach job: {folder / FILE_NAME}")
-    ranked = rank(jobs)
     if ranked:
         best = best_job(ranked[0][1])
         print(f"the test split is still unopened; for the best: melanoma-evaluate run={best.folder} split=test")

@@ -13,13 +13,49 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl import runs, sweeps
-from melanoma_pl.cli import FAILED, MISUSED, OK, QUOTING, SweepFolder, compose_config, flatten, run_command, run_hydra
+from melanoma_pl.cli import (
+    FAILED,
+    MISUSED,
+    OK,
+    QUOTING,
+    SweepFolder,
+    compose_config,
+    conf_dir,
+    flatten,
+    list_groups,
+    run_command,
+    run_hydra,
+    wants_help,
+)
 from melanoma_pl.data.layout import check_layout
 from melanoma_pl.errors import UserError
 from melanoma_pl.settings import TrainSettings, check_settings
 
 logger = logging.getLogger(__name__)
 
+HELP = """\
+melanoma-train trains a network on photos of moles, and evaluates its best checkpoint.
+Research software, not a medical device.
+
+Usage: melanoma-train [group=option] [key=value] …
+
+Groups:
+{groups}
+
+Examples:
+  melanoma-train                                            on synthetic photos, drawn at the first run
+  melanoma-train data=folder data.root=photos               on your own: photos/{{train,test}}/{{benign,malignant}}
+  melanoma-train data=folder data.root=photos experiment=baseline
+  melanoma-train data=folder data.root=photos experiment=tipe      the original, faithfully
+  melanoma-train optimizer.lr=3e-4 data.batch_size=64 trainer=gpu trainer.precision=bf16-mixed
+  melanoma-train data=folder 'data.root="/my photos (1)"'   a path with spaces or parentheses
+  melanoma-train -m optimizer.lr=1e-4,1e-3 seed=1,2         a sweep of four
+  melanoma-train resume=outputs/default/<run>               go on with a run; resume=auto: the newest unfinished
+  melanoma-train --cfg job                                  every key with its value
+  tensorboard --logdir outputs                              watch
+
+Every key with its unit and allowed values: {conf}/train.yaml and the folders beside it.
+"""
 RESUME = "resume="
 MULTIRUN = ("-m", "--multirun")
 # what may differ between two halves of one run: where it computes, what it writes, how long it goes on
@@ -40,6 +76,9 @@ def command(arguments: list[str]) -> int:
     Returns:
         The exit code: 0, 1 if a sweep's job failed, 130 or 143 if a signal stopped it.
     """
+    if wants_help(arguments):
+        print(HELP.format(groups=list_groups(), conf=conf_dir()))
+        return OK
     is_sweep = any(flag in arguments for flag in MULTIRUN)
     try:
         if resumed := [argument for argument in arguments if argument.startswith(RESUME)]:

@@ -49,13 +49,13 @@ class RunCheckpoints(Checkpoint):
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | Path,
         monitor: str = "val/auroc",
         mode: str = "max",
         every_n_steps: int | None = None,
         every_n_minutes: float | None = None,
     ) -> None:
-        self.folder = folder
+        self.folder = Path(folder)
         self.monitor = monitor
         self.mode = mode
         self.every_n_steps = every_n_steps

@@ -99,5 +99,5 @@ def grid(pixels: Tensor, titles: list[str]) -> Figure:
         axis.axis("off")
     for axis, photo, title in zip(axes.flat, pixels.cpu().permute(0, 2, 3, 1).numpy(), titles, strict=False):
         axis.imshow(photo)
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=13)
     return figure

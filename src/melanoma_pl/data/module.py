@@ -144,8 +144,9 @@ class MoleDataModule(pl.LightningDataModule):
 
     def shared_with_train(self, photos: Photos) -> NDArray[np.bool_]:
         """Tell which of the test photos show a lesion that is also in the train folder: bool `(N,)`."""
-        groups = self.list_split("train").groups
-        return shared_lesions(photos, groups or ())
+        if photos.groups is None:
+            return shared_lesions(photos, ())
+        return shared_lesions(photos, self.list_split("train").groups or ())
 
     # What Lightning calls
 

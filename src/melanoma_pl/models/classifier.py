@@ -85,7 +85,6 @@ class MelanomaClassifier(pl.LightningModule):
         self.temperature = 1.0
         self.threshold = 0.5
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
-        self.example_input_array = torch.zeros(1, 3, *[self.preprocessing.image_size] * 2, dtype=torch.uint8)
         # persistent: the interrupted epoch's sums go into a checkpoint, or a resumed epoch's mean would be another
         self.train_metrics = MetricCollection(
             {"loss": MeanMetric(nan_strategy="disable"), "accuracy": BinaryAccuracy(validate_args=False)}

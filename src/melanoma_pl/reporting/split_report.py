@@ -53,7 +53,13 @@ class SplitReport:
 
 
 def report_split(
-    classifier: MelanomaClassifier, data: MoleDataModule, split: str, folder: Path, notes: tuple[str, ...] = ()
+    classifier: MelanomaClassifier,
+    data: MoleDataModule,
+    split: str,
+    folder: Path,
+    notes: tuple[str, ...] = (),
+    *,
+    own_photos: bool = True,
 ) -> SplitReport:
     """Evaluate a checkpoint's classifier on one split and write the result.
 
@@ -63,14 +69,16 @@ def report_split(
         split: `validation` or `test`.
         folder: Where `<split>/metrics.json` and `<split>/predictions.csv` go.
         notes: What must be said beside the figures.
+        own_photos: Whether these are the photos of the run, whose train folder may show the same lesions.
     """
     batches = data.split(split)
     photos = batches.loaded.photos.take(batches.positions.numpy())
     logits = predict_logits(classifier, split_batches(batches, f"evaluating on {split}"))
     malignant = probabilities(logits, classifier.temperature)
-    shared = data.shared_with_train(photos) if split == "test" else np.zeros(len(photos), dtype=bool)
+    may_share = own_photos and split == "test"
+    shared = data.shared_with_train(photos) if may_share else np.zeros(len(photos), dtype=bool)
     rows = {split: _figures(malignant, photos.targets, classifier.threshold)}
-    if photos.groups is not None and split == "test" and shared.any():
+    if shared.any():
         title = f"{split}, no lesion of train"
         rows[title] = _figures(malignant[~shared], photos.targets[~shared], classifier.threshold)
         notes = (*notes, f"{shared.sum()} of {len(photos)} test photos show a lesion that is also in train.")

@@ -1,0 +1,84 @@
+"""What a trained network sees: its first kernels as small colour pictures, and what its layers answer to a photo."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
+
+LAYERS = {"first layer": "pool_1", "second layer": "pool_2", "third layer": "pool_3"}
+"""Title → the module of `ThreeConvNet` whose answers are a layer's, once ReLU has cut off what is below 0."""
+
+
+def first_kernels(network: ThreeConvNet) -> Tensor:
+    """Return a copy of the kernels that see the photo itself, float32 `(O, 3, 3, 3)`: O kernels of R, G, B sheets."""
+    return network.conv_1.weight.detach().clone()
+
+
+def as_colours(kernels: Tensor) -> Tensor:
+    """Return kernels as colours: grey (0.5) where a weight is 0, brighter in a channel where it is positive.
+
+    Args:
+        kernels: float `(O, 3, H, W)`, not all 0; all share one scale, so that strong and weak kernels look it.
+
+    Returns:
+        float `(O, H, W, 3)` in [0, 1].
+    """
+    return (0.5 + 0.5 * kernels / kernels.abs().max()).permute(0, 2, 3, 1)
+
+
+def feature_maps(classifier: MelanomaClassifier, pixels: Tensor) -> dict[str, Tensor]:
+    """Return what the three layers answer to photos, each after convolution, pooling and ReLU.
+
+    Args:
+        classifier: Around a `ThreeConvNet`, in evaluation mode.
+        pixels: uint8 `(N, 3, S, S)`.
+
+    Returns:
+        Titles as in `LAYERS`, each float32 `(N, C, H, W)`, at least 0.
+    """
+    heard: dict[str, Tensor] = {}
+    with torch.inference_mode(), _listening(classifier.network, heard):
+        classifier(pixels)
+    return heard
+
+
+@contextmanager
+def _listening(network: nn.Module, heard: dict[str, Tensor]) -> Iterator[None]:
+    """Write down what each layer answers, by forward hooks that are taken off again."""
+    handles = [
+        network.get_submodule(name).register_forward_hook(_recorder(title, heard)) for title, name in LAYERS.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _recorder(title: str, heard: dict[str, Tensor]) -> Any:
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...], answers: Tensor) -> None:
+        heard[title] = torch.relu(answers)
+
+    return record
+
+
+def liveliest(maps: Tensor, count: int) -> Tensor:
+    """Return the channels whose answers vary most from place to place, most first.
+
+    Args:
+        maps: float `(N, C, H, W)`.
+        count: How many, at most C.
+
+    Returns:
+        Channels, int64 `(count,)`.
+    """
+    return maps.std(dim=(-2, -1)).mean(dim=0).topk(count).indices
+
+
+def silent_share(maps: Tensor) -> float:
+    """Return the share of channels that answer 0 to every place of every photo, float `(N, C, H, W)`."""
+    return float((maps.amax(dim=(0, 2, 3)) == 0).float().mean())

@@ -1,0 +1,109 @@
+"""A training of seconds on synthetic photos, for notebooks that need a trained network to look into."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from melanoma_pl.callbacks.checkpoints import BEST, RunCheckpoints
+from melanoma_pl.data import MoleDataModule
+from melanoma_pl.data.augmentation import Dihedral
+from melanoma_pl.data.synthetic import write_photos
+from melanoma_pl.hardware import keep_freed_memory
+from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
+from melanoma_pl.models.schedules import OneCycle
+from melanoma_pl.preprocessing import Preprocessing
+
+BATCH = 16  # photos a step
+
+
+@dataclass(frozen=True)
+class ShortRun:
+    """What a short training leaves.
+
+    Attributes:
+        classifier: Of the epoch with the best validation AUROC, in evaluation mode.
+        pixels: The test photos, uint8 `(N, 3, S, S)`.
+        targets: What they were drawn as, int64 `(N,)`, 1 for malignant.
+    """
+
+    classifier: MelanomaClassifier
+    pixels: Tensor
+    targets: NDArray[np.int64]
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep what Lightning says of devices, workers and coming changes out of a notebook; errors still show."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def initial_network(image_size: int, seed: int) -> ThreeConvNet:
+    """Return the three-conv network with the initial weights of a seed, the global random numbers left as they were.
+
+    Args:
+        image_size: Side of the photos, in pixels.
+        seed: Of the weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ThreeConvNet(image_size=image_size)
+
+
+def train_briefly(train: int, test: int, image_size: int, epochs: int, seed: int = 0) -> ShortRun:
+    """Draw photos into a folder that is gone afterwards, and train the three-conv network on them.
+
+    Args:
+        train: Photos to train and validate on, a fifth of them for validation.
+        test: Photos that neither sees.
+        image_size: Side of the photos, in pixels.
+        epochs: How often each training photo is used.
+        seed: Of photos, initial weights, order, turns and dropout.
+    """
+    keep_freed_memory()
+    preprocessing = Preprocessing(image_size)
+    classifier = MelanomaClassifier(
+        initial_network(image_size, seed), preprocessing=preprocessing, schedule=OneCycle(), seed=seed
+    )
+    classifier.network.to(memory_format=torch.channels_last)
+    with tempfile.TemporaryDirectory() as folder, quietly():
+        data = MoleDataModule(
+            write_photos(Path(folder, "photos"), train, test, seed, image_size),
+            preprocessing=preprocessing,
+            batch_size=BATCH,
+            group_column="group",
+            augmentation=Dihedral(),
+            seed=seed,
+        )
+        _trainer(Path(folder), epochs).fit(classifier, data)
+        held_out = data.load("test")
+        best = MelanomaClassifier.load(Path(folder, BEST))
+    return ShortRun(best, held_out.pixels(torch.arange(len(held_out.photos))), held_out.photos.targets)
+
+
+def _trainer(folder: Path, epochs: int) -> pl.Trainer:
+    return pl.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        callbacks=[RunCheckpoints(folder)],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )

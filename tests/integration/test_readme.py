@@ -1,0 +1,95 @@
+"""The README says what is true: its commands are accepted, its Python runs, its links lead somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from melanoma_pl import predict
+from melanoma_pl.cli import compose_config
+from melanoma_pl.settings import LIVE_METRICS
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+LINES = [line.partition(" #")[0].rstrip() for block in BLOCKS for line in block.splitlines()]
+COMMANDS = [shlex.split(line) for line in LINES if line.startswith("melanoma-")]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_commands_are_accepted(words: list[str]) -> None:
+    command, arguments = words[0], words[1:]
+    if command == "melanoma-predict":
+        predict.parser().parse_args(arguments)
+        return
+    overrides = [text for text in arguments if text != "-m" and not text.startswith("resume=")]
+    if "-m" in arguments:  # one job of the sweep
+        overrides = [text.partition(",")[0] for text in overrides if not text.startswith("sweep=")]
+    compose_config(command.removeprefix("melanoma-"), overrides)
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) > 10
+
+
+def test_make_targets_exist() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z-]+)", "\n".join(LINES), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        if not link.startswith("http"):
+            assert (REPOSITORY / link).exists(), link
+
+
+def test_named_groups_and_options_exist() -> None:
+    table = README.split("## The configuration")[1].split("## ")[0]
+    for row in table.splitlines():
+        groups, _, options = row.strip("| ").partition(" | ")
+        if not groups.startswith("`"):
+            continue
+        found = set(re.findall(r"`([a-z_]+)`", options.split("|")[0]))
+        known = {
+            file.stem
+            for group in re.findall(r"`([a-z_]+)`", groups)
+            for file in (REPOSITORY / "conf" / group).iterdir()
+        }
+        assert found <= known, (found, known)
+
+
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) < 300
+
+
+def test_every_key_is_commented_with_its_values() -> None:
+    groups = ("data", "model", "optimizer", "scheduler", "threshold", "augmentation")
+    files = [file for group in groups for file in (REPOSITORY / "conf" / group).glob("*.yaml")]
+    for file in [*files, REPOSITORY / "conf/train.yaml", REPOSITORY / "conf/evaluate.yaml"]:
+        keys = file.read_text().split("\nhydra:")[0].split("\nfolder_names:")[0]
+        for line in keys.splitlines():
+            is_key = (
+                re.match(r"\s*[a-z_0-9]+: +[^\s#]", line)
+                and not re.search("_target_|^rule:", line)
+                and "${" not in line
+            )
+            assert not is_key or " # " in line, f"{file}: {line}"
+
+
+def test_readme_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "import lightning" in block]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").symlink_to(photo_folder)
+    small = code.replace("max_epochs=5", "max_epochs=1, accelerator='cpu', logger=False, enable_progress_bar=False")
+    exec(compile(small, "README.md", "exec"), {})
+    assert len([line for line in capsys.readouterr().out.splitlines() if ".png" in line]) == 12
+
+
+def test_live_metrics_are_those_of_the_settings() -> None:
+    from melanoma_pl.models.classifier import live_metrics
+
+    assert {"loss", *live_metrics()} == set(LIVE_METRICS)
