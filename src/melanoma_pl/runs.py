@@ -92,7 +92,8 @@ def newest_unfinished(outputs: Path = OUTPUTS) -> Run:
         UserError: If there is none.
     """
     for run in all_runs(outputs):
-        if not run.read().get("finished", False):
+        record = run.read()
+        if not record["finished"] and "error" not in record:
             return run
     raise UserError(f"there is no unfinished run under {outputs}/", "name one with resume=<run folder>")
 
@@ -102,21 +103,17 @@ def _newest_hint() -> str:
     return f"the newest run here is {newest.folder}" if newest else "there is no run under outputs/ yet"
 
 
-def describe(
-    arguments: list[str], overrides: list[str], config: Mapping[str, Any], config_dirs: list[str]
-) -> dict[str, Any]:
-    """Return a new run's record: how it was started, with what."""
+def describe(arguments: list[str], overrides: list[str]) -> dict[str, Any]:
+    """Return a new run's record: how it was started, where, with what."""
     return {
         "command": " ".join(["melanoma-train", *arguments]),
         "folder": str(Path.cwd()),
         "overrides": overrides,
-        "config_dirs": config_dirs,
         "started": now(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": {package: version(package) for package in PACKAGES},
         "git_commit": git_commit(),
-        "config": dict(config),
         "finished": False,
     }
 

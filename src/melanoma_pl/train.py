@@ -85,7 +85,7 @@ def command(arguments: list[str]) -> int:
             rest = [argument for argument in arguments if argument not in resumed]
             arguments = resume_arguments(resumed[-1].removeprefix(RESUME), rest, is_sweep)
         run_hydra("train", job, arguments)
-    except UserError:
+    except Exception:
         if not is_sweep or SweepFolder.folder is None:
             raise
         # each job's error was printed when it came
@@ -109,32 +109,53 @@ def job(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     is_sweep = hydra.mode == RunMode.MULTIRUN
     run = runs.Run(Path(hydra.runtime.output_dir))
-    known = (run.folder / runs.RECORD).is_file()
-    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    before = run.read() if (run.folder / runs.RECORD).is_file() else None
+    record = new_record(config, is_sweep, before)
     try:
-        settings: TrainSettings = check_settings(TrainSettings, values)
+        settings: TrainSettings = check_settings(TrainSettings, record["config"])
         check_place(settings, is_sweep)
-        own_conf = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-        record = runs.describe(sys.argv[1:], list(hydra.overrides.task), values, own_conf)
-        run.write({**record, **({"resumed": runs.now(), "started": run.read()["started"]} if known else {})})
+        run.write(record)
         from melanoma_pl.training import train  # PyTorch and Lightning take seconds: only once all else is right
 
-        figures = train(settings, run, open_test=not is_sweep)
+        figures = train(settings, run, open_test=not record["in_sweep"])
     except UserError as error:
-        if is_sweep:
-            note_failure(run, values, list(hydra.overrides.task), error)
-        elif not known and not any(run.checkpoints.glob("*.ckpt")):
-            forget(run)
+        leave(run, record, before, error)
         raise
     except Exception as error:
-        if is_sweep:
-            note_failure(run, values, list(hydra.overrides.task), error)
+        logger.exception("the run failed")
+        leave(run, record, before, error)
         raise
     except BaseException as error:
         if hasattr(error, "exit_code"):
             logger.warning("stopped; go on with: melanoma-train resume=%s", run.folder)
         raise
     return figures.get(settings.optimized_metric)
+
+
+def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what `run.json` says of a run that begins, or goes on after `before`."""
+    hydra = HydraConfig.get()
+    record = runs.describe(sys.argv[1:], list(hydra.overrides.task)) | {
+        "config_dirs": [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"],
+        "config": OmegaConf.to_container(config, resolve=True),
+        "composed": OmegaConf.to_container(config, resolve=False),  # what a resumed run is compared with
+        "in_sweep": is_sweep,
+    }
+    if before is None:
+        return record
+    # a sweep's job stays one, also when it is resumed on its own: it must not open the test split
+    return record | {"started": before["started"], "resumed": runs.now(), "in_sweep": before["in_sweep"]}
+
+
+def leave(run: runs.Run, record: dict[str, Any], before: dict[str, Any] | None, error: Exception) -> None:
+    """Leave a failed run as it was before, or not at all; a sweep's job with the reason, for the summary."""
+    if before is not None:
+        run.write(before)
+    elif record["in_sweep"]:
+        logger.error("error: %s", error)
+        run.write({**record, "error": " ".join(str(error).split())})
+    elif isinstance(error, UserError) and not any(run.checkpoints.glob("*.ckpt")):
+        forget(run)
 
 
 def check_place(settings: TrainSettings, is_sweep: bool) -> None:
@@ -154,12 +175,6 @@ def check_place(settings: TrainSettings, is_sweep: bool) -> None:
     check_layout(Path(settings.data.root), "train", *names)
     if settings.data.validate_on == "test" or (settings.test and not is_sweep):
         check_layout(Path(settings.data.root), "test", *names)
-
-
-def note_failure(run: runs.Run, config: dict[str, Any], overrides: list[str], error: Exception) -> None:
-    """Leave the reason in a sweep's failed job, for the summary."""
-    logger.error("error: %s", error)
-    run.write({"overrides": overrides, "config": config, "finished": False, "error": " ".join(str(error).split())})
 
 
 def forget(run: runs.Run) -> None:
@@ -187,9 +202,8 @@ def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
     flags, typed = split_flags(typed)
     own_conf = next(iter(record.get("config_dirs", [])), None)
     overrides = merge_overrides(list(record["overrides"]), typed)
-    before = OmegaConf.to_container(OmegaConf.load(run.folder / ".hydra" / "config.yaml"), resolve=False)
     after = OmegaConf.to_container(compose_config("train", overrides, own_conf), resolve=False)
-    changed = differing_keys(before, after)
+    changed = differing_keys(record["composed"], after)
     refuse_changes(changed, typed, run)
     if record.get("finished") and not any(key == "trainer.max_epochs" for key in changed):
         raise UserError(f"the run {run.folder} is finished", "for more epochs add trainer.max_epochs=<a larger number>")

@@ -218,7 +218,7 @@ def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: SplitR
     }
     names = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "log_loss")
     metrics = {
-        f"final/{name}": validation.figures[f"val/{name}"] for name in names if f"val/{name}" in validation.figures
+        f"val_final/{name}": validation.figures[f"val/{name}"] for name in names if f"val/{name}" in validation.figures
     }
     (run.folder / TensorBoardLogger.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning left an empty one
     board = build(spec, TensorBoardLogger)

@@ -96,10 +96,14 @@ def test_paths_with_spaces_and_parentheses(run_command: Command, workplace: Path
 def test_photos_changed_since(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
     options = (*TINY, "data=folder", f"data.root={own_photo_folder}")
     assert run_command(train.command, *options).code == 0
+    record = (only_run(workplace) / "run.json").read_text()
     draw_photo(own_photo_folder / "train/benign/new.png", malignant=False, seed=99)
     result = run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3")
     assert result.code == 2
     assert "1 added, 0 gone" in result.error
+    assert (only_run(workplace) / "run.json").read_text() == record, "the finished run stays what it is"
+    (own_photo_folder / "train/benign/new.png").unlink()
+    assert run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3").code == 0
 
 
 @pytest.mark.parametrize(
@@ -111,17 +115,17 @@ def test_a_run_stays_what_it_is(
 ) -> None:
     run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
     run = only_run(workplace)
-    before = (run / ".hydra/overrides.yaml").read_text()
+    before = (run / "run.json").read_text()
     result = run_command(train.command, f"resume={run}", "trainer.max_epochs=3", override)
     assert result.code == 2
     assert expected in result.error
-    assert (run / ".hydra/overrides.yaml").read_text() == before
+    assert (run / "run.json").read_text() == before
 
 
 def test_a_configuration_that_nobody_typed(run_command: Command, workplace: Path, photo_folder: Path) -> None:
     run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
-    saved = only_run(workplace) / ".hydra/config.yaml"
-    saved.write_text(saved.read_text().replace("dropout: 0.2", "dropout: 0.3"))
+    record = only_run(workplace) / "run.json"
+    record.write_text(record.read_text().replace('"dropout": 0.2', '"dropout": 0.3'))
     result = run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3")
     assert result.code == 2
     assert "model.dropout is another now, and nobody typed it" in result.error

@@ -57,10 +57,10 @@ def board(run_command: Command, workplace: Path, photo_folder: Path) -> Iterator
 @pytest.mark.parametrize(
     ("tab", "expected"),
     [
-        ("scalars", ["train/loss", "train/accuracy", "val/auroc", "learning_rate"]),
+        ("scalars", ["train/loss", "train/accuracy", "val/auroc", "train/learning_rate"]),
         ("images", ["photos/training", "photos/worst mistakes", "val/roc"]),
         ("pr_curves", ["val/precision_recall"]),
-        ("hparams", ["batch_size", "final/auroc"]),
+        ("hparams", ["batch_size", "val_final/auroc"]),
     ],
 )
 def test_tabs_show_what_the_readme_says(tab: str, expected: list[str], board: str) -> None:

@@ -172,7 +172,7 @@ def test_more_epochs(photo_folder: Path, tmp_path: Path) -> None:
     assert "planned anew" in result.stdout
     rows = figures(run)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
-    rates = [float(row["learning_rate"]) for row in rows]
+    rates = [float(row["train/learning_rate"]) for row in rows]
     assert rates[2] > rates[1]  # the first plan had come down to almost nothing
 
 

@@ -54,6 +54,13 @@ def test_jobs_never_open_the_test_split(sweep: Command, workplace: Path, monkeyp
     assert reports == {"validation"}
 
 
+def test_a_resumed_job_does_not_open_it_either(sweep: Command, run_command: Command, workplace: Path) -> None:
+    sweep("seed=1,2")
+    (job,) = workplace.glob("outputs/sweeps/*/1")
+    assert run_command(train.command, f"resume={job}", "trainer.max_epochs=2").code == 0
+    assert sorted(path.name for path in (job / "report").iterdir()) == ["validation"]
+
+
 def test_a_failing_job(sweep: Command, workplace: Path) -> None:
     result = sweep("data.batch_size=8,999", "seed=1")
     assert result.code == 1

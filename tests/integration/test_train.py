@@ -36,7 +36,7 @@ def test_a_run_and_what_it_leaves(command: Command, workplace: Path, photo_folde
     assert record["config"]["seed"] == 3
     assert {"torch", "lightning"} < set(record["versions"])
     assert [row["epoch"] for row in rows_of(run / "metrics.csv")] == ["1", "2"]
-    assert {"train/loss", "val/auroc", "train/photos_per_second", "learning_rate"} < set(
+    assert {"train/loss", "val/auroc", "train/photos_per_second", "train/learning_rate"} < set(
         rows_of(run / "metrics.csv")[0]
     )
     photos = rows_of(run / "photos.csv")
@@ -152,13 +152,13 @@ def test_tensorboard(command: Command, workplace: Path) -> None:
     events = EventAccumulator(str(only_run(workplace)))
     events.Reload()
     tags = events.Tags()
-    wanted = {"train/loss", "train/accuracy", "val/loss", "val/auroc", "learning_rate", "train/photos_per_second"}
+    wanted = {"train/loss", "train/accuracy", "val/loss", "val/auroc", "train/learning_rate", "train/photos_per_second"}
     assert wanted <= set(tags["scalars"])
     assert [event.step for event in events.Scalars("val/auroc")] == [1, 2]
     assert {"photos/training", "photos/worst mistakes", "val/roc"} == set(tags["images"])
     assert tags["graph"]
     assert "val/precision_recall" in tags["tensors"]
-    assert "final/auroc" in tags["scalars"]
+    assert "val_final/auroc" in tags["scalars"]
     plugin = events.summary_metadata["_hparams_/session_start_info"].plugin_data.plugin_name
     assert plugin == "hparams"
 

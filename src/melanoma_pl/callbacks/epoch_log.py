@@ -76,7 +76,7 @@ class EpochLog(Checkpoint):
         row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
-            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "train/learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
             **dict(sorted(kept.items())),
             "train/photos_per_second": self._photos / self._seconds if self._seconds else 0.0,
             "train/seconds": self._seconds,

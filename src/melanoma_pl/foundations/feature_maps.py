@@ -41,16 +41,16 @@ def feature_maps(classifier: MelanomaClassifier, pixels: Tensor) -> dict[str, Te
         Titles as in `LAYERS`, each float32 `(N, C, H, W)`, at least 0.
     """
     heard: dict[str, Tensor] = {}
-    with torch.inference_mode(), _listening(classifier.network, heard):
+    with torch.inference_mode(), listening(classifier.network, heard):
         classifier(pixels)
     return heard
 
 
 @contextmanager
-def _listening(network: nn.Module, heard: dict[str, Tensor]) -> Iterator[None]:
-    """Write down what each layer answers, by forward hooks that are taken off again."""
+def listening(network: nn.Module, heard: dict[str, Tensor]) -> Iterator[None]:
+    """Keep what each layer of a `ThreeConvNet` answers in `heard`, by forward hooks that are taken off again."""
     handles = [
-        network.get_submodule(name).register_forward_hook(_recorder(title, heard)) for title, name in LAYERS.items()
+        network.get_submodule(name).register_forward_hook(recorder(title, heard)) for title, name in LAYERS.items()
     ]
     try:
         yield
@@ -59,7 +59,9 @@ def _listening(network: nn.Module, heard: dict[str, Tensor]) -> Iterator[None]:
             handle.remove()
 
 
-def _recorder(title: str, heard: dict[str, Tensor]) -> Any:
+def recorder(title: str, heard: dict[str, Tensor]) -> Any:
+    """Return a forward hook that keeps what a layer answers, after the ReLU that follows it, under a title."""
+
     def record(layer: nn.Module, inputs: tuple[Tensor, ...], answers: Tensor) -> None:
         heard[title] = torch.relu(answers)
 

@@ -50,7 +50,7 @@ def maps_figure(
     for (left, right), (title, photo), answers in zip(grid, photos.items(), shown.numpy(), strict=True):
         left.imshow(photo)
         left.set_title(title, fontsize=9)
-        right.imshow(tiled(answers, columns, gap), cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+        right.imshow(tiled(answers, columns, gap), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         bare(left)
         bare(right)
     return figure

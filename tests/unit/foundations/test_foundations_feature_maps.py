@@ -1,0 +1,63 @@
+"""What a network sees: kernels as colours, and feature maps that equal the network's own way."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from melanoma_pl.foundations.feature_maps import as_colours, feature_maps, first_kernels, liveliest, silent_share
+from melanoma_pl.foundations.short_training import initial_network
+from melanoma_pl.models import MelanomaClassifier
+from melanoma_pl.preprocessing import Preprocessing
+
+SIZE = 32
+
+
+@pytest.fixture
+def classifier() -> MelanomaClassifier:
+    return MelanomaClassifier(initial_network(SIZE, seed=2), preprocessing=Preprocessing(SIZE)).eval()
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(4)
+    return torch.randint(0, 256, (2, 3, SIZE, SIZE), generator=generator, dtype=torch.uint8)
+
+
+def test_maps_are_convolution_pooling_and_relu_layer_after_layer(classifier, pixels):
+    maps = feature_maps(classifier, pixels)
+    network, answers = classifier.network, pixels.float() / 255
+    for each, layer in zip(maps.values(), (network.conv_1, network.conv_2, network.conv_3), strict=True):
+        answers = functional.max_pool2d(functional.conv2d(answers, layer.weight, layer.bias).relu(), 2)
+        torch.testing.assert_close(each, answers.detach())
+    assert [tuple(each.shape[1:]) for each in maps.values()] == [(16, 15, 15), (64, 6, 6), (64, 2, 2)]
+
+
+def test_listening_leaves_the_network_as_it_was(classifier, pixels):
+    before = classifier(pixels)
+    feature_maps(classifier, pixels)
+    assert torch.equal(classifier(pixels), before)
+    assert not any(layer._forward_hooks for layer in classifier.modules())
+
+
+def test_kernels_are_a_copy(classifier):
+    kernels = first_kernels(classifier.network)
+    assert kernels.shape == (16, 3, 3, 3)
+    kernels.zero_()
+    assert classifier.network.conv_1.weight.abs().max() > 0
+
+
+def test_a_weight_of_0_is_grey_and_the_largest_is_bright_or_dark():
+    kernels = torch.zeros(2, 3, 1, 2)
+    kernels[0, 0, 0, 1], kernels[1, 2, 0, 0] = 4, -2
+    colours = as_colours(kernels)
+    assert colours.shape == (2, 1, 2, 3)
+    assert colours[0, 0].tolist() == [[0.5, 0.5, 0.5], [1.0, 0.5, 0.5]]
+    assert colours[1, 0, 0].tolist() == [0.5, 0.5, 0.25]
+
+
+def test_lively_and_silent_channels():
+    maps = torch.zeros(2, 4, 2, 2)
+    maps[:, 1, 0, 0], maps[:, 3, 0, 0] = 1, 5
+    maps[0, 2] = 9  # high, but the same everywhere
+    assert liveliest(maps, 2).tolist() == [3, 1]
+    assert silent_share(maps) == 0.25

@@ -1,0 +1,58 @@
+"""Pictures of the trained network and of the mistakes: every one draws without a warning and holds what it should."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from melanoma_pl.foundations.plots import feature_maps, first_run, mistakes, pictures
+
+
+def drawn(figure: Figure) -> bool:
+    """Lay the figure out and draw it, all but the pixels; a warning would fail the test."""
+    figure.draw_without_rendering()
+    return all(ax.has_data() for ax in figure.axes)
+
+
+def test_tiles_have_gaps_between_and_none_around():
+    field = pictures.tiled(np.stack([np.full((2, 3), value) for value in (1, 2, 3)]), columns=2)
+    assert field.shape == (5, 7)
+    assert field[0].tolist()[:3] == [1, 1, 1]
+    assert np.isnan(field[0, 3]) and np.isnan(field[2]).all() and np.isnan(field[4, 4])
+    assert field[3, 0] == 3
+
+
+def test_photos():
+    photo = np.zeros((3, 8, 8, 3), dtype=np.uint8)
+    figure = pictures.photos_figure({"one": photo[:1], "three": photo}, columns=2)
+    assert [ax.get_title() for ax in figure.axes] == ["one", "three"]
+    assert figure.axes[1].images[0].get_array().shape == (17, 17, 3)
+    assert drawn(figure)
+
+
+def test_curves():
+    row = {"train/loss": 0.7, "val/loss": 0.6, "train/accuracy": 0.5, "val/accuracy": 0.6}
+    figure = first_run.curves_figure([{"epoch": 1, **row}, {"epoch": 2, **row}])
+    assert [len(ax.lines) for ax in figure.axes] == [2, 2]
+    assert drawn(figure)
+
+
+def test_kernels_and_maps():
+    assert drawn(feature_maps.kernels_figure({"some": torch.randn(16, 3, 3, 3)}))
+    photo = np.zeros((8, 8, 3), dtype=np.uint8)
+    maps = torch.stack([torch.ones(4, 3, 3), 2 * torch.ones(4, 3, 3)])
+    maps[:, 3] = 0
+    figure = feature_maps.maps_figure({"benign": photo, "malignant": photo}, maps, torch.tensor([3, 0]))
+    upper, lower = (figure.axes[place].images[0].get_array() for place in (1, 3))
+    assert np.nanmax(upper) == pytest.approx(0.5) and np.nanmax(lower) == pytest.approx(1)
+    assert drawn(figure)
+
+
+def test_mistakes():
+    targets, values = np.array([0, 1, 1]), np.array([0.0, 0.4, 1.0], dtype=np.float32)
+    assert drawn(mistakes.probabilities_figure({"with": values, "without": values}, targets))
+    luck = {tries: (np.array([0.5, 0.6]), np.array([0.4, 0.5])) for tries in (1, 10)}
+    assert drawn(mistakes.best_of_many_figure(luck, photos=20, sizes=(19, 100)))
+    assert drawn(mistakes.small_tests_figure(np.array([0.5, 0.6]), whole=0.55, right=6, photos=19))
+    by_way = {"photo by photo": np.array([0.9, 0.8]), "lesion by lesion": np.array([0.5, 0.6])}
+    assert drawn(mistakes.leak_figure({"as drawn": {2: by_way, 4: by_way}, "by lot": {2: by_way, 4: by_way}}))
