@@ -5,10 +5,10 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torchmetrics import Metric
 
+from melanoma_pl.callbacks.progress import ProgressBar
 from melanoma_pl.data.augmentation import Augmentation
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.data.synthetic import write_photos
@@ -81,8 +81,7 @@ def make_classifier(settings: TrainSettings, data: MoleDataModule) -> MelanomaCl
 def make_callbacks(settings: TrainSettings) -> list[pl.Callback]:
     """Return the callbacks that the configuration names, and a progress bar."""
     chosen = [build(spec, pl.Callback) for spec in settings.callbacks.values() if spec is not None]
-    # often enough for the eye; drawing the bar each step costs time
-    return [*chosen, TQDMProgressBar(refresh_rate=5)] if sys.stdout.isatty() else chosen
+    return [*chosen, ProgressBar()] if sys.stdout.isatty() else chosen
 
 
 def make_loggers(settings: TrainSettings, first_epoch: int) -> list[Logger]:

@@ -1,5 +1,6 @@
 """What the commands share: where `conf/` is, mistakes as one line, exit codes. Light: nothing heavy is imported."""
 
+import errno
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from melanoma_pl.errors import UserError, did_you_mean
 
 OK, FAILED, MISUSED = 0, 1, 2
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_ERROR = "HYDRA_FULL_ERROR"
 QUOTING = "put a value with spaces, parentheses, commas or = into two kinds of quotes: 'data.root=\"/my photos (1)\"'"
 
@@ -89,6 +91,11 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
     except BrokenPipeError:  # whoever read the output, `head` for instance, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        if error.errno not in NO_SPACE or traceback_wanted:
+            raise
+        print(f"error: no space is left to write {error.filename or 'a file'}: make some, then go on", file=sys.stderr)
+        return MISUSED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

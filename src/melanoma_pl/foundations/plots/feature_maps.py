@@ -45,7 +45,7 @@ def maps_figure(
     shown = maps[:, channels]
     shown = shown / shown.amax(dim=(0, 2, 3), keepdim=True).clamp(min=1e-12)  # (N, K, H, W)
     rows = -(-len(channels) // columns)
-    figure = Figure(figsize=(8.2, len(photos) * (rows * 0.8 + 0.25)), dpi=DOTS_PER_INCH, layout="constrained")
+    figure = Figure(figsize=(6.8, len(photos) * (rows * 0.66 + 0.25)), dpi=DOTS_PER_INCH, layout="constrained")
     grid = figure.subplots(len(photos), 2, width_ratios=(rows, columns), squeeze=False)
     for (left, right), (title, photo), answers in zip(grid, photos.items(), shown.numpy(), strict=True):
         left.imshow(photo)
