@@ -63,7 +63,12 @@ class Preprocessing:
 
         Returns:
             float32 `(N, 3, S, S)`; with the default values in [0, 1].
+
+        Raises:
+            TypeError: If the pixels are not uint8: they would be scaled twice.
         """
+        if pixels.dtype != torch.uint8:
+            raise TypeError(f"pixels are {pixels.dtype} and should be torch.uint8, 0 to 255, as to_pixels returns them")
         scaled = pixels.float().div_(255)
         if self.mean == (0.0, 0.0, 0.0) and self.std == (1.0, 1.0, 1.0):
             return scaled

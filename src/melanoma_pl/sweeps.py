@@ -114,10 +114,11 @@ def best_job(jobs: list[Job]) -> Job:
 def format_ranking(jobs: list[Job]) -> str:
     """Return the settings as a table: mean, standard deviation over seeds, and their number."""
     rows = [(f"{jobs[0].metric}: mean", "SD", "n", "setting")]
+    varying = {key for key in jobs[0].overrides if len({job.overrides.get(key) for job in jobs}) > 1}
     for setting, members in rank(jobs):
         values = figures_of(members)
         spread = f"{statistics.stdev(values):.4f}" if len(values) > 1 else "–"
-        title = " ".join(f"{key}={value}" for key, value in setting) or "(as configured)"
+        title = " ".join(f"{key}={value}" for key, value in setting if key in varying) or "(as configured)"
         rows.append((f"{statistics.mean(values):.4f}", spread, str(len(values)), title))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(

@@ -86,6 +86,7 @@ def test_bf16_where_the_processor_cannot(
     assert "cpu, 32-true" in result.output
 
 
+@pytest.mark.slow
 def test_paths_with_spaces_and_parentheses(run_command: Command, workplace: Path, photo_folder: Path) -> None:
     odd = workplace / "my photos (1), é=ü"
     odd.symlink_to(photo_folder)
@@ -93,6 +94,7 @@ def test_paths_with_spaces_and_parentheses(run_command: Command, workplace: Path
     assert result.code == 0, result.error
 
 
+@pytest.mark.slow
 def test_photos_changed_since(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
     options = (*TINY, "data=folder", f"data.root={own_photo_folder}")
     assert run_command(train.command, *options).code == 0
@@ -106,6 +108,7 @@ def test_photos_changed_since(run_command: Command, workplace: Path, own_photo_f
     assert run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "expected"),
     [("model.hidden=9", "model.hidden cannot change within a run"), ("seed=4", "seed cannot change within a run")],
@@ -122,6 +125,7 @@ def test_a_run_stays_what_it_is(
     assert (run / "run.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_a_configuration_that_nobody_typed(run_command: Command, workplace: Path, photo_folder: Path) -> None:
     run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
     record = only_run(workplace) / "run.json"
@@ -131,6 +135,7 @@ def test_a_configuration_that_nobody_typed(run_command: Command, workplace: Path
     assert "model.dropout is another now, and nobody typed it" in result.error
 
 
+@pytest.mark.slow
 def test_cut_checkpoint(run_command: Command, workplace: Path, photo_folder: Path) -> None:
     run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
     run = only_run(workplace)
@@ -146,6 +151,7 @@ def test_cut_checkpoint(run_command: Command, workplace: Path, photo_folder: Pat
         assert "cut short or no checkpoint" in result.error
 
 
+@pytest.mark.slow
 def test_two_processes_in_one_run(run_command: Command, workplace: Path, photo_folder: Path) -> None:
     from filelock import FileLock
 
@@ -184,6 +190,7 @@ def test_predict(run_command: Command, workplace: Path) -> None:
 HEAVY = ("torch", "lightning", "torchvision", "sklearn", "matplotlib", "scipy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["data.rot=1"], ["optimizer=adamm"], ["data=folder", "data.root=nowhere"], ["resume=auto"]],

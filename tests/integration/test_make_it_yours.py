@@ -36,6 +36,7 @@ def parts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workplace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=[" ".join(words)[-40:] for words in COMMANDS])
 def test_each_command_of_the_guide(words: list[str], parts: Path, run_command: Command, photo_folder: Path) -> None:
     arguments = words[words.index("melanoma-train") + 1 :]

@@ -78,6 +78,7 @@ def test_every_key_is_commented_with_its_values() -> None:
             assert not is_key or " # " in line, f"{file}: {line}"
 
 
+@pytest.mark.slow
 def test_readme_python_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def test_a_grid(sweep: Command, workplace: Path) -> None:
     assert "melanoma-evaluate run=outputs/sweeps/" in result.output
 
 
+@pytest.mark.slow
 def test_jobs_never_open_the_test_split(sweep: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from melanoma_pl.data.module import MoleDataModule
 
@@ -54,6 +55,7 @@ def test_jobs_never_open_the_test_split(sweep: Command, workplace: Path, monkeyp
     assert reports == {"validation"}
 
 
+@pytest.mark.slow
 def test_a_resumed_job_does_not_open_it_either(sweep: Command, run_command: Command, workplace: Path) -> None:
     sweep("seed=1,2")
     (job,) = workplace.glob("outputs/sweeps/*/1")
@@ -70,6 +72,7 @@ def test_a_failing_job(sweep: Command, workplace: Path) -> None:
     assert "job 1 did not finish" in result.output
 
 
+@pytest.mark.slow
 def test_ranking_by_another_metric(sweep: Command) -> None:
     result = sweep("optimizer.lr=1e-4,1e-3", "optimized_metric=val/log_loss")
     assert result.code == 2
@@ -78,6 +81,7 @@ def test_ranking_by_another_metric(sweep: Command) -> None:
     assert "val/loss: mean" in result.output
 
 
+@pytest.mark.slow
 def test_several_devices(sweep: Command) -> None:
     result = sweep("trainer.devices=2", "seed=1,2")
     assert result.code == 2

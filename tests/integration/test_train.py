@@ -89,6 +89,7 @@ def test_evaluate_equals_training_and_prediction_equals_both(
         assert predicted[row["path"]]["decision"] == row["decision"]
 
 
+@pytest.mark.slow
 def test_evaluating_another_set_leaves_the_runs_report(
     command: Command, run_command: Command, workplace: Path, own_photo_folder: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_leaks_are_counted_and_figures_given_without_them(
     assert [row["n"] for row in metrics["rows"].values()] == [12, 10]
 
 
+@pytest.mark.slow
 def test_weights_of_an_earlier_run(command: Command, workplace: Path) -> None:
     command("name=first")
     weights = only_run(workplace, "first") / "checkpoints" / "best.ckpt"
@@ -133,6 +135,7 @@ def test_weights_of_an_earlier_run(command: Command, workplace: Path) -> None:
     torch.testing.assert_close(*states)
 
 
+@pytest.mark.slow
 def test_extra_metric_is_in_the_table(command: Command, workplace: Path) -> None:
     result = command("+metrics.f1._target_=torchmetrics.classification.BinaryF1Score", "checkpoint.monitor=val/f1")
     assert result.code == 0, result.error
@@ -163,6 +166,7 @@ def test_tensorboard(command: Command, workplace: Path) -> None:
     assert plugin == "hparams"
 
 
+@pytest.mark.slow
 def test_synthetic_photos_are_called_so(run_command: Command, workplace: Path) -> None:
     result = run_command(train.command, *TINY, "data.synthetic.train=60", "data.synthetic.test=10")
     assert result.code == 0, result.error

@@ -18,6 +18,11 @@ def test_input_is_scaled_by_255() -> None:
     assert pixels.flatten().tolist() == [0, 51, 255]  # what is cached stays what it is
 
 
+def test_pixels_that_were_scaled_before_are_refused() -> None:
+    with pytest.raises(TypeError, match="should be torch.uint8"):
+        PREPROCESSING.to_input(torch.rand(1, 3, 8, 8))
+
+
 def test_imagenet_normalisation() -> None:
     pixels = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     expected = (pixels / 255 - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)

@@ -41,6 +41,7 @@ def test_modes_in_files(mode: str, tmp_path: Path) -> None:
     assert decoded.pixels.shape == (3, 16, 16)
 
 
+@pytest.mark.slow
 def test_large_photo_is_decoded_small(tmp_path: Path) -> None:
     gradient(6000, 4000).save(tmp_path / "large.jpg")
     decoded = decode_file(tmp_path / "large.jpg", PREPROCESSING)

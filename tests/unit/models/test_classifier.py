@@ -49,6 +49,7 @@ def fit(
     return data
 
 
+@pytest.mark.slow
 def test_it_learns(photo_folder: Path) -> None:
     model = classifier()
     fit(model, photo_folder, 8)
