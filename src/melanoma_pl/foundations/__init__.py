@@ -1,9 +1,10 @@
 """What a neural network is made of, by hand: each formula of the presentation as a small function on tensors.
 
 The modules of notebooks 02 to 04 use neither ``torch.nn`` nor autograd; only `agreement` asks PyTorch for its own
-answer, to compare. Those of 01, 05 and 06 look at the project's own network. The notation is that of M. A. Nielsen, *Neural Networks and Deep Learning*, Determination Press, 2015
-(http://neuralnetworksanddeeplearning.com): w^l_jk goes from neuron k of layer l−1 to neuron j of layer l, b^l_j is a
-bias, z^l a weighted input, a^l = σ(z^l) an activation, δ^l = ∂C/∂z^l an error, η the learning rate.
+answer, to compare. Those of 01, 05 and 06 look at the project's own network. The notation is that of M. A. Nielsen,
+*Neural Networks and Deep Learning*, Determination Press, 2015 (http://neuralnetworksanddeeplearning.com): w^l_jk goes
+from neuron k of layer l−1 to neuron j of layer l, b^l_j is a bias, z^l a weighted input, a^l = σ(z^l) an activation,
+δ^l = ∂C/∂z^l an error, η the learning rate.
 
 In reading order, with the notebook that shows each:
 
