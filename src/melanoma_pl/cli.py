@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.settings import direction
 
 OK, FAILED, MISUSED = 0, 1, 2
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -31,6 +32,11 @@ def conf_dir() -> Path:
     package = Path(__file__).parent
     packaged = package / "conf"
     return packaged if packaged.is_dir() else package.parents[1] / "conf"
+
+
+OmegaConf.register_new_resolver(
+    "direction_of", lambda metric: {"min": "minimize", "max": "maximize"}[direction(metric)], replace=True
+)
 
 
 def wants_help(arguments: Iterable[str]) -> bool:
@@ -163,3 +169,4 @@ class SweepFolder(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before the first job."""
         SweepFolder.folder = Path(config.hydra.sweep.dir)
+        SweepFolder.folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study lies in outputs/ too

@@ -16,6 +16,7 @@ from melanoma_pl.settings import EvaluateSettings, TrainSettings, check_settings
 logger = logging.getLogger(__name__)
 
 
+OVERRIDABLE = ("image_column", "without_row", "on_broken")
 HELP = """\
 melanoma-evaluate says what a run's checkpoint is worth on one split of its photos, or on other photos.
 Research software, not a medical device.
@@ -58,19 +59,28 @@ def job(config: DictConfig) -> None:
         check_layout(root, "test" if settings.split == "test" else "train", *names)
     checkpoint = run.checkpoint(settings.checkpoint or trained.checkpoint.evaluate)
     from melanoma_pl.building import make_data
-    from melanoma_pl.hardware import choose_accelerator
+    from melanoma_pl.hardware import choose_accelerator, keep_freed_memory
     from melanoma_pl.inference import load_classifier
+    from melanoma_pl.photo_list import compare_photos
     from melanoma_pl.reporting.split_report import report_split
     from melanoma_pl.training import REPORT, result_notes
 
+    keep_freed_memory()
     classifier = load_classifier(checkpoint, choose_accelerator(settings.device))
     folder = run.folder / REPORT
     if settings.data.root is not None:  # the run's own report stays what it is
         folder = folder / Path(settings.data.root).resolve().name
     own_photos = settings.data.root is None
-    data, notes = make_data(trained), result_notes(trained)
+    data, notes = make_data(trained), result_notes(trained) if own_photos else other_notes(trained)
+    if own_photos:
+        compare_photos(run, data, [settings.split])
     report = report_split(classifier, data, settings.split, folder, notes, own_photos=own_photos)
     logger.info("%s\n\nreport  %s", report.text(), folder / settings.split)
+
+
+def other_notes(trained: TrainSettings) -> tuple[str, ...]:
+    """Return what must be said of a run's figures on another set of photos."""
+    return (f"The network was trained on {trained.photos_note} photos.",) if trained.photos_note else ()
 
 
 def trained_settings(run: runs.Run, settings: EvaluateSettings) -> TrainSettings:
@@ -82,6 +92,9 @@ def trained_settings(run: runs.Run, settings: EvaluateSettings) -> TrainSettings
     record = run.read()
     values = record["config"]
     data = values["data"]
+    data |= {
+        key: value for key, value in settings.data.model_dump().items() if key in OVERRIDABLE and value is not None
+    }
     if settings.data.group_column is not None:
         data["group_column"] = settings.data.group_column
     if settings.data.root is not None:
@@ -92,7 +105,7 @@ def trained_settings(run: runs.Run, settings: EvaluateSettings) -> TrainSettings
         # another set: its own lesions, if it tells them, and none shared with the run's
         data |= {"root": settings.data.root, "synthetic": None, "metadata": settings.data.metadata}
         data["group_column"] = settings.data.group_column
-    elif data["root"] is not None and not Path(data["root"]).exists():
+    elif data["root"] is not None and (Path(record["folder"]) / data["root"]).exists():
         data["root"] = str(Path(record["folder"]) / data["root"])  # typed relative to where training was started
     trained: TrainSettings = check_settings(TrainSettings, values)
     return trained

@@ -1,17 +1,18 @@
 """`photos.csv` of a run: which photo trained, which validated; what a resumed run is compared with."""
 
 import csv
+from collections.abc import Sequence
 
 from melanoma_pl.callbacks.checkpoints import LAST
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
-from melanoma_pl.runs import Run
+from melanoma_pl.runs import Run, is_main_process
 
 PHOTOS = "photos.csv"
 
 
-def check_photos(run: Run, data: MoleDataModule) -> bool:
+def check_photos(run: Run, data: MoleDataModule, splits: Sequence[str]) -> bool:
     """Note which photos train on what, or compare with what was noted.
 
     Returns:
@@ -20,44 +21,57 @@ def check_photos(run: Run, data: MoleDataModule) -> bool:
     Raises:
         UserError: If the photos are no longer those that the run began with.
     """
-    rows = _photo_rows(data)
-    noted = run.folder / PHOTOS
     resumed = (run.checkpoints / LAST).is_file()
-    if resumed and noted.is_file():
-        with noted.open(newline="", encoding="utf-8") as file:
-            before = {row["path"]: row for row in csv.DictReader(file)}
-        after = {row["path"]: row for row in rows}
-        added, gone = len(after.keys() - before.keys()), len(before.keys() - after.keys())
-        changed = sum(before[path] != after[path] for path in before.keys() & after.keys())
-        if added or gone or changed:
-            raise UserError(
-                f"the photos changed since the run {run.folder} began: {added} added, {gone} gone, {changed} changed "
-                "in content, lesion or split",
-                "put them back, or start a new run, from its weights if you like: "
-                f"model.weights={run.checkpoints / LAST}",
-            )
-    else:
-        with write_atomically(noted) as file:
+    if resumed:
+        compare_photos(run, data, splits)
+    elif is_main_process():
+        rows = photo_rows(data, splits)
+        with write_atomically(run.folder / PHOTOS) as file:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
             writer.writerows(rows)
     return resumed
 
 
-def _photo_rows(data: MoleDataModule) -> list[dict[str, str]]:
+def compare_photos(run: Run, data: MoleDataModule, splits: Sequence[str]) -> None:
+    """Compare the photos of some splits with those that the run noted; a split that it did not note is let pass.
+
+    Raises:
+        UserError: If photos were added, removed or changed, or are in another split now.
+    """
+    with (run.folder / PHOTOS).open(newline="", encoding="utf-8") as file:
+        noted = [row for row in csv.DictReader(file) if row["split"] in splits]
+    known = {row["split"] for row in noted}
+    before = {_key(row): row for row in noted}
+    after = {_key(row): row for row in photo_rows(data, [name for name in splits if name in known])}
+    added, gone = len(after.keys() - before.keys()), len(before.keys() - after.keys())
+    changed = sum(before[path]["sha256"] != after[path]["sha256"] for path in before.keys() & after.keys())
+    if added or gone or changed:
+        raise UserError(
+            f"the photos changed since the run {run.folder} began: {added} added, {gone} gone, {changed} changed "
+            f"(of {', '.join(splits)})",
+            f"put them back, or start a new run, from its weights if you like: model.weights={run.checkpoints / LAST}",
+        )
+
+
+def _key(row: dict[str, str]) -> tuple[str, str]:
+    return row["split"], row["path"]
+
+
+def photo_rows(data: MoleDataModule, splits: Sequence[str]) -> list[dict[str, str]]:
+    """Return a row a photo: path, split, label, lesion, and the hash of its file."""
     rows = []
-    for name in ("train", "validation"):
+    for name in splits:
         split = data.split(name)
-        loaded = split.loaded
+        photos, sha256 = split.loaded.photos, split.loaded.sha256
         for position in split.positions.tolist():
-            photos = loaded.photos
             rows.append(
                 {
                     "path": photos.paths[position],
                     "split": name,
                     "label": data.class_names[photos.targets[position]],
                     "group": photos.groups[position] if photos.groups else "",
-                    "sha256": loaded.sha256[position],
+                    "sha256": sha256[position],
                 }
             )
     return rows

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -118,7 +119,9 @@ def find_photos(arguments: Iterable[str]) -> list[Path]:
         path = Path(argument)
         if not path.exists():
             raise UserError(f"{path} does not exist", "give photos, or folders with photos")
-        found = sorted(file for file in path.rglob("*") if is_photo(str(file))) if path.is_dir() else [path]
+        found = (
+            sorted(file for file in path.rglob("*") if is_photo(file.relative_to(path))) if path.is_dir() else [path]
+        )
         if not found:
             raise UserError(f"{path} holds no photos", "give photos, or folders with photos")
         paths.extend(found)
@@ -129,10 +132,16 @@ def check_target(csv_path: str | None) -> None:
     """Refuse a table that could not be written, before anything is predicted.
 
     Raises:
-        UserError: If its folder is missing.
+        UserError: If its folder is missing or not writable, or it is a folder itself.
     """
+    if csv_path is not None and Path(csv_path).is_dir():
+        raise UserError(
+            f"--csv {csv_path} is a folder", f"name a file, {Path(csv_path) / 'predictions.csv'} for instance"
+        )
     if csv_path is not None and not Path(csv_path).resolve().parent.is_dir():
         raise UserError(f"--csv {csv_path}: the folder {Path(csv_path).parent} does not exist", "make it first")
+    if csv_path is not None and not os.access(Path(csv_path).resolve().parent, os.F_OK | os.W_OK):
+        raise UserError(f"--csv {csv_path}: nothing can be written into {Path(csv_path).resolve().parent}")
 
 
 def as_row(prediction: "Prediction", names: tuple[str, str]) -> dict[str, Any]:

@@ -1,15 +1,19 @@
 """A run's folder: what it holds, whether it is finished, and the newest that is not."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
@@ -55,9 +59,36 @@ class Run:
             json.dump(record, file, indent=2, ensure_ascii=False)
             file.write("\n")
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second process out of the folder; the lock falls with the process that holds it.
+
+        Raises:
+            UserError: If another process trains there now.
+        """
+        if not is_main_process():
+            yield
+            return
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"another process is training in {self.folder} now", "wait for it, or start a new run"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def update(self, **changes: Any) -> None:
         """Change some of what `run.json` says."""
         self.write({**self.read(), **changes})
+
+
+def is_main_process() -> bool:
+    """Tell whether this process keeps the run's books; with several devices the others only compute."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def open_run(folder: str | Path) -> Run:

@@ -112,7 +112,7 @@ class TrainSettings(Strict):
     name: Text
     seed: Seed
     deterministic: bool
-    resume: str | None
+    resume: None  # taken from the command line before anything else, never from a file
     data: DataSettings
     augmentation: Spec
     model: Spec
@@ -158,6 +158,9 @@ class TrainSettings(Strict):
                 "such as val/auroc"
             )
         self._check_metric("optimized_metric", self.optimized_metric, ())
+        for name, spec in self.callbacks.items():
+            if spec is not None and "monitor" in spec:
+                self._check_metric(f"callbacks.{name}.monitor", spec["monitor"], TRAIN_METRICS)
         return self
 
     def _check_metric(self, key: str, name: str, more: tuple[str, ...]) -> None:
@@ -172,6 +175,9 @@ class EvaluateDataSettings(Strict):
     root: Text | None
     metadata: Text | None
     group_column: str | None
+    image_column: str | None
+    without_row: Literal["stop", "own_group"] | None
+    on_broken: Literal["stop", "skip"] | None
 
 
 class EvaluateSettings(Strict):

@@ -42,7 +42,7 @@ def build(spec: Mapping[str, Any], base: type[T], *arguments: Any) -> T:
     found = find_class(str(spec[TARGET]), base)
     try:
         return found(*arguments, **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{found.__name__} does not take {options} ({error})") from error
 
 

@@ -27,6 +27,7 @@ class Job:
         figures: Validation figures by tag; empty where it failed or was stopped.
         status: `finished`, `stopped`, or what went wrong.
         metric: What the sweep ranks by.
+        synthetic: Whether its photos were drawn.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Job:
     figures: dict[str, float]
     status: str
     metric: str
+    synthetic: bool = False
 
     @property
     def setting(self) -> tuple[tuple[str, str], ...]:
@@ -52,7 +54,8 @@ def _read_job(folder: Path) -> Job:
     overrides = dict(override.lstrip("+").split("=", 1) for override in record["overrides"] if "=" in override)
     figures = {tag: value for tag, value in record.get("figures", {}).items() if tag.startswith("val/")}
     status = "finished" if record["finished"] else record.get("error", "stopped")
-    return Job(folder, overrides, figures, status, record["config"].get("optimized_metric", "val/auroc"))
+    config = record["config"]
+    return Job(folder, overrides, figures, status, config["optimized_metric"], bool(config["data"]["synthetic"]))
 
 
 def summarize(folder: Path) -> None:
@@ -67,6 +70,8 @@ def summarize(folder: Path) -> None:
     for job in jobs:
         if job.status != "finished":
             print(f"job {job.folder.name} did not finish: {job.status}")
+    if any(job.synthetic for job in jobs):
+        print("\nSynthetic photos, drawn by a program: these figures say nothing about patients.")
     print(f"\neach job: {folder / FILE_NAME}")
     if ranked:
         best = best_job(ranked[0][1])
@@ -76,6 +81,13 @@ def summarize(folder: Path) -> None:
 def finished(folder: Path) -> bool:
     """Tell whether any job of a sweep came to its end."""
     return any(job.status == "finished" for job in read_jobs(folder))
+
+
+def remove_if_empty(folder: Path | None) -> None:
+    """Remove the folder of a sweep that never had a job."""
+    if folder is not None and folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {"multirun.yaml"}:
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def write_summary(path: Path, jobs: list[Job]) -> None:

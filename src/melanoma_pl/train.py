@@ -1,8 +1,10 @@
 """`melanoma-train`: the main job as a Hydra app."""
 
 import logging
+import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from melanoma_pl import runs, sweeps
 from melanoma_pl.cli import (
     FAILED,
     MISUSED,
+    NO_SPACE,
     OK,
     QUOTING,
     SweepFolder,
@@ -60,7 +63,8 @@ RESUME = "resume="
 MULTIRUN = ("-m", "--multirun")
 # what may differ between two halves of one run: where it computes, what it writes, how long it goes on
 CHANGEABLE = (
-    "trainer", "data.root", "data.metadata", "data.num_workers", "data.cache_share", "data.synthetic.folder",
+    "trainer.accelerator", "trainer.devices", "trainer.max_epochs", "trainer.keep_memory",
+    "data.root", "data.metadata", "data.num_workers", "data.cache_share", "data.synthetic.folder",
     "checkpoint", "callbacks", "logger", "test", "optimized_metric",
 )  # fmt: skip
 
@@ -86,7 +90,8 @@ def command(arguments: list[str]) -> int:
             arguments = resume_arguments(resumed[-1].removeprefix(RESUME), rest, is_sweep)
         run_hydra("train", job, arguments)
     except Exception:
-        if not is_sweep or SweepFolder.folder is None:
+        if not is_sweep or SweepFolder.folder is None or not sweeps.read_jobs(SweepFolder.folder):
+            sweeps.remove_if_empty(SweepFolder.folder)
             raise
         # each job's error was printed when it came
         return FAILED if sweeps.finished(SweepFolder.folder) else MISUSED
@@ -107,29 +112,41 @@ def job(config: DictConfig) -> float | None:
         The final value of `optimized_metric`.
     """
     hydra = HydraConfig.get()
-    is_sweep = hydra.mode == RunMode.MULTIRUN
     run = runs.Run(Path(hydra.runtime.output_dir))
+    with run.lock():
+        figures, metric = run_training(config, run, is_sweep=hydra.mode == RunMode.MULTIRUN)
+    return figures.get(metric)
+
+
+def run_training(config: DictConfig, run: runs.Run, is_sweep: bool) -> tuple[dict[str, float], str]:
+    """Train in a run's folder, and leave it whole whatever happens.
+
+    Returns:
+        The final figures, and the name of the one that a sweep ranks by.
+    """
     before = run.read() if (run.folder / runs.RECORD).is_file() else None
     record = new_record(config, is_sweep, before)
+    began = time.time()
     try:
         settings: TrainSettings = check_settings(TrainSettings, record["config"])
-        check_place(settings, is_sweep)
-        run.write(record)
+        check_place(settings, record["in_sweep"])
+        if runs.is_main_process():
+            run.write(record)
         from melanoma_pl.training import train  # PyTorch and Lightning take seconds: only once all else is right
 
-        figures = train(settings, run, open_test=not record["in_sweep"])
+        return train(settings, run, open_test=not record["in_sweep"]), settings.optimized_metric
     except UserError as error:
-        leave(run, record, before, error)
+        leave(run, record, before, error, began)
         raise
     except Exception as error:
-        logger.exception("the run failed")
-        leave(run, record, before, error)
+        if not (isinstance(error, OSError) and error.errno in NO_SPACE):
+            logger.exception("the run failed")
+        leave(run, record, before, error, began)
         raise
     except BaseException as error:
-        if hasattr(error, "exit_code"):
-            logger.warning("stopped; go on with: melanoma-train resume=%s", run.folder)
+        if hasattr(error, "exit_code") or any(run.checkpoints.glob("*.ckpt")):
+            logger.warning("stopped; go on with: melanoma-train resume=%s", shlex.quote(str(run.folder)))
         raise
-    return figures.get(settings.optimized_metric)
 
 
 def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -147,14 +164,17 @@ def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None
     return record | {"started": before["started"], "resumed": runs.now(), "in_sweep": before["in_sweep"]}
 
 
-def leave(run: runs.Run, record: dict[str, Any], before: dict[str, Any] | None, error: Exception) -> None:
+def leave(run: runs.Run, record: dict[str, Any], before: dict[str, Any] | None, error: Exception, began: float) -> None:
     """Leave a failed run as it was before, or not at all; a sweep's job with the reason, for the summary."""
-    if before is not None:
+    if not runs.is_main_process():
+        return
+    went_on = any(checkpoint.stat().st_mtime > began for checkpoint in run.checkpoints.glob("*.ckpt"))
+    if before is not None and not went_on:
         run.write(before)
     elif record["in_sweep"]:
         logger.error("error: %s", error)
         run.write({**record, "error": " ".join(str(error).split())})
-    elif isinstance(error, UserError) and not any(run.checkpoints.glob("*.ckpt")):
+    elif isinstance(error, UserError) and not went_on:
         forget(run)
 
 
@@ -169,6 +189,11 @@ def check_place(settings: TrainSettings, is_sweep: bool) -> None:
             f"a sweep (-m) with trainer.devices={settings.trainer.devices} would start itself again in each process",
             "sweep with one device a job, or start the jobs one by one",
         )
+    if is_sweep and settings.data.validate_on == "test":
+        raise UserError(
+            "a sweep (-m) with data.validate_on=test would choose on the test photos",
+            "leave it, or experiment=tipe, out",
+        )
     if settings.data.root is None:
         return
     names = (settings.data.class_names, settings.data.folder_names)
@@ -178,12 +203,14 @@ def check_place(settings: TrainSettings, is_sweep: bool) -> None:
 
 
 def forget(run: runs.Run) -> None:
-    """Remove the folder of a run that never began."""
+    """Remove what a run that never began had written, and its folder if nothing else lies there."""
     logging.shutdown()
-    shutil.rmtree(run.folder, ignore_errors=True)
-    for parent in (run.folder.parent, runs.OUTPUTS):
-        if parent.is_dir() and not any(parent.iterdir()):
-            parent.rmdir()
+    shutil.rmtree(run.folder / ".hydra", ignore_errors=True)
+    for name in (runs.RECORD, ".lock", "train.log", "photos.csv"):
+        (run.folder / name).unlink(missing_ok=True)
+    for folder in (run.folder, run.folder.parent, runs.OUTPUTS):
+        if folder.is_dir() and not any(folder.iterdir()) and folder.resolve() != Path.cwd():
+            folder.rmdir()
 
 
 # Resuming
@@ -200,12 +227,13 @@ def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
     run = runs.newest_unfinished() if value == "auto" else runs.open_run(value.strip("'\""))
     record = run.read()
     flags, typed = split_flags(typed)
-    own_conf = next(iter(record.get("config_dirs", [])), None)
+    own_conf = next(iter(record["config_dirs"]), None)
     overrides = merge_overrides(list(record["overrides"]), typed)
     after = OmegaConf.to_container(compose_config("train", overrides, own_conf), resolve=False)
     changed = differing_keys(record["composed"], after)
     refuse_changes(changed, typed, run)
-    if record.get("finished") and not any(key == "trainer.max_epochs" for key in changed):
+    longer = OmegaConf.select(OmegaConf.create(after), "trainer.max_epochs") > record["config"]["trainer"]["max_epochs"]
+    if record["finished"] and not longer:
         raise UserError(f"the run {run.folder} is finished", "for more epochs add trainer.max_epochs=<a larger number>")
     if not (run.checkpoints / "last.ckpt").is_file():
         print(f"{run.folder} was stopped before its first checkpoint: it starts afresh")
@@ -216,9 +244,17 @@ def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
 
 
 def split_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Separate Hydra's flags (`--cfg=job`) from overrides."""
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    return flags, [argument for argument in arguments if argument not in flags]
+    """Separate Hydra's flags, with their values (`--cfg job`), from overrides."""
+    flags, overrides = [], []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        if argument in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd"):
+            flags.extend([next(waiting, "")])
+    return flags, overrides
 
 
 def merge_overrides(saved: list[str], typed: list[str]) -> list[str]:

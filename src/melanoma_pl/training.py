@@ -3,16 +3,15 @@
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import lightning.pytorch as pl
-from filelock import FileLock, Timeout
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from melanoma_pl.building import make_callbacks, make_classifier, make_data, make_loggers
 from melanoma_pl.callbacks.checkpoints import LAST, RunCheckpoints
 from melanoma_pl.callbacks.epoch_log import EpochLog
+from melanoma_pl.data.metadata import FILE_NAME
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.hardware import choose_accelerator, choose_precision, keep_freed_memory
@@ -22,7 +21,7 @@ from melanoma_pl.models.summary import summarize
 from melanoma_pl.models.weights import read_checkpoint
 from melanoma_pl.photo_list import check_photos
 from melanoma_pl.reporting.split_report import SplitReport, report_split
-from melanoma_pl.runs import Run, now
+from melanoma_pl.runs import Run, is_main_process, now
 from melanoma_pl.settings import TrainSettings
 from melanoma_pl.specs import TARGET, build
 
@@ -48,48 +47,30 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         RunStopped: If a signal stopped the training, after it was saved.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it would say is said below
-    with _lock(run):
-        accelerator = choose_accelerator(settings.trainer.accelerator)
-        precision = choose_precision(settings.trainer.precision, accelerator)
-        kept = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
-        data = make_data(settings)
-        data.setup("fit")
-        open_test = open_test and settings.test
-        if open_test:
-            data.load("test")  # broken photos are told now, not after hours of training
-        resumed = check_photos(run, data)
+    accelerator = choose_accelerator(settings.trainer.accelerator)
+    precision = choose_precision(settings.trainer.precision, accelerator)
+    kept = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
+    data = make_data(settings)
+    data.setup("fit")
+    open_test = open_test and settings.test
+    if open_test:
+        data.load("test")  # broken photos are told now, not after hours of training
+    resumed = check_photos(run, data, ("train", "validation", "test") if open_test else ("train", "validation"))
+    if is_main_process():
         run.update(
             resolved={"accelerator": accelerator, "precision": precision, "keep_memory": kept},
             fingerprint=data.load("train").fingerprint(),
         )
-        _tell(settings, data, accelerator, precision)
-        classifier = make_classifier(settings, data)
-        logger.info("%s", summarize(classifier.network, settings.data.image_size))
-        _fit(settings, run, data, classifier, accelerator, precision, resumed)
-        return _judge(settings, run, data, accelerator, open_test)
+    _tell(settings, data, accelerator, precision, open_test)
+    classifier = make_classifier(settings, data)
+    logger.info("%s", summarize(classifier.network, settings.data.image_size))
+    _fit(settings, run, data, classifier, accelerator, precision, resumed)
+    if not is_main_process():
+        return {}  # one process is enough to evaluate
+    return _judge(settings, run, data, accelerator, open_test)
 
 
-@contextmanager
-def _lock(run: Run) -> Iterator[None]:
-    """Keep a second process out of the run's folder; the lock falls with the process that holds it.
-
-    Raises:
-        UserError: If another process trains there now.
-    """
-    lock = FileLock(run.folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(
-            f"another process is training in {run.folder} now", "wait for it, or start a new run"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, precision: str) -> None:
+def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, precision: str, open_test: bool) -> None:
     """Say in a few lines what is about to be trained on what."""
     for name in ("train", "validation"):
         split = data.split(name)
@@ -98,7 +79,9 @@ def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, preci
         logger.info("%-10s  %d photos%s, %d %s", name, len(split), drawn, positives, data.class_names[1])
     if settings.data.validate_on == "test":
         logger.warning("validation runs on the test photos, as the original did: no figure of this run is a test")
-    if data.group_column is not None:
+    if data.group_column is None and (data.root / FILE_NAME).is_file():
+        logger.info("metadata    %s is not used: data.group_column=<column> keeps a lesion on one side", FILE_NAME)
+    elif data.group_column is not None and open_test:
         test = data.list_split("test")
         logger.info("%d of %d test photos share a lesion with train", data.shared_with_train(test).sum(), len(test))
     logger.info("device      %s, %s", accelerator, precision)
@@ -127,7 +110,26 @@ def _fit(
         settings.checkpoint.every_n_steps,
         settings.checkpoint.every_n_minutes,
     )
-    trainer = pl.Trainer(
+    try:
+        trainer = make_trainer(settings, run, checkpoints, accelerator, precision, first_epoch)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"the trainer does not take these settings ({' '.join(str(error).split())})") from error
+    with warnings.catch_warnings():
+        # with the pixels in memory there is nothing for workers to do
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        trainer.fit(classifier, data, ckpt_path=run.checkpoints / LAST if resumed else None, weights_only=True)
+
+
+def make_trainer(
+    settings: TrainSettings,
+    run: Run,
+    checkpoints: RunCheckpoints,
+    accelerator: str,
+    precision: str,
+    first_epoch: int,
+) -> pl.Trainer:
+    """Return Lightning's trainer."""
+    return pl.Trainer(
         accelerator=accelerator,
         devices=settings.trainer.devices,
         precision=precision,  # type: ignore[arg-type]
@@ -143,10 +145,6 @@ def _fit(
         default_root_dir=run.folder,
         **(settings.trainer.model_extra or {}),
     )
-    with warnings.catch_warnings():
-        # with the pixels in memory there is nothing for workers to do
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        trainer.fit(classifier, data, ckpt_path=run.checkpoints / LAST if resumed else None, weights_only=True)
 
 
 def _where(run: Run, settings: TrainSettings) -> tuple[int, bool]:
@@ -155,6 +153,11 @@ def _where(run: Run, settings: TrainSettings) -> tuple[int, bool]:
     state = next(value for name, value in checkpoint["callbacks"].items() if name.startswith("RunCheckpoints"))
     progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
     epoch = int(progress["processed"]) + 1
+    if settings.trainer.max_epochs < epoch - 1:
+        raise UserError(
+            f"trainer.max_epochs={settings.trainer.max_epochs}, and the run has had {epoch - 1} epochs already",
+            f"take {epoch} or more",
+        )
     longer = settings.trainer.max_epochs > int(state["max_epochs"])
     if not state["ended"] or longer:
         logger.info("going on in epoch %d, after step %d", epoch, checkpoint["global_step"])
@@ -206,6 +209,7 @@ def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: SplitR
         return
     chosen = {
         "experiment": settings.name,
+        "photos": settings.photos_note or "real",
         "seed": settings.seed,
         "augmentation": settings.augmentation[TARGET].rpartition(".")[2],
         "scheduler": settings.scheduler[TARGET].rpartition(".")[2],

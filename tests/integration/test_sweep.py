@@ -47,9 +47,11 @@ def test_jobs_never_open_the_test_split(sweep: Command, workplace: Path, monkeyp
     from melanoma_pl.data.module import MoleDataModule
 
     loaded = []
-    load = MoleDataModule.load
-    monkeypatch.setattr(MoleDataModule, "load", lambda self, folder: loaded.append(folder) or load(self, folder))
-    assert sweep("seed=1,2").code == 0
+    list_split = MoleDataModule.list_split  # every way to the photos begins with it
+    monkeypatch.setattr(
+        MoleDataModule, "list_split", lambda self, folder: loaded.append(folder) or list_split(self, folder)
+    )
+    assert sweep("seed=1,2", "data.group_column=group").code == 0
     assert set(loaded) == {"train"}
     reports = {path.name for path in workplace.glob("outputs/sweeps/*/*/report/*")}
     assert reports == {"validation"}
@@ -104,7 +106,6 @@ def test_in_parallel(sweep: Command, workplace: Path) -> None:
 )
 @pytest.mark.filterwarnings("ignore")  # optuna 2.10 and SQLAlchemy 1 are old
 def test_optuna(sweep: Command, workplace: Path) -> None:
-    (workplace / "outputs").mkdir()
     result = sweep("sweep=optuna", "hydra.sweeper.n_trials=2")
     assert result.code == 0, result.error
     assert len(summary(workplace)) == 2

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import shutil
 import signal
 import threading
@@ -92,8 +93,7 @@ class RunCheckpoints(Checkpoint):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
-            self._restore_handlers()
-            raise KeyboardInterrupt
+            raise RunStopped(number)
         self._signal = number
         logger.warning("stopping after this step, and saving first; once more to stop at once")
 
@@ -116,13 +116,14 @@ class RunCheckpoints(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save within an epoch; what is due at its last step is saved after its validation."""
-        if trainer.is_last_batch:
+        is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0  # gradients half gathered are not saved
+        if trainer.is_last_batch or is_mid_step:
             return
         by_steps = self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
         minutes = (time.monotonic() - self._saved_at) / 60
         by_clock = self.every_n_minutes is not None and minutes >= self.every_n_minutes
         if by_steps or by_clock or self._signal is not None:
-            self.save(trainer, LAST)
+            self.save(trainer)
         self._stop_if_asked()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -132,11 +133,8 @@ class RunCheckpoints(Checkpoint):
         if is_best:
             self.best_score, self.best_epoch = float(score), trainer.current_epoch + 1  # type: ignore[arg-type]
         self.ended = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        self.save(trainer, LAST)
-        if is_best and trainer.is_global_zero:
-            copy(self.folder / LAST, self.folder / BEST)
-        if not self.ended:
-            self._stop_if_asked()
+        self.save(trainer, is_best)
+        self._stop_if_asked()
 
     def _is_better(self, score: float) -> bool:
         if score != score:  # NaN is never best
@@ -151,24 +149,28 @@ class RunCheckpoints(Checkpoint):
 
     # How to save
 
-    def save(self, trainer: pl.Trainer, name: str) -> None:
-        """Save the whole training; the file of that name stays as it was until the new one is on the disk.
+    def save(self, trainer: pl.Trainer, is_best: bool = False) -> None:
+        """Save the whole training as `last.ckpt`; the file stays as it was until the new one is on the disk.
+
+        The best comes first: killed between the two, the run goes on before this epoch and makes the same best again.
 
         Raises:
             UserError: If it cannot be written, for want of space for instance.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{name}.part"
+        temporary = self.folder / f".{LAST}.part"
         try:
             trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:
                 flush_to_disk(temporary)
-                temporary.replace(self.folder / name)
+                if is_best:
+                    copy(temporary, self.folder / BEST)
+                temporary.replace(self.folder / LAST)
         except (OSError, RuntimeError) as error:
             raise UserError(
-                f"{self.folder / name} cannot be saved ({str(error).splitlines()[0]})",
+                f"{self.folder / LAST} cannot be saved ({str(error).splitlines()[0]})",
                 "the checkpoints saved before are whole: make space, then go on with melanoma-train "
-                f"resume={self.folder.parent}",
+                f"resume={shlex.quote(str(self.folder.parent))}",
             ) from error
         finally:
             if trainer.is_global_zero:

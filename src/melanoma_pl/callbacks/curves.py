@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from melanoma_pl.callbacks.pictures import is_due, writers
+from melanoma_pl.callbacks.pictures import at_least_one, is_due, writers
 from melanoma_pl.evaluation.calibration import probabilities
 from melanoma_pl.evaluation.metrics import auroc
 from melanoma_pl.models.classifier import MelanomaClassifier
@@ -22,7 +22,7 @@ class ValidationCurves(pl.Callback):
     """
 
     def __init__(self, every_n_epochs: int = 5) -> None:
-        self.every_n_epochs = every_n_epochs
+        self.every_n_epochs = at_least_one("every_n_epochs", every_n_epochs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw them, where validation has photos of both classes."""

@@ -27,7 +27,7 @@ class TrainingPhotos(pl.Callback):
     """
 
     def __init__(self, count: int = 16) -> None:
-        self.count = count
+        self.count = at_least_one("count", count)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show them once, when the run begins."""
@@ -51,8 +51,8 @@ class WorstMistakes(pl.Callback):
     """
 
     def __init__(self, count: int = 12, every_n_epochs: int = 5) -> None:
-        self.count = count
-        self.every_n_epochs = every_n_epochs
+        self.count = at_least_one("count", count)
+        self.every_n_epochs = at_least_one("every_n_epochs", every_n_epochs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show them."""
@@ -79,8 +79,19 @@ def most_wrong(malignant: NDArray[np.float64], targets: NDArray[np.int64], count
     return np.argsort(-np.abs(malignant - targets), kind="stable")[:count].astype(np.int64)
 
 
+def at_least_one(name: str, value: int) -> int:
+    """Return the value.
+
+    Raises:
+        ValueError: If it is below 1.
+    """
+    if value < 1:
+        raise ValueError(f"{name}={value}: allowed are 1 and more")
+    return value
+
+
 def is_due(trainer: pl.Trainer, every_n_epochs: int) -> bool:
-    """Tell whether something that comes every few epochs comes now; it always does in the last."""
+    """Tell whether something that comes every few epochs comes now; it does in the last of `max_epochs`."""
     epoch = trainer.current_epoch + 1
     return trainer.is_global_zero and (epoch % every_n_epochs == 0 or epoch == trainer.max_epochs)
 

@@ -68,7 +68,9 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
         self._class_names = tuple(class_names)
         self._meaning = {name: name for name in class_names}
         self._meaning |= {name: meant for name, meant in folder_names.items() if meant in self._meaning}
-        super().__init__(str(directory), is_valid_file=is_photo, allow_empty=True)
+        super().__init__(
+            str(directory), is_valid_file=lambda path: is_photo(Path(path).relative_to(directory)), allow_empty=True
+        )
         self._refuse_missing_class(directory)
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:

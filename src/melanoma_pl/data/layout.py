@@ -56,7 +56,7 @@ def check_layout(
     )
 
 
-def is_photo(path: str) -> bool:
-    """Tell by the name whether a file should hold a photo."""
-    name = Path(path).name
-    return not name.startswith(".") and name.lower().endswith(ENDINGS)
+def is_photo(path: Path) -> bool:
+    """Tell by its name, relative to the folder it was found in, whether a file should hold a photo."""
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    return not is_hidden and path.suffix.lower() in ENDINGS

@@ -1,5 +1,6 @@
 """Batches of pixels, and a loader that goes on in the middle of an epoch."""
 
+import signal
 from typing import NamedTuple
 
 import torch
@@ -48,6 +49,11 @@ class PhotoBatches(Dataset[Batch]):
         return Batch(self.loaded.pixels(positions), self.targets[indices], positions, torch.tensor(epoch))
 
 
+def leave_signals_alone(worker: int) -> None:
+    """Let a worker survive Ctrl-C, which a terminal sends to all processes: the main one saves, then ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class ResumableLoader(DataLoader[Batch]):
     """A DataLoader that starts in the middle of an epoch.
 
@@ -69,6 +75,7 @@ class ResumableLoader(DataLoader[Batch]):
             sampler=batches,
             batch_size=None,
             num_workers=num_workers,
+            worker_init_fn=leave_signals_alone,
             persistent_workers=num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

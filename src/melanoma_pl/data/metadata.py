@@ -39,11 +39,22 @@ def read_table(table: Path, image_column: str) -> dict[str, Mapping[str, str]]:
     Raises:
         UserError: If the column is missing or a photo has two rows; the message names file and line.
     """
+    try:
+        return _read_rows(table, image_column)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table} is no CSV table in UTF-8 ({error})", "save it as CSV UTF-8") from error
+
+
+def _read_rows(table: Path, image_column: str) -> dict[str, Mapping[str, str]]:
     rows: dict[str, Mapping[str, str]] = {}
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         require_column(table, reader.fieldnames or [], image_column, "data.image_column")
         for row in reader:
+            if None in row.values() or None in row:
+                raise UserError(
+                    f"{table}, line {reader.line_num}: not as many cells as the header has", "mend the line"
+                )
             path = row[image_column].replace("\\", "/").removeprefix("./")
             if path in rows:
                 raise UserError(f"{table}, line {reader.line_num}: '{path}' has two rows", "leave one of them")

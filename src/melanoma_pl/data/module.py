@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from melanoma_pl.data.augmentation import Augmentation, NoAugmentation
 from melanoma_pl.data.folder import Photos, list_photos
 from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
-from melanoma_pl.data.loader import Batch, PhotoBatches, ResumableLoader
+from melanoma_pl.data.loader import Batch, PhotoBatches, ResumableLoader, leave_signals_alone
 from melanoma_pl.data.loading import LoadedPhotos, load_photos
 from melanoma_pl.data.metadata import find_table, with_groups
 from melanoma_pl.data.order import EpochBatches
@@ -196,7 +196,10 @@ class MoleDataModule(pl.LightningDataModule):
     def _evaluation_loader(self, name: str) -> DataLoader[Batch]:
         dataset = self.split(name)
         batches = EpochBatches(len(dataset), EVALUATION_BATCH, seed=0, shuffle=False)
-        return DataLoader(dataset, sampler=batches, batch_size=None, num_workers=self._workers(dataset))
+        workers = self._workers(dataset)
+        return DataLoader(
+            dataset, sampler=batches, batch_size=None, num_workers=workers, worker_init_fn=leave_signals_alone
+        )
 
     def _workers(self, dataset: PhotoBatches) -> int:
         if self.num_workers != "auto":

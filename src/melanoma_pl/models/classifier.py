@@ -121,11 +121,12 @@ class MelanomaClassifier(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set what depends on the step alone: the learning rate, and the seed of dropout."""
-        step = self.trainer.global_step
+        step, accumulated = self.trainer.global_step, self.trainer.accumulate_grad_batches
         factor = self.schedule.factor(step, int(self.trainer.estimated_stepping_batches))
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-        torch.manual_seed((self.seed * 1_000_003 + step) * 1_009 + self.global_rank)
+        batch_number = step * accumulated + batch_idx % accumulated
+        torch.manual_seed((self.seed * 1_000_003 + batch_number) * 1_009 + self.global_rank)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
@@ -186,6 +187,7 @@ class MelanomaClassifier(pl.LightningModule):
             "temperature": self.temperature,
             "threshold": self.threshold,
             "threshold_rule": self.threshold_rule,
+            "pos_weight": float(self.pos_weight),  # type: ignore[arg-type]
             "photos_note": self.photos_note,
         }
 
@@ -211,6 +213,7 @@ class MelanomaClassifier(pl.LightningModule):
             network or saved["network"],
             preprocessing=Preprocessing.from_dict(saved["preprocessing"]),
             class_names=saved["class_names"],
+            pos_weight=saved["pos_weight"],
             threshold=saved["threshold_rule"],
             photos_note=saved["photos_note"],
         )

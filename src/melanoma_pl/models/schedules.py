@@ -37,6 +37,9 @@ class Cosine(Schedule):
     warm_up: float = 0.0
     final: float = 0.0
 
+    def __post_init__(self) -> None:
+        require(0 <= self.warm_up < 1 and 0 <= self.final <= 1, self)
+
     def factor(self, step: int, total: int) -> float:
         """Return the factor."""
         rising = round(self.warm_up * total)
@@ -59,12 +62,21 @@ class OneCycle(Schedule):
     start: float = 0.04
     final: float = 0.0001
 
+    def __post_init__(self) -> None:
+        require(0 < self.rise < 1 and 0 <= self.start <= 1 and 0 <= self.final <= 1, self)
+
     def factor(self, step: int, total: int) -> float:
         """Return the factor."""
         peak = max(1, round(self.rise * total))
         if step < peak:
             return falling_cosine(self.start, 1.0, step / peak)
         return falling_cosine(1.0, self.final, (step - peak) / max(1, total - peak))
+
+
+def require(is_allowed: bool, schedule: Schedule) -> None:
+    """Refuse a schedule whose shares are out of their ranges."""
+    if not is_allowed:
+        raise ValueError(f"{schedule}: its shares should lie between 0 and 1")
 
 
 def falling_cosine(first: float, last: float, progress: float) -> float:

@@ -34,8 +34,10 @@ class ThreeConvNet(nn.Module):
         initial_weights: Literal["torch", "keras"] = "torch",
     ) -> None:
         super().__init__()
-        if len(channels) != 3:
-            raise ValueError(f"channels={list(channels)}: three numbers are needed, one a convolution")
+        if len(channels) != 3 or min(channels) < 1:
+            raise ValueError(f"channels={list(channels)}: three numbers are needed, one a convolution, each 1 or more")
+        if hidden < 1 or not 0 <= dropout < 1:
+            raise ValueError(f"hidden={hidden}, dropout={dropout}: allowed are 1 or more, and 0 to below 1")
         if (side := pooled_side(image_size)) < 1:
             raise ValueError(f"image_size={image_size} is too small for three convolutions and poolings: 22 or more")
         if initial_weights not in ("torch", "keras"):

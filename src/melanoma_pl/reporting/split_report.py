@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from melanoma_pl.data.folder import Photos
@@ -44,7 +45,6 @@ class SplitReport:
     def figures(self) -> dict[str, float]:
         """The figures of all photos by their tags (`val/auroc`); those that cannot be computed are left out."""
         row = self.rows[self.split]
-        row = {**row, "loss": row["log_loss"]}  # by the name of its live curve too
         return {f"{TAGS[self.split]}/{name}": value for name, value in row.items() if isinstance(value, int | float)}
 
     def text(self) -> str:
@@ -78,6 +78,8 @@ def report_split(
     may_share = own_photos and split == "test"
     shared = data.shared_with_train(photos) if may_share else np.zeros(len(photos), dtype=bool)
     rows = {split: _figures(malignant, photos.targets, classifier.threshold)}
+    with torch.inference_mode():  # the loss of the live curve: weighted, before calibration
+        rows[split]["loss"] = float(classifier.cpu().loss(torch.from_numpy(logits), torch.from_numpy(photos.targets)))
     if shared.any():
         title = f"{split}, no lesion of train"
         rows[title] = _figures(malignant[~shared], photos.targets[~shared], classifier.threshold)

@@ -19,7 +19,7 @@ class FakeTrainer(SimpleNamespace):
 
 
 def trainer(epoch: int, score: float, **more: Any) -> Any:
-    state = {"is_global_zero": True, "should_stop": False, "max_epochs": 9, **more}
+    state = {"is_global_zero": True, "should_stop": False, "max_epochs": 9, "accumulate_grad_batches": 1, **more}
     return FakeTrainer(current_epoch=epoch, callback_metrics={"val/auroc": torch.tensor(score)}, **state)
 
 

@@ -57,7 +57,17 @@ def test_spec_builds_it_again() -> None:
     assert again.dense_1.weight.shape == network.dense_1.weight.shape
 
 
-@pytest.mark.parametrize("options", [{"channels": [1, 2]}, {"image_size": 20}, {"initial_weights": "zeros"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"channels": [1, 2]},
+        {"channels": [-1, 2, 2]},
+        {"hidden": 0},
+        {"dropout": 1.0},
+        {"image_size": 20},
+        {"initial_weights": "zeros"},
+    ],
+)
 def test_wrong_options(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         ThreeConvNet(**options)  # type: ignore[arg-type]
