@@ -237,3 +237,36 @@ def test_full_disk(workplace: Path, photo_folder: Path) -> None:
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] == 1
+
+
+@pytest.mark.slow
+def test_evaluating_photos_that_changed_since(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
+    run_command(train.command, *TINY, "data=folder", f"data.root={own_photo_folder}")
+    draw_photo(own_photo_folder / "train/benign/new.png", malignant=False, seed=99)
+    draw_photo(own_photo_folder / "test/benign/000.png", malignant=True, seed=98)
+    for split in ("validation", "test"):
+        result = run_command(evaluate.command, f"run={only_run(workplace)}", f"split={split}")
+        assert result.code == 2
+        assert "the photos changed since the run" in result.error
+
+
+@pytest.mark.slow
+def test_a_folder_with_other_things_in_it_stays(run_command: Command, workplace: Path) -> None:
+    (workplace / "mine").mkdir()
+    (workplace / "mine/thesis.txt").write_text("years of work")
+    result = run_command(train.command, "data=folder", "data.root=nowhere", "hydra.run.dir=mine")
+    assert result.code == 2
+    assert [path.name for path in (workplace / "mine").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("overrides", [["optimizer=adam,adamm"], ["data.rot=1,2"]])
+def test_mistakes_in_a_sweep(overrides: list[str], run_command: Command, workplace: Path) -> None:
+    result = run_command(train.command, "-m", *overrides)
+    assert result.code == 2
+    assert "did you mean" in result.error
+
+
+def test_a_sweep_on_the_test_split(run_command: Command, workplace: Path) -> None:
+    result = run_command(train.command, "-m", "data.validate_on=test", "threshold=fixed", "seed=1,2")
+    assert result.code == 2
+    assert "would choose on the test photos" in result.output

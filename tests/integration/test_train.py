@@ -40,7 +40,7 @@ def test_a_run_and_what_it_leaves(command: Command, workplace: Path, photo_folde
         rows_of(run / "metrics.csv")[0]
     )
     photos = rows_of(run / "photos.csv")
-    assert {row["split"] for row in photos} == {"train", "validation"}
+    assert {row["split"] for row in photos} == {"train", "validation", "test"}
     assert "0 of 12 test photos share a lesion with train" in result.output
     assert "epoch 2/2 | train loss" in (run / "train.log").read_text()
     for split in ("validation", "test"):
@@ -188,7 +188,7 @@ def test_every_experiment_runs(experiment: str, command: Command) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("debug", sorted(path.stem for path in (conf_dir() / "debug").glob("*.yaml")))
 def test_every_debug_option_runs(debug: str, command: Command, workplace: Path) -> None:
-    result = command(f"debug={debug}", "trainer.max_epochs=40" if debug == "overfit" else "trainer.max_epochs=1")
+    result = command(f"debug={debug}", "trainer.max_epochs=60" if debug == "overfit" else "trainer.max_epochs=1")
     assert result.code == 0, result.error
     if debug == "overfit":
         assert float(rows_of(only_run(workplace, "debug") / "metrics.csv")[-1]["train/loss"]) < 0.2

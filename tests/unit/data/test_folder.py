@@ -39,7 +39,7 @@ def test_own_classes(tmp_path: Path) -> None:
 
 def test_hidden_folders_and_other_files_are_ignored(tmp_path: Path) -> None:
     root = make(tmp_path, "train/malignant/1.png", "train/benign/1.png", "train/.ipynb_checkpoints/1.png")
-    make(root, "train/benign/.hidden.png")
+    make(root, "train/benign/.hidden.png", "train/benign/.ipynb_checkpoints/1-checkpoint.png")
     (root / "train/benign/Thumbs.db").write_text("")
     assert list_photos(root, "train").paths == ("train/benign/1.png", "train/malignant/1.png")
 

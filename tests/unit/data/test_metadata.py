@@ -60,3 +60,13 @@ def test_two_rows_of_one_photo(photos: Photos, tmp_path: Path) -> None:
     table.write_text("image,group\na.png,1\na.png,2\n")
     with pytest.raises(UserError, match="line 3: 'a.png' has two rows"):
         with_groups(photos, table, "image", "group")
+
+
+def test_tables_as_spreadsheets_save_them(photos: Photos, tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_bytes("image,group\na.png,nævus\n".encode("latin-1"))
+    with pytest.raises(UserError, match="save it as CSV UTF-8"):
+        with_groups(photos, table, "image", "group")
+    table.write_text("image,group\na.png\n")
+    with pytest.raises(UserError, match="line 2: not as many cells"):
+        with_groups(photos, table, "image", "group")
