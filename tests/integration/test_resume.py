@@ -31,7 +31,14 @@ def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "melanoma_pl.train", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        start_new_session=True,
     )
 
 
@@ -74,12 +81,12 @@ import lightning.pytorch as pl
 
 
 class Assassin(pl.Callback):
-    def __init__(self, epoch, step=None, hook="batch", number=9):
-        self.epoch, self.step, self.hook, self.number = epoch, step, hook, number
+    def __init__(self, epoch, step=None, hook="batch", number=9, group=False):
+        self.epoch, self.step, self.hook, self.number, self.group = epoch, step, hook, number, group
 
     def _strike(self, trainer):
         if trainer.current_epoch == self.epoch:
-            os.kill(os.getpid(), self.number)
+            os.killpg(os.getpgrp(), self.number) if self.group else os.kill(os.getpid(), self.number)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, index):
         if self.hook == "batch" and index == self.step:
@@ -111,6 +118,10 @@ CASES = {
     "in mid-epoch after a step checkpoint": ({"epoch": 1, "step": 2, "hook": "batch"}, ["checkpoint.every_n_steps=2"]),
     "in the first epoch": ({"epoch": 0, "step": 2, "hook": "batch"}, ["checkpoint.every_n_steps=1"]),
     "by SIGTERM in mid-epoch": ({"epoch": 1, "step": 1, "hook": "batch", "number": 15}, []),
+    "by Ctrl-C in a terminal, which reaches workers too": (
+        {"epoch": 1, "step": 1, "hook": "batch", "number": 2, "group": "true"},
+        ["data.num_workers=2", "data.cache_share=0"],
+    ),
     "by SIGINT at an epoch's last step": ({"epoch": 1, "step": 3, "hook": "batch", "number": 2}, []),
     "by SIGTERM in validation": ({"epoch": 1, "hook": "validation", "number": 15}, []),
     "by SIGTERM in the last validation": ({"epoch": 2, "hook": "validation", "number": 15}, []),
@@ -172,3 +183,18 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "no unfinished run under outputs/" in result.stdout
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.slow
+def test_resumed_from_another_folder(photo_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here/photos").symlink_to(photo_folder)
+    result = train(tmp_path / "here", *TINY, "data=folder", "data.root=photos", "trainer.max_epochs=1")
+    assert result.returncode == 0, result.stdout
+    run = only_run(tmp_path / "here")
+    result = train(tmp_path / "there", f"resume={run}", "trainer.max_epochs=2")
+    assert result.returncode == 0, result.stdout
+    refused = train(tmp_path / "there", f"resume={run}", "trainer.max_epochs=1")
+    assert refused.returncode == 2
+    assert "is finished" in refused.stdout
