@@ -16,7 +16,7 @@ from melanoma_pl.settings import EvaluateSettings, TrainSettings, check_settings
 logger = logging.getLogger(__name__)
 
 
-OVERRIDABLE = ("image_column", "without_row", "on_broken")
+OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")
 HELP = """\
 melanoma-evaluate says what a run's checkpoint is worth on one split of its photos, or on other photos.
 Research software, not a medical device.
@@ -95,15 +95,13 @@ def trained_settings(run: runs.Run, settings: EvaluateSettings) -> TrainSettings
     data |= {
         key: value for key, value in settings.data.model_dump().items() if key in OVERRIDABLE and value is not None
     }
-    if settings.data.group_column is not None:
-        data["group_column"] = settings.data.group_column
     if settings.data.root is not None:
         if settings.split == "validation":
             raise UserError(
                 f"data.root={settings.data.root} has no validation split of this run", "evaluate it with split=test"
             )
         # another set: its own lesions, if it tells them, and none shared with the run's
-        data |= {"root": settings.data.root, "synthetic": None, "metadata": settings.data.metadata}
+        data |= {"root": settings.data.root, "synthetic": None, "metadata": settings.data.metadata or "auto"}
         data["group_column"] = settings.data.group_column
     elif data["root"] is not None and (Path(record["folder"]) / data["root"]).exists():
         data["root"] = str(Path(record["folder"]) / data["root"])  # typed relative to where training was started

@@ -21,6 +21,7 @@ RECIPE = [
     "trainer.max_epochs=3",
     "data.group_column=group",
     "optimizer.lr=0.003",
+    "callbacks.early_stopping={_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val/auroc,mode:max}",
     "model.initial_weights=keras",
 ]
 TIMES = {"train/seconds", "train/photos_per_second"}

@@ -79,7 +79,8 @@ def report_split(
     shared = data.shared_with_train(photos) if may_share else np.zeros(len(photos), dtype=bool)
     rows = {split: _figures(malignant, photos.targets, classifier.threshold)}
     with torch.inference_mode():  # the loss of the live curve: weighted, before calibration
-        rows[split]["loss"] = float(classifier.cpu().loss(torch.from_numpy(logits), torch.from_numpy(photos.targets)))
+        answers = (torch.from_numpy(array).to(classifier.device) for array in (logits, photos.targets))
+        rows[split]["loss"] = float(classifier.loss(*answers))
     if shared.any():
         title = f"{split}, no lesion of train"
         rows[title] = _figures(malignant[~shared], photos.targets[~shared], classifier.threshold)
