@@ -1,0 +1,117 @@
+"""Photos of any labelled set, before it is in the layout that training wants: what audit, split and card start from."""
+
+import csv
+import errno
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES, is_photo
+from melanoma_pl.errors import UserError, did_you_mean
+
+SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"} | {
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+}
+BOOKKEEPING = ("metadata.csv", "split.csv", "left_out.csv", "synthetic.json", "README.md", "SHA256SUMS", "LICENSE")
+FORMS = "<root>/{train,test}/<class>/…, <root>/<class>/…, or a CSV table with the columns image and label"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Labelled photos in the order of their paths; none of them has been opened.
+
+    Attributes:
+        root: The folder that `paths` are relative to.
+        paths: N paths with `/`, sorted.
+        labels: N class names: `benign` and `malignant` where the folder's name says so, else the folder's own.
+        splits: N of `train`, `validation`, `test`, or empty where the set has no splits.
+        others: Files beside them whose names are not those of photos, sorted; hidden files are left out.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def files(self) -> list[Path]:
+        """The photos' files."""
+        return [self.root / path for path in self.paths]
+
+    def without(self, excluded: Iterable[str]) -> "Listing":
+        """Return the listing without some paths."""
+        gone = set(excluded)
+        kept = [index for index, path in enumerate(self.paths) if path not in gone]
+        return replace(
+            self,
+            paths=tuple(self.paths[index] for index in kept),
+            labels=tuple(self.labels[index] for index in kept),
+            splits=tuple(self.splits[index] for index in kept),
+        )
+
+
+def list_source(source: Path, image_column: str = "image", label_column: str = "label") -> Listing:
+    """List a photo folder, in the layout or of class folders alone, or a table of photos.
+
+    Args:
+        source: The folder, or a CSV file whose paths are relative to its own folder.
+        image_column: Of a table: column with the path.
+        label_column: Of a table: column with the class; its column `split`, if there is one, is the split.
+
+    Raises:
+        UserError: If nothing is there, or nothing that is labelled.
+    """
+    if not source.exists():
+        raise UserError(f"{source} does not exist", f"give {FORMS}")
+    listing = _list_folder(source) if source.is_dir() else _list_table(source, image_column, label_column)
+    if not listing.paths:
+        raise UserError(f"{source} holds no labelled photos", f"give {FORMS}")
+    return listing
+
+
+def meaning(name: str) -> str:
+    """Return the class that a folder's name or a label stands for, or the name itself."""
+    lowered = name.lower()
+    return lowered if lowered in CLASS_NAMES else FOLDER_NAMES.get(lowered, name)
+
+
+def _list_folder(root: Path) -> Listing:
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise UserError(f"{root} cannot be read", os.strerror(errno.EACCES))
+    rows: list[tuple[str, str, str]] = []
+    others: list[str] = []
+    for file in sorted(entry for entry in root.rglob("*") if entry.is_file()):
+        relative = file.relative_to(root)
+        *folders, name = relative.parts
+        split = SPLIT_NAMES.get(folders[0].lower(), "") if folders else ""
+        classes = folders[1:] if split else folders
+        if is_photo(relative) and classes:
+            rows.append((relative.as_posix(), meaning(classes[0]), split))
+        elif not any(part.startswith(".") for part in relative.parts) and not (not folders and name in BOOKKEEPING):
+            others.append(relative.as_posix())
+    return _from_rows(root, rows, others)
+
+
+def _list_table(table: Path, image_column: str, label_column: str) -> Listing:
+    from melanoma_pl.data.metadata import read_table
+
+    rows = read_table(table, image_column)
+    if rows and label_column not in (columns := list(next(iter(rows.values())))):
+        raise UserError(f"{table} has no column '{label_column}' (label)", did_you_mean(label_column, columns))
+    return _from_rows(
+        table.parent,
+        [(path, meaning(row[label_column]), SPLIT_NAMES.get(row.get("split", "").lower(), "")) for path, row in rows.items()],
+        [],
+    )
+
+
+def _from_rows(root: Path, rows: list[tuple[str, str, str]], others: list[str]) -> Listing:
+    paths, labels, splits = zip(*sorted(rows), strict=True) if rows else ((), (), ())
+    return Listing(root, paths, labels, splits, tuple(others))
