@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
+
+from melanoma_pl.rgb import to_rgb
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -75,25 +76,3 @@ class Preprocessing:
         mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
         return scaled.sub_(mean).div_(std)
-
-
-def to_rgb(photo: Image.Image) -> Image.Image:
-    """Turn a photo as the camera meant it and give it three 8-bit channels.
-
-    Transparent parts become white, as a browser shows them; of 16-bit grey the upper eight bits are kept.
-
-    Raises:
-        ValueError: If the pixels have no known range (32-bit floating point).
-    """
-    upright = ImageOps.exif_transpose(photo)
-    if upright.mode == "RGB":
-        return upright
-    if upright.mode == "F":
-        raise ValueError("its pixels are floating-point numbers of no known range; save it with 8 bits a channel")
-    if upright.mode.startswith("I"):  # Pillow's own conversion would clip everything above 255 to white
-        grey = (np.asarray(upright).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if upright.has_transparency_data:
-        layers = upright.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layers.size, (*WHITE, 255)), layers).convert("RGB")
-    return upright.convert("RGB")

@@ -107,7 +107,10 @@ def _list_table(table: Path, image_column: str, label_column: str) -> Listing:
         raise UserError(f"{table} has no column '{label_column}' (label)", did_you_mean(label_column, columns))
     return _from_rows(
         table.parent,
-        [(path, meaning(row[label_column]), SPLIT_NAMES.get(row.get("split", "").lower(), "")) for path, row in rows.items()],
+        [
+            (path, meaning(row[label_column]), SPLIT_NAMES.get(row.get("split", "").lower(), ""))
+            for path, row in rows.items()
+        ],
         [],
     )
 

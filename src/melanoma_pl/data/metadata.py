@@ -4,9 +4,12 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from melanoma_pl.data.folder import Photos
 from melanoma_pl.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from melanoma_pl.data.folder import Photos  # brings torchvision, and an audit does without
 
 FILE_NAME = "metadata.csv"
 
@@ -72,7 +75,9 @@ def require_column(table: Path, columns: Sequence[str], column: str, key: str) -
         raise UserError(f"{table} has no column '{column}' ({key})", did_you_mean(column, columns))
 
 
-def with_groups(photos: Photos, table: Path, image_column: str, group_column: str, without_row: str = "stop") -> Photos:
+def with_groups(
+    photos: "Photos", table: Path, image_column: str, group_column: str, without_row: str = "stop"
+) -> "Photos":
     """Return the photos with the lesion that each shows.
 
     An empty cell means that nothing is known of that photo's lesion: it becomes a group of its own.
