@@ -2,17 +2,21 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from melanoma_pl.cli import FAILED, OK, run_command
 from melanoma_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from melanoma_pl.data.listing import Listing
 
 NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")
 TASKS = ("melanoma-vs-nevus", "malignant-vs-benign", "melanoma-vs-rest")
 ON_PROBLEM = ("stop", "leave-out")
 EXAMPLES = """examples:
-  melanoma-data audit photos                                   leaks, duplicates, conflicts, labels that give themselves away
+  melanoma-data audit photos                                   leaks, duplicates, labels that give themselves away
   melanoma-data audit photos --group-column group --fix quarantine.csv
   melanoma-data split photos clean --group-column group        train and test anew, no lesion on both sides
   melanoma-data split photos clean --folds 5                   without a table: near-duplicates are kept together
@@ -55,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     return parsing
 
 
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _audit_parser(commands: Commands) -> None:
@@ -136,8 +140,60 @@ def _test_and_seed_options(parsing: argparse.ArgumentParser) -> None:
 
 
 def audit(chosen: argparse.Namespace) -> int:
-    """Audit a set of photos."""
-    raise NotImplementedError
+    """Audit a set of photos; exit code 1 where it found leaks or conflicts."""
+    listing, rows = read_source(chosen)
+    from melanoma_pl.data.audit.auditing import audit_photos
+    from melanoma_pl.data.audit.quarantine import read_excluded, write_quarantine
+    from melanoma_pl.data.audit.record import leave_record
+    from melanoma_pl.reporting.audit_json import write_json
+    from melanoma_pl.reporting.audit_page import write_page
+    from melanoma_pl.reporting.audit_text import format_audit
+
+    folder = chosen.report or default_folder(chosen.source)
+    folder.mkdir(parents=True, exist_ok=True)
+    excluded = read_excluded(chosen.exclude, listing.paths) if chosen.exclude else []
+    found, scanned = audit_photos(listing.without(excluded), rows, chosen.group_column, len(excluded))
+    sha256 = [photo.sha256 for photo in scanned.photos]
+    write_json(found, folder)
+    write_page(found, scanned.listing, folder)
+    leave_record(found, scanned.listing.splits, scanned.listing.paths, sha256, folder)
+    if chosen.fix:
+        write_quarantine(chosen.fix, found.quarantine, dict(zip(scanned.listing.paths, sha256, strict=True)))
+    print(format_audit(found))
+    print(f"report      {folder / 'audit.html'}")
+    if chosen.fix:
+        print(f"leave out   {chosen.fix}: {len(found.quarantine)} photos; obeyed by data.exclude={chosen.fix}")
+    return OK if found.is_clean else FAILED
+
+
+def read_source(chosen: argparse.Namespace) -> "tuple[Listing, dict[str, Mapping[str, str]] | None]":
+    """Return the photos that are asked for, and their metadata where there is any.
+
+    Raises:
+        UserError: If they, their table or its group column are not there.
+    """
+    from melanoma_pl.data.listing import list_source
+    from melanoma_pl.data.metadata import find_table, read_table, require_column
+
+    listing = list_source(chosen.source, chosen.image_column, chosen.label_column)
+    if chosen.source.is_file() and chosen.metadata == "auto":
+        table: Path | None = chosen.source
+    else:
+        table = find_table(chosen.metadata, listing.root, "--metadata")
+    if table is None:
+        if chosen.group_column:
+            raise UserError(f"--group-column {chosen.group_column} needs a metadata table", "name it with --metadata")
+        return listing, None
+    rows = read_table(table, chosen.image_column, "--image-column")
+    if chosen.group_column and rows:
+        require_column(table, list(next(iter(rows.values()))), chosen.group_column, "--group-column")
+    return listing, rows
+
+
+def default_folder(source: Path) -> Path:
+    """Return where the audit of some photos is written."""
+    resolved = source.resolve()
+    return Path("outputs/audits") / (resolved.stem if resolved.is_file() else resolved.name)
 
 
 def split(chosen: argparse.Namespace) -> int:

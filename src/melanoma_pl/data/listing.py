@@ -1,6 +1,5 @@
 """Photos of any labelled set, before it is in the layout that training wants: what audit, split and card start from."""
 
-import csv
 import errno
 import os
 from collections.abc import Iterable

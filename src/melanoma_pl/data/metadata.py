@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 FILE_NAME = "metadata.csv"
 
 
-def find_table(metadata: str | Path | None, root: Path) -> Path | None:
+def find_table(metadata: str | Path | None, root: Path, option: str = "data.metadata") -> Path | None:
     """Return the table's path: `auto` is `<root>/metadata.csv` if it is there.
+
+    Args:
+        metadata: `auto`, a file, or None for none.
+        root: The photos' folder.
+        option: What the user typed it as.
 
     Raises:
         UserError: If a table is named and missing.
@@ -27,13 +32,13 @@ def find_table(metadata: str | Path | None, root: Path) -> Path | None:
     table = Path(metadata)
     if not table.is_file():
         raise UserError(
-            f"data.metadata={metadata} does not exist",
+            f"{option} {metadata} does not exist" if option.startswith("-") else f"{option}={metadata} does not exist",
             f"allowed are auto ({root / FILE_NAME} if there), null, or a file",
         )
     return table
 
 
-def read_table(table: Path, image_column: str) -> dict[str, Mapping[str, str]]:
+def read_table(table: Path, image_column: str, option: str = "data.image_column") -> dict[str, Mapping[str, str]]:
     """Read a metadata table.
 
     Returns:
@@ -43,16 +48,16 @@ def read_table(table: Path, image_column: str) -> dict[str, Mapping[str, str]]:
         UserError: If the column is missing or a photo has two rows; the message names file and line.
     """
     try:
-        return _read_rows(table, image_column)
+        return _read_rows(table, image_column, option)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table} is no CSV table in UTF-8 ({error})", "save it as CSV UTF-8") from error
 
 
-def _read_rows(table: Path, image_column: str) -> dict[str, Mapping[str, str]]:
+def _read_rows(table: Path, image_column: str, option: str) -> dict[str, Mapping[str, str]]:
     rows: dict[str, Mapping[str, str]] = {}
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        require_column(table, reader.fieldnames or [], image_column, "data.image_column")
+        require_column(table, reader.fieldnames or [], image_column, option)
         for row in reader:
             if None in row.values() or None in row:
                 raise UserError(

@@ -1,0 +1,132 @@
+"""Pairs of photos that might be one photo: few enough to look at their pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from melanoma_pl.data.audit.perceptual_hash import (
+    COARSE,
+    CROPS,
+    FINE,
+    FINE_FROM,
+    TURNS,
+    Floats,
+    invariants,
+    spectrum,
+    turned,
+    unit,
+)
+
+COARSE_LIKENESS = 0.95  # copies with the six planted changes have 0.995 and more
+FINE_LIKENESS = 0.4  # copies have 0.95 and more; of other pairs that are alike coarsely, two thirds have less
+SURE = 0.9
+PER_PHOTO = 0.5  # doubtful candidates a photo, on average, that are looked at: keeps large sets affordable
+LEAST_CONTRAST = 2.0  # grey levels, standard deviation: below it a picture shows nothing
+CHUNK = 2048  # photos asked for at a time
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Photo `first`, and the part `crop` of photo `second` in turn `turn`, are alike.
+
+    Attributes:
+        first: Position of the photo that shows as much or less.
+        second: Position of the other.
+        crop: Index into `CROPS`.
+        turn: Index into `TURNS`.
+        likeness: Correlation of their finer frequencies, -1 to 1.
+    """
+
+    first: int
+    second: int
+    crop: int
+    turn: int
+    likeness: float
+
+
+def find_candidates(grey: NDArray[np.uint8]) -> tuple[list[Candidate], int]:
+    """Return pairs that may be one photo, the most alike first, each pair once.
+
+    Args:
+        grey: uint8 `(N, S, S)`.
+
+    Returns:
+        The candidates, and how many doubtful ones were left out because there were too many.
+    """
+    shown = np.flatnonzero(grey.reshape(len(grey), -1).std(axis=1) >= LEAST_CONTRAST)
+    if len(shown) < 2:
+        return [], 0
+    pictures = grey[shown]
+    coarse, fine = spectrum(pictures, COARSE), _fine(pictures)
+    index = NearestNeighbors(radius=_distance(COARSE_LIKENESS), algorithm="brute").fit(invariants(coarse))
+    best: dict[tuple[int, int], Candidate] = {}
+    for crop in range(len(CROPS)):
+        for start in range(0, len(pictures), CHUNK):
+            for found in _look_up(index, coarse, fine, pictures[start : start + CHUNK], start, crop):
+                pair = (min(found.first, found.second), max(found.first, found.second))
+                if pair not in best or found.likeness > best[pair].likeness:
+                    best[pair] = found
+    ranked = sorted(best.values(), key=lambda found: (-found.likeness, found.first, found.second))
+    kept = max(sum(found.likeness >= SURE for found in ranked), round(PER_PHOTO * len(grey)), 100)
+    return [_renumber(found, shown) for found in ranked[:kept]], max(0, len(ranked) - kept)
+
+
+def _look_up(
+    index: NearestNeighbors, coarse: Floats, fine: Floats, pictures: NDArray[np.uint8], start: int, crop: int
+) -> list[Candidate]:
+    """Return which photos are alike to the same part of each of some photos."""
+    part_coarse = spectrum(pictures, COARSE, CROPS[crop])
+    neighbours = index.radius_neighbors(invariants(part_coarse), return_distance=False)
+    first = np.concatenate(neighbours).astype(np.int64)
+    part = np.repeat(np.arange(len(pictures)), [len(found) for found in neighbours])
+    # whole photos are alike both ways: once is enough
+    wanted = first < part + start if crop == 0 else first != part + start
+    first, part = first[wanted], part[wanted]
+    turns = _best_turns(coarse, part_coarse, first, part)
+    likeness = _likeness(fine, _fine(pictures, crop), first, part, turns)
+    return [
+        Candidate(int(first[each]), int(part[each]) + start, crop, int(turns[each]), float(likeness[each]))
+        for each in np.flatnonzero(likeness >= FINE_LIKENESS)
+    ]
+
+
+def _best_turns(whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return in which of the eight turns each part lies best on its photo: int64 `(M,)`."""
+    products = [_products(whole, turned(parts, turn), first, part) for turn in range(len(TURNS))]
+    return np.asarray(np.argmax(products, axis=0), dtype=np.int64)
+
+
+def _likeness(
+    whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDArray[np.int64], turns: NDArray[np.int64]
+) -> Floats:
+    """Return the correlation of each photo with its part as it was turned: float32 `(M,)`."""
+    likeness = np.zeros(len(first), dtype=np.float32)
+    for turn in range(len(TURNS)):
+        chosen = turns == turn
+        likeness[chosen] = _products(whole, turned(parts, turn), first[chosen], part[chosen])
+    return likeness
+
+
+def _products(whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDArray[np.int64]) -> Floats:
+    """Return the scalar product of the directions of photos and parts, a chunk at a time: float32 `(M,)`."""
+    whole, parts = unit(whole), unit(parts)
+    products = np.empty(len(first), dtype=np.float32)
+    for start in range(0, len(first), CHUNK):
+        some = slice(start, start + CHUNK)
+        products[some] = np.einsum("nd,nd->n", whole[first[some]], parts[part[some]])
+    return products
+
+
+def _fine(pictures: NDArray[np.uint8], crop: int = 0) -> Floats:
+    return spectrum(pictures, FINE, CROPS[crop], lowest=FINE_FROM)
+
+
+def _distance(likeness: float) -> float:
+    """Return the distance of two vectors of length 1 whose scalar product is `likeness`."""
+    return float(np.sqrt(2 - 2 * likeness))
+
+
+def _renumber(found: Candidate, shown: NDArray[np.int64]) -> Candidate:
+    return Candidate(int(shown[found.first]), int(shown[found.second]), found.crop, found.turn, found.likeness)

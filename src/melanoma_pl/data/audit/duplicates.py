@@ -1,0 +1,105 @@
+"""The same photo twice: exact by its pixels, near by candidates confirmed on pixels; and what belongs together."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from melanoma_pl.data.audit.candidates import Candidate, find_candidates
+from melanoma_pl.data.audit.perceptual_hash import TURNS
+from melanoma_pl.data.audit.registration import confirm
+from melanoma_pl.data.audit.scanning import Scan
+from melanoma_pl.data.opening import THREADS
+
+ALL_PAIRS_UP_TO = 6  # copies of one photo; of more, each is paired with the first
+
+
+@dataclass(frozen=True)
+class Match:
+    """Two photos, by position, that are one photo or two of one lesion from the same place."""
+
+    first: int
+    second: int
+    kind: Literal["exact", "near"]
+    likeness: float
+    turn: str
+
+
+@dataclass(frozen=True)
+class Matches:
+    """All that were found, and how many doubtful candidates were not looked at because there were too many."""
+
+    matches: tuple[Match, ...]
+    not_looked_at: int = 0
+
+
+def find_matches(scanned: Scan) -> Matches:
+    """Find every pair of photos that is one photo, exact ones first."""
+    exact, unlike = _exact([photo.pixel_hash for photo in scanned.photos])
+    candidates, left_out = find_candidates(scanned.grey[unlike])
+    near = _confirmed([_renumber(each, unlike) for each in candidates], scanned)
+    return Matches((*exact, *near), left_out)
+
+
+def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:
+    """Return the pairs of equal hashes, and the position of the first photo of each hash."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for position, pixel_hash in enumerate(hashes):
+        groups[pixel_hash].append(position)
+    matches = []
+    for members in groups.values():
+        pairs: Iterable[tuple[int, int]] = combinations(members, 2)
+        if len(members) > ALL_PAIRS_UP_TO:
+            pairs = ((members[0], member) for member in members[1:])
+        matches += [Match(first, second, "exact", 1.0, TURNS[0]) for first, second in pairs]
+    return matches, [members[0] for members in groups.values()]
+
+
+def _confirmed(candidates: list[Candidate], scanned: Scan) -> list[Match]:
+    files, grey = scanned.listing.files, scanned.grey
+    with ThreadPoolExecutor(THREADS) as pool, threadpool_limits(1):  # the matrices are small, the pairs many
+        answers = pool.map(lambda candidate: confirm(candidate, grey, files.__getitem__), candidates)
+        progress = tqdm(answers, "comparing pixels", len(candidates), leave=False, disable=None, unit=" pairs")
+        found = list(zip(candidates, progress, strict=True))
+    return [
+        Match(
+            min(candidate.first, candidate.second),
+            max(candidate.first, candidate.second),
+            "near",
+            round(confirmation.likeness, 4),
+            TURNS[candidate.turn],
+        )
+        for candidate, confirmation in found
+        if confirmation.is_same
+    ]
+
+
+def _renumber(candidate: Candidate, positions: Sequence[int]) -> Candidate:
+    first, second = positions[candidate.first], positions[candidate.second]
+    return Candidate(first, second, candidate.crop, candidate.turn, candidate.likeness)
+
+
+def clusters_of(pairs: Iterable[tuple[int, int]], count: int) -> list[list[int]]:
+    """Return which of `count` things belong together, directly or through others; singles are left out."""
+    edges = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    _, numbers = connected_components(graph, directed=False)
+    members = defaultdict(list)
+    for position in np.unique(edges).tolist():
+        members[numbers[position]].append(position)
+    return sorted(members.values())
+
+
+def cluster_photos(scanned: Scan) -> tuple[tuple[str, ...], ...]:
+    """Return which photos belong together by their pixels, as sorted paths; singles are left out."""
+    pairs = [(match.first, match.second) for match in find_matches(scanned).matches]
+    paths = scanned.listing.paths
+    return tuple(tuple(paths[member] for member in members) for members in clusters_of(pairs, len(paths)))

@@ -1,0 +1,113 @@
+"""Labels that give themselves away: told by what a network should not need, such as how a file was written.
+
+A classifier that knows nothing of moles (boosted trees) learns the label from such things and predicts photos that it
+did not see. An area under the ROC curve near 0.5 is what one hopes for. Where it is far above, a network may have
+learnt the same, and its result on such photos is no result.
+"""
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
+
+from melanoma_pl.data.audit.findings import Giveaway
+from melanoma_pl.data.audit.scanning import Scan
+from melanoma_pl.data.opening import THREADS
+from melanoma_pl.evaluation.intervals import delong
+from melanoma_pl.evaluation.metrics import auroc
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Folds = list[tuple[Integers, Integers]]
+
+FOLDS = 5
+ROUNDS = 40  # trees
+MOST_PHOTOS = 20_000  # a sample says as much, and keeps large sets affordable
+WORTH_SAYING, STRONG = 0.6, 0.75  # lower end of the interval
+MEANINGS = {
+    "file facts": "How the files were written (bytes, density, EXIF, compression) tells where photos came from",
+    "picture size": "The pictures' width and height tell where photos came from",
+    "mean colour": "The mean of red, green and blue, that is light, camera and skin, not the mole's shape",
+    "outer border": "The outermost eighth of the picture, where there is hardly any mole",
+}
+VERDICTS = (
+    "It hardly tells the label.",
+    "It tells the label to some degree: compare a network's figure with this one.",
+    "It gives the label away: a network's figure on these photos can come from it.",
+)
+
+
+def find_giveaways(scanned: Scan, malignant: Integers, groups: Integers, seed: int = 0) -> tuple[Giveaway, ...]:
+    """Measure how well the label is told by each thing that should not tell it.
+
+    Args:
+        scanned: The photos.
+        malignant: int64 `(N,)`, 1 for the positive class.
+        groups: int64 `(N,)`; equal numbers stay on one side of each cut.
+        seed: Of the folds, and of the sample where there are very many photos.
+    """
+    sample = _sample(len(malignant), seed)
+    targets = malignant[sample]
+    folds = cut(targets, groups[sample], seed)
+    features = features_of(scanned)
+    # trees of this size are too small for several threads each: one thing a thread is faster
+    with ThreadPoolExecutor(THREADS) as pool, threadpool_limits(1):
+        return tuple(pool.map(lambda name: _giveaway(name, features[name][sample], targets, folds), features))
+
+
+def features_of(scanned: Scan) -> dict[str, Floats]:
+    """Return what the label might be told by: name → float64 `(N, D)`."""
+    facts = [photo.facts for photo in scanned.photos]
+    columns = [[fact.size, fact.density, fact.exif_size, fact.quantisation] for fact in facts]
+    names = sorted({(fact.picture_format, fact.mode) for fact in facts})
+    kinds = [[names.index((fact.picture_format, fact.mode))] for fact in facts]
+    return {
+        "file facts": np.hstack([np.array(columns, dtype=np.float64), np.array(kinds, dtype=np.float64)]),
+        "picture size": np.array([[fact.width, fact.height] for fact in facts], dtype=np.float64),
+        "mean colour": np.array([photo.mean_colour for photo in scanned.photos], dtype=np.float64),
+        "outer border": np.array([photo.border for photo in scanned.photos], dtype=np.float64),
+    }
+
+
+def _giveaway(name: str, features: Floats, targets: Integers, folds: Folds | None) -> Giveaway:
+    if (features == features[:1]).all():
+        return Giveaway(name, None, None, f"{MEANINGS[name]}: the same for all photos, so it tells nothing.")
+    if folds is None:
+        return Giveaway(name, None, None, f"Not computable: a class has fewer than {FOLDS} lesions.")
+    scores = cross_validated_scores(features, targets, folds)
+    area, interval = auroc(scores, targets), delong(scores, targets)
+    low = interval[0] if interval else 0.0
+    verdict = VERDICTS[int(low >= WORTH_SAYING) + int(low >= STRONG)]
+    return Giveaway(name, area, interval, f"{MEANINGS[name]}. {verdict}")
+
+
+def cut(targets: Integers, groups: Integers, seed: int) -> Folds | None:
+    """Return for each fold which photos to learn from and which to predict; None where a class has too few lesions."""
+    if any(len(np.unique(groups[targets == target])) < FOLDS for target in (0, 1)):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # lesions of very different size: uneven folds do no harm here
+        return list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(targets, targets, groups))
+
+
+def cross_validated_scores(features: Floats, targets: Integers, folds: Folds) -> Floats:
+    """Return the probability of each photo by trees that saw neither it nor its lesion: float64 `(N,)`."""
+    scores = np.empty(len(targets))
+    leaf = int(np.clip(len(targets) // 50, 2, 20))  # scikit-learn's 20 would leave a small set undivided
+    for learnt, predicted in folds:
+        trees = HistGradientBoostingClassifier(
+            max_iter=ROUNDS, learning_rate=0.15, max_leaf_nodes=8, min_samples_leaf=leaf, early_stopping=False
+        )
+        trees.fit(features[learnt], targets[learnt])
+        scores[predicted] = trees.predict_proba(features[predicted])[:, 1]
+    return scores
+
+
+def _sample(count: int, seed: int) -> Integers:
+    if count <= MOST_PHOTOS:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, MOST_PHOTOS, replace=False))

@@ -1,0 +1,49 @@
+"""Photos whose label their diagnosis contradicts."""
+
+import csv
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from melanoma_pl.data.audit.findings import LabelConflict
+from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.listing import Listing
+
+DIAGNOSIS = "diagnosis"
+SEPARATOR = "|"  # between the diagnoses of several sources
+
+
+def find_label_conflicts(listing: Listing, rows: Mapping[str, Mapping[str, str]] | None) -> tuple[LabelConflict, ...]:
+    """Compare each label with what the photo's diagnosis means.
+
+    Only `benign` and `malignant` can be contradicted; a diagnosis that is unknown, uncertain or disputed among its
+    sources contradicts nothing.
+
+    Args:
+        listing: The photos.
+        rows: Their metadata by path, or None; its column `diagnosis` is what counts.
+    """
+    if rows is None:
+        return ()
+    known = malignancies()
+    found = []
+    for path, label, split in zip(listing.paths, listing.labels, listing.splits, strict=True):
+        diagnosis = rows.get(path, {}).get(DIAGNOSIS, "")
+        meanings = {known.get(part.strip().lower(), "unknown") for part in diagnosis.split(SEPARATOR)}
+        means = meanings.pop() if len(meanings) == 1 else "disputed"
+        if label in CLASS_NAMES and means in CLASS_NAMES and means != label:
+            found.append(LabelConflict(path, split, label, diagnosis, means))
+    return tuple(found)
+
+
+@cache
+def malignancies() -> dict[str, str]:
+    """Return what each diagnosis of the public sets means: name in small letters → benign, malignant or uncertain."""
+    found: dict[str, str] = {}
+    with (files("melanoma_pl.data.public_sets") / "diagnoses.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name in (row["written"], row["diagnosis"]):
+                meaning = found.setdefault(name.strip().lower(), row["malignancy"])
+                if meaning != row["malignancy"]:
+                    found[name.strip().lower()] = "uncertain"
+    return found
