@@ -23,6 +23,7 @@ COARSE_LIKENESS = 0.95  # copies with the six planted changes have 0.995 and mor
 FINE_LIKENESS = 0.4  # copies have 0.95 and more; of other pairs that are alike coarsely, two thirds have less
 SURE = 0.9
 PER_PHOTO = 0.5  # doubtful candidates a photo, on average, that are looked at: keeps large sets affordable
+FEW = 100  # of a small set as many are looked at
 LEAST_CONTRAST = 2.0  # grey levels, standard deviation: below it a picture shows nothing
 CHUNK = 2048  # photos asked for at a time
 
@@ -69,7 +70,7 @@ def find_candidates(grey: NDArray[np.uint8]) -> tuple[list[Candidate], int]:
                 if pair not in best or found.likeness > best[pair].likeness:
                     best[pair] = found
     ranked = sorted(best.values(), key=lambda found: (-found.likeness, found.first, found.second))
-    kept = max(sum(found.likeness >= SURE for found in ranked), round(PER_PHOTO * len(grey)), 100)
+    kept = sum(found.likeness >= SURE for found in ranked) + max(FEW, round(PER_PHOTO * len(grey)))
     return [_renumber(found, shown) for found in ranked[:kept]], max(0, len(ranked) - kept)
 
 

@@ -18,7 +18,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from melanoma_pl.data.audit.candidates import Candidate
 from melanoma_pl.data.audit.perceptual_hash import CROPS, Box, Floats, turned_box, turned_picture
-from melanoma_pl.data.opening import draft, open_photo
+from melanoma_pl.data.opening import BrokenPhotoError, draft, open_photo
+from melanoma_pl.errors import UserError
 from melanoma_pl.rgb import to_rgb
 
 Affine = NDArray[np.float64]  # (2, 3): place in the first photo, -1 to 1 → place in the second
@@ -68,11 +69,18 @@ def confirm(candidate: Candidate, grey: NDArray[np.uint8], file_of: Callable[[in
 
 
 def read_grey(file: Path) -> Floats:
-    """Return a photo as a grey picture, float32 `(128, 128)`."""
-    with open_photo(file) as photo:
-        draft(photo, FULL)
-        picture = to_rgb(photo).convert("L").resize((FULL, FULL), Image.Resampling.BILINEAR)
-        return np.asarray(picture, dtype=np.float32)
+    """Return a photo as a grey picture, float32 `(128, 128)`.
+
+    Raises:
+        UserError: If it cannot be read any more.
+    """
+    try:
+        with open_photo(file) as photo:
+            draft(photo, FULL)
+            picture = to_rgb(photo).convert("L").resize((FULL, FULL), Image.Resampling.BILINEAR)
+            return np.asarray(picture, dtype=np.float32)
+    except BrokenPhotoError as error:
+        raise UserError(f"{file} was readable when the audit began and no longer is ({error})") from error
 
 
 def register(first: Floats, second: Floats, affine: Affine, steps: int) -> Affine:
@@ -131,7 +139,7 @@ def _places(side: int) -> tuple[Floats, Floats]:
     """Return the row and the column of each pixel, from -1 to 1."""
     line = (np.arange(side, dtype=np.float32) * 2 + 1) / side - 1
     rows, columns = np.meshgrid(line, line, indexing="ij")
-    return rows, columns
+    return np.asarray(rows, dtype=np.float32), np.asarray(columns, dtype=np.float32)
 
 
 def _warp(

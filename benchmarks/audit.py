@@ -1,0 +1,177 @@
+"""What the audit finds of planted copies, what it reports wrongly, and what it costs.
+
+python -m benchmarks.audit planted photos/isic_moles --group-column group
+python -m benchmarks.audit scale photos/isic_moles --photos 100000
+"""
+
+import argparse
+import csv
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+from scipy.ndimage import affine_transform
+
+from melanoma_pl.data.audit.candidates import find_candidates
+from melanoma_pl.data.audit.duplicates import find_matches
+from melanoma_pl.data.audit.scanning import SIDE, Scan, scan
+from melanoma_pl.data.listing import Listing, list_source
+
+Change = Callable[[Image.Image], Image.Image]
+QUALITY = 90  # of a copy that is not about compression
+PAIRS = 10_000
+
+
+def crop(photo: Image.Image) -> Image.Image:
+    """Return 95 % of the width and height, the lower right part: the hardest place."""
+    width, height = photo.size
+    return photo.crop((width - round(0.95 * width), height - round(0.95 * height), width, height))
+
+
+def halve(photo: Image.Image) -> Image.Image:
+    width, height = photo.size
+    return photo.resize((width // 2, height // 2)).resize((width, height))
+
+
+CHANGES: dict[str, tuple[Change, int]] = {
+    "JPEG quality 50": (lambda photo: photo, 50),
+    "resized to half and back": (halve, QUALITY),
+    "mirrored": (lambda photo: photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), QUALITY),
+    "turned by 90°": (lambda photo: photo.transpose(Image.Transpose.ROTATE_90), QUALITY),
+    "cropped to 95 %": (crop, QUALITY),
+    "10 % brighter": (lambda photo: ImageEnhance.Brightness(photo).enhance(1.1), QUALITY),
+}
+
+
+def planted(root: Path, group_column: str | None, copies: int, seed: int) -> None:
+    """Plant copies of every kind among the photos, audit all, and count what was found."""
+    listing = list_source(root.resolve())
+    groups = groups_of(root, listing, group_column)
+    chosen = np.random.default_rng(seed).choice(len(listing), copies, replace=False)
+    with TemporaryDirectory() as folder:
+        copied = [plant(listing, index, kind, Path(folder)) for kind in CHANGES for index in chosen]
+        own = scan(listing)
+        theirs = scan(Listing(Path(folder), tuple(copied), ("",) * len(copied), ("",) * len(copied)))
+        everything = joined(own, theirs)
+        with elapsed(f"audit of {len(everything.photos)} photos, without reading them"):
+            found = find_matches(everything).matches
+    pairs = {(match.first, match.second) for match in found}
+    print(f"\n{'planted':<26} {'found':>5} of")
+    for number, kind in enumerate(CHANGES):
+        start = len(listing) + number * copies
+        hits = sum((int(index), start + place) in pairs for place, index in enumerate(chosen))
+        print(f"{kind:<26} {hits:>5} {copies}")
+    origin = [*range(len(listing)), *(int(index) for _ in CHANGES for index in chosen)]
+    lesion = [groups[index] for index in origin]
+    different = [pair for pair in pairs if lesion[pair[0]] != lesion[pair[1]]]
+    among_own = [pair for pair in different if max(pair) < len(listing)]
+    drawn = draw_pairs(lesion, seed)
+    print(f"\nfalse alarms among {PAIRS} random pairs of different lesions: {len(drawn & pairs)}")
+    total = sum(lesion[a] != lesion[b] for a, b in combinations(range(len(listing)), 2))
+    print(f"pairs reported among all {total} pairs of different lesions of the set itself: {len(among_own)}")
+    for first, second in sorted(among_own):
+        print(f"  {listing.paths[first]} = {listing.paths[second]}")
+
+
+def plant(listing: Listing, index: int, kind: str, folder: Path) -> str:
+    """Write a changed copy of a photo, and return its name."""
+    change, quality = CHANGES[kind]
+    name = f"{kind.replace(' ', '_')}_{index}.jpg"
+    with Image.open(listing.files[index]) as photo:
+        change(photo.convert("RGB")).save(folder / name, quality=quality)
+    return name
+
+
+def joined(first: Scan, second: Scan) -> Scan:
+    """Return two scans as one."""
+    paths = (*map(str, first.listing.files), *map(str, second.listing.files))
+    empty = ("",) * len(paths)
+    return Scan(
+        replace(first.listing, root=Path("/"), paths=paths, labels=empty, splits=empty),
+        first.photos + second.photos,
+        {},
+    )
+
+
+def groups_of(root: Path, listing: Listing, column: str | None) -> list[str]:
+    if column is None:
+        return list(listing.paths)
+    with (root / "metadata.csv").open(newline="", encoding="utf-8-sig") as file:
+        known = {row["image"]: row[column] for row in csv.DictReader(file)}
+    return [known[path] for path in listing.paths]
+
+
+def draw_pairs(lesion: list[str], seed: int) -> set[tuple[int, int]]:
+    generator = np.random.default_rng(seed)
+    drawn: set[tuple[int, int]] = set()
+    while len(drawn) < PAIRS:
+        first, second = sorted(generator.integers(0, len(lesion), 2).tolist())
+        if lesion[first] != lesion[second]:
+            drawn.add((first, second))
+    return drawn
+
+
+def scale(root: Path, photos: int, seed: int) -> None:
+    """Measure what reading costs a photo, and what comparing costs for many photos, made by warping the small ones."""
+    listing = list_source(root)
+    began = time.perf_counter()
+    own = scan(listing)
+    rate = len(listing) / (time.perf_counter() - began)
+    print(f"reading: {rate:.0f} photos a second, so {photos / rate:.0f} s for {photos}")
+    generator = np.random.default_rng(seed)
+    small = own.grey
+    origin = generator.integers(0, len(listing), photos)
+    pictures = np.stack([warp(small[index], generator) for index in origin])
+    with elapsed(f"candidates among {photos}"):
+        candidates, left_out = find_candidates(pictures)
+    print(f"{len(candidates)} candidates, {left_out} doubtful ones not looked at")
+    with elapsed(f"everything but reading, {photos} photos"):
+        warped = [
+            replace(own.photos[index], grey=picture, pixel_hash=str(number))
+            for number, (index, picture) in enumerate(zip(origin, pictures, strict=True))
+        ]
+        paths = tuple(listing.paths[index] for index in origin)
+        empty = ("",) * photos
+        find_matches(Scan(Listing(root, paths, empty, empty), tuple(warped), {}))
+
+
+def warp(picture: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a picture turned by any angle, scaled and moved: another mole of the same kind."""
+    angle, size = generator.uniform(0, 2 * np.pi), generator.uniform(0.4, 0.8)
+    matrix = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    centre = np.full(2, SIDE / 2) + generator.uniform(-8, 8, 2)
+    return affine_transform(picture, matrix, centre - matrix @ np.full(2, SIDE / 2), order=1, mode="reflect")
+
+
+@contextmanager
+def elapsed(what: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    print(f"{what}: {time.perf_counter() - began:.1f} s")
+
+
+def main() -> None:
+    """Run one of the two."""
+    parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parsing.add_argument("which", choices=("planted", "scale"))
+    parsing.add_argument("root", type=Path)
+    parsing.add_argument("--group-column")
+    parsing.add_argument("--copies", type=int, default=100)
+    parsing.add_argument("--photos", type=int, default=100_000)
+    parsing.add_argument("--seed", type=int, default=0)
+    chosen = parsing.parse_args()
+    if chosen.which == "planted":
+        planted(chosen.root, chosen.group_column, chosen.copies, chosen.seed)
+    else:
+        scale(chosen.root, chosen.photos, chosen.seed)
+
+
+if __name__ == "__main__":
+    main()
