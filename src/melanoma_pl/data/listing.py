@@ -86,7 +86,7 @@ def _list_folder(root: Path) -> Listing:
         raise UserError(f"{root} cannot be read", os.strerror(errno.EACCES))
     rows: list[tuple[str, str, str]] = []
     others: list[str] = []
-    for file in sorted(entry for entry in root.rglob("*") if entry.is_file()):
+    for file in sorted(entry for entry in root.rglob("*") if entry.is_symlink() or entry.is_file()):
         relative = file.relative_to(root)
         *folders, name = relative.parts
         split = SPLIT_NAMES.get(folders[0].lower(), "") if folders else ""

@@ -4,11 +4,11 @@ import csv
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from melanoma_pl.errors import UserError
+from melanoma_pl.data.metadata import read_table
+from melanoma_pl.errors import UserError, first_of
 from melanoma_pl.files import write_atomically
 
 COLUMNS = ("image", "reason", "sha256")
-SHOWN = 3
 
 
 def write_quarantine(table: Path, quarantine: Mapping[str, str], sha256: Mapping[str, str]) -> None:
@@ -31,6 +31,18 @@ def write_quarantine(table: Path, quarantine: Mapping[str, str], sha256: Mapping
 
 
 def read_excluded(table: Path, paths: Collection[str]) -> list[str]:
-    """Temporary, until exclusion.py is there."""
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        return [row["image"] for row in csv.DictReader(file)]
+    """Return the photos that a list names.
+
+    Raises:
+        UserError: If there is no such list, or it names photos that are not there.
+    """
+    if not table.is_file():
+        raise UserError(f"--exclude {table} does not exist", "name a list that --fix wrote")
+    named = read_table(table, COLUMNS[0], "--exclude")
+    unknown = sorted(named.keys() - set(paths))
+    if unknown:
+        raise UserError(
+            f"--exclude {table} names {len(unknown)} photos that are not there ({first_of(unknown)})",
+            "make the list anew with --fix",
+        )
+    return sorted(named)

@@ -1,0 +1,47 @@
+"""Drawn moles with skin, spots and hairs: unlike the plain spots of other tests, no two are alike."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from melanoma_pl.data.audit.scanning import Scan, scan
+from melanoma_pl.data.listing import list_source
+from melanoma_pl.data.synthetic import draw_mole, draw_photo
+
+Plant = Callable[[str, Image.Image], None]
+
+
+def draw(index: int, malignant: bool = False, size: int = 128) -> Image.Image:
+    """Draw one mole."""
+    return Image.fromarray(np.asarray(draw_photo(draw_mole(malignant, 7, index), 7, index, size, 0)))
+
+
+@pytest.fixture(scope="session")
+def moles() -> list[Image.Image]:
+    """Eight moles, the odd ones malignant."""
+    return [draw(index, bool(index % 2)) for index in range(8)]
+
+
+@pytest.fixture
+def mole_folder(tmp_path: Path, moles: list[Image.Image]) -> Path:
+    """Six of them in train, two in test."""
+    for index, mole in enumerate(moles):
+        save(
+            mole,
+            tmp_path / f"moles/{'train' if index < 6 else 'test'}/{('benign', 'malignant')[index % 2]}/{index}.jpg",
+        )
+    return tmp_path / "moles"
+
+
+def save(photo: Image.Image, path: Path, quality: int = 92) -> None:
+    """Write a JPEG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    photo.save(path, quality=quality)
+
+
+def scanned(folder: Path) -> Scan:
+    """Return the scan of a folder."""
+    return scan(list_source(folder))

@@ -1,0 +1,145 @@
+"""From photos to findings: leaks, conflicts, quarantine, and what the metadata knows."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.unit.data.audit.conftest import draw, save
+
+from melanoma_pl.data.audit.auditing import audit_photos
+from melanoma_pl.data.audit.findings import Audit
+from melanoma_pl.data.audit.labels import find_label_conflicts, malignancies
+from melanoma_pl.data.listing import Listing, list_source
+from melanoma_pl.errors import UserError
+
+Rows = dict[str, dict[str, str]]
+
+
+def audit(folder: Path, rows: Rows | None = None, group_column: str | None = None) -> Audit:
+    return audit_photos(list_source(folder), rows, group_column)[0]
+
+
+def test_clean(mole_folder: Path) -> None:
+    found = audit(mole_folder)
+    assert found.is_clean
+    assert (found.pairs, found.quarantine, found.leaking_test_photos, found.clusters) == ((), {}, (), ())
+    assert found.inventory["photos"] == 8
+    assert [giveaway.name for giveaway in found.giveaways] == [
+        "file facts",
+        "picture size",
+        "mean colour",
+        "outer border",
+    ]
+
+
+def test_a_leak(mole_folder: Path, moles: list[Image.Image]) -> None:
+    save(moles[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), mole_folder / "test/benign/copy.jpg")
+    found = audit(mole_folder)
+    assert not found.is_clean
+    (pair,) = found.leaks
+    assert (pair.first, pair.second, pair.turn) == ("train/benign/0.jpg", "test/benign/copy.jpg", "mirrored")
+    assert pair.same_lesion is None
+    assert not pair.is_conflict
+    assert found.leaking_test_photos == ("test/benign/copy.jpg",)
+    assert found.quarantine == {"train/benign/0.jpg": "shows the same as test/benign/copy.jpg"}
+
+
+def test_a_duplicate_within_train_is_no_leak(mole_folder: Path, moles: list[Image.Image]) -> None:
+    save(moles[0], mole_folder / "train/benign/copy.jpg", quality=60)
+    found = audit(mole_folder)
+    assert found.is_clean
+    assert len(found.pairs) == 1
+    assert found.clusters == (("train/benign/0.jpg", "train/benign/copy.jpg"),)
+    assert found.quarantine == {}
+
+
+def test_one_photo_with_two_labels(mole_folder: Path, moles: list[Image.Image]) -> None:
+    save(moles[0], mole_folder / "train/malignant/copy.jpg", quality=60)
+    found = audit(mole_folder)
+    assert not found.is_clean
+    assert not found.leaks
+    (pair,) = found.conflicts
+    assert sorted(pair.labels) == ["benign", "malignant"]
+    assert set(found.quarantine) == {"train/benign/0.jpg", "train/malignant/copy.jpg"}
+
+
+def test_photos_of_the_test_split_are_never_put_into_quarantine(mole_folder: Path, moles: list[Image.Image]) -> None:
+    save(moles[6], mole_folder / "test/malignant/copy.jpg", quality=60)
+    found = audit(mole_folder)
+    assert found.conflicts
+    assert found.quarantine == {}
+
+
+def test_training_copies_of_a_leaking_photo_go_too(mole_folder: Path, moles: list[Image.Image]) -> None:
+    """One of them by pixels, one by metadata, one that is a copy of that one."""
+    save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
+    save(moles[2], mole_folder / "train/benign/two.jpg", quality=60)
+    rows = {path: {"lesion": "L" if Path(path).stem in ("0", "2") else ""} for path in list_source(mole_folder).paths}
+    found = audit(mole_folder, rows, "lesion")
+    assert sorted(found.quarantine) == ["train/benign/0.jpg", "train/benign/2.jpg", "train/benign/two.jpg"]
+    assert found.shared_groups == {}, "the metadata does not know of the copy in test"
+
+
+def test_lesions_that_only_the_metadata_knows(mole_folder: Path) -> None:
+    rows = {
+        path: {"lesion": "L1" if path.endswith(("4.jpg", "6.jpg")) else path} for path in list_source(mole_folder).paths
+    }
+    found = audit(mole_folder, rows, "lesion")
+    assert found.shared_groups == {"L1": ("test/benign/6.jpg", "train/benign/4.jpg")}
+    (pair,) = found.leaks
+    assert (pair.kind, pair.likeness, pair.first, pair.same_lesion) == ("lesion", None, "train/benign/4.jpg", True)
+    assert set(found.quarantine) == {"train/benign/4.jpg"}
+
+
+def test_what_the_metadata_says_of_a_pair(mole_folder: Path, moles: list[Image.Image]) -> None:
+    save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
+    paths = list_source(mole_folder).paths
+    assert audit(mole_folder, {path: {"lesion": path} for path in paths}, "lesion").leaks[0].same_lesion is False
+    assert audit(mole_folder, {path: {"lesion": "one"} for path in paths}, "lesion").leaks[0].same_lesion is True
+    assert audit(mole_folder, {path: {"lesion": ""} for path in paths}, "lesion").leaks[0].same_lesion is None
+
+
+def test_rows_that_are_missing(mole_folder: Path) -> None:
+    with pytest.raises(UserError, match="no row for 8 of 8 photos"):
+        audit(mole_folder, {"other.jpg": {"lesion": "1"}}, "lesion")
+    assert "1 rows of the metadata name no photo here." in audit(mole_folder, {"other.jpg": {}}).notes
+
+
+def test_class_folders_without_splits(tmp_path: Path) -> None:
+    for index in range(2):
+        save(draw(index), tmp_path / f"{('nevus', 'melanoma')[index]}/{index}.jpg")
+    found = audit(tmp_path)
+    assert found.inventory["per_split"] == {"all": {"malignant": 1, "benign": 1}}
+    assert any("no train and test split" in note for note in found.notes)
+
+
+def test_nothing_to_read(tmp_path: Path) -> None:
+    (tmp_path / "train/benign").mkdir(parents=True)
+    (tmp_path / "train/benign/a.jpg").write_bytes(b"x")
+    with pytest.raises(UserError, match="none of 1 photos can be read"):
+        audit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "label", "means"),
+    [
+        ("seborrheic keratosis", "malignant", "benign"),
+        ("Melanoma", "benign", "malignant"),
+        ("nv", "malignant", "benign"),
+        ("nv", "benign", None),
+        ("melanoma|seborrheic keratosis", "malignant", None),
+        ("something else", "malignant", None),
+        ("", "malignant", None),
+        ("nv", "lesion", None),
+    ],
+)
+def test_a_diagnosis_that_contradicts_the_label(diagnosis: str, label: str, means: str | None) -> None:
+    listing = Listing(Path(), ("a.jpg",), (label,), ("train",))
+    found = find_label_conflicts(listing, {"a.jpg": {"diagnosis": diagnosis}})
+    assert [conflict.means for conflict in found] == ([means] if means else [])
+    assert find_label_conflicts(listing, None) == find_label_conflicts(listing, {"a.jpg": {}}) == ()
+
+
+def test_diagnoses_that_sets_disagree_on_are_uncertain() -> None:
+    assert set(malignancies().values()) == {"benign", "malignant", "uncertain"}
+    assert malignancies()["akiec"] == "uncertain"

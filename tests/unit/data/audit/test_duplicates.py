@@ -1,0 +1,84 @@
+"""The same photo is found whatever was done to it, and two moles are not called one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+from tests.unit.data.audit.conftest import save, scanned
+
+from melanoma_pl.data.audit import candidates
+from melanoma_pl.data.audit.candidates import find_candidates
+from melanoma_pl.data.audit.duplicates import cluster_photos, clusters_of, find_matches
+
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "recompressed": lambda photo: photo,
+    "resized": lambda photo: photo.resize((64, 64)).resize((128, 128)),
+    "mirrored": lambda photo: photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "turned by 90°": lambda photo: photo.transpose(Image.Transpose.ROTATE_90),
+    "turned by 180°": lambda photo: photo.transpose(Image.Transpose.ROTATE_180),
+    "cropped": lambda photo: photo.crop((6, 6, 128, 128)),
+    "brighter": lambda photo: ImageEnhance.Brightness(photo).enhance(1.1),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_copy_is_found(change: str, mole_folder: Path, moles: list[Image.Image]) -> None:
+    save(
+        CHANGES[change](moles[2]), mole_folder / "test/benign/copy.jpg", quality=50 if change == "recompressed" else 90
+    )
+    found = scanned(mole_folder)
+    (match,) = find_matches(found).matches
+    assert {found.listing.paths[match.first], found.listing.paths[match.second]} == {
+        "train/benign/2.jpg",
+        "test/benign/copy.jpg",
+    }
+    assert match.kind == "near"
+    assert match.turn == (change if change.startswith(("mirrored", "turned")) else "as it is")
+    assert 0.58 <= match.likeness <= 1
+
+
+def test_different_moles_are_not_one(mole_folder: Path) -> None:
+    assert find_matches(scanned(mole_folder)).matches == ()
+
+
+def test_the_same_pixels_in_another_file_are_exact(mole_folder: Path) -> None:
+    with Image.open(mole_folder / "train/benign/0.jpg") as photo:
+        photo.save(mole_folder / "test/benign/zero.png")
+    (match,) = find_matches(scanned(mole_folder)).matches
+    assert (match.kind, match.likeness) == ("exact", 1.0)
+
+
+def test_many_copies_are_each_paired_with_the_first(mole_folder: Path) -> None:
+    content = (mole_folder / "train/benign/0.jpg").read_bytes()
+    for index in range(9):
+        (mole_folder / f"train/benign/copy{index}.jpg").write_bytes(content)
+    found = scanned(mole_folder)
+    matches = find_matches(found).matches
+    assert len(matches) == 9
+    assert len({match.first for match in matches}) == 1
+    (cluster,) = cluster_photos(found)
+    assert len(cluster) == 10
+
+
+def test_blank_pictures_are_not_alike() -> None:
+    blank = np.random.default_rng(0).integers(100, 102, (5, 64, 64)).astype(np.uint8)
+    assert find_candidates(blank) == ([], 0)
+
+
+def test_too_many_doubtful_candidates_are_counted(mole_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "COARSE_LIKENESS", 0.2)
+    monkeypatch.setattr(candidates, "FINE_LIKENESS", -1)
+    everything, none_left = find_candidates(scanned(mole_folder).grey)
+    assert none_left == 0
+    monkeypatch.setattr(candidates, "FEW", 2)
+    monkeypatch.setattr(candidates, "PER_PHOTO", 0)
+    kept, left = find_candidates(scanned(mole_folder).grey)
+    assert kept == everything[:2]
+    assert left == len(everything) - 2 > 0
+
+
+def test_what_belongs_together_through_others() -> None:
+    assert clusters_of([(0, 1), (1, 4), (2, 3)], 6) == [[0, 1, 4], [2, 3]]
+    assert clusters_of([], 3) == []
