@@ -1,7 +1,9 @@
 """What a user can get wrong, as one line with the way out."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+NAMED = 3  # photos that an error names: enough to find the rest
 
 
 class UserError(Exception):
@@ -22,3 +24,8 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1)
     available = f"available are {', '.join(names)}"
     return f"did you mean '{close[0]}'? {available}" if close else available
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Return "a, b, c, …": the first few names of a list that can be long."""
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")

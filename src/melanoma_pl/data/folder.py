@@ -47,6 +47,17 @@ class Photos:
         )
 
 
+def class_numbers(class_names: Sequence[str], folder_names: Mapping[str, str]) -> dict[str, int]:
+    """Return every name that a class goes by, with the number of that class."""
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return numbers | {name: numbers[meant] for name, meant in folder_names.items() if meant in numbers}
+
+
+def number_of(name: str, numbers: Mapping[str, int]) -> int | None:
+    """Return the number of the class that a name stands for, in upper or lower case; None if it stands for none."""
+    return numbers.get(name.lower(), numbers.get(name))
+
+
 class MoleFolder(ImageFolder):  # type: ignore[misc]
     """ImageFolder whose class numbers come from the class names, never from the alphabet.
 
@@ -66,8 +77,7 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
         folder_names: Mapping[str, str] = FOLDER_NAMES,
     ) -> None:
         self._class_names = tuple(class_names)
-        self._meaning = {name: name for name in class_names}
-        self._meaning |= {name: meant for name, meant in folder_names.items() if meant in self._meaning}
+        self._numbers = class_numbers(class_names, folder_names)
         super().__init__(
             str(directory), is_valid_file=lambda path: is_photo(Path(path).relative_to(directory)), allow_empty=True
         )
@@ -79,14 +89,14 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
         for folder in sorted(Path(directory).iterdir()):
             if not folder.is_dir() or folder.name.startswith((".", "__")):
                 continue
-            meant = self._meaning.get(folder.name.lower(), self._meaning.get(folder.name))
-            if meant is None:
+            number = number_of(folder.name, self._numbers)
+            if number is None:
                 raise UserError(
                     f"{directory} holds the folder '{folder.name}', which is no class; "
-                    + did_you_mean(folder.name, self._meaning),
+                    + did_you_mean(folder.name, self._numbers),
                     f"move it away, rename it, or name its class: '+data.folder_names.{folder.name}=<class>'",
                 )
-            numbers[folder.name] = self._class_names.index(meant)
+            numbers[folder.name] = number
         return list(self._class_names), numbers
 
     def _refuse_missing_class(self, directory: Path) -> None:

@@ -17,6 +17,8 @@ FOLDER_NAMES = {
     "melanome": "malignant",
 }
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")  # torchvision's
+SPLIT_FILE = "split.csv"  # where each photo of a folder came from, and its fold
+CUT_FOLDS = "cut folds: melanoma-data split <photos> <target> --folds 5, then data.root=<target>"
 LAYOUT = "<root>/{train,test}/{benign,malignant}"
 
 
@@ -54,6 +56,40 @@ def check_layout(
     raise UserError(
         f"data.root={root} has no '{split}' folder, only {', '.join(folders[:5])}", f"lay your photos out as {LAYOUT}"
     )
+
+
+def check_table(table: Path) -> None:
+    """Tell what to do about a table of photos that is not there.
+
+    Raises:
+        UserError: If it is missing or a folder.
+    """
+    if table.is_dir():
+        raise UserError(f"data.table={table} is a folder", f"name a CSV file, or take data=folder data.root={table}")
+    if not table.is_file():
+        raise UserError(f"data.table={table} does not exist", "name a CSV file with a row a photo")
+
+
+def check_exclusion(exclude: Path) -> None:
+    """Tell what to do about a list of photos to leave out that is not there.
+
+    Raises:
+        UserError: If it is missing.
+    """
+    if not exclude.is_file():
+        raise UserError(
+            f"data.exclude={exclude} does not exist", "name a CSV file with a column image, or leave it out"
+        )
+
+
+def check_folds(root: Path, fold: int) -> None:
+    """Tell what to do about a folder whose photos are in no folds.
+
+    Raises:
+        UserError: If it has no `split.csv`.
+    """
+    if not (root / SPLIT_FILE).is_file():
+        raise UserError(f"data.fold={fold} needs {root / SPLIT_FILE}, which does not exist", CUT_FOLDS)
 
 
 def is_photo(path: Path) -> bool:

@@ -1,0 +1,113 @@
+"""Photos into a new folder: linked or copied, no two under one name, and the folder complete or not there at all."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from melanoma_pl.errors import UserError
+
+
+def check_target(target: Path, source: Path) -> None:
+    """Refuse a target that is taken or lies within the folder that it would be made from.
+
+    Raises:
+        UserError: If it is not empty, a file, or inside `source`.
+    """
+    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"{target} is {source} or lies inside it", "name a folder beside it")
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target} is a file", "name a folder to make")
+    if target.exists() and any(target.iterdir()):
+        raise UserError(f"{target} is not empty", "name another folder, or empty this one")
+
+
+@contextlib.contextmanager
+def staged_folder(target: Path) -> Iterator[Path]:
+    """Yield a folder beside `target` that takes its place at the end; nothing is left of it after an error or Ctrl-C.
+
+    Raises:
+        UserError: If the folder cannot be made.
+    """
+    home = target.resolve()  # a link to another disk stays a link
+    new = [folder for folder in home.parents if not folder.exists()]
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        workplace = tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent)
+    except OSError as error:
+        raise UserError(f"{target} cannot be made ({error.strerror})", "name a folder where you may write") from error
+    try:
+        with workplace as name:
+            staged = Path(name) / home.name
+            staged.mkdir()
+            yield staged
+            _move(staged, home)
+    finally:
+        for folder in new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only where it stayed empty
+
+
+def _move(staged: Path, home: Path) -> None:
+    with contextlib.suppress(OSError):
+        home.rmdir()  # only ever an empty one: Windows does not rename onto it
+    try:
+        staged.rename(home)
+    except OSError as error:
+        raise UserError(f"{home} was made by someone else meanwhile", "name another folder") from error
+
+
+def place(photo: Path, target: Path, copy: bool) -> bool:
+    """Link a photo to a new place, or copy it where that is asked for or a link cannot be made.
+
+    Returns:
+        Whether it is a link.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not copy:
+        with contextlib.suppress(OSError):  # another file system, or one without links
+            os.link(photo.resolve(), target)
+            return True
+    shutil.copyfile(photo, target)
+    return False
+
+
+def free_places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
+    """Choose where photos go: under their own names, and those that would clash under a name made of their paths.
+
+    Args:
+        folders: Of N photos; names of one folder must differ in more than upper and lower case, for any file system.
+        sources: The photos' N paths, all different, with `/`.
+
+    Returns:
+        N paths, all different, with `/`.
+    """
+    tries = [0] * len(sources)
+    while True:
+        places = [
+            f"{folder}/{NAMINGS[tried](PurePosixPath(source))}"
+            for folder, source, tried in zip(folders, sources, tries, strict=True)
+        ]
+        wanted = Counter(place.casefold() for place in places)
+        clashing = [index for index, place in enumerate(places) if wanted[place.casefold()] > 1]
+        movable = [index for index in clashing if tries[index] < len(NAMINGS) - 1]
+        if not movable:
+            return places
+        for index in movable:
+            tries[index] += 1
+
+
+def _joined(path: PurePosixPath) -> str:
+    return "_".join(part for part in path.parts if part not in ("..", path.anchor))
+
+
+def _numbered(path: PurePosixPath) -> str:
+    name = PurePosixPath(_joined(path))
+    return f"{name.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}{name.suffix}"
+
+
+NAMINGS: tuple[Callable[[PurePosixPath], str], ...] = (lambda path: path.name, _joined, _numbered)

@@ -1,0 +1,6 @@
+"""Public sets of mole photos: from what each one's own download looks like to one layout and one table."""
+
+from melanoma_pl.data.public_sets.preparing import prepare_set
+from melanoma_pl.data.public_sets.summary import Prepared
+
+__all__ = ["Prepared", "prepare_set"]

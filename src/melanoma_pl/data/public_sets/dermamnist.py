@@ -1,0 +1,125 @@
+"""DermaMNIST: HAM10000 made small, as arrays in one npz file."""
+
+import zipfile
+import zlib
+from contextlib import ExitStack
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from melanoma_pl.data.public_sets.record import About, Download, Entry, Facts, Save
+from melanoma_pl.errors import UserError
+
+SPLITS = {"train": "train", "val": "train", "test": "test"}  # validation photos are cut anew by each training
+LABELS = (  # MedMNIST v2's names, in the order of their numbers
+    "actinic keratoses and intraepithelial carcinoma",
+    "basal cell carcinoma",
+    "benign keratosis-like lesions",
+    "dermatofibroma",
+    "melanoma",
+    "melanocytic nevi",
+    "vascular lesions",
+)
+NEEDED = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError)
+ABOUT = About(
+    "J. Yang et al., MedMNIST v2, Scientific Data 10:41 (2023), doi.org/10.1038/s41597-022-01721-8; and P. Tschandl et "
+    "al., HAM10000, Scientific Data 5:180161 (2018)",
+    (
+        "lesions are on both sides of its official split, 641 of 7,470 in train and test (Abhishek et al., Scientific "
+        "Data 12:196, 2025), and it does not say which: test figures are too good; prepare ham10000 instead",
+    ),
+)
+
+
+def read(source: Path, missing: str, opened: ExitStack) -> Download:
+    """Read the labels of the npz file, or of the one in a folder.
+
+    Args:
+        source: The file or the folder.
+        missing: Of no meaning here: photos and labels come together.
+        opened: Closes the file in the end.
+
+    Raises:
+        UserError: If it is damaged, lacks an array, or has a label that DermaMNIST has not.
+    """
+    file = _find(source)
+    try:
+        archive = np.load(opened.enter_context(file.open("rb")))
+    except DAMAGED as error:
+        raise UserError(f"{file} is cut short or no npz ({error})", "download it anew") from error
+    if not isinstance(archive, NpzFile):
+        raise UserError(f"{file} is a single array", "give dermamnist.npz, or dermamnist_224.npz")
+    opened.enter_context(archive)
+    if absent := sorted(set(NEEDED) - set(archive.files)):
+        raise UserError(
+            f"{file} has no {', '.join(absent)}", f"it has {', '.join(archive.files)}; give DermaMNIST's own"
+        )
+    entries = [entry for split in SPLITS for entry in _entries(file, archive, split)]
+    note = "its own split is kept; what it calls val is part of train here (the column original says which)"
+    return Download(ABOUT, tuple(entries), _drawer(file, archive), notes=(note,))
+
+
+def _find(source: Path) -> Path:
+    if not source.exists():
+        raise UserError(f"{source} does not exist", "give dermamnist_224.npz, or the folder it is in")
+    if source.is_file():
+        return source
+    found = sorted(source.glob("dermamnist*.npz"))
+    if len(found) != 1:
+        names = f": {', '.join(file.name for file in found)}" if found else ""
+        raise UserError(f"{source} holds {len(found)} files dermamnist*.npz{names}", "give the file itself")
+    return found[0]
+
+
+def _entries(file: Path, archive: NpzFile, split: str) -> list[Entry]:
+    labels = _array(file, archive, f"{split}_labels").reshape(-1)  # (N, 1) → (N,)
+    wrong = np.flatnonzero(~np.isin(labels, range(len(LABELS))))
+    if len(wrong):
+        where = f"{file}, {split}_labels[{wrong[0]}]"
+        raise UserError(
+            f"{where} is {labels[wrong[0]]}", f"give DermaMNIST's own file; its labels are 0 to {len(LABELS) - 1}"
+        )
+    return [
+        Entry(
+            original=f"{split}_images/{index}",
+            where=f"{file}, {split}_labels[{index}]",
+            facts=Facts((LABELS[int(label)],), source="DermaMNIST, from HAM10000", licence="CC BY-NC 4.0"),
+            split=SPLITS[split],
+            name=f"{split}_{index:04d}.png",
+        )
+        for index, label in enumerate(labels)
+    ]
+
+
+def _drawer(file: Path, archive: NpzFile) -> Save:
+    """Return what writes photos as PNG; it keeps the array of the last one, so take them split by split."""
+
+    @lru_cache(maxsize=1)
+    def images(name: str) -> NDArray[np.uint8]:
+        pixels = _array(file, archive, name)  # (N, H, W, 3)
+        count = archive[name.replace("images", "labels")].shape[0]
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3 or len(pixels) != count:
+            message = f"{file}: {name} is {pixels.dtype} {pixels.shape}, not uint8 ({count}, H, W, 3)"
+            raise UserError(message, "give DermaMNIST's own file")
+        return pixels
+
+    def save(entry: Entry, target: Path, copy: bool) -> str:
+        from PIL import Image
+
+        name, _, index = entry.original.partition("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images(name)[int(index)]).save(target)
+        return "written"
+
+    return save
+
+
+def _array(file: Path, archive: NpzFile, name: str) -> NDArray[np.uint8]:
+    try:
+        return np.asarray(archive[name])
+    except DAMAGED as error:
+        raise UserError(f"{file}: {name} is damaged ({error})", "download it anew") from error

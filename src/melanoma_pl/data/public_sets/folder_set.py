@@ -1,0 +1,138 @@
+"""Sets that are a table and photos in folders: which file shows which row."""
+
+import filecmp
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from melanoma_pl.data.layout import ENDINGS, is_photo
+from melanoma_pl.data.public_sets.record import About, Download, Entry, Facts, LeftOut, saver
+from melanoma_pl.data.public_sets.tables import Row, read_rows
+from melanoma_pl.errors import UserError
+
+
+@dataclass(frozen=True)
+class FolderSet:
+    """How a set's folder is laid out.
+
+    Attributes:
+        tables: Names that its table goes by, in lower case.
+        key: Column with the photo's name, with or without its ending.
+        required: Columns that the table must have besides.
+        one_of: Columns of which it must have at least one.
+        describe: Says what a row says.
+        about: What a summary says of the set.
+    """
+
+    tables: Sequence[str]
+    key: str
+    required: Sequence[str]
+    describe: Callable[[Row], Facts]
+    about: About
+    one_of: Sequence[str] = ()
+
+
+def read_folder_set(layout: FolderSet, source: Path, missing: str) -> Download:
+    """Read a set's table and find its photos, wherever below `source` they lie.
+
+    Args:
+        layout: How the set is laid out.
+        source: Its folder.
+        missing: What a row without a photo or a photo without a row gets: `stop` (an error) or `leave-out`.
+
+    Raises:
+        UserError: If the table or, with `stop`, a photo or row is missing; or two photos have one name.
+    """
+    table = find_table(source, layout.tables)
+    rows = _by_photo(read_rows(table, (layout.key, *layout.required), layout.one_of), layout.key)
+    photos, twice = find_photos(source)
+    without_photo = [row for name, row in rows.items() if name not in photos]
+    without_row = sorted(photo for name, photo in photos.items() if name not in rows)
+    if missing == "stop":
+        _refuse(source, table, layout.key, without_photo, without_row)
+    entries = [Entry(photos[name], row.where, layout.describe(row)) for name, row in rows.items() if name in photos]
+    left_out = [LeftOut(row.cells[layout.key], "", "no photo") for row in without_photo]
+    left_out += [LeftOut(photo, "", f"no row in {table.name}") for photo in without_row]
+    notes = (
+        (f"{twice} photos lie in the download twice, the same in every byte; one of each is taken",) if twice else ()
+    )
+    return Download(layout.about, tuple(entries), saver(source), source, tuple(left_out), notes)
+
+
+def find_table(source: Path, names: Collection[str]) -> Path:
+    """Return the one file below `source` that has one of these names, in lower case.
+
+    Raises:
+        UserError: If `source` is no folder, or holds no such file or several.
+    """
+    wanted = " or ".join(names)
+    if not source.exists():
+        raise UserError(f"{source} does not exist", f"give the folder with {wanted} and the photos")
+    if not source.is_dir():
+        raise UserError(f"{source} is a file", f"extract it, and give the folder with {wanted} and the photos")
+    found = sorted(file for file in source.rglob("*") if file.name.lower() in names and file.is_file())
+    if not found:
+        raise UserError(f"{source} holds no {wanted}", f"give the folder of the download{archives_hint(source)}")
+    if len(found) > 1:
+        raise UserError(f"{source} holds {found[0]} and {found[1]}", "give the folder of one, or take the other away")
+    return found[0]
+
+
+def find_photos(source: Path) -> tuple[dict[str, str], int]:
+    """Find every photo below a folder.
+
+    Returns:
+        Its name without ending → its path relative to `source`, with `/`; and how many more are copies of those.
+
+    Raises:
+        UserError: If two different photos have one name.
+    """
+    photos: dict[str, str] = {}
+    twice = 0
+    for file in sorted(file for file in source.rglob("*") if is_photo(file.relative_to(source)) and file.is_file()):
+        first = photos.setdefault(_stem(file.name), file.relative_to(source).as_posix())
+        if source / first == file:
+            continue
+        if not filecmp.cmp(source / first, file, shallow=False):
+            raise UserError(
+                f"{source / first} and {file} have one name and differ", "keep the one of the set's own download"
+            )
+        twice += 1
+    return photos, twice
+
+
+def archives_hint(source: Path) -> str:
+    """Return what to add to an error where a folder holds archives that nobody extracted."""
+    archives = sorted(file.name for file in source.rglob("*.zip"))
+    return f"; extract {', '.join(archives[:3])} first" if archives else ""
+
+
+def _by_photo(rows: list[Row], key: str) -> dict[str, Row]:
+    by_photo: dict[str, Row] = {}
+    for row in rows:
+        if not row.known(key):
+            raise UserError(f"{row.where}: no {key}", "name the photo, or take the line out")
+        first = by_photo.setdefault(_stem(row.cells[key]), row)
+        if first is not row:
+            raise UserError(f"{row.where}: '{row.cells[key]}' has line {first.line} already", "leave one of them")
+    return by_photo
+
+
+def _stem(name: str) -> str:
+    path = Path(name)
+    return path.stem if path.suffix.lower() in ENDINGS else path.name
+
+
+def _refuse(source: Path, table: Path, key: str, without_photo: list[Row], without_row: list[str]) -> None:
+    way_out = "complete the download, or leave them out with --missing leave-out"
+    if without_photo:
+        first = without_photo[0]
+        raise UserError(
+            f"{first.where}: there is no photo {first.cells[key]} below {source}; rows without a photo: "
+            f"{len(without_photo)}",
+            way_out + archives_hint(source),
+        )
+    if without_row:
+        raise UserError(
+            f"{source / without_row[0]} has no row in {table}; photos without a row: {len(without_row)}", way_out
+        )

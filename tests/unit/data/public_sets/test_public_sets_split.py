@@ -1,0 +1,90 @@
+"""Sets without an official split: by class and group, and the same on any machine."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.conftest import Result
+from tests.unit.data.public_sets import downloads
+
+Prepare = Callable[..., Result]
+
+
+def splits_of(folder: Path) -> dict[str, str]:
+    return {Path(row["original"]).name: row["split"] for row in downloads.read_table(folder / "metadata.csv")}
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("ham10000", downloads.write_ham10000), ("isic", downloads.write_isic), ("pad-ufes-20", downloads.write_pad)],
+)
+def test_no_group_on_both_sides_and_both_classes_on_each(
+    name: str, write: Callable[[Path], Path], prepare: Prepare, workplace: Path
+) -> None:
+    write(workplace / "download")
+    assert prepare(name, "download", "ready", "--test", "0.25").code == 0
+    rows = downloads.read_table(workplace / "ready/metadata.csv")
+    sides = defaultdict(set)
+    for row in rows:
+        sides[row["group"]].add(row["split"])
+    assert {len(side) for side in sides.values()} == {1}
+    assert len(sides) < len(rows), "some group has several photos"
+    assert {(row["split"], row["label"]) for row in rows} == {
+        (split, label) for split in ("train", "test") for label in ("benign", "malignant")
+    }
+    assert 0.1 < sum(row["split"] == "test" for row in rows) / len(rows) < 0.4
+
+
+def test_same_seed_same_split_whatever_the_folders_and_the_order(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    for target in ("first", "second"):
+        assert prepare("ham10000", "ham", target).code == 0
+    first, second = (workplace / target / "metadata.csv" for target in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    (workplace / "flat").mkdir()
+    for photo in (workplace / "ham").rglob("*.jpg"):
+        shutil.copy(photo, workplace / "flat")
+    downloads.write_table(workplace / "flat/HAM10000_metadata.csv", downloads.ham_rows()[::-1])
+    assert prepare("ham10000", "flat", "flattened").code == 0
+    assert splits_of(workplace / "flattened") == splits_of(workplace / "first")
+
+
+def test_another_seed_another_split(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_isic(workplace / "isic")
+    for seed in ("0", "1"):
+        assert prepare("isic", "isic", seed, "--seed", seed).code == 0
+    assert splits_of(workplace / "0") != splits_of(workplace / "1")
+
+
+def test_a_photo_without_patient_stays_with_the_patient_of_its_lesion(prepare: Prepare, workplace: Path) -> None:
+    rows = downloads.isic_rows()
+    rows[0]["patient_id"] = ""  # its lesion's other photo has one
+    for row in rows[20:22]:  # a lesion whose patient nobody knows
+        row["patient_id"] = ""
+    rows[22] |= {"patient_id": "", "lesion_id": ""}
+    downloads.write_isic(workplace / "isic", rows)
+    assert prepare("isic", "isic", "ready").code == 0
+    groups = {row["original"]: row["group"] for row in downloads.read_table(workplace / "ready/metadata.csv")}
+    assert groups["ISIC_0000000.jpg"] == groups["ISIC_0000001.jpg"] == groups["ISIC_0000002.jpg"] == "IP_0000000"
+    assert groups["ISIC_0000020.jpg"] == groups["ISIC_0000021.jpg"] == "IL_0000010"
+    assert groups["ISIC_0000022.jpg"] == ""
+
+
+@pytest.mark.parametrize("share", ["0", "1", "-0.2", "1.5", "nan"])
+def test_shares_that_are_none(share: str, refused: Callable[..., str], workplace: Path) -> None:
+    downloads.write_pad(workplace / "pad")
+    assert "give a share between 0 and 1" in refused("pad-ufes-20", "pad", "ready", f"--test={share}")
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+def test_seeds_that_are_none(seed: str, refused: Callable[..., str], workplace: Path) -> None:
+    downloads.write_pad(workplace / "pad")
+    assert f"--seed={seed} is not allowed" in refused("pad-ufes-20", "pad", "ready", f"--seed={seed}")
+
+
+def test_too_few_lesions_to_split(refused: Callable[..., str], workplace: Path) -> None:
+    rows = downloads.ham_rows()[:4] + [row for row in downloads.ham_rows() if row["dx"] == "mel"][:2]
+    downloads.write_ham10000(workplace / "ham", rows)
+    assert "too few for a test split" in refused("ham10000", "ham", "ready")
