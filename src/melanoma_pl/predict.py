@@ -13,13 +13,14 @@ from melanoma_pl import runs
 from melanoma_pl.cli import FAILED, OK, run_command
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
+from melanoma_pl.notices import DISCLAIMER
 
 if TYPE_CHECKING:
     from melanoma_pl.inference import Prediction
 
 NAMES = "normal,melanoma"  # the two names of the presentation
 COLUMNS = ("path", "probability", "decision", "error")
-DISCLAIMER = "Research software: no medical device, no diagnosis. A doctor should look at a mole that worries you."
+ADVICE = f"{DISCLAIMER} A doctor should look at a mole that worries you."
 EXAMPLES = """examples:
   melanoma-predict --run outputs/baseline/<run> photo.jpg
   melanoma-predict --run outputs/baseline/<run> photos/test --csv predictions.csv
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parsing = argparse.ArgumentParser(
         "melanoma-predict",
-        description=f"Print the probability of malignant and the decision for each photo. {DISCLAIMER}",
+        description=f"Print the probability of malignant and the decision for each photo. {ADVICE}",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -71,7 +72,7 @@ def command(arguments: list[str]) -> int:
 
     keep_freed_memory()
     classifier = load_classifier(checkpoint, choose_accelerator(chosen.device))
-    say(DISCLAIMER)
+    say(ADVICE)
     if classifier.photos_note:
         say(f"This checkpoint was trained on {classifier.photos_note} photos: its numbers say nothing about patients.")
     rows = (as_row(prediction, names) for prediction in predict_files(classifier, paths))

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from melanoma_pl.building import make_callbacks, make_classifier, make_data, make_loggers
 from melanoma_pl.callbacks.checkpoints import LAST, RunCheckpoints
 from melanoma_pl.callbacks.epoch_log import EpochLog
+from melanoma_pl.data.audit.record import audit_warning
 from melanoma_pl.data.metadata import FILE_NAME
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
@@ -62,6 +63,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
             fingerprint=data.load("train").fingerprint(),
         )
     _tell(settings, data, accelerator, precision, open_test)
+    if settings.data.synthetic is None and (warning := _audit_warning(data, open_test)):
+        logger.warning("audit       %s", warning)
     classifier = make_classifier(settings, data)
     logger.info("%s", summarize(classifier.network, settings.data.image_size))
     _fit(settings, run, data, classifier, accelerator, precision, resumed)
@@ -85,6 +88,13 @@ def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, preci
         test = data.list_split("test")
         logger.info("%d of %d test photos share a lesion with train", data.shared_with_train(test).sum(), len(test))
     logger.info("device      %s, %s", accelerator, precision)
+
+
+def _audit_warning(data: MoleDataModule, open_test: bool) -> str:
+    """Return what the audit of these photos, or the want of one, makes it necessary to say."""
+    names = ("train", "test") if open_test or data.validate_on == "test" else ("train",)
+    loaded = {name: (data.load(name).photos.paths, data.load(name).sha256) for name in names}
+    return audit_warning(data.table or data.root, loaded)
 
 
 # Fit

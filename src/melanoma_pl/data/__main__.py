@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -109,7 +110,6 @@ def _synthesize_parser(commands: Commands) -> None:
 def _card_parser(commands: Commands) -> None:
     parsing = commands.add_parser("card", help="write a data card in Markdown")
     _source_options(parsing, "ROOT")
-    _group_option(parsing)
     parsing.add_argument("--to", type=Path, metavar="FILE", help="default: outputs/audits/<name of ROOT>/DATA_CARD.md")
     parsing.set_defaults(run=card)
 
@@ -150,18 +150,19 @@ def audit(chosen: argparse.Namespace) -> int:
     from melanoma_pl.reporting.audit_text import format_audit
 
     folder = chosen.report or default_folder(chosen.source)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_place(folder, chosen.fix)
     excluded = read_excluded(chosen.exclude, listing.paths) if chosen.exclude else []
     found, scanned = audit_photos(listing.without(excluded), rows, chosen.group_column, len(excluded))
+    found = replace(found, words=typed(chosen))
     sha256 = [photo.sha256 for photo in scanned.photos]
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(found, folder)
     write_page(found, scanned.listing, folder)
     leave_record(found, scanned.listing.splits, scanned.listing.paths, sha256, folder)
-    if chosen.fix:
-        write_quarantine(chosen.fix, found.quarantine, dict(zip(scanned.listing.paths, sha256, strict=True)))
     print(format_audit(found))
     print(f"report      {folder / 'audit.html'}")
     if chosen.fix:
+        write_quarantine(chosen.fix, found.quarantine, dict(zip(scanned.listing.paths, sha256, strict=True)))
         print(f"leave out   {chosen.fix}: {len(found.quarantine)} photos; obeyed by data.exclude={chosen.fix}")
     return OK if found.is_clean else FAILED
 
@@ -175,19 +176,46 @@ def read_source(chosen: argparse.Namespace) -> "tuple[Listing, dict[str, Mapping
     from melanoma_pl.data.listing import list_source
     from melanoma_pl.data.metadata import find_table, read_table, require_column
 
+    group_column = getattr(chosen, "group_column", None)
     listing = list_source(chosen.source, chosen.image_column, chosen.label_column)
     if chosen.source.is_file() and chosen.metadata == "auto":
         table: Path | None = chosen.source
     else:
         table = find_table(chosen.metadata, listing.root, "--metadata")
     if table is None:
-        if chosen.group_column:
-            raise UserError(f"--group-column {chosen.group_column} needs a metadata table", "name it with --metadata")
+        if group_column:
+            raise UserError(f"--group-column {group_column} needs a metadata table", "name it with --metadata")
         return listing, None
     rows = read_table(table, chosen.image_column, "--image-column")
-    if chosen.group_column and rows:
-        require_column(table, list(next(iter(rows.values()))), chosen.group_column, "--group-column")
+    if group_column and rows:
+        require_column(table, list(next(iter(rows.values()))), group_column, "--group-column")
     return listing, rows
+
+
+def typed(chosen: argparse.Namespace) -> tuple[str, ...]:
+    """Return the source and the options that go with it, as they would be typed."""
+    options = (
+        ("--metadata", chosen.metadata, "auto"),
+        ("--image-column", chosen.image_column, "image"),
+        ("--label-column", chosen.label_column, "label"),
+        ("--group-column", chosen.group_column, None),
+    )
+    words = [word for option, value, default in options if value != default for word in (option, value)]
+    return (str(chosen.source), *words)
+
+
+def check_place(folder: Path, fix: Path | None) -> None:
+    """Refuse places that could not be written to, before anything is read.
+
+    Raises:
+        UserError: If one of them is something else already, or the list's folder is missing.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--report {folder} is a file", "name a folder")
+    if fix is not None and fix.is_dir():
+        raise UserError(f"--fix {fix} is a folder", f"name a file, {fix / 'quarantine.csv'} for instance")
+    if fix is not None and not fix.resolve().parent.is_dir():
+        raise UserError(f"--fix {fix}: the folder {fix.parent} does not exist", "make it first")
 
 
 def default_folder(source: Path) -> Path:
@@ -198,6 +226,9 @@ def default_folder(source: Path) -> Path:
 
 def split(chosen: argparse.Namespace) -> int:
     """Make a split of one's own."""
+    from melanoma_pl.data.listing import require_source
+
+    require_source(chosen.source)
     from melanoma_pl.data.partition import partition
 
     made = partition(
@@ -248,8 +279,15 @@ def synthesize(chosen: argparse.Namespace) -> int:
 
 
 def card(chosen: argparse.Namespace) -> int:
-    """Write a data card."""
-    raise NotImplementedError
+    """Write a data card; an audit of the same photos, where one was made, goes into it."""
+    listing, rows = read_source(chosen)
+    from melanoma_pl.reporting.audit_json import FILE_NAME as AUDIT
+    from melanoma_pl.reporting.data_card import FILE_NAME, data_card, read_audit, write_card
+
+    folder = default_folder(chosen.source)
+    written = write_card(data_card(listing, rows, read_audit(folder / AUDIT)), chosen.to or folder / FILE_NAME)
+    print(f"data card   {written}")
+    return OK
 
 
 if __name__ == "__main__":

@@ -67,12 +67,21 @@ def list_source(source: Path, image_column: str = "image", label_column: str = "
     Raises:
         UserError: If nothing is there, or nothing that is labelled.
     """
-    if not source.exists():
-        raise UserError(f"{source} does not exist", f"give {FORMS}")
+    require_source(source)
     listing = _list_folder(source) if source.is_dir() else _list_table(source, image_column, label_column)
     if not listing.paths:
         raise UserError(f"{source} holds no labelled photos", f"give {FORMS}")
     return listing
+
+
+def require_source(source: Path) -> None:
+    """Refuse a source that is not there, before anything heavy is imported.
+
+    Raises:
+        UserError: If nothing is there.
+    """
+    if not source.exists():
+        raise UserError(f"{source} does not exist", f"give {FORMS}")
 
 
 def meaning(name: str) -> str:

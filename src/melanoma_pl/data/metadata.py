@@ -63,11 +63,16 @@ def _read_rows(table: Path, image_column: str, option: str) -> dict[str, Mapping
                 raise UserError(
                     f"{table}, line {reader.line_num}: not as many cells as the header has", "mend the line"
                 )
-            path = row[image_column].replace("\\", "/").removeprefix("./")
+            path = photo_path(row[image_column])
             if path in rows:
                 raise UserError(f"{table}, line {reader.line_num}: '{path}' has two rows", "leave one of them")
             rows[path] = row
     return rows
+
+
+def photo_path(cell: str) -> str:
+    """Return a path as photos are listed by, however the table spells it."""
+    return cell.replace("\\", "/").removeprefix("./")
 
 
 def require_column(table: Path, columns: Sequence[str], column: str, key: str) -> None:

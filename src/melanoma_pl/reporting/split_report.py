@@ -20,11 +20,11 @@ from melanoma_pl.evaluation.table import format_table, intervals_of, summarise
 from melanoma_pl.files import write_atomically
 from melanoma_pl.inference import predict_logits, split_batches
 from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.notices import DISCLAIMER
 
 logger = logging.getLogger(__name__)
 
 TAGS = {"validation": "val", "test": "test"}
-DISCLAIMER = "Research software: no medical device, no diagnosis."
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """What an audit found, as plain values: for the terminal, the JSON file, the page and the exit code."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["exact", "near", "lesion"]
+TELLING = 0.6  # AUROC: where the whole interval lies above, a network may have learnt the same
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Giveaway:
     interval: tuple[float, float] | None
     sentence: str
 
+    @property
+    def tells(self) -> bool:
+        """Whether the label is told clearly better than by a guess."""
+        return self.interval is not None and self.interval[0] >= TELLING
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -81,7 +87,8 @@ class Audit:
             20 most frequent), `different_sizes`, `bytes` (sum over all files).
         broken: Path → why it cannot be read.
         others: Files that are no photos.
-        pairs: Every two photos that were found to be one or to show one lesion: within a split, leaks, conflicts.
+        pairs: Every two photos that pixels show to be one: within a split, leaks, conflicts; and leaks that only the
+            metadata knows of.
         shared_groups: Lesions or patients on both sides of a split, by the metadata: name → its photos; empty where
             the metadata does not tell.
         group_column: Column that told them, or None.
@@ -94,6 +101,8 @@ class Audit:
         fingerprint: Of all photos' paths and contents.
         seconds: What the audit took.
         excluded: How many photos were left out before the audit, by a quarantine list.
+        notes: What else should be said.
+        words: What was audited, as it was typed: the source and the options that go with it.
     """
 
     root: str
@@ -111,7 +120,8 @@ class Audit:
     fingerprint: str
     seconds: float
     excluded: int = 0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def leaks(self) -> tuple[Pair, ...]:

@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
-from melanoma_pl.data.audit.findings import Giveaway
+from melanoma_pl.data.audit.findings import TELLING, Giveaway
 from melanoma_pl.data.audit.scanning import Scan
 from melanoma_pl.data.opening import THREADS
 from melanoma_pl.evaluation.intervals import delong
@@ -27,7 +27,7 @@ Folds = list[tuple[Integers, Integers]]
 FOLDS = 5
 ROUNDS = 40  # trees
 MOST_PHOTOS = 20_000  # a sample says as much, and keeps large sets affordable
-WORTH_SAYING, STRONG = 0.6, 0.75  # lower end of the interval
+STRONG = 0.75  # AUROC, lower end of the interval
 MEANINGS = {
     "file facts": "How the files were written (bytes, density, EXIF, compression) tells where photos came from",
     "picture size": "The pictures' width and height tell where photos came from",
@@ -81,7 +81,7 @@ def _giveaway(name: str, features: Floats, targets: Integers, folds: Folds | Non
     scores = cross_validated_scores(features, targets, folds)
     area, interval = auroc(scores, targets), delong(scores, targets)
     low = interval[0] if interval else 0.0
-    verdict = VERDICTS[int(low >= WORTH_SAYING) + int(low >= STRONG)]
+    verdict = VERDICTS[int(low >= TELLING) + int(low >= STRONG)]
     return Giveaway(name, area, interval, f"{MEANINGS[name]}. {verdict}")
 
 

@@ -18,12 +18,7 @@ def write_quarantine(table: Path, quarantine: Mapping[str, str], sha256: Mapping
         table: The CSV file.
         quarantine: Path of each photo → why.
         sha256: Path → hash of the file.
-
-    Raises:
-        UserError: If its folder does not exist.
     """
-    if not table.resolve().parent.is_dir():
-        raise UserError(f"--fix {table}: the folder {table.parent} does not exist", "make it first")
     with write_atomically(table) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

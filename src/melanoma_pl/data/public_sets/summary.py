@@ -10,9 +10,9 @@ from typing import Any
 from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
 from melanoma_pl.data.public_sets.record import Download, LeftOut
 from melanoma_pl.data.public_sets.tasks import Task
+from melanoma_pl.notices import DISCLAIMER
 
 SHOWN = 20  # kinds of photos left out; the file lists every photo
-DISCLAIMER = "Research software: no medical device, no diagnosis."
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,3 @@
+"""What must be said where a person reads a result."""
+
+DISCLAIMER = "Research software: no medical device, no diagnosis."

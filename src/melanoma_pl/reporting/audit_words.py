@@ -1,0 +1,92 @@
+"""How names, counts and pairs are written, the same on the terminal, on the page and in the data card."""
+
+from collections.abc import Iterable, Mapping
+
+from melanoma_pl.data.audit.findings import Giveaway, Kind, Pair
+
+KINDS: tuple[Kind, ...] = ("exact", "near", "lesion")
+SPLITS = ("train", "validation", "test")
+BY_METADATA = {True: "one lesion by the metadata", False: "two lesions by the metadata", None: ""}
+
+
+def readable(text: str) -> str:
+    r"""Return a text with what no screen should obey made visible: control characters, bytes that are no UTF-8.
+
+    A file's name may hold a line break, a terminal's commands or a mark that turns the reading direction round.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
+def amount(count: int, thing: str, things: str = "") -> str:
+    """Return "1 photo" or "2,637 photos"."""
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def percentage(part: int, whole: int) -> str:
+    """Return "13.8 %"; nothing where there is no whole."""
+    return f"{100 * part / whole:.1f} %" if whole else ""
+
+
+def listed(counts: Mapping[str, int], most: int = 6) -> str:
+    """Return counts as "JPEG 2,637, PNG 3", the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{readable(name) or 'unknown'} {count:,}" for name, count in ordered[:most]]
+    return ", ".join([*shown, "…"] if len(ordered) > most else shown) or "none"
+
+
+def size_in_bytes(count: int) -> str:
+    """Return a file size with the unit that fits, in powers of 1000."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def split_names(per_split: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return the splits in the order of their use."""
+    return sorted(per_split, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
+
+
+def count_table(per_split: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[tuple[str, list[int]]]]:
+    """Return the columns, splits and `total`, and each class's counts in them; the last row holds the sums."""
+    names = split_names(per_split)
+    splits = names if set(names) & set(SPLITS) else []  # photos that are in no split need no column but the total
+    labels = sorted({label for counts in per_split.values() for label in counts})
+    classes = [(label, {name: per_split[name].get(label, 0) for name in names}) for label in labels]
+    classes.append(("total", {name: sum(per_split[name].values()) for name in names}))
+    rows = [(label, [*(counts[split] for split in splits), sum(counts.values())]) for label, counts in classes]
+    return [*(split or "no split" for split in splits), "total"], rows
+
+
+def figure(giveaway: Giveaway) -> str:
+    """Return "0.971 [0.962–0.980]"."""
+    if giveaway.auroc is None:
+        return "not computable"
+    interval = giveaway.interval
+    return f"{giveaway.auroc:.3f} " + (f"[{interval[0]:.3f}–{interval[1]:.3f}]" if interval else "[not computable]")
+
+
+def count_by_kind(pairs: Iterable[Pair]) -> dict[Kind, int]:
+    """Return how many pairs there are of each kind."""
+    kinds = [pair.kind for pair in pairs]
+    return {kind: kinds.count(kind) for kind in KINDS}
+
+
+def in_order(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return the pairs that weigh most first: conflicts, then the same pixels, then by likeness."""
+    return sorted(
+        pairs,
+        key=lambda pair: (not pair.is_conflict, KINDS.index(pair.kind), -(pair.likeness or 0), pair.first, pair.second),
+    )
+
+
+def facts(pair: Pair) -> list[str]:
+    """Return what is known of a pair, such as "near", "likeness 0.981", "mirrored", "one lesion by the metadata"."""
+    if pair.kind == "lesion":
+        return ["one lesion by the metadata, not by the pixels"]
+    likeness = f"likeness {pair.likeness:.3f}" if pair.kind == "near" and pair.likeness is not None else "same pixels"
+    return [fact for fact in (pair.kind, likeness, pair.turn, BY_METADATA[pair.same_lesion]) if fact]

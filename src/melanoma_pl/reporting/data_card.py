@@ -1,0 +1,100 @@
+"""A data card in Markdown: what a set of photos holds, what is known of it, and what it must not be used for.
+
+Its questions are those of T. Gebru et al., *Datasheets for Datasets*, Communications of the ACM 64(12), 2021. What
+neither the photos nor their metadata answer is said to be unknown: a card with blanks to fill in is never filled in.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from melanoma_pl.data.listing import Listing
+from melanoma_pl.errors import UserError
+from melanoma_pl.files import write_atomically
+from melanoma_pl.notices import DISCLAIMER
+from melanoma_pl.reporting import data_card_advice as advice
+from melanoma_pl.reporting import data_card_sections as sections
+from melanoma_pl.reporting.data_card_columns import read_columns
+from melanoma_pl.reporting.data_card_facts import Facts
+from melanoma_pl.reporting.data_card_files import inventory
+from melanoma_pl.reporting.data_card_limits import limits
+from melanoma_pl.reporting.data_card_markdown import text
+
+FILE_NAME = "DATA_CARD.md"
+Rows = Mapping[str, Mapping[str, str]]
+
+
+def data_card(listing: Listing, rows: Rows | None = None, audit: Mapping[str, Any] | None = None) -> str:
+    """Return the card.
+
+    Args:
+        listing: The photos; where there is no audit of them, their files' first lines are read for the sizes.
+        rows: Their metadata by path, or None.
+        audit: What `audit.json` holds; one of other photos is not used, and the card says so.
+    """
+    fits = audit is not None and is_of(audit, listing)
+    files = audit["inventory"] if audit is not None and fits else inventory(listing)
+    facts = Facts(
+        listing=listing,
+        columns=read_columns(listing, rows),
+        inventory=files,
+        audit=audit if fits else None,
+        has_other_audit=audit is not None and not fits,
+    )
+    return "\n\n".join(_sections(facts)) + "\n"
+
+
+def _sections(facts: Facts) -> list[str]:
+    return [
+        f"# Data card: {text(facts.listing.root.resolve().name)}",
+        f"**{DISCLAIMER}** Written by `melanoma-data card` from the photos, their folders and their metadata.",
+        sections.composition(facts),
+        advice.origin(facts),
+        sections.coverage(facts),
+        *sections.summaries(facts),
+        sections.together(facts),
+        sections.labels(facts),
+        advice.findings(facts),
+        limits(facts),
+        advice.uses(),
+        advice.licence(facts),
+        advice.citation(facts),
+        advice.maintenance(facts),
+    ]
+
+
+def is_of(audit: Mapping[str, Any], listing: Listing) -> bool:
+    """Tell whether an audit is of these photos, as far as their numbers tell."""
+    left = listing.without(audit["broken"])
+    if audit["excluded"]:
+        return bool(len(left) == audit["inventory"]["photos"] + audit["excluded"])
+    counts: dict[str, dict[str, int]] = {}
+    for split, label in zip(left.splits, left.labels, strict=True):
+        per_class = counts.setdefault(split or "all", {})
+        per_class[label] = per_class.get(label, 0) + 1
+    return bool(counts == audit["inventory"]["per_split"])
+
+
+def read_audit(path: Path) -> dict[str, Any] | None:
+    """Return what an `audit.json` holds, or None where there is none.
+
+    Raises:
+        UserError: If the file is none of ours.
+    """
+    if not path.is_file():
+        return None
+    try:
+        audit: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        audit["inventory"]["per_split"], audit["summary"], audit["broken"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no audit of photos", "remove it, and audit anew: melanoma-data audit") from error
+    return audit
+
+
+def write_card(text: str, target: Path) -> Path:
+    """Write a card, whole or not at all, and return its path."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(target) as file:
+        file.write(text)
+    return target

@@ -1,0 +1,149 @@
+"""What a metadata table tells of photos, column by column: what it is about, how much is filled, what it counts."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from melanoma_pl.data.listing import Listing, meaning
+
+Rows = Mapping[str, Mapping[str, str]]
+
+NOTHING_KNOWN = ("", "nan", "na", "n/a", "none", "null", "unknown", "unk", "not reported", "?", "-")
+ROLES = {
+    "age": ("age", "age_approx", "patient_age", "age_years"),
+    "sex": ("sex", "gender"),
+    "site": ("site", "localization", "anatom_site_general", "anatom_site", "region", "body_site", "location"),
+    "diagnosis": ("diagnosis", "dx", "diagnostic", "diagnosis_1"),
+    "skin type": ("skin_type", "fitzpatrick_skin_type", "fitzpatrick", "fitspatrick"),
+    "source": ("source", "attribution", "dataset", "institution"),
+    "licence": ("licence", "license", "copyright_license"),
+    "lesion": ("lesion_id", "lesion"),
+    "patient": ("patient_id", "patient"),
+    "group": ("group",),
+}
+FEW = 12  # different values: a column worth counting even where its name says nothing to us
+BY_CHANCE = 0.001  # how likely it may be that photos of one value happen to be of one class
+TOLD_BY_RIGHT = ("diagnosis", "lesion", "patient", "group", "age")  # roles that may well tell the class
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the metadata.
+
+    Attributes:
+        name: As the table has it.
+        role: One of `ROLES`, or empty.
+        values: Of each photo, in the listing's order; empty where nothing is known.
+    """
+
+    name: str
+    role: str
+    values: tuple[str, ...]
+
+    @property
+    def filled(self) -> int:
+        """How many photos have a value."""
+        return sum(map(bool, self.values))
+
+    @property
+    def different(self) -> int:
+        """How many different values there are."""
+        return len(set(self.values) - {""})
+
+    def photos_of(self) -> dict[str, list[int]]:
+        """Return each value's photos, by position."""
+        found: dict[str, list[int]] = {}
+        for position, value in enumerate(self.values):
+            if value:
+                found.setdefault(value, []).append(position)
+        return found
+
+
+@dataclass(frozen=True)
+class Ages:
+    """Ages of some photos' patients, in years; the figures are None where no age is known."""
+
+    known: int
+    median: float | None
+    lowest: float | None
+    highest: float | None
+
+
+def read_columns(listing: Listing, rows: Rows | None) -> list[Column]:
+    """Return the columns that tell more than path, class and split, as the table orders them."""
+    if not rows:
+        return []
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    columns = [
+        Column(name, role_of(name), tuple(known(rows.get(path, {}).get(name, "")) for path in listing.paths))
+        for name in names
+    ]
+    return [column for column in columns if not _repeats(column, listing)]
+
+
+def known(cell: str | None) -> str:
+    """Return a cell's content, empty where it says that nothing is known."""
+    text = (cell or "").strip()
+    return "" if text.lower() in NOTHING_KNOWN else text
+
+
+def role_of(name: str) -> str:
+    """Return what a column is about, by its name."""
+    lowered = name.strip().lower()
+    return next((role for role, names in ROLES.items() if lowered in names), "")
+
+
+def countable(columns: Iterable[Column]) -> list[Column]:
+    """Return the columns that no role explains but whose values are few enough to be counted."""
+    return [column for column in columns if not column.role and 1 < column.different <= FEW]
+
+
+def count_by_class(column: Column, labels: Iterable[str]) -> dict[str, Counter[str]]:
+    """Return how many photos of each class have each value, the most frequent value first."""
+    counts: dict[str, Counter[str]] = {}
+    for value, label in zip(column.values, labels, strict=True):
+        counts.setdefault(value, Counter())[label] += 1
+    return dict(sorted(counts.items(), key=lambda item: (not item[0], -item[1].total(), item[0])))
+
+
+def ages_of(values: Iterable[str]) -> Ages:
+    """Return the figures of ages in years; what is no number is not counted."""
+    ages = sorted(age for age in map(_number, values) if age is not None)
+    if not ages:
+        return Ages(0, None, None, None)
+    return Ages(len(ages), statistics.median(ages), ages[0], ages[-1])
+
+
+def telling_values(column: Column, labels: tuple[str, ...]) -> dict[str, str]:
+    """Return values that go with one class only, more often than chance would have it: value → that class."""
+    if column.role in TOLD_BY_RIGHT:
+        return {}
+    shares = {label: count / len(labels) for label, count in Counter(labels).items()}
+    found = {}
+    for value, positions in column.photos_of().items():
+        classes = {labels[position] for position in positions}
+        if len(classes) == 1 and shares[labels[positions[0]]] ** len(positions) < BY_CHANCE:
+            found[value] = classes.pop()
+    return found
+
+
+def _repeats(column: Column, listing: Listing) -> bool:
+    """Whether a column says no more than the listing: path, class or split."""
+    if not column.filled:
+        return False
+    pairs = list(zip(column.values, listing.paths, listing.labels, listing.splits, strict=True))
+    return (
+        all(value in ("", path) for value, path, _, _ in pairs)
+        or all(meaning(value) == label for value, _, label, _ in pairs)
+        or column.name.lower() == "split"
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,31 @@
+"""All that a data card is written from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from melanoma_pl.data.listing import Listing
+from melanoma_pl.reporting.data_card_columns import Column
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a set of photos.
+
+    Attributes:
+        listing: The photos.
+        columns: Of their metadata.
+        inventory: Counts of files, as an audit's.
+        audit: What an audit of these photos found, as `audit.json` holds it, or None.
+        has_other_audit: Whether the audit that is there is of other photos.
+    """
+
+    listing: Listing
+    columns: list[Column]
+    inventory: Mapping[str, Any]
+    audit: Mapping[str, Any] | None
+    has_other_audit: bool
+
+    def about(self, *roles: str) -> list[Column]:
+        """Return the columns about something that are not quite empty."""
+        return [column for column in self.columns if column.role in roles and column.filled]

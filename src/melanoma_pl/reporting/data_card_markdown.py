@@ -1,0 +1,49 @@
+"""Markdown from names and counts that may hold anything."""
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+from melanoma_pl.reporting.audit_words import readable
+
+SPECIAL = re.compile(r"[\\`*\[\]|#~]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word means nothing
+
+
+def text(content: str) -> str:
+    """Return a text that Markdown shows as it is."""
+    return SPECIAL.sub(r"\\\g<0>", html.escape(readable(content), quote=False))
+
+
+def code(content: str) -> str:
+    """Return a name in the letters of code; in a table's cell, too."""
+    shown = readable(content)
+    return text(content) if "`" in shown or "|" in shown else f"`{shown}`"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+    """Return a table: the first column flush left, the others flush right.
+
+    Args:
+        header: The columns' names, in Markdown.
+        rows: Their cells, in Markdown, or counts.
+    """
+    lines = [_line(header), _line(["---", *("---:" for _ in header[1:])])]
+    return "\n".join([*lines, *(_line([_cell(cell) for cell in row]) for row in rows)])
+
+
+def bullets(items: Iterable[str]) -> str:
+    """Return a list."""
+    return "\n".join(f"- {item}" for item in items)
+
+
+def section(title: str, *parts: str) -> str:
+    """Return a section; parts that are empty are left out."""
+    return "\n\n".join([f"## {title}", *filter(None, parts)])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(cell: str | int) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else cell

@@ -1,0 +1,190 @@
+"""`melanoma-data audit` as its user runs it, and what training says afterwards."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from melanoma_pl import train
+from melanoma_pl.data import __main__ as data
+from melanoma_pl.data.synthetic import write_photos
+from tests.conftest import TINY, Command, Result, only_run
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos without a leak, for all tests to copy."""
+    return write_photos(tmp_path_factory.mktemp("drawn") / "photos", 40, 12, size=96)
+
+
+@pytest.fixture
+def photos(drawn: Path, workplace: Path) -> Path:
+    """A photo folder that the test may change."""
+    for path in drawn.rglob("*.*"):
+        target = workplace / "photos" / path.relative_to(drawn)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return workplace / "photos"
+
+
+def plant(photos: Path) -> None:
+    """Put a mirrored copy of a training photo into test."""
+    with Image.open(photos / "train/benign/0003.jpg") as photo:
+        photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photos / "test/benign/copy.jpg", quality=70)
+
+
+def test_clean_photos(photos: Path, run_command: Command) -> None:
+    result = run_command(data.command, "audit", "photos")
+    assert result.code == 0, result.output
+    assert "report      outputs/audits/photos/audit.html" in result.output
+    report = json.loads(Path("outputs/audits/photos/audit.json").read_text())
+    assert report["summary"]["is_clean"] is True
+    assert "<html" in Path("outputs/audits/photos/audit.html").read_text()
+    assert "no medical device" in result.output
+
+
+def test_a_leak_is_found_listed_and_left_out(photos: Path, run_command: Command) -> None:
+    plant(photos)
+    result = run_command(data.command, "audit", "photos", "--fix", "quarantine.csv", "--report", "mine")
+    assert result.code == 1
+    with Path("quarantine.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == ["train/benign/0003.jpg"]
+    assert json.loads(Path("mine/audit.json").read_text())["summary"]["leaking_test_photos"] == 1
+    again = run_command(data.command, "audit", "photos", "--exclude", "quarantine.csv")
+    assert again.code == 0, again.output
+    assert len(list(photos.rglob("*.jpg"))) == 53, "an audit changes no photo"
+
+
+def test_lesions_by_metadata(photos: Path, run_command: Command) -> None:
+    table = photos / "metadata.csv"
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    first, last = next(row for row in rows if "train" in row["image"]), rows[-1]
+    last["group"] = first["group"]
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert run_command(data.command, "audit", "photos").code == 0, "pixels do not tell"
+    result = run_command(data.command, "audit", "photos", "--group-column", "group")
+    assert result.code == 1
+    assert "lesions in two splits         1 (column 'group')" in result.output
+
+
+def test_a_table(photos: Path, run_command: Command) -> None:
+    lines = [f"{path.relative_to(photos.parent)},{path.parent.name},{path.parts[-3]}" for path in photos.rglob("*.jpg")]
+    Path("table.csv").write_text("\n".join(["image,label,split", *lines]))
+    result = run_command(data.command, "audit", "table.csv")
+    assert result.code == 0, result.error
+    assert "Audit of" in result.output
+
+
+WRONG = {
+    "nowhere": (["audit", "nowhere"], "nowhere does not exist"),
+    "an empty folder": (["audit", "empty"], "holds no labelled photos"),
+    "no table": (["audit", "photos", "--metadata", "nowhere.csv"], "--metadata nowhere.csv does not exist"),
+    "no such column": (["audit", "photos", "--group-column", "grup"], "did you mean 'group'"),
+    "an image column": (["audit", "photos", "--image-column", "file"], "has no column 'file' (--image-column)"),
+    "no list": (["audit", "photos", "--exclude", "nowhere.csv"], "--exclude nowhere.csv does not exist"),
+    "a list elsewhere": (["audit", "photos", "--fix", "no/where.csv"], "the folder no does not exist"),
+    "a report in a file": (["audit", "photos", "--report", "photos/metadata.csv"], "is a file"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_use(case: str, photos: Path, run_command: Command, workplace: Path) -> None:
+    arguments, expected = WRONG[case]
+    (workplace / "empty").mkdir()
+    result = run_command(data.command, *arguments)
+    assert result.code == 2
+    assert expected in result.error
+    assert len(result.error.strip().splitlines()) == 1
+    assert sorted(path.name for path in workplace.iterdir()) == ["empty", "photos"], "nothing is left half-written"
+
+
+def test_help_and_mistakes_are_light() -> None:
+    code = (
+        "import sys\nfrom melanoma_pl.data.__main__ import command\nfrom melanoma_pl.cli import run_command\n"
+        "try:\n    run_command(command, sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print('heavy:', [name for name in ('torch', 'sklearn', 'matplotlib', 'scipy') if name in sys.modules])"
+    )
+    for arguments in (["--help"], ["audit", "nowhere"], ["split", "nowhere", "clean"]):
+        answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert "heavy: []" in answer.stdout, (arguments, answer.stdout, answer.stderr)
+
+
+def test_an_audit_needs_no_torch(photos: Path) -> None:
+    code = "import sys\nfrom melanoma_pl.data.__main__ import command\ncommand(sys.argv[1:])\n"
+    words = [sys.executable, "-c", code + "print('torch' in sys.modules)", "audit", "photos"]
+    answer = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert answer.stdout.splitlines()[-1] == "False", answer.stderr
+
+
+@pytest.mark.slow
+def test_training_warns_once(photos: Path, run_command: Command) -> None:
+    plant(photos)
+
+    def train_once(*more: str) -> list[str]:
+        result: Result = run_command(train.command, *TINY, "data=folder", "data.root=photos", *more)
+        assert result.code == 0, result.error
+        return [line for line in result.output.splitlines() if line.startswith("audit ")]
+
+    (line,) = train_once("trainer.max_epochs=1")
+    assert "no audit of these photos was made here: melanoma-data audit photos" in line
+    run_command(data.command, "audit", "photos", "--fix", "quarantine.csv")
+    (line,) = train_once("trainer.max_epochs=1")
+    assert "the audit found 1 test photos that are also in train" in line
+    assert train_once("trainer.max_epochs=1", "data.exclude=quarantine.csv") == []
+
+
+@pytest.mark.slow
+def test_synthetic_photos_need_no_audit(run_command: Command, workplace: Path) -> None:
+    small = ["data.synthetic.train=40", "data.synthetic.test=12", "trainer.max_epochs=1"]
+    result = run_command(train.command, *TINY, *small)
+    assert result.code == 0, result.error
+    assert "audit " not in result.output
+    assert only_run(workplace)
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_real_photos(shared_photos: Path, run_command: Command) -> None:
+    """The leaks of a public set: 55 test photos by its metadata, two more by their pixels alone."""
+    result = run_command(data.command, "audit", str(shared_photos / "isic_moles"), "--group-column", "group")
+    assert result.code == 1
+    report = json.loads(Path("outputs/audits/isic_moles/audit.json").read_text())
+    assert report["summary"]["leaking_test_photos"] == 57
+    assert sorted(Path(each["path"]).stem for each in report["label_conflicts"]) == ["149", "153"]
+    exact = [pair for pair in report["pairs"] if pair["kind"] == "exact"]
+    assert [(Path(pair["first"]).stem, Path(pair["second"]).stem) for pair in exact] == [("768", "769")]
+    unknown = {pair["first"] for pair in report["pairs"] if pair["same_lesion"] is False}
+    assert len(unknown) > 0, "near-duplicates that the metadata overlooks"
+    giveaways = {each["name"]: each["auroc"] for each in report["giveaways"]}
+    assert giveaways["file facts"] > 0.8
+    assert giveaways["mean colour"] > 0.8
+
+
+def test_data_card(photos: Path, run_command: Command) -> None:
+    before = run_command(data.command, "card", "photos")
+    assert before.code == 0, before.error
+    assert "data card   outputs/audits/photos/DATA_CARD.md" in before.output
+    assert "no audit" in Path("outputs/audits/photos/DATA_CARD.md").read_text().lower()
+    run_command(data.command, "audit", "photos")
+    assert run_command(data.command, "card", "photos", "--to", "card.md").code == 0
+    card = Path("card.md").read_text()
+    assert "40" in card
+    assert "AUROC" in card
+
+
+def test_synthesize(workplace: Path, run_command: Command) -> None:
+    arguments = ["synthesize", "drawn", "--train", "12", "--test", "4", "--size", "48"]
+    result = run_command(data.command, *arguments)
+    assert result.code == 0, result.error
+    assert len(list(workplace.glob("drawn/*/*/*.jpg"))) == 16
+    assert "melanoma-train data=folder data.root=drawn" in result.output
+    assert run_command(data.command, *arguments, "--seed", "1").code == 2, "another set is there"

@@ -1,0 +1,108 @@
+"""The audit's page as a person sees it, on a wide screen and on a phone, in headless Chromium."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+
+from melanoma_pl.reporting.audit_page import write_page  # noqa: E402
+from tests.unit.reporting.audit_examples import full_audit, write_photos  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 380, "height": 800}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the page of an audit that found everything."""
+    listing = write_photos(tmp_path_factory.mktemp("photos"))
+    return write_page(full_audit(listing.root), listing, tmp_path_factory.mktemp("audit")).as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as player:
+        launched = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *QUIET])
+        yield launched
+        launched.close()
+
+
+class Visit:
+    """A page that was opened, and what it did."""
+
+    def __init__(self, browser: Any, address: str, viewport: dict[str, int], scheme: str = "light") -> None:
+        self.page = browser.new_page(viewport=viewport, color_scheme=scheme)
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(address, wait_until="load")
+
+    def ask(self, script: str) -> Any:
+        return self.page.evaluate(script)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_stands_alone_and_fits(viewport: dict[str, int], scheme: str, browser: Any, address: str) -> None:
+    visit = Visit(browser, address, viewport, scheme)
+    visit.ask("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    assert visit.ask("document.documentElement.scrollWidth") <= viewport["width"]
+    images = visit.ask("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
+    assert len(images) > 20 and all(images)
+    assert {url for url in visit.requests if not url.startswith("data:")} == {address}
+    assert visit.complaints == []
+
+
+def test_nothing_overlaps_the_edge_of_a_phone(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, PHONE)
+    beyond = """[...document.querySelectorAll('main img, main p, main code, main .path, main h2, main h3, main dd')]
+        .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
+        .map(element => element.textContent)"""
+    assert visit.ask(beyond) == []
+
+
+def test_dark_is_dark(browser: Any, address: str) -> None:
+    colours = [
+        Visit(browser, address, DESKTOP, scheme).ask("getComputedStyle(document.body).backgroundColor")
+        for scheme in ("light", "dark")
+    ]
+    light, dark = (sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) for colour in colours)
+    assert light > 3 * 230 and dark < 3 * 40
+
+
+def test_links_lead_to_their_sections(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, PHONE)
+    for link in visit.page.locator("nav a").all():
+        link.click()
+        top = visit.ask("document.querySelector(location.hash).getBoundingClientRect().top")
+        bottom = visit.ask("scrollY + innerHeight >= document.documentElement.scrollHeight - 1")
+        assert 0 <= top < PHONE["height"] / 2 or bottom
+
+
+def test_page_works_from_the_keyboard(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, DESKTOP)
+    closed = visit.page.locator("#lesions summary")
+    closed.focus()
+    visit.page.keyboard.press("Enter")
+    assert visit.ask("document.querySelector('#lesions details').open")
+
+
+def test_page_is_saved_where_its_photos_are_not(browser: Any, address: str, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere.html"
+    shutil.copy(address.removeprefix("file://"), moved)
+    visit = Visit(browser, moved.as_uri(), PHONE)
+    assert visit.ask("[...document.images].every(image => image.naturalWidth > 0)")
