@@ -133,10 +133,7 @@ def scale(root: Path, photos: int, seed: int) -> None:
         candidates, left_out = find_candidates(pictures)
     print(f"{len(candidates)} candidates, {left_out} doubtful ones not looked at")
     with elapsed(f"everything but reading, {photos} photos"):
-        warped = [
-            replace(own.photos[index], grey=picture, pixel_hash=str(number))
-            for number, (index, picture) in enumerate(zip(origin, pictures, strict=True))
-        ]
+        warped = [replace(own.photos[index], grey=picture) for index, picture in zip(origin, pictures, strict=True)]
         paths = tuple(listing.paths[index] for index in origin)
         empty = ("",) * photos
         find_matches(Scan(Listing(root, paths, empty, empty), tuple(warped), {}))

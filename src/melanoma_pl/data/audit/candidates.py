@@ -20,7 +20,7 @@ from melanoma_pl.data.audit.perceptual_hash import (
 )
 
 COARSE_LIKENESS = 0.95  # copies with the six planted changes have 0.995 and more
-FINE_LIKENESS = 0.4  # copies have 0.95 and more; of other pairs that are alike coarsely, two thirds have less
+FINE_LIKENESS = 0.45  # copies have 0.95 and more; of other pairs that are alike coarsely, two thirds have less
 SURE = 0.9
 PER_PHOTO = 0.5  # doubtful candidates a photo, on average, that are looked at: keeps large sets affordable
 FEW = 100  # of a small set as many are looked at
@@ -60,7 +60,7 @@ def find_candidates(grey: NDArray[np.uint8]) -> tuple[list[Candidate], int]:
     if len(shown) < 2:
         return [], 0
     pictures = grey[shown]
-    coarse, fine = spectrum(pictures, COARSE), _fine(pictures)
+    coarse, fine = _directions(spectrum(pictures, COARSE)), _fine(pictures)
     index = NearestNeighbors(radius=_distance(COARSE_LIKENESS), algorithm="brute").fit(invariants(coarse))
     best: dict[tuple[int, int], Candidate] = {}
     for crop in range(len(CROPS)):
@@ -78,7 +78,7 @@ def _look_up(
     index: NearestNeighbors, coarse: Floats, fine: Floats, pictures: NDArray[np.uint8], start: int, crop: int
 ) -> list[Candidate]:
     """Return which photos are alike to the same part of each of some photos."""
-    part_coarse = spectrum(pictures, COARSE, CROPS[crop])
+    part_coarse = _directions(spectrum(pictures, COARSE, CROPS[crop]))
     neighbours = index.radius_neighbors(invariants(part_coarse), return_distance=False)
     first = np.concatenate(neighbours).astype(np.int64)
     part = np.repeat(np.arange(len(pictures)), [len(found) for found in neighbours])
@@ -112,7 +112,7 @@ def _likeness(
 
 def _products(whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDArray[np.int64]) -> Floats:
     """Return the scalar product of the directions of photos and parts, a chunk at a time: float32 `(M,)`."""
-    whole, parts = unit(whole), unit(parts)
+    whole, parts = whole.reshape(len(whole), -1), parts.reshape(len(parts), -1)
     products = np.empty(len(first), dtype=np.float32)
     for start in range(0, len(first), CHUNK):
         some = slice(start, start + CHUNK)
@@ -121,7 +121,12 @@ def _products(whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDAr
 
 
 def _fine(pictures: NDArray[np.uint8], crop: int = 0) -> Floats:
-    return spectrum(pictures, FINE, CROPS[crop], lowest=FINE_FROM)
+    return _directions(spectrum(pictures, FINE, CROPS[crop], lowest=FINE_FROM))
+
+
+def _directions(spectra: Floats) -> Floats:
+    """Return spectra with the length 1, so that their products are correlations."""
+    return unit(spectra).reshape(spectra.shape)
 
 
 def _distance(likeness: float) -> float:

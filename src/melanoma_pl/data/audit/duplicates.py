@@ -1,8 +1,7 @@
-"""The same photo twice: exact by its pixels, near by candidates confirmed on pixels; and what belongs together."""
+"""The same photo twice: equal files, candidates that are confirmed on pixels; and what belongs together."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -15,9 +14,8 @@ from tqdm import tqdm
 
 from melanoma_pl.data.audit.candidates import Candidate, find_candidates
 from melanoma_pl.data.audit.perceptual_hash import TURNS
-from melanoma_pl.data.audit.registration import confirm
+from melanoma_pl.data.audit.registration import confirm, equal_pixels, may_be_equal
 from melanoma_pl.data.audit.scanning import Scan
-from melanoma_pl.data.opening import THREADS
 
 ALL_PAIRS_UP_TO = 6  # copies of one photo; of more, each is paired with the first
 
@@ -42,8 +40,8 @@ class Matches:
 
 
 def find_matches(scanned: Scan) -> Matches:
-    """Find every pair of photos that is one photo, exact ones first."""
-    exact, unlike = _exact([photo.pixel_hash for photo in scanned.photos])
+    """Find every pair of photos that is one photo, equal files first."""
+    exact, unlike = _exact([photo.sha256 for photo in scanned.photos])
     candidates, left_out = find_candidates(scanned.grey[unlike])
     near = _confirmed([_renumber(each, unlike) for each in candidates], scanned)
     return Matches((*exact, *near), left_out)
@@ -64,22 +62,18 @@ def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:
 
 
 def _confirmed(candidates: list[Candidate], scanned: Scan) -> list[Match]:
+    """Return the candidates that are one photo; on one core, as most of it is Python's own work."""
     files, grey = scanned.listing.files, scanned.grey
-    with ThreadPoolExecutor(THREADS) as pool, threadpool_limits(1):  # the matrices are small, the pairs many
-        answers = pool.map(lambda candidate: confirm(candidate, grey, files.__getitem__), candidates)
-        progress = tqdm(answers, "comparing pixels", len(candidates), leave=False, disable=None, unit=" pairs")
-        found = list(zip(candidates, progress, strict=True))
-    return [
-        Match(
-            min(candidate.first, candidate.second),
-            max(candidate.first, candidate.second),
-            "near",
-            round(confirmation.likeness, 4),
-            TURNS[candidate.turn],
-        )
-        for candidate, confirmation in found
-        if confirmation.is_same
-    ]
+    found = []
+    with threadpool_limits(1):  # the matrices are small, the pairs many
+        for candidate in tqdm(candidates, "comparing pixels", leave=False, disable=None, unit=" pairs"):
+            confirmation = confirm(candidate, grey, files.__getitem__)
+            if confirmation.is_same:
+                first, second = sorted((candidate.first, candidate.second))
+                is_equal = may_be_equal(candidate, confirmation) and equal_pixels(files[first], files[second])
+                value = 1.0 if is_equal else round(confirmation.likeness, 4)
+                found.append(Match(first, second, "exact" if is_equal else "near", value, TURNS[candidate.turn]))
+    return found
 
 
 def _renumber(candidate: Candidate, positions: Sequence[int]) -> Candidate:

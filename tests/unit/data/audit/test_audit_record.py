@@ -83,5 +83,3 @@ def test_the_list_of_photos_to_leave_out(tmp_path: Path) -> None:
         read_excluded(table, ["d.jpg"])
     with pytest.raises(UserError, match="does not exist"):
         read_excluded(tmp_path / "nowhere.csv", [])
-    with pytest.raises(UserError, match="the folder .* does not exist"):
-        write_quarantine(tmp_path / "no/where.csv", {}, {})

@@ -43,11 +43,16 @@ def test_different_moles_are_not_one(mole_folder: Path) -> None:
     assert find_matches(scanned(mole_folder)).matches == ()
 
 
-def test_the_same_pixels_in_another_file_are_exact(mole_folder: Path) -> None:
-    with Image.open(mole_folder / "train/benign/0.jpg") as photo:
-        photo.save(mole_folder / "test/benign/zero.png")
+@pytest.mark.parametrize("name", ["zero.png", "zero.bmp", "zero.jpg"])
+def test_the_same_pixels_in_another_file_are_exact(name: str, mole_folder: Path) -> None:
+    original = mole_folder / "train/benign/0.jpg"
+    if name == "zero.jpg":  # the same file with something behind its end
+        (mole_folder / "test/benign" / name).write_bytes(original.read_bytes() + b"more")
+    else:
+        with Image.open(original) as photo:
+            photo.save(mole_folder / "test/benign" / name)
     (match,) = find_matches(scanned(mole_folder)).matches
-    assert (match.kind, match.likeness) == ("exact", 1.0)
+    assert (match.kind, match.likeness, match.turn) == ("exact", 1.0, "as it is")
 
 
 def test_many_copies_are_each_paired_with_the_first(mole_folder: Path) -> None:

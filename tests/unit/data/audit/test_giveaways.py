@@ -19,7 +19,7 @@ def scan_of(facts: Sequence[FileFacts], colours: Sequence[float], border: float 
     generator = np.random.default_rng(1)
     photos = tuple(
         Scanned(
-            fact, "", str(number), np.zeros((64, 64), np.uint8), np.full(3, colour, np.float32),
+            fact, str(number), np.zeros((64, 64), np.uint8), np.full(3, colour, np.float32),
             generator.normal(border, 1, 84).astype(np.float32),
         )
         for number, (fact, colour) in enumerate(zip(facts, colours, strict=True))
