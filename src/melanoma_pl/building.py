@@ -33,10 +33,10 @@ def make_data(settings: TrainSettings) -> MoleDataModule:
     )
 
 
-def photo_root(chosen: DataSettings) -> Path:
-    """Return the photo folder."""
+def photo_root(chosen: DataSettings) -> Path | None:
+    """Return the photo folder; of a table None."""
     if chosen.synthetic is None:
-        return Path(str(chosen.root))
+        return None if chosen.root is None else Path(chosen.root)
     drawn = chosen.synthetic
     folder = Path(drawn.folder) / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{chosen.image_size}px"
     return write_photos(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)

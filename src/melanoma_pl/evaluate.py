@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl import runs
 from melanoma_pl.cli import OK, conf_dir, run_command, run_hydra, wants_help
-from melanoma_pl.data.layout import check_layout
 from melanoma_pl.errors import UserError
+from melanoma_pl.photo_places import check_photo_places
 from melanoma_pl.settings import EvaluateSettings, TrainSettings, check_settings
 
 logger = logging.getLogger(__name__)
@@ -53,10 +53,7 @@ def job(config: DictConfig) -> None:
     settings: EvaluateSettings = check_settings(EvaluateSettings, values)
     run = runs.open_run(settings.run)
     trained = trained_settings(run, settings)
-    root = Path(trained.data.root) if trained.data.root else None
-    if root is not None:
-        names = (trained.data.class_names, trained.data.folder_names)
-        check_layout(root, "test" if settings.split == "test" else "train", *names)
+    check_photo_places(trained.data, ["test" if settings.split == "test" else "train"])
     checkpoint = run.checkpoint(settings.checkpoint or trained.checkpoint.evaluate)
     from melanoma_pl.building import make_data
     from melanoma_pl.hardware import choose_accelerator, keep_freed_memory
@@ -92,19 +89,20 @@ def trained_settings(run: runs.Run, settings: EvaluateSettings) -> TrainSettings
     record = run.read()
     values = record["config"]
     data = values["data"]
+    own_photos = settings.data.root is None
+    if own_photos:
+        data |= {key: str(place) for key, place in runs.started_in(record, data).items()}
     data |= {
         key: value for key, value in settings.data.model_dump().items() if key in OVERRIDABLE and value is not None
     }
-    if settings.data.root is not None:
+    if not own_photos:
         if settings.split == "validation":
             raise UserError(
                 f"data.root={settings.data.root} has no validation split of this run", "evaluate it with split=test"
             )
         # another set: its own lesions, if it tells them, and none shared with the run's
-        data |= {"root": settings.data.root, "synthetic": None, "metadata": settings.data.metadata or "auto"}
-        data["group_column"] = settings.data.group_column
-    elif data["root"] is not None and (Path(record["folder"]) / data["root"]).exists():
-        data["root"] = str(Path(record["folder"]) / data["root"])  # typed relative to where training was started
+        data |= {"synthetic": None, "table": None, "exclude": None, "root": settings.data.root}
+        data |= {"metadata": settings.data.metadata or "auto", "group_column": settings.data.group_column}
     trained: TrainSettings = check_settings(TrainSettings, values)
     return trained
 

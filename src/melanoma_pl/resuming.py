@@ -14,7 +14,8 @@ from melanoma_pl.errors import UserError
 # what may differ between two halves of one run: where it computes, what it writes, how long it goes on
 CHANGEABLE = (
     "trainer.accelerator", "trainer.devices", "trainer.max_epochs", "trainer.keep_memory",
-    "data.root", "data.metadata", "data.num_workers", "data.cache_share", "data.synthetic.folder",
+    "data.root", "data.table", "data.metadata", "data.exclude",
+    "data.num_workers", "data.cache_share", "data.synthetic.folder",
     "checkpoint", "callbacks", "logger", "test", "optimized_metric",
 )  # fmt: skip
 
@@ -41,16 +42,11 @@ def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
     if not (run.checkpoints / "last.ckpt").is_file():
         print(f"{run.folder} was stopped before its first checkpoint: it starts afresh")
     print(f"resuming {run.folder}")
-    overrides += rerooted(after["data"]["root"], Path(record["folder"]))
+    for key, place in runs.started_in(record, after["data"]).items():
+        if not Path(after["data"][key]).exists():
+            overrides.append(f'data.{key}="{quoted(place)}"')
     own = ["--config-dir", own_conf] if own_conf else []
     return [*own, *flags, *overrides, f'hydra.run.dir="{quoted(run.folder)}"']
-
-
-def rerooted(root: str | None, started_in: Path) -> list[str]:
-    """Return an override for a photo folder that was typed relative to where the run was started, somewhere else."""
-    if root is None or Path(root).exists() or not (started_in / root).exists():
-        return []
-    return [f'data.root="{quoted(started_in / root)}"']
 
 
 def quoted(path: Path) -> str:
@@ -94,11 +90,10 @@ def merge_overrides(saved: list[str], typed: list[str]) -> list[str]:
 def differing_keys(before: Any, after: Any) -> list[str]:
     """Return the dotted names of the values that two configurations do not share."""
     names = sorted({*flatten(before), *flatten(after)})
-    absent = object()
 
     def value(config: Any, name: str) -> Any:
-        for part in name.split("."):
-            config = config.get(part, absent) if isinstance(config, dict) else absent
+        for part in name.split("."):  # a key that the run did not have yet and that is null now changes nothing
+            config = config.get(part) if isinstance(config, dict) else None
         return config
 
     pairs = [(name, value(before, name), value(after, name)) for name in names]

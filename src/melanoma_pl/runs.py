@@ -20,6 +20,7 @@ from melanoma_pl.files import write_atomically
 
 RECORD = "run.json"
 OUTPUTS = Path("outputs")
+PLACES = ("root", "table", "metadata", "exclude")  # keys of the group data that name folders and files
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 
 
@@ -147,6 +148,20 @@ def describe(arguments: list[str], overrides: list[str]) -> dict[str, Any]:
         "git_commit": git_commit(),
         "finished": False,
     }
+
+
+def started_in(record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the places of photos and tables that were typed relative to where the run was started, in full.
+
+    Args:
+        record: What `run.json` says.
+        data: Its configuration's group `data`.
+
+    Returns:
+        Key → place, of those that are there.
+    """
+    places = {key: Path(record["folder"]) / data[key] for key in PLACES if data.get(key) is not None}
+    return {key: place for key, place in places.items() if place.exists()}
 
 
 def now() -> str:

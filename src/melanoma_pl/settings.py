@@ -53,6 +53,12 @@ class DataSettings(Strict):
     validate_on: Literal["validation", "test"]
     split_seed: Seed
     limit: Annotated[int, Field(ge=2)] | None
+    # the defaults are for runs that were recorded before there were these keys
+    fold: Annotated[int, Field(ge=0)] | None = None
+    table: Text | None = None
+    label_column: str = "label"
+    split_column: str = "split"
+    exclude: Text | None = None
     metadata: Text | None
     image_column: str
     group_column: str | None
@@ -141,10 +147,7 @@ class TrainSettings(Strict):
     @model_validator(mode="after")
     def _cross_checks(self) -> "TrainSettings":
         """Refuse what is only wrong together."""
-        if self.data.synthetic and self.data.root is not None:
-            raise ValueError(f"data.root={self.data.root} needs your own photos: add data=folder")
-        if not self.data.synthetic and self.data.root is None:
-            raise ValueError("data.root is not set: give the folder of your photos, data=folder data.root=<folder>")
+        self._check_photos()
         if self.data.validate_on == "test" and (self.threshold.rule, self.threshold.value) != ("fixed", 0.5):
             raise ValueError(
                 "data.validate_on=test would choose the threshold on the test photos: add threshold=fixed, which is 0.5"
@@ -162,6 +165,25 @@ class TrainSettings(Strict):
             if spec is not None and "monitor" in spec:
                 self._check_metric(f"callbacks.{name}.monitor", spec["monitor"], TRAIN_METRICS)
         return self
+
+    def _check_photos(self) -> None:
+        data = self.data
+        own = {"root": data.root, "table": data.table, "fold": data.fold, "exclude": data.exclude}
+        for key, value in own.items():
+            if data.synthetic and value is not None:
+                group = "table" if key == "table" else "folder"
+                raise ValueError(f"data.{key}={value} needs your own photos: add data={group}")
+        if data.root is not None and data.table is not None:
+            raise ValueError(f"data.root={data.root} and data.table={data.table} are both set: take one of them")
+        if not data.synthetic and data.root is None and data.table is None:
+            raise ValueError(
+                "data.root is not set: give the folder of your photos, data=folder data.root=<folder>, or a table of "
+                "them, data=table data.table=<file>"
+            )
+        if data.fold is not None and data.validate_on == "test":
+            raise ValueError(
+                f"data.fold={data.fold} and data.validate_on=test exclude each other: leave one of them out"
+            )
 
     def _check_metric(self, key: str, name: str, more: tuple[str, ...]) -> None:
         known = [f"val/{metric}" for metric in (*LIVE_METRICS, *(self.metrics if more else ()))] + list(more)

@@ -2,6 +2,8 @@
 
 import csv
 import logging
+import math
+import shlex
 import statistics
 from collections import defaultdict
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from melanoma_pl.settings import direction
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "summary.csv"
+FOLD = "data.fold"
+FOLD_NOTE = "n folds; the interval allows for the training photos that they share (Nadeau and Bengio, 2003)"
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,16 @@ class Job:
     synthetic: bool = False
 
     @property
+    def fold(self) -> str | None:
+        """The fold it validated on, as typed; None where the validation split was cut by a share."""
+        fold = self.overrides.get(FOLD, "null")
+        return None if fold == "null" else fold
+
+    @property
     def setting(self) -> tuple[tuple[str, str], ...]:
-        """The overrides without the seed."""
-        return tuple((key, value) for key, value in self.overrides.items() if key != "seed")
+        """The overrides without what only repeats a training: the seed and the fold."""
+        repeating = ("seed", FOLD) if self.fold is not None else ("seed",)
+        return tuple((key, value) for key, value in self.overrides.items() if key not in repeating)
 
 
 def read_jobs(folder: Path) -> list[Job]:
@@ -74,8 +85,7 @@ def summarize(folder: Path) -> None:
         print("\nSynthetic photos, drawn by a program: these figures say nothing about patients.")
     print(f"\neach job: {folder / FILE_NAME}")
     if ranked:
-        best = best_job(ranked[0][1])
-        print(f"the test split is still unopened; for the best: melanoma-evaluate run={best.folder} split=test")
+        print(next_step(ranked[0][1]))
 
 
 def finished(folder: Path) -> bool:
@@ -103,7 +113,7 @@ def write_summary(path: Path, jobs: list[Job]) -> None:
 
 
 def rank(jobs: list[Job]) -> list[tuple[tuple[tuple[str, str], ...], list[Job]]]:
-    """Group the jobs that differ in the seed only, the best mean first; failed jobs are left out."""
+    """Group the jobs that differ in the seed and the fold only, the best mean first; failed jobs are left out."""
     settings = defaultdict(list)
     for job in jobs:
         if job.metric in job.figures:
@@ -112,9 +122,31 @@ def rank(jobs: list[Job]) -> list[tuple[tuple[tuple[str, str], ...], list[Job]]]
     return sorted(settings.items(), key=lambda entry: sign * statistics.mean(figures_of(entry[1])))
 
 
+def is_cross_validation(jobs: list[Job]) -> bool:
+    """Tell whether jobs of one setting validated on different folds."""
+    return len({job.fold for job in jobs} - {None}) > 1
+
+
 def figures_of(jobs: list[Job]) -> list[float]:
-    """Return each job's ranking metric."""
-    return [job.figures[job.metric] for job in jobs]
+    """Return the ranking metric of each job of one setting, or of each fold, averaged over its seeds."""
+    if not is_cross_validation(jobs):
+        return [job.figures[job.metric] for job in jobs]
+    folds = defaultdict(list)
+    for job in jobs:
+        folds[job.fold].append(job.figures[job.metric])
+    return [statistics.mean(values) for values in folds.values()]
+
+
+def next_step(jobs: list[Job]) -> str:
+    """Say what to do with the best setting's jobs; none of a cross-validation is better than the others."""
+    best = best_job(jobs)
+    if not is_cross_validation(jobs):
+        return f"the test split is still unopened; for the best: melanoma-evaluate run={best.folder} split=test"
+    overrides = [text for text in Run(best.folder).read()["overrides"] if not text.startswith(f"{FOLD}=")]
+    return (
+        "the test split is still unopened, and no fold's network is the result; for the best setting train once more, "
+        f"on all folds (less a validation split cut from them): melanoma-train {shlex.join(overrides)}"
+    )
 
 
 def best_job(jobs: list[Job]) -> Job:
@@ -124,15 +156,30 @@ def best_job(jobs: list[Job]) -> Job:
 
 
 def format_ranking(jobs: list[Job]) -> str:
-    """Return the settings as a table: mean, standard deviation over seeds, and their number."""
-    rows = [(f"{jobs[0].metric}: mean", "SD", "n", "setting")]
+    """Return the settings as a table: mean and standard deviation over seeds or folds, their number, the folds' CI."""
+    with_folds = any(is_cross_validation(members) for _, members in rank(jobs))
+    header = [f"{jobs[0].metric}: mean", "SD", "n", "95 % CI", "setting"]
+    rows = [header if with_folds else [*header[:3], header[4]]]
     varying = {key for key in jobs[0].overrides if len({job.overrides.get(key) for job in jobs}) > 1}
     for setting, members in rank(jobs):
         values = figures_of(members)
         spread = f"{statistics.stdev(values):.4f}" if len(values) > 1 else "–"
         title = " ".join(f"{key}={value}" for key, value in setting if key in varying) or "(as configured)"
-        rows.append((f"{statistics.mean(values):.4f}", spread, str(len(values)), title))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=False)) + f"  {row[3]}" for row in rows
-    )
+        interval = [format_interval(members)] if with_folds else []
+        rows.append([f"{statistics.mean(values):.4f}", spread, str(len(values)), *interval, title])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([*map(str.rjust, cells, widths), title]) for *cells, title in rows]
+    return "\n".join([*lines, FOLD_NOTE] if with_folds else lines)
+
+
+def format_interval(jobs: list[Job]) -> str:
+    """Return the interval of a cross-validated mean, within the metric's range."""
+    from melanoma_pl.evaluation.intervals import corrected_resampled_t  # SciPy takes a while to import
+
+    values = figures_of(jobs)
+    # where folds are missing, their share is taken for larger than it is: rather too wide than too narrow
+    interval = corrected_resampled_t(values, 1 / (len(values) - 1)) if is_cross_validation(jobs) else None
+    if interval is None:
+        return "–"
+    largest = math.inf if direction(jobs[0].metric) == "min" else 1.0
+    return f"{max(interval[0], 0.0):.4f}–{min(interval[1], largest):.4f}"

@@ -25,8 +25,8 @@ from melanoma_pl.cli import (
     run_hydra,
     wants_help,
 )
-from melanoma_pl.data.layout import check_layout
 from melanoma_pl.errors import UserError
+from melanoma_pl.photo_places import check_photo_places
 from melanoma_pl.resuming import resume_arguments
 from melanoma_pl.settings import TrainSettings, check_settings
 
@@ -44,11 +44,13 @@ Groups:
 Examples:
   melanoma-train                                            on synthetic photos, drawn at the first run
   melanoma-train data=folder data.root=photos               on your own: photos/{{train,test}}/{{benign,malignant}}
+  melanoma-train data=table data.table=photos.csv           wherever a table says that your photos are
   melanoma-train data=folder data.root=photos experiment=baseline
   melanoma-train data=folder data.root=photos experiment=tipe      the original, faithfully
   melanoma-train optimizer.lr=3e-4 data.batch_size=64 trainer=gpu trainer.precision=bf16-mixed
   melanoma-train data=folder 'data.root="/my photos (1)"'   a path with spaces or parentheses
   melanoma-train -m optimizer.lr=1e-4,1e-3 seed=1,2         a sweep of four
+  melanoma-train -m data=folder data.root=photos data.fold=0,1,2,3,4   cross-validation; melanoma-data split cuts folds
   melanoma-train resume=outputs/default/<run>               go on with a run; resume=auto: the newest unfinished
   melanoma-train --cfg job                                  every key with its value
   tensorboard --logdir outputs                              watch
@@ -172,7 +174,7 @@ def check_place(settings: TrainSettings, is_sweep: bool) -> None:
     """Refuse what the settings alone do not show, as far as it costs no time.
 
     Raises:
-        UserError: If the photo folder is not there, or a sweep would start a second one.
+        UserError: If the photos are not there, or a sweep would start a second one.
     """
     if is_sweep and settings.trainer.devices > 1:
         raise UserError(
@@ -184,12 +186,8 @@ def check_place(settings: TrainSettings, is_sweep: bool) -> None:
             "a sweep (-m) with data.validate_on=test would choose on the test photos",
             "leave it, or experiment=tipe, out",
         )
-    if settings.data.root is None:
-        return
-    names = (settings.data.class_names, settings.data.folder_names)
-    check_layout(Path(settings.data.root), "train", *names)
-    if settings.data.validate_on == "test" or (settings.test and not is_sweep):
-        check_layout(Path(settings.data.root), "test", *names)
+    with_test = settings.data.validate_on == "test" or (settings.test and not is_sweep)
+    check_photo_places(settings.data, ("train", "test") if with_test else ("train",))
 
 
 def forget(run: runs.Run) -> None:

@@ -82,7 +82,7 @@ def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, preci
         logger.info("%-10s  %d photos%s, %d %s", name, len(split), drawn, positives, data.class_names[1])
     if settings.data.validate_on == "test":
         logger.warning("validation runs on the test photos, as the original did: no figure of this run is a test")
-    if data.group_column is None and (data.root / FILE_NAME).is_file():
+    if data.group_column is None and data.table is None and (data.root / FILE_NAME).is_file():
         logger.info("metadata    %s is not used: data.group_column=<column> keeps a lesion on one side", FILE_NAME)
     elif data.group_column is not None and open_test:
         test = data.list_split("test")

@@ -31,6 +31,19 @@ CASES = {
     "optimized on test": (["optimized_metric=test/auroc"], "would choose on the test photos"),
     "half precision on a processor": (["trainer=cpu", "trainer.precision=16-mixed"], "is for GPUs"),
     "threshold from test": (["data.validate_on=test"], "add threshold=fixed"),
+    "table without data=table": (["data.table=t.csv"], "add data=table"),
+    "missing table": (["data=table", "data.table=nowhere.csv"], "data.table=nowhere.csv does not exist"),
+    "table that is a folder": (["data=table", "data.table=empty"], "take data=folder data.root=empty"),
+    "no table": (["data=table"], "or a table of them, data=table data.table=<file>"),
+    "table and root": (["data=table", "data.table=t.csv", "data.root=a"], "data.root=a and data.table=t.csv are both"),
+    "fold of synthetic photos": (["data.fold=0"], "data.fold=0 needs your own photos: add data=folder"),
+    "negative fold": (["data=folder", "data.root=empty", "data.fold=-1"], "data.fold=-1 is not allowed"),
+    "fold and test": (
+        ["data=folder", "data.root=empty", "data.fold=0", "data.validate_on=test", "threshold=fixed"],
+        "data.fold=0 and data.validate_on=test exclude each other",
+    ),
+    "missing list": (["data=folder", "data.root=empty", "data.exclude=no.csv"], "data.exclude=no.csv does not exist"),
+    "list for synthetic photos": (["data.exclude=no.csv"], "data.exclude=no.csv needs your own photos"),
     "resume nothing": (["resume=auto"], "no unfinished run under outputs/"),
     "resume no folder": (["resume=nowhere"], "the run folder nowhere does not exist"),
     "resume no run": (["resume=empty"], "is no run's folder"),
@@ -58,6 +71,7 @@ LATER = {
     "no such option": (["+model.depth=3"], "ThreeConvNet does not take"),
     "missing weights": (["model.weights=nowhere.ckpt"], "nowhere.ckpt does not exist"),
     "group column": (["data.group_column=lesion"], "has no column 'lesion'"),
+    "no folds": (["data.fold=0"], "split.csv, which does not exist: cut folds: melanoma-data split"),
 }
 
 
@@ -193,7 +207,14 @@ HEAVY = ("torch", "lightning", "torchvision", "sklearn", "matplotlib", "scipy")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["data.rot=1"], ["optimizer=adamm"], ["data=folder", "data.root=nowhere"], ["resume=auto"]],
+    [
+        ["--help"],
+        ["data.rot=1"],
+        ["optimizer=adamm"],
+        ["data=folder", "data.root=nowhere"],
+        ["data=table", "data.table=nowhere.csv"],
+        ["resume=auto"],
+    ],
     ids=" ".join,
 )
 def test_answers_without_importing_anything_heavy(arguments: list[str], workplace: Path) -> None:

@@ -1,4 +1,4 @@
-"""The README says what is true: its commands are accepted, its Python runs, its links lead somewhere."""
+"""The README and the guides say what is true: commands are accepted, Python runs, links lead somewhere."""
 
 import re
 import shlex
@@ -8,20 +8,24 @@ import pytest
 
 from melanoma_pl import predict
 from melanoma_pl.cli import compose_config
+from melanoma_pl.data import __main__ as data
 from melanoma_pl.settings import LIVE_METRICS
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+GUIDES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+BLOCKS = [block for guide in GUIDES for block in re.findall(r"```bash\n(.*?)```", guide.read_text(), re.DOTALL)]
 LINES = [line.partition(" #")[0].rstrip() for block in BLOCKS for line in block.splitlines()]
-COMMANDS = [shlex.split(line) for line in LINES if line.startswith("melanoma-")]
+# what needs a configuration of one's own is run by test_make_it_yours.py
+COMMANDS = [shlex.split(line) for line in LINES if line.startswith("melanoma-") and "--config-dir" not in line]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_commands_are_accepted(words: list[str]) -> None:
     command, arguments = words[0], words[1:]
-    if command == "melanoma-predict":
-        predict.parser().parse_args(arguments)
+    parsers = {"melanoma-predict": predict.parser, "melanoma-data": data.parser}
+    if command in parsers:
+        parsers[command]().parse_args(arguments)
         return
     overrides = [text for text in arguments if text != "-m" and not text.startswith("resume=")]
     if "-m" in arguments:  # one job of the sweep
@@ -40,9 +44,10 @@ def test_make_targets_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        if not link.startswith("http"):
-            assert (REPOSITORY / link).exists(), link
+    for guide in GUIDES:
+        for link in re.findall(r"\]\(([^)#\s]+)\)", guide.read_text()):
+            if not link.startswith("http"):
+                assert (guide.parent / link).exists(), (guide.name, link)
 
 
 def test_named_groups_and_options_exist() -> None:

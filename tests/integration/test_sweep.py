@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,33 @@ def test_a_grid(sweep: Command, workplace: Path) -> None:
     assert "seed=" not in "".join(table)
     assert result.output.strip().splitlines()[-1].startswith("the test split is still unopened")
     assert "melanoma-evaluate run=outputs/sweeps/" in result.output
+
+
+def test_cross_validation(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
+    photos = sorted(path.relative_to(own_photo_folder).as_posix() for path in own_photo_folder.glob("train/*/*.png"))
+    rows = "".join(f"{path},{index % 2}\n" for index, path in enumerate(photos))
+    (own_photo_folder / "split.csv").write_text(f"image,fold\n{rows}")
+    options = (*TINY, "trainer.max_epochs=1", "data=folder", f"data.root={own_photo_folder}")
+    result = run_command(train.command, "-m", *options, "data.fold=0,1", "seed=1,2")
+    assert result.code == 0, result.error
+    held = []
+    for job in ("0", "2"):  # seed 1 of both folds
+        (path,) = workplace.glob(f"outputs/sweeps/*/{job}/photos.csv")
+        with path.open() as file:
+            held += [row["path"] for row in csv.DictReader(file) if row["split"] == "validation"]
+    assert sorted(held) == photos
+    header, row, note = result.output.split("\n\n")[-2].splitlines()
+    assert header.split()[-5:] == ["n", "95", "%", "CI", "setting"]
+    figures = [float(each["val/auroc"]) for each in summary(workplace)]
+    assert float(row.split()[0]) == pytest.approx(sum(figures) / 4, abs=1e-4)
+    assert row.split()[2] == "2"
+    assert "Nadeau and Bengio" in note
+    *_, last = result.output.strip().splitlines()
+    assert "no fold's network is the result" in last
+    once_more = shlex.split(last.partition("melanoma-train ")[2])
+    assert f"data.root={own_photo_folder}" in once_more
+    assert not [text for text in once_more if text.startswith("data.fold")]
+    assert run_command(train.command, *once_more).code == 0
 
 
 @pytest.mark.slow

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from melanoma_pl.data.augmentation import Augmentation, NoAugmentation
+from melanoma_pl.data.exclusion import leave_out
 from melanoma_pl.data.folder import Photos, list_photos
-from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
+from melanoma_pl.data.folds import cut_fold
+from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES, SPLIT_FILE, check_folds, check_table
 from melanoma_pl.data.loader import Batch, PhotoBatches, ResumableLoader, leave_signals_alone
 from melanoma_pl.data.loading import LoadedPhotos, load_photos
 from melanoma_pl.data.metadata import find_table, with_groups
 from melanoma_pl.data.order import EpochBatches
 from melanoma_pl.data.splits import cut_validation, shared_lesions
+from melanoma_pl.data.table import list_table
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 
@@ -29,10 +32,10 @@ EVALUATION_BATCH = 64  # photos: enough to keep two cores busy, small enough for
 
 
 class MoleDataModule(pl.LightningDataModule):
-    """Photos in `root/{train,test}/{benign,malignant}`, decoded once and served as uint8 batches.
+    """Photos of a folder or a table, decoded once and served as uint8 batches.
 
     Args:
-        root: The photo folder.
+        root: The photo folder, `root/{train,test}/{benign,malignant}`; of a table its folder, whatever is given here.
         preprocessing: What makes the pixels; by default 224×224, scaled by 1/255.
         batch_size: Photos a training step (on each device).
         drop_last: Train on whole batches only, as the original did.
@@ -40,12 +43,18 @@ class MoleDataModule(pl.LightningDataModule):
         validation_fraction: Share of the train folder to validate on, in (0, 1).
         validate_on: `validation`, or `test` as the original did, which makes the test figures worthless.
         limit: Train on so many photos only, spread over both classes; None is all.
+        fold: Validate on this fold of `<root>/split.csv`, or of the table's column `fold`, and train on the others;
+            None cuts by `validation_fraction`.
         split_seed: Of the cut between training and validation; apart from `seed`, so that runs can be compared.
         seed: Of the order and of the augmentation.
         augmentation: What happens to training photos.
         class_names: In the order of their numbers, the positive class last.
         folder_names: Other names of class folders → the class they stand for.
-        metadata: A table with a row a photo; `auto` is `<root>/metadata.csv` if it is there; None is none.
+        table: CSV file with a row a photo instead of a folder, or None.
+        label_column: Of the table: column with the class.
+        split_column: Of the table: column with `train` or `test`.
+        exclude: CSV file whose column `image` names photos to leave out of training and validation, or None.
+        metadata: A table with a row a photo; `auto` is `<root>/metadata.csv` if it is there, or `table`; None is none.
         image_column: Column with a photo's path relative to `root`.
         group_column: Column whose equal values mean one lesion, or None.
         without_row: What a photo without a row gets: `stop` (an error) or `own_group`.
@@ -55,7 +64,7 @@ class MoleDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | Path | None = None,
         *,
         preprocessing: Preprocessing | None = None,
         batch_size: int = 32,
@@ -64,11 +73,16 @@ class MoleDataModule(pl.LightningDataModule):
         validation_fraction: float = 0.2,
         validate_on: Literal["validation", "test"] = "validation",
         limit: int | None = None,
+        fold: int | None = None,
         split_seed: int = 0,
         seed: int = 0,
         augmentation: Augmentation | None = None,
         class_names: Sequence[str] = CLASS_NAMES,
         folder_names: Mapping[str, str] = FOLDER_NAMES,
+        table: str | Path | None = None,
+        label_column: str = "label",
+        split_column: str = "split",
+        exclude: str | Path | None = None,
         metadata: str | Path | None = "auto",
         image_column: str = "image",
         group_column: str | None = None,
@@ -77,7 +91,10 @@ class MoleDataModule(pl.LightningDataModule):
         cache_share: float = 0.5,
     ) -> None:
         super().__init__()
-        self.root = Path(root)
+        if root is None and table is None:
+            raise ValueError("give a root or a table")
+        self.table = None if table is None else Path(table)
+        self.root = Path(str(root)) if self.table is None else self.table.parent
         self.preprocessing = preprocessing or Preprocessing()
         self.batch_size = batch_size
         self.drop_last = drop_last
@@ -85,28 +102,54 @@ class MoleDataModule(pl.LightningDataModule):
         self.validation_fraction = validation_fraction
         self.validate_on = validate_on
         self.limit = limit
+        self.fold = fold
         self.split_seed = split_seed
         self.seed = seed
         self.augmentation = augmentation or NoAugmentation()
         self.class_names = tuple(class_names)
         self.folder_names = dict(folder_names)
+        self.label_column = label_column
+        self.split_column = split_column
+        self.exclude = None if exclude is None else Path(exclude)
         self.metadata = metadata
         self.image_column = image_column
         self.group_column = group_column
         self.without_row: Literal["stop", "own_group"] = without_row
         self.on_broken = on_broken
         self.cache_share = cache_share
+        self._listed: dict[str, Photos] = {}
         self._loaded: dict[str, LoadedPhotos] = {}
         self._cut: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     # What there is
 
     def list_split(self, folder: str) -> Photos:
-        """List `train` or `test` with the lesions where they are known; reads no photo."""
-        photos = list_photos(self.root, folder, self.class_names, self.folder_names)
+        """List `train`, without what is to be left out, or `test`, with lesions where known; reads no photo."""
+        if folder not in self._listed:
+            photos = self._list_all(folder)
+            if self.exclude is not None and folder == "train":
+                photos = leave_out(photos, self.exclude, self._test_paths)
+            self._listed[folder] = self._with_groups(photos)
+        return self._listed[folder]
+
+    def _list_all(self, folder: str) -> Photos:
+        if self.table is None:
+            return list_photos(self.root, folder, self.class_names, self.folder_names)
+        check_table(self.table)
+        columns = {name: getattr(self, name) for name in ("image_column", "label_column", "split_column")}
+        return list_table(self.table, folder, self.class_names, self.folder_names, **columns)
+
+    def _test_paths(self) -> tuple[str, ...]:
+        try:
+            return self._list_all("test").paths
+        except UserError:  # there need be no test photos
+            return ()
+
+    def _with_groups(self, photos: Photos) -> Photos:
         if self.group_column is None:
             return photos
-        table = find_table(self.metadata, self.root)
+        of_table = self.table if self.metadata == "auto" else None
+        table = of_table or find_table(self.metadata, self.root)
         if table is None:
             raise UserError(
                 f"data.group_column={self.group_column} needs a metadata table, and {self.root} has no metadata.csv",
@@ -139,8 +182,18 @@ class MoleDataModule(pl.LightningDataModule):
         if self.validate_on == "test":
             return np.arange(len(photos)), np.empty(0, dtype=np.int64)
         if self._cut is None:
-            self._cut = cut_validation(photos, self.validation_fraction, self.split_seed)
+            self._cut = (
+                cut_validation(photos, self.validation_fraction, self.split_seed)
+                if self.fold is None
+                else self._cut_fold(photos, self.fold)
+            )
         return self._cut
+
+    def _cut_fold(self, photos: Photos, fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self.table is not None:
+            return cut_fold(photos, self.table, fold, self.image_column)
+        check_folds(self.root, fold)
+        return cut_fold(photos, self.root / SPLIT_FILE, fold)
 
     def shared_with_train(self, photos: Photos) -> NDArray[np.bool_]:
         """Tell which of the test photos show a lesion that is also in the train folder: bool `(N,)`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from melanoma_pl.evaluation.calibration import fit_temperature, probabilities
-    from melanoma_pl.evaluation.intervals import delong, wilson
+    from melanoma_pl.evaluation.intervals import corrected_resampled_t, delong, wilson
     from melanoma_pl.evaluation.metrics import Counts, auroc, average_precision, brier, count, log_loss
     from melanoma_pl.evaluation.operating_point import RULES, choose_threshold
     from melanoma_pl.evaluation.table import format_table, intervals_of, summarise
@@ -21,6 +21,7 @@ __all__ = [
     "average_precision",
     "brier",
     "choose_threshold",
+    "corrected_resampled_t",
     "count",
     "delong",
     "fit_temperature",
@@ -39,6 +40,7 @@ _MODULES = {
     "average_precision": "metrics",
     "brier": "metrics",
     "choose_threshold": "operating_point",
+    "corrected_resampled_t": "intervals",
     "count": "metrics",
     "delong": "intervals",
     "fit_temperature": "calibration",

@@ -1,13 +1,13 @@
 """How far a number could be off for want of photos: confidence intervals.
 
-They hold for photos drawn independently. Several photos of one lesion or patient are not, and make every interval here
-too narrow.
+Those of shares and of the AUROC hold for photos drawn independently. Several photos of one lesion or patient are not,
+and make these intervals too narrow.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
-from scipy.stats import binomtest, norm, rankdata
+from scipy.stats import binomtest, norm, rankdata, t
 
 from melanoma_pl.evaluation.checks import Floats, check_photos, check_unit
 
@@ -92,3 +92,27 @@ def _bounds_of_unanimous_pairs(area: float, pairs: int, confidence: float) -> In
     """
     share = ((1 - confidence) / 2) ** (1 / pairs)
     return area * share, area * share + (1 - share)
+
+
+def corrected_resampled_t(values: ArrayLike, held_to_trained: float, confidence: float = 0.95) -> Interval | None:
+    """Return the interval of a cross-validated mean (Nadeau and Bengio, Machine Learning 52, 2003).
+
+    Networks of different folds share most of their training photos, so that their figures scatter less than those of
+    independent trainings would. The variance of the mean is therefore taken as variance · (1 / K + n_held / n_trained)
+    instead of variance / K, with K - 1 degrees of freedom.
+
+    Args:
+        values: float64 `(K,)`, the figure of each fold.
+        held_to_trained: Photos held out of a training by photos trained on; 1 / (K - 1) for all of K folds.
+        confidence: wanted coverage, in (0, 1).
+
+    Returns:
+        Lower and upper end; None for fewer than 2 values, or if all are equal, which is a lack of knowledge.
+    """
+    check_unit("confidence", confidence, open_ends=True)
+    figures = np.asarray(values, dtype=np.float64)
+    if figures.size < 2 or np.ptp(figures) == 0:
+        return None
+    variance = figures.var(ddof=1) * (1 / figures.size + held_to_trained)
+    half_width = t.ppf((1 + confidence) / 2, figures.size - 1) * np.sqrt(variance)
+    return float(figures.mean() - half_width), float(figures.mean() + half_width)

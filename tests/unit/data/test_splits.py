@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from melanoma_pl.data.folder import Photos
-from melanoma_pl.data.splits import cut_validation, shared_lesions
+from melanoma_pl.data.splits import cut_folds, cut_validation, shared_lesions
 from melanoma_pl.errors import UserError
 
 
@@ -51,8 +51,44 @@ def test_too_few() -> None:
         cut_validation(some_photos(300, lesions=3), 0.2, seed=0)
 
 
+def test_one_class_alone() -> None:
+    photos = some_photos(30)
+    with pytest.raises(UserError, match="photos of one class only are left for a validation split"):
+        cut_validation(photos.take(np.flatnonzero(photos.targets == 0)), 0.2, seed=0)
+
+
 def test_shared_lesions() -> None:
     photos = some_photos(6, lesions=3)
     assert photos.groups is not None
     assert shared_lesions(photos, [photos.groups[1]]).tolist() == [group == photos.groups[1] for group in photos.groups]
     assert not shared_lesions(some_photos(6), ["a"]).any()
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.999])
+def test_a_share_is_never_none_and_never_all(fraction: float) -> None:
+    _, validation = cut_validation(some_photos(300), fraction, seed=0)
+    assert len(validation) == pytest.approx(300 * max(0.05, min(fraction, 0.95)), abs=1)
+
+
+def test_folds_of_any_number_of_classes() -> None:
+    labels = np.array(["a", "b", "c"] * 40)
+    groups = [f"{label}{index // 6}" for index, label in enumerate(labels)]
+    fold_of = cut_folds(labels, groups, 5, seed=0, purpose="folds", way_out="")
+    assert sorted(set(fold_of.tolist())) == [0, 1, 2, 3, 4]
+    assert all(len(set(fold_of[np.array(groups) == group])) == 1 for group in groups)
+    for label in "abc":
+        assert np.bincount(fold_of[labels == label]).tolist() == [8] * 5
+
+
+def test_a_class_that_is_too_small_is_named() -> None:
+    with pytest.raises(UserError, match="3 photos of the class 'b' are too few for cross-validation in 4 parts: add"):
+        cut_folds(["a"] * 9 + ["b"] * 3, None, 4, seed=0, purpose="cross-validation", way_out="add photos")
+
+
+def test_lesions_of_several_classes_can_leave_a_fold_without_one() -> None:
+    lesions = [(2, 0), (1, 1), (0, 2), (1, 1), (1, 1), (0, 1), (1, 0)]
+    labels = [label for counts in lesions for label, count in enumerate(counts) for _ in range(count)]
+    groups = [str(number) for number, counts in enumerate(lesions) for _ in range(sum(counts))]
+    with pytest.raises(UserError, match="leave a part of the folds without a class"):
+        for seed in range(20):
+            cut_folds(labels, groups, 5, seed, "the folds", "")

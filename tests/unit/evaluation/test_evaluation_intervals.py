@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, t
 
-from melanoma_pl.evaluation import auroc, delong, wilson
+from melanoma_pl.evaluation import auroc, corrected_resampled_t, delong, wilson
 
 Z = norm.ppf(0.975)
 
@@ -125,3 +125,38 @@ def test_delong_covers_the_true_area_as_often_as_it_says(positives, negatives, t
     intervals = [delong(*draw(random, positives, negatives, distance)) for _ in range(600)]
     coverage = np.mean([low <= true_area <= high for low, high in intervals])
     assert coverage == pytest.approx(0.95, abs=0.03)  # 600 draws scatter by 0.009
+
+
+def test_corrected_resampled_t_worked_out_by_hand():
+    """Of 1, 2, 3, 4, 5 the variance is 2.5; times 1/5 + 1/4 it is 1.125, and t of 4 degrees at 97.5 % is 2.7764."""
+    low, high = corrected_resampled_t([1, 2, 3, 4, 5], 1 / 4)
+    assert (low, high) == pytest.approx((3 - 2.7764 * math.sqrt(1.125), 3 + 2.7764 * math.sqrt(1.125)), abs=1e-4)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+def test_corrected_resampled_t_without_shared_photos_is_the_usual_t_interval(confidence):
+    values = np.random.default_rng(0).random(7)
+    expected = t(6, values.mean(), values.std(ddof=1) / math.sqrt(7)).interval(confidence)
+    assert corrected_resampled_t(values, 0.0, confidence) == pytest.approx(expected)
+
+
+def test_corrected_resampled_t_covers_the_mean_of_trainings_that_share_photos():
+    """Figures of K folds whose errors correlate as those of cross-validation do: by held / (held + trained)."""
+    random, folds = np.random.default_rng(0), 5
+    shared = 1 / folds
+    draws = math.sqrt(shared) * random.normal(size=(4000, 1)) + math.sqrt(1 - shared) * random.normal(
+        size=(4000, folds)
+    )
+    intervals = np.array([corrected_resampled_t(values, 1 / (folds - 1)) for values in draws])
+    covered = ((intervals[:, 0] < 0) & (intervals[:, 1] > 0)).mean()
+    plain = np.array([corrected_resampled_t(values, 0.0) for values in draws])
+    assert covered == pytest.approx(0.95, abs=0.01)
+    assert ((plain[:, 0] < 0) & (plain[:, 1] > 0)).mean() < 0.9
+
+
+def test_corrected_resampled_t_of_too_little():
+    assert corrected_resampled_t([0.9], 1.0) is None
+    assert corrected_resampled_t([], 1.0) is None
+    assert corrected_resampled_t([1.0, 1.0, 1.0], 0.5) is None
+    with pytest.raises(ValueError, match="confidence"):
+        corrected_resampled_t([0.1, 0.2], 1.0, confidence=1.0)

@@ -1,0 +1,110 @@
+"""`melanoma-data split` as its user types it, and training on what it made."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from melanoma_pl import train
+from melanoma_pl.data import __main__ as data
+from tests.conftest import TINY, Command, only_run
+
+CASES = {
+    "no source": (["nowhere", "new"], "nowhere does not exist"),
+    "source without photos": (["empty", "new"], "empty holds no labelled photos"),
+    "one class": (["photos/train/benign", "new"], "holds no labelled photos"),
+    "target taken": (["photos", "taken"], "taken is not empty"),
+    "target is the source": (["photos", "photos"], "lies inside it"),
+    "target in the source": (["photos", "photos/new"], "lies inside it"),
+    "target is a file": (["photos", "taken/file"], "taken/file is a file"),
+    "test share": (["photos", "new", "--test", "1"], "--test 1 is not allowed: it should be a share from 0"),
+    "nothing to cut": (["photos", "new", "--test", "0"], "add --folds 5"),
+    "one fold": (["photos", "new", "--folds", "1"], "--folds 1 is not allowed: it should be 2 to 20"),
+    "too many folds": (["photos", "new", "--folds", "21"], "--folds 21 is not allowed"),
+    "folds beyond the lesions": (
+        ["photos", "new", "--folds", "20", "--group-column", "group"],
+        "lesions of the class 'benign' are too few for cross-validation in 20 parts",
+    ),
+    "test share beyond the lesions": (
+        ["photos", "new", "--test", "0.05", "--group-column", "group"],
+        "13 lesions of the class 'benign' are too few for a test split in 20 parts",
+    ),
+    "seed": (["photos", "new", "--seed", "-1"], "--seed -1 is not allowed"),
+    "no metadata of that name": (["photos", "new", "--metadata", "no.csv"], "--metadata no.csv does not exist"),
+    "no metadata": (["photos/train", "new", "--group-column", "group"], "photos/train has no metadata.csv"),
+    "group column": (["photos", "new", "--group-column", "grup"], "did you mean 'group'?"),
+    "image column": (["photos", "new", "--group-column", "group", "--image-column", "img"], "has no column 'img'"),
+    "labels": (["label.csv", "new"], "gives 1 photo (a.png) the label '', which cannot name a folder"),
+    "classes": (["class.csv", "new"], "has photos of one class only, 'benign'"),
+    "names": (["name.csv", "new"], "lists 1 photo (a.txt) by names of no photos: allowed are .jpg"),
+    "missing photos": (["missing.csv", "new"], "1 photo (no.png: No such file or directory) of 2 in missing.csv"),
+}
+
+
+@pytest.fixture
+def place(workplace: Path, own_photo_folder: Path) -> Path:
+    """A folder with photos that are unlike each other, and with what can be wrong."""
+    for number, path in enumerate(sorted(own_photo_folder.rglob("*.png"))):
+        cells = np.random.default_rng(number).integers(60, 255, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(cells).resize((48, 48), Image.Resampling.BICUBIC).save(path)
+    (workplace / "empty").mkdir()
+    (workplace / "taken").mkdir()
+    (workplace / "taken/file").write_text("years of work")
+    photo = "photos/train/benign/000.png"
+    for name, text in {
+        "label": f"a.png,\n{photo},benign",
+        "class": f"a.png,benign\n{photo},nevus",
+        "name": f"a.txt,benign\n{photo},malignant",
+        "missing": f"no.png,benign\n{photo},malignant",
+    }.items():
+        (workplace / f"{name}.csv").write_text(f"image,label\n{text}\n")
+    return workplace
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_said_in_one_line_and_nothing_left(case: str, run_command: Command, place: Path) -> None:
+    arguments, expected = CASES[case]
+    before = sorted(place.rglob("*"))
+    result = run_command(data.command, "split", *arguments)
+    assert result.code == 2
+    assert expected in result.error
+    assert len(result.error.strip().splitlines()) == 1
+    assert result.error.startswith("error: ")
+    assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs a user who may not write everywhere")
+def test_where_one_may_not_write(run_command: Command, place: Path) -> None:
+    (place / "locked").mkdir(mode=0o500)
+    result = run_command(data.command, "split", "photos", "locked/new", "--group-column", "group")
+    assert result.code == 2
+    assert "locked/new cannot be made (Permission denied)" in result.error
+
+
+def test_training_on_a_split_of_ones_own(run_command: Command, place: Path) -> None:
+    result = run_command(data.command, "split", "photos", "new", "--group-column", "group", "--test", "0.25")
+    assert result.code == 0, result.error
+    *_, last = result.output.strip().splitlines()
+    assert last == "next: melanoma-train data=folder data.root=new data.group_column=group"
+    result = run_command(train.command, *TINY, *last.split()[2:])
+    assert result.code == 0, result.error
+    assert "0 of 12 test photos share a lesion with train" in result.output
+    with (only_run(place) / "photos.csv").open() as file:
+        assert {row["group"][:4] for row in csv.DictReader(file)} == {"trai", "test"}
+
+
+def test_near_duplicates_are_found(run_command: Command, place: Path) -> None:
+    photos = place / "photos"
+    equal = ("train/benign/000.png", "test/benign/000.png", "train/malignant/001.png")
+    for path in equal[1:]:
+        (photos / path).write_bytes((photos / equal[0]).read_bytes())
+    result = run_command(data.command, "split", "photos", "new", "--test", "0.5")
+    assert result.code == 0, result.error
+    with (place / "new/split.csv").open() as file:
+        rows = {row["source"]: row for row in csv.DictReader(file)}
+    assert {rows[path]["group"] for path in equal} == {"photo:test/benign/000.png"}
+    assert len({rows[path]["split"] for path in equal}) == 1
+    assert "groups  50, 1 of them with several photos; known by comparing pixels" in result.output

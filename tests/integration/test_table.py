@@ -1,0 +1,159 @@
+"""`data=table` and `data.exclude` as their user types them: trained, evaluated and resumed, from wherever."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from melanoma_pl import evaluate, train
+from tests.conftest import TINY, Command, only_run
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def place(workplace: Path, photo_folder: Path) -> Path:
+    """A folder with the photos, a table of them in another folder, and a list of photos to leave out."""
+    (workplace / "photos").symlink_to(photo_folder)
+    (workplace / "tables").mkdir()
+    with (workplace / "tables/t.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "split", "lesion"])
+        for row in rows_of(photo_folder / "metadata.csv"):
+            split, label, _ = row["image"].split("/")
+            writer.writerow([f"../photos/{row['image']}", {"benign": "Nevus"}.get(label, label), split, row["group"]])
+    (workplace / "q.csv").write_text("image,reason\ntrain/benign/000.png,leak\ntest/benign/002.png,leak\n")
+    return workplace
+
+
+TABLE = (*TINY, "data=table", "data.table=tables/t.csv", "data.group_column=lesion")
+
+
+def test_a_table_trains_as_its_folder_does(run_command: Command, place: Path) -> None:
+    result = run_command(train.command, *TABLE, "name=table")
+    assert result.code == 0, result.error
+    assert "0 of 12 test photos share a lesion with train" in result.output
+    run_command(train.command, *TINY, "data=folder", "data.root=photos", "data.group_column=group", "name=folder")
+    by_table, by_folder = (only_run(place, name) for name in ("table", "folder"))
+    photos = [{**row, "path": f"../photos/{row['path']}"} for row in rows_of(by_folder / "photos.csv")]
+    assert rows_of(by_table / "photos.csv") == photos
+    figures = [json.loads((run / "run.json").read_text())["figures"] for run in (by_table, by_folder)]
+    assert figures[0] == figures[1]
+
+
+def test_evaluated_from_another_folder(
+    run_command: Command, place: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_command(train.command, *TABLE)
+    run = only_run(place)
+    told = {split: (run / f"report/{split}/metrics.json").read_text() for split in ("validation", "test")}
+    monkeypatch.chdir(place / "tables")
+    for split, metrics in told.items():
+        (run / f"report/{split}/metrics.json").unlink()
+        result = run_command(evaluate.command, f"run={run}", f"split={split}")
+        assert result.code == 0, result.error
+        assert (run / f"report/{split}/metrics.json").read_text() == metrics
+    result = run_command(evaluate.command, f"run={run}", f"data.root={photo_folder}")
+    assert result.code == 0, result.error
+    other = json.loads((run / "report" / photo_folder.name / "test/metrics.json").read_text())
+    assert other["metrics"] == json.loads(told["test"])["metrics"]
+
+
+@pytest.mark.slow
+def test_resumed_from_another_folder(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exclude = place / "tables/q.csv"
+    exclude.write_text("image\n../photos/train/benign/000.png\n")
+    assert run_command(train.command, *TABLE, "data.exclude=tables/q.csv").code == 0
+    run = only_run(place)
+    monkeypatch.chdir(place / "tables")
+    for epochs in (3, 4):  # the second time from where the first one had found the table
+        result = run_command(train.command, f"resume={run}", f"trainer.max_epochs={epochs}")
+        assert result.code == 0, result.error
+        assert f"1 training photos that {exclude} names" in result.output
+    assert [row["epoch"] for row in rows_of(run / "metrics.csv")] == ["1", "2", "3", "4"]
+    (place / "tables/t.csv").rename(place / "moved.csv")
+    text = (place / "moved.csv").read_text()
+    (place / "moved.csv").write_text(text.replace("../photos/test/benign/000.png", "photos/test/benign/000.png"))
+    result = run_command(train.command, f"resume={run}", "trainer.max_epochs=5", "data.table=../moved.csv")
+    assert result.code == 2
+    assert "are not there" in result.error
+
+
+def test_photos_left_out(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = (*TINY, "data=folder", "data.root=photos", "data.exclude=q.csv")
+    result = run_command(train.command, *options)
+    assert result.code == 0, result.error
+    assert "left out    1 training photos that q.csv names; 1 test photos that it names stay" in result.output
+    run = only_run(place)
+    paths = {row["path"] for row in rows_of(run / "photos.csv")}
+    assert "train/benign/000.png" not in paths
+    assert "test/benign/002.png" in paths
+    assert json.loads((run / "run.json").read_text())["config"]["data"]["exclude"] == "q.csv"
+    told = json.loads((run / "report/validation/metrics.json").read_text())
+    result = run_command(evaluate.command, f"run={run}", "split=validation")
+    assert result.code == 0, result.error
+    assert json.loads((run / "report/validation/metrics.json").read_text()) == told
+    (place / "q.csv").unlink()
+    result = run_command(evaluate.command, f"run={run}", "split=validation")
+    assert result.code == 2
+    assert "q.csv does not exist" in result.error
+    monkeypatch.chdir(place / "tables")
+    result = run_command(evaluate.command, f"run={run}", "data.root=../photos")
+    assert result.code == 0, result.error  # another set: nothing of it was left out
+
+
+def test_runs_from_before_there_were_these_keys(run_command: Command, place: Path) -> None:
+    run_command(train.command, *TINY, "data=folder", "data.root=photos")
+    run = only_run(place)
+    record = json.loads((run / "run.json").read_text())
+    for config in (record["config"], record["composed"]):
+        for key in ("fold", "table", "exclude"):
+            del config["data"][key]
+    (run / "run.json").write_text(json.dumps(record))
+    result = run_command(evaluate.command, f"run={run}")
+    assert result.code == 0, result.error
+    result = run_command(train.command, f"resume={run}", "trainer.max_epochs=3")
+    assert result.code == 0, result.error
+
+
+CASES = {
+    "no photo there": (
+        ".png,Nevus,train",
+        "x.png,Nevus,train",
+        "tables/t.csv, line 2: 20 of 40 train photos are not there (../photos",
+    ),
+    "unknown label": ("Nevus,train", "nevs,train", "tables/t.csv, line 2: the label 'nevs' is no class; did you mean"),
+    "no split": ("malignant,train", "malignant,", "is in no split: cut a split: melanoma-data split tables/t.csv"),
+    "no split column": ("label,split", "label,part", "tables/t.csv has no column 'split' (data.split_column"),
+    "no lesion column": ("split,lesion", "split,patient", "has no column 'lesion' (data.group_column)"),
+    "no test photos": (",test,", ",train,", "tables/t.csv has no test photo of the class 'benign'"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_wrong_with_a_table(case: str, run_command: Command, place: Path) -> None:
+    before, after, expected = CASES[case]
+    table = place / "tables/t.csv"
+    table.write_text(table.read_text().replace(before, after))
+    result = run_command(train.command, *TABLE)
+    assert result.code == 2
+    assert expected in result.error
+    assert len(result.error.strip().splitlines()) == 1
+    assert not (place / "outputs").exists()
+
+
+STALE = "photos that are in neither split, 1 of them (train/benign/gone.png)"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("image\ntrain/benign/gone.png\n", STALE), ("path\n", "has no column")])
+def test_what_is_wrong_with_a_list(text: str, expected: str, run_command: Command, place: Path) -> None:
+    (place / "q.csv").write_text(text)
+    result = run_command(train.command, *TINY, "data=folder", "data.root=photos", "data.exclude=q.csv")
+    assert result.code == 2
+    assert expected in result.error
+    assert len(result.error.strip().splitlines()) == 1
+    assert not (place / "outputs").exists()

@@ -1,0 +1,77 @@
+"""Photos to leave out: of training only, counted, and a list that fits no longer refused."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from melanoma_pl.data import MoleDataModule
+from melanoma_pl.errors import UserError
+from melanoma_pl.preprocessing import Preprocessing
+
+
+def module(root: Path, exclude: Path, **options: object) -> MoleDataModule:
+    return MoleDataModule(root, preprocessing=Preprocessing(32), batch_size=8, exclude=exclude, **options)  # type: ignore[arg-type]
+
+
+def write(path: Path, *photos: str) -> Path:
+    path.write_text("".join(f"{line}\n" for line in ["image,reason,sha256", *(f"{photo},leak,0" for photo in photos)]))
+    return path
+
+
+def test_training_does_without_them(photo_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gone = ("train/benign/000.png", "train/malignant/003.png")
+    exclude = write(tmp_path / "q.csv", *gone, "./test/benign/000.png")
+    with caplog.at_level(logging.INFO):
+        data = module(photo_folder, exclude, group_column="group")
+        data.setup("fit")
+        data.shared_with_train(data.list_split("test"))
+    paths = data.load("train").photos.paths
+    assert len(paths) == 38
+    assert not set(gone) & set(paths)
+    assert len(data.split("train")) + len(data.split("validation")) == 38
+    assert "test/benign/000.png" in data.load("test").photos.paths
+    assert caplog.messages == [f"left out    2 training photos that {exclude} names; 1 test photos that it names stay"]
+
+
+def test_they_are_left_out_before_the_validation_split_is_cut(photo_folder: Path, tmp_path: Path) -> None:
+    half = [f"train/benign/{number:03d}.png" for number in range(0, 20, 2)]
+    data = module(photo_folder, write(tmp_path / "q.csv", *half), validation_fraction=0.5)
+    validation = data.split("validation")
+    assert (len(validation), int(validation.targets.sum())) == (15, 10)
+
+
+def test_the_fingerprint_follows(photo_folder: Path, tmp_path: Path) -> None:
+    whole = MoleDataModule(photo_folder, preprocessing=Preprocessing(32)).load("train").fingerprint()
+    assert module(photo_folder, write(tmp_path / "none.csv")).load("train").fingerprint() == whole
+    some = module(photo_folder, write(tmp_path / "one.csv", "train/benign/000.png"))
+    assert some.load("train").fingerprint() != whole
+
+
+def test_a_broken_photo_that_is_left_out_stops_nothing(own_photo_folder: Path, tmp_path: Path) -> None:
+    (own_photo_folder / "train/benign/000.png").write_bytes(b"broken")
+    module(own_photo_folder, write(tmp_path / "q.csv", "train/benign/000.png")).setup("fit")
+
+
+def test_lists_that_do_not_fit(photo_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data.exclude=.*no.csv does not exist"):
+        module(photo_folder, tmp_path / "no.csv").setup("fit")
+    stale = write(tmp_path / "stale.csv", *(f"train/benign/{name}.png" for name in "abcd"), "test/benign/000.png")
+    with pytest.raises(UserError) as error:
+        module(photo_folder, stale).setup("fit")
+    assert "neither split, 4 of them (train/benign/a.png, train/benign/b.png, train/benign/c.png, …)" in str(
+        error.value
+    )
+    (tmp_path / "column.csv").write_text("photo\ntrain/benign/000.png\n")
+    with pytest.raises(UserError, match=r"column.csv has no column 'image' \(data.exclude\)"):
+        module(photo_folder, tmp_path / "column.csv").setup("fit")
+    everything = write(tmp_path / "all.csv", *(f"train/benign/{number:03d}.png" for number in range(0, 40, 2)))
+    with pytest.raises(UserError, match="photos of one class only are left"):
+        module(photo_folder, everything).setup("fit")
+
+
+def test_without_a_test_split(own_photo_folder: Path, tmp_path: Path) -> None:
+    (own_photo_folder / "test").rename(tmp_path / "elsewhere")
+    module(own_photo_folder, write(tmp_path / "q.csv", "train/benign/000.png")).setup("fit")
+    with pytest.raises(UserError, match="neither split"):
+        module(own_photo_folder, write(tmp_path / "q.csv", "test/benign/000.png")).setup("fit")
