@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform
 
-from melanoma_pl.data.audit.candidates import find_candidates
+from melanoma_pl.data.audit.candidates import PER_PHOTO, find_candidates
 from melanoma_pl.data.audit.duplicates import find_matches
+from melanoma_pl.data.audit.registration import confirm
 from melanoma_pl.data.audit.scanning import SIDE, Scan, scan
 from melanoma_pl.data.listing import Listing, list_source
 
@@ -119,24 +120,31 @@ def draw_pairs(lesion: list[str], seed: int) -> set[tuple[int, int]]:
 
 
 def scale(root: Path, photos: int, seed: int) -> None:
-    """Measure what reading costs a photo, and what comparing costs for many photos, made by warping the small ones."""
+    """Measure what reading and comparing pixels cost, and what finding candidates costs among many photos.
+
+    The many are small pictures of the few, turned, scaled and moved.
+    """
     listing = list_source(root)
     began = time.perf_counter()
     own = scan(listing)
     rate = len(listing) / (time.perf_counter() - began)
     print(f"reading: {rate:.0f} photos a second, so {photos / rate:.0f} s for {photos}")
+    grey = own.grey
+    candidates, _ = find_candidates(grey)
+    began = time.perf_counter()
+    for candidate in candidates:
+        confirm(candidate, grey, listing.files.__getitem__)
+    pace = (time.perf_counter() - began) / len(candidates)
+    doubtful = round(PER_PHOTO * photos)
+    print(
+        f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * doubtful:.0f} s for {doubtful} doubtful pairs"
+    )
     generator = np.random.default_rng(seed)
-    small = own.grey
     origin = generator.integers(0, len(listing), photos)
-    pictures = np.stack([warp(small[index], generator) for index in origin])
-    with elapsed(f"candidates among {photos}"):
-        candidates, left_out = find_candidates(pictures)
-    print(f"{len(candidates)} candidates, {left_out} doubtful ones not looked at")
-    with elapsed(f"everything but reading, {photos} photos"):
-        warped = [replace(own.photos[index], grey=picture) for index, picture in zip(origin, pictures, strict=True)]
-        paths = tuple(listing.paths[index] for index in origin)
-        empty = ("",) * photos
-        find_matches(Scan(Listing(root, paths, empty, empty), tuple(warped), {}))
+    pictures = np.stack([warp(grey[index], generator) for index in origin])
+    with elapsed(f"finding candidates among {photos} photos"):
+        found, left_out = find_candidates(pictures)
+    print(f"{len(found)} candidates, {left_out} doubtful ones not looked at")
 
 
 def warp(picture: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:

@@ -31,10 +31,10 @@ def find_table(metadata: str | Path | None, root: Path, option: str = "data.meta
         return root / FILE_NAME if (root / FILE_NAME).is_file() else None
     table = Path(metadata)
     if not table.is_file():
-        raise UserError(
-            f"{option} {metadata} does not exist" if option.startswith("-") else f"{option}={metadata} does not exist",
-            f"allowed are auto ({root / FILE_NAME} if there), null, or a file",
-        )
+        if option.startswith("-"):
+            raise UserError(f"{option} {metadata} does not exist", "name a CSV file, or leave it out")
+        way_out = f"allowed are auto ({root / FILE_NAME} if there), null, or a file"
+        raise UserError(f"{option}={metadata} does not exist", way_out)
     return table
 
 

@@ -5,8 +5,6 @@ did not see. An area under the ROC curve near 0.5 is what one hopes for. Where i
 learnt the same, and its result on such photos is no result.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -15,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from melanoma_pl.data.audit.findings import TELLING, Giveaway
 from melanoma_pl.data.audit.scanning import Scan
-from melanoma_pl.data.opening import THREADS
 from melanoma_pl.evaluation.intervals import delong
 from melanoma_pl.evaluation.metrics import auroc
 
@@ -53,9 +50,8 @@ def find_giveaways(scanned: Scan, malignant: Integers, groups: Integers, seed: i
     targets = malignant[sample]
     folds = cut(targets, groups[sample], seed)
     features = features_of(scanned)
-    # trees of this size are too small for several threads each: one thing a thread is faster
-    with ThreadPoolExecutor(THREADS) as pool, threadpool_limits(1):
-        return tuple(pool.map(lambda name: _giveaway(name, features[name][sample], targets, folds), features))
+    with threadpool_limits(1):  # trees of this size are too small for several threads, which would only wait
+        return tuple(_giveaway(name, values[sample], targets, folds) for name, values in features.items())
 
 
 def features_of(scanned: Scan) -> dict[str, Floats]:
