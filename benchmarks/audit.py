@@ -135,10 +135,8 @@ def scale(root: Path, photos: int, seed: int) -> None:
     for candidate in candidates:
         confirm(candidate, grey, listing.files.__getitem__)
     pace = (time.perf_counter() - began) / len(candidates)
-    doubtful = round(PER_PHOTO * photos)
-    print(
-        f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * doubtful:.0f} s for {doubtful} doubtful pairs"
-    )
+    most = round(PER_PHOTO * photos)
+    print(f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * most:.0f} s for {most} doubtful pairs")
     generator = np.random.default_rng(seed)
     origin = generator.integers(0, len(listing), photos)
     pictures = np.stack([warp(grey[index], generator) for index in origin])
