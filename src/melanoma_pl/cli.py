@@ -23,6 +23,7 @@ from melanoma_pl.settings import direction
 
 OK, FAILED, MISUSED = 0, 1, 2
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 FULL_ERROR = "HYDRA_FULL_ERROR"
 QUOTING = "put a value with spaces, parentheses, commas or = into two kinds of quotes: 'data.root=\"/my photos (1)\"'"
 
@@ -98,9 +99,13 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        if error.errno not in NO_SPACE or traceback_wanted:
+        if error.errno not in (*NO_SPACE, *WRONG_PLACE) or traceback_wanted:
             raise
-        print(f"error: no space is left to write {error.filename or 'a file'}: make some, then go on", file=sys.stderr)
+        if error.errno in NO_SPACE:
+            text = f"no space is left to write {error.filename or 'a file'}: make some, then go on"
+        else:
+            text = f"{error.filename or 'a file'}: {error.strerror}"
+        print(f"error: {text}", file=sys.stderr)
         return MISUSED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from melanoma_pl import runs
 from melanoma_pl.cli import QUOTING, compose_config, flatten
 from melanoma_pl.errors import UserError
+from melanoma_pl.overrides import literal
 
 # what may differ between two halves of one run: where it computes, what it writes, how long it goes on
 CHANGEABLE = (
@@ -44,14 +45,9 @@ def resume_arguments(value: str, typed: list[str], is_sweep: bool) -> list[str]:
     print(f"resuming {run.folder}")
     for key, place in runs.started_in(record, after["data"]).items():
         if not Path(after["data"][key]).exists():
-            overrides.append(f'data.{key}="{quoted(place)}"')
+            overrides.append(f"data.{key}={literal(str(place))}")
     own = ["--config-dir", own_conf] if own_conf else []
-    return [*own, *flags, *overrides, f'hydra.run.dir="{quoted(run.folder)}"']
-
-
-def quoted(path: Path) -> str:
-    """Return a path as it stands within double quotes in an override."""
-    return str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return [*own, *flags, *overrides, f"hydra.run.dir={literal(str(run.folder))}"]
 
 
 def split_flags(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ import math
 import shlex
 import statistics
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,13 +141,31 @@ def figures_of(jobs: list[Job]) -> list[float]:
 def next_step(jobs: list[Job]) -> str:
     """Say what to do with the best setting's jobs; none of a cross-validation is better than the others."""
     best = best_job(jobs)
+    record = Run(best.folder).read()
+    has_test = _has_test_split(record["config"]["data"])
     if not is_cross_validation(jobs):
+        if not has_test:
+            return f"there is no test split; the best: {best.folder}"
         return f"the test split is still unopened; for the best: melanoma-evaluate run={best.folder} split=test"
-    overrides = [text for text in Run(best.folder).read()["overrides"] if not text.startswith(f"{FOLD}=")]
+    opening = "the test split is still unopened, and" if has_test else "there is no test split, and"
     return (
-        "the test split is still unopened, and no fold's network is the result; for the best setting train once more, "
-        f"on all folds (less a validation split cut from them): melanoma-train {shlex.join(overrides)}"
+        f"{opening} no fold's network is the result; for the best setting train once more, on all folds "
+        f"(less a validation split cut from them): melanoma-train {shlex.join(_final(record['overrides'], has_test))}"
     )
+
+
+def _has_test_split(data: Mapping[str, Any]) -> bool:
+    """Tell whether a final training could be tested; `melanoma-data split --test 0` makes no test folder."""
+    if data["root"] is None or data.get("table") is not None or data["synthetic"]:
+        return True
+    return (Path(data["root"]) / "test").is_dir()
+
+
+def _final(overrides: Sequence[str], has_test: bool) -> list[str]:
+    """Return the overrides of the training that follows a cross-validation."""
+    dropped = (FOLD,) if has_test else (FOLD, "test")
+    kept = [text for text in overrides if text.lstrip("+").split("=", 1)[0] not in dropped]
+    return kept if has_test else [*kept, "test=false"]
 
 
 def best_job(jobs: list[Job]) -> Job:

@@ -92,9 +92,10 @@ def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, preci
 
 def _audit_warning(data: MoleDataModule, open_test: bool) -> str:
     """Return what the audit of these photos, or the want of one, makes it necessary to say."""
-    names = ("train", "test") if open_test or data.validate_on == "test" else ("train",)
-    loaded = {name: (data.load(name).photos.paths, data.load(name).sha256) for name in names}
-    return audit_warning(data.table or data.root, loaded)
+    opened = open_test or data.validate_on == "test"
+    train, *test = (data.load(name) for name in (("train", "test") if opened else ("train",)))
+    contents = [(loaded.photos.paths, loaded.sha256) for loaded in (train, *test)]
+    return audit_warning(data.table or data.root, contents[0], contents[1] if test else None)
 
 
 # Fit

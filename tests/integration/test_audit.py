@@ -57,6 +57,9 @@ def test_a_leak_is_found_listed_and_left_out(photos: Path, run_command: Command)
     assert json.loads(Path("mine/audit.json").read_text())["summary"]["leaking_test_photos"] == 1
     again = run_command(data.command, "audit", "photos", "--exclude", "quarantine.csv")
     assert again.code == 0, again.output
+    run_command(data.command, "audit", "photos", "--exclude", "quarantine.csv", "--fix", "quarantine.csv")
+    with Path("quarantine.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == rows, "what was on the list stays on it"
     assert len(list(photos.rglob("*.jpg"))) == 53, "an audit changes no photo"
 
 
@@ -81,7 +84,10 @@ def test_a_table(photos: Path, run_command: Command) -> None:
     Path("table.csv").write_text("\n".join(["image,label,split", *lines]))
     result = run_command(data.command, "audit", "table.csv")
     assert result.code == 0, result.error
-    assert "Audit of" in result.output
+    assert "report      outputs/audits/table/audit.html" in result.output
+    Path("metadata.csv").write_text(Path("table.csv").read_text())
+    folder = Path.cwd().name
+    assert f"outputs/audits/{folder}/audit.html" in run_command(data.command, "audit", "metadata.csv").output
 
 
 WRONG = {
@@ -92,6 +98,8 @@ WRONG = {
     "an image column": (["audit", "photos", "--image-column", "file"], "has no column 'file' (--image-column)"),
     "no list": (["audit", "photos", "--exclude", "nowhere.csv"], "--exclude nowhere.csv does not exist"),
     "a list elsewhere": (["audit", "photos", "--fix", "no/where.csv"], "the folder no does not exist"),
+    "a folder for a card": (["card", "photos", "--to", "empty"], "--to empty is a folder"),
+    "a card behind a file": (["card", "photos", "--to", "photos/metadata.csv/card.md"], "photos/metadata.csv"),
     "a report in a file": (["audit", "photos", "--report", "photos/metadata.csv"], "is a file"),
 }
 
@@ -138,7 +146,7 @@ def test_training_warns_once(photos: Path, run_command: Command) -> None:
     assert "no audit of these photos was made here: melanoma-data audit photos" in line
     run_command(data.command, "audit", "photos", "--fix", "quarantine.csv")
     (line,) = train_once("trainer.max_epochs=1")
-    assert "the audit found 1 test photos that are also in train" in line
+    assert "the audit found 1 training photos that show what test photos show" in line
     assert train_once("trainer.max_epochs=1", "data.exclude=quarantine.csv") == []
 
 

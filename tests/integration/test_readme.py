@@ -37,6 +37,11 @@ def test_there_are_commands() -> None:
     assert len(COMMANDS) > 10
 
 
+def test_nothing_is_left_to_fill_in() -> None:
+    for guide in [*GUIDES, REPOSITORY / "benchmarks/README.md", REPOSITORY / "CHANGELOG.md"]:
+        assert not re.search(r"@[A-Z]+@|TODO|FIXME", guide.read_text()), guide
+
+
 def test_make_targets_exist() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"^make ([a-z-]+)", "\n".join(LINES), re.MULTILINE):

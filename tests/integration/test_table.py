@@ -146,7 +146,7 @@ def test_what_is_wrong_with_a_table(case: str, run_command: Command, place: Path
     assert not (place / "outputs").exists()
 
 
-STALE = "photos that are in neither split, 1 of them (train/benign/gone.png)"
+STALE = "names 1 photos that are not in photos (train/benign/gone.png)"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("image\ntrain/benign/gone.png\n", STALE), ("path\n", "has no column")])

@@ -1,11 +1,12 @@
 """A sweep's table: which jobs belong to one setting, and what is said of folds."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from melanoma_pl.evaluation import corrected_resampled_t
-from melanoma_pl.sweeps import Job, figures_of, format_interval, format_ranking, is_cross_validation, rank
+from melanoma_pl.sweeps import Job, figures_of, format_interval, format_ranking, is_cross_validation, next_step, rank
 
 
 def job(value: float | None, metric: str = "val/auroc", **overrides: str) -> Job:
@@ -83,3 +84,35 @@ def test_folds_that_failed_make_the_interval_wider() -> None:
     interval = corrected_resampled_t([0.8, 0.9, 0.7], 1 / 2)
     assert interval is not None
     assert format_interval(FOLDS[:3]) == f"{interval[0]:.4f}–{min(interval[1], 1):.4f}"
+
+
+def recorded(folder: Path, data: dict[str, object], *overrides: str, fold: str | None = None) -> Job:
+    folder.mkdir()
+    everything = {"root": None, "table": None, "synthetic": None} | data
+    (folder / "run.json").write_text(json.dumps({"overrides": overrides, "config": {"data": everything}}))
+    named = {} if fold is None else {"data.fold": fold}
+    return Job(folder, named, {"val/auroc": 0.5}, "finished", "val/auroc")
+
+
+@pytest.mark.parametrize("sign", ["", "+", "++"])
+def test_after_folds_comes_a_training_on_all(sign: str, tmp_path: Path, photo_folder: Path) -> None:
+    places = {"root": str(photo_folder)}
+    jobs = [recorded(tmp_path / fold, places, "seed=1", f"{sign}data.fold={fold}", fold=fold) for fold in "01"]
+    step = next_step(jobs)
+    assert step.startswith("the test split is still unopened, and no fold's network is the result")
+    assert step.endswith(": melanoma-train seed=1")
+
+
+@pytest.mark.parametrize("typed", [[], ["test=true"], ["test=false"]])
+def test_without_a_test_folder_the_final_training_does_not_test(typed: list[str], tmp_path: Path) -> None:
+    (tmp_path / "photos/train").mkdir(parents=True)
+    places = {"root": str(tmp_path / "photos")}
+    jobs = [recorded(tmp_path / fold, places, "seed=1", *typed, f"data.fold={fold}", fold=fold) for fold in "01"]
+    assert next_step(jobs).startswith("there is no test split, and no fold's network is the result")
+    assert next_step(jobs).endswith(": melanoma-train seed=1 test=false")
+    assert next_step([recorded(tmp_path / "2", places)]) == f"there is no test split; the best: {tmp_path / '2'}"
+
+
+@pytest.mark.parametrize("data", [{"table": "t.csv", "root": "nowhere"}, {"synthetic": {"seed": 0}, "root": "nowhere"}])
+def test_tables_and_drawn_photos_have_a_test_split(data: dict[str, object], tmp_path: Path) -> None:
+    assert next_step([recorded(tmp_path / "0", data)]).startswith("the test split is still unopened; for the best: ")

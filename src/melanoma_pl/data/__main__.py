@@ -1,6 +1,7 @@
 """`melanoma-data`: what has to be right before training: audit, split, public sets, synthetic photos, data card."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from melanoma_pl.cli import FAILED, OK, run_command
+from melanoma_pl.data.audit.record import AUDITS
+from melanoma_pl.data.metadata import FILE_NAME
 from melanoma_pl.errors import UserError
+from melanoma_pl.overrides import hydra_word
 
 if TYPE_CHECKING:
     from melanoma_pl.data.listing import Listing
@@ -119,6 +123,7 @@ def _source_options(parsing: argparse.ArgumentParser, name: str) -> None:
     parsing.add_argument("--metadata", metavar="CSV", default="auto", help="default: <folder>/metadata.csv if there")
     parsing.add_argument("--image-column", default="image", metavar="NAME", help="default: %(default)s")
     parsing.add_argument("--label-column", default="label", metavar="NAME", help="of a table; default: %(default)s")
+    parsing.add_argument("--split-column", default="split", metavar="NAME", help="of a table; default: %(default)s")
 
 
 def _group_option(parsing: argparse.ArgumentParser) -> None:
@@ -143,7 +148,7 @@ def audit(chosen: argparse.Namespace) -> int:
     """Audit a set of photos; exit code 1 where it found leaks or conflicts."""
     listing, rows = read_source(chosen)
     from melanoma_pl.data.audit.auditing import audit_photos
-    from melanoma_pl.data.audit.quarantine import read_excluded, write_quarantine
+    from melanoma_pl.data.audit.quarantine import Reason, read_quarantine, write_quarantine
     from melanoma_pl.data.audit.record import leave_record
     from melanoma_pl.reporting.audit_json import write_json
     from melanoma_pl.reporting.audit_page import write_page
@@ -151,19 +156,21 @@ def audit(chosen: argparse.Namespace) -> int:
 
     folder = chosen.report or default_folder(chosen.source)
     check_place(folder, chosen.fix)
-    excluded = read_excluded(chosen.exclude, listing.paths) if chosen.exclude else []
-    found, scanned = audit_photos(listing.without(excluded), rows, chosen.group_column, len(excluded))
+    excluded = read_quarantine(chosen.exclude, listing.paths) if chosen.exclude else {}
+    found, scanned = audit_photos(listing, rows, chosen.group_column, sorted(excluded))
     found = replace(found, words=typed(chosen))
-    sha256 = [photo.sha256 for photo in scanned.photos]
-    folder.mkdir(parents=True, exist_ok=True)
+    sha256 = {path: photo.sha256 for path, photo in zip(scanned.listing.paths, scanned.photos, strict=True)}
     write_json(found, folder)
     write_page(found, scanned.listing, folder)
-    leave_record(found, scanned.listing.splits, scanned.listing.paths, sha256, folder)
+    leave_record(found, scanned.listing.splits, tuple(sha256), tuple(sha256.values()), folder)
     print(format_audit(found))
     print(f"report      {folder / 'audit.html'}")
     if chosen.fix:
-        write_quarantine(chosen.fix, found.quarantine, dict(zip(scanned.listing.paths, sha256, strict=True)))
-        print(f"leave out   {chosen.fix}: {len(found.quarantine)} photos; obeyed by data.exclude={chosen.fix}")
+        listed = excluded | {path: Reason(why, sha256[path]) for path, why in found.quarantine.items()}
+        write_quarantine(chosen.fix, listed)
+        print(
+            f"leave out   {chosen.fix}: {len(listed)} photos; obeyed by {hydra_word('data.exclude', str(chosen.fix))}"
+        )
     return OK if found.is_clean else FAILED
 
 
@@ -177,7 +184,7 @@ def read_source(chosen: argparse.Namespace) -> "tuple[Listing, dict[str, Mapping
     from melanoma_pl.data.metadata import find_table, read_table, require_column
 
     group_column = getattr(chosen, "group_column", None)
-    listing = list_source(chosen.source, chosen.image_column, chosen.label_column)
+    listing = list_source(chosen.source, chosen.image_column, chosen.label_column, chosen.split_column)
     if chosen.source.is_file() and chosen.metadata == "auto":
         table: Path | None = chosen.source
     else:
@@ -186,7 +193,7 @@ def read_source(chosen: argparse.Namespace) -> "tuple[Listing, dict[str, Mapping
         if group_column:
             raise UserError(f"--group-column {group_column} needs a metadata table", "name it with --metadata")
         return listing, None
-    rows = read_table(table, chosen.image_column, "--image-column")
+    rows = read_table(table, chosen.image_column, "--image-column", set(listing.paths))
     if group_column and rows:
         require_column(table, list(next(iter(rows.values()))), group_column, "--group-column")
     return listing, rows
@@ -198,9 +205,11 @@ def typed(chosen: argparse.Namespace) -> tuple[str, ...]:
         ("--metadata", chosen.metadata, "auto"),
         ("--image-column", chosen.image_column, "image"),
         ("--label-column", chosen.label_column, "label"),
+        ("--split-column", chosen.split_column, "split"),
         ("--group-column", chosen.group_column, None),
+        ("--exclude", chosen.exclude, None),
     )
-    words = [word for option, value, default in options if value != default for word in (option, value)]
+    words = [word for option, value, default in options if value != default for word in (option, str(value))]
     return (str(chosen.source), *words)
 
 
@@ -212,16 +221,31 @@ def check_place(folder: Path, fix: Path | None) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--report {folder} is a file", "name a folder")
-    if fix is not None and fix.is_dir():
-        raise UserError(f"--fix {fix} is a folder", f"name a file, {fix / 'quarantine.csv'} for instance")
+    for place in (folder, AUDITS):
+        nearest = next(parent for parent in (place.absolute(), *place.absolute().parents) if parent.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise UserError(f"{place} cannot be made in {nearest}", "name another place with --report, or go elsewhere")
+    check_file("--fix", fix)
     if fix is not None and not fix.resolve().parent.is_dir():
         raise UserError(f"--fix {fix}: the folder {fix.parent} does not exist", "make it first")
 
 
+def check_file(option: str, path: Path | None) -> None:
+    """Refuse a folder where a file is to be written.
+
+    Raises:
+        UserError: If it is one.
+    """
+    if path is not None and path.is_dir():
+        raise UserError(f"{option} {path} is a folder", "name a file in it")
+
+
 def default_folder(source: Path) -> Path:
-    """Return where the audit of some photos is written."""
+    """Return where an audit is written; that of a `metadata.csv`, as every prepared table is called, by its folder."""
     resolved = source.resolve()
-    return Path("outputs/audits") / (resolved.stem if resolved.is_file() else resolved.name)
+    if resolved.is_dir():
+        return AUDITS / resolved.name
+    return AUDITS / (resolved.parent.name if resolved.name == FILE_NAME else resolved.stem)
 
 
 def split(chosen: argparse.Namespace) -> int:
@@ -274,12 +298,13 @@ def synthesize(chosen: argparse.Namespace) -> int:
 
     write_photos(chosen.target, chosen.train, chosen.test, chosen.seed, chosen.size)
     print(f"{chosen.train} training and {chosen.test} test photos, drawn by a program: {chosen.target}")
-    print(f"next: melanoma-train data=folder data.root={chosen.target} data.group_column=group")
+    print(f"next: melanoma-train data=folder {hydra_word('data.root', str(chosen.target))} data.group_column=group")
     return OK
 
 
 def card(chosen: argparse.Namespace) -> int:
     """Write a data card; an audit of the same photos, where one was made, goes into it."""
+    check_file("--to", chosen.to)
     listing, rows = read_source(chosen)
     from melanoma_pl.reporting.audit_json import FILE_NAME as AUDIT
     from melanoma_pl.reporting.data_card import FILE_NAME, data_card, read_audit, write_card

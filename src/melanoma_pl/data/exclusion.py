@@ -1,7 +1,7 @@
 """`data.exclude`: photos that training does without, such as the quarantine list of an audit."""
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ IMAGE_COLUMN = "image"
 def leave_out(photos: Photos, exclude: Path, test_paths: Callable[[], Container[str]]) -> Photos:
     """Return the training photos without those that a list names, and say how many they are.
 
+    A list of an audit names photos of all splits. Those that training does not use anyway are no mistake.
+
     Args:
         photos: All training photos.
         exclude: CSV table whose column `image` names photos as `photos.paths` do.
@@ -29,13 +31,23 @@ def leave_out(photos: Photos, exclude: Path, test_paths: Callable[[], Container[
         UserError: If there is no such list, or it names photos that are not there.
     """
     check_exclusion(exclude)
-    named = read_table(exclude, IMAGE_COLUMN, "data.exclude").keys()
-    others = sorted(named - set(photos.paths))
+    named = read_table(exclude, IMAGE_COLUMN, "data.exclude", set(photos.paths))
+    others = {path: named[path][IMAGE_COLUMN] for path in named.keys() - set(photos.paths)}
     tested = test_paths() if others else ()
-    unknown = [path for path in others if path not in tested]
-    if unknown:
-        message = f"data.exclude={exclude} names photos that are in neither split, {len(unknown)} of them"
-        raise UserError(f"{message} ({first_of(unknown)})", "make the list anew, or take them out of it")
-    stay = f"; {len(others)} test photos that it names stay" if others else ""
-    logger.info("left out    %d training photos that %s names%s", len(named) - len(others), exclude, stay)
+    unused = [path for path, cell in others.items() if path not in tested and cell not in tested]
+    _require_files(exclude, photos.root, [path for path in unused if not _is_there(photos.root, path, others[path])])
+    stay = len(others) - len(unused)
+    notes = f"; {stay} test photos that it names stay" if stay else ""
+    notes += f"; {len(unused)} photos that it names are not trained on anyway" if unused else ""
+    logger.info("left out    %d training photos that %s names%s", len(named) - len(others), exclude, notes)
     return photos.take(np.flatnonzero([path not in named for path in photos.paths]))
+
+
+def _is_there(root: Path, *names: str) -> bool:
+    return any((root / name).is_file() for name in names)
+
+
+def _require_files(exclude: Path, root: Path, gone: Sequence[str]) -> None:
+    if gone:
+        message = f"data.exclude={exclude} names {len(gone)} photos that are not in {root} ({first_of(sorted(gone))})"
+        raise UserError(message, "make the list anew, or take them out of it")

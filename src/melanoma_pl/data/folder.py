@@ -10,6 +10,7 @@ from torchvision.datasets import ImageFolder
 
 from melanoma_pl.data.layout import CLASS_NAMES, ENDINGS, FOLDER_NAMES, check_layout, is_photo
 from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.overrides import class_word
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,11 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
                 continue
             number = number_of(folder.name, self._numbers)
             if number is None:
+                message = f"{directory} holds the folder '{folder.name}', which is no class"
+                word = class_word(folder.name, "<class>")
                 raise UserError(
-                    f"{directory} holds the folder '{folder.name}', which is no class; "
-                    + did_you_mean(folder.name, self._numbers),
-                    f"move it away, rename it, or name its class: '+data.folder_names.{folder.name}=<class>'",
+                    f"{message}; {did_you_mean(folder.name, self._numbers)}",
+                    f"move it away, rename it, or name its class: {word}" if word else "move it away, or rename it",
                 )
             numbers[folder.name] = number
         return list(self._class_names), numbers

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from melanoma_pl.data.audit.duplicates import clusters_of
 from melanoma_pl.data.listing import Listing
-from melanoma_pl.data.metadata import FILE_NAME, find_table, require_column
+from melanoma_pl.data.metadata import FILE_NAME, find_table, group_of, require_column
 from melanoma_pl.errors import UserError, first_of
 
 Rows = Mapping[str, Mapping[str, str]]
@@ -23,7 +23,7 @@ def find_metadata(source: Path, metadata: str | Path | None) -> Path | None:
 
 
 def groups_by_column(listing: Listing, table: Path | None, rows: Rows, column: str) -> list[str]:
-    """Return each photo's lesion or patient; an empty cell tells nothing, and its photo is a group of its own.
+    """Return each photo's lesion or patient; a blank cell tells nothing, and its photo is a group of its own.
 
     Args:
         listing: N photos.
@@ -43,7 +43,7 @@ def groups_by_column(listing: Listing, table: Path | None, rows: Rows, column: s
     if missing:
         raise UserError(f"{table} has no row for {named(missing)} of {len(listing)}", "add them, and mend the paths")
     require_column(table, list(rows[listing.paths[0]]), column, "--group-column")
-    return [rows[path][column] or f"photo:{path}" for path in listing.paths]
+    return [group_of(rows[path][column], path) for path in listing.paths]
 
 
 def joined(groups: Sequence[str], paths: Sequence[str], clusters: Sequence[Sequence[str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """The table beside the photos: which photos show one lesion. It never reaches the network."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,8 +38,16 @@ def find_table(metadata: str | Path | None, root: Path, option: str = "data.meta
     return table
 
 
-def read_table(table: Path, image_column: str, option: str = "data.image_column") -> dict[str, Mapping[str, str]]:
+def read_table(
+    table: Path, image_column: str, option: str = "data.image_column", listed: Container[str] = ()
+) -> dict[str, Mapping[str, str]]:
     """Read a metadata table.
+
+    Args:
+        table: A CSV file with a row a photo.
+        image_column: Column with the photo's path.
+        option: What the user typed the column as.
+        listed: Paths of photos as they were listed: cells that are one of them are taken as they are written.
 
     Returns:
         Each photo's path relative to the root, with `/` → its row.
@@ -48,12 +56,12 @@ def read_table(table: Path, image_column: str, option: str = "data.image_column"
         UserError: If the column is missing or a photo has two rows; the message names file and line.
     """
     try:
-        return _read_rows(table, image_column, option)
+        return _read_rows(table, image_column, option, listed)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table} is no CSV table in UTF-8 ({error})", "save it as CSV UTF-8") from error
 
 
-def _read_rows(table: Path, image_column: str, option: str) -> dict[str, Mapping[str, str]]:
+def _read_rows(table: Path, image_column: str, option: str, listed: Container[str]) -> dict[str, Mapping[str, str]]:
     rows: dict[str, Mapping[str, str]] = {}
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
@@ -63,16 +71,21 @@ def _read_rows(table: Path, image_column: str, option: str) -> dict[str, Mapping
                 raise UserError(
                     f"{table}, line {reader.line_num}: not as many cells as the header has", "mend the line"
                 )
-            path = photo_path(row[image_column])
+            path = photo_path(row[image_column], listed)
             if path in rows:
                 raise UserError(f"{table}, line {reader.line_num}: '{path}' has two rows", "leave one of them")
             rows[path] = row
     return rows
 
 
-def photo_path(cell: str) -> str:
-    """Return a path as photos are listed by, however the table spells it."""
-    return cell.replace("\\", "/").removeprefix("./")
+def photo_path(cell: str, listed: Container[str] = ()) -> str:
+    r"""Return a path as photos are listed by, however the table spells it: Linux allows names such as `a\b.jpg`."""
+    return cell if cell in listed else cell.replace("\\", "/").removeprefix("./")
+
+
+def group_of(cell: str, path: str) -> str:
+    """Return a photo's lesion or patient; a blank cell tells nothing, and its photo is a group of its own."""
+    return cell.strip() or f"photo:{path}"
 
 
 def require_column(table: Path, columns: Sequence[str], column: str, key: str) -> None:
@@ -90,7 +103,7 @@ def with_groups(
 ) -> "Photos":
     """Return the photos with the lesion that each shows.
 
-    An empty cell means that nothing is known of that photo's lesion: it becomes a group of its own.
+    A blank cell means that nothing is known of that photo's lesion: it becomes a group of its own.
 
     Args:
         photos: Photos of one split.
@@ -102,7 +115,7 @@ def with_groups(
     Raises:
         UserError: If a column or, with `stop`, a photo's row is missing.
     """
-    rows = read_table(table, image_column)
+    rows = read_table(table, image_column, listed=set(photos.paths))
     if rows:
         require_column(table, list(next(iter(rows.values()))), group_column, "data.group_column")
     missing = [path for path in photos.paths if path not in rows]
@@ -112,5 +125,5 @@ def with_groups(
             f"{', …' if len(missing) > 3 else ''})",
             "add them, or count each as a lesion of its own with data.without_row=own_group",
         )
-    known = {path: rows[path][group_column] for path in photos.paths if path in rows}
-    return replace(photos, groups=tuple(known.get(path) or f"photo:{path}" for path in photos.paths))
+    cells = {path: rows[path][group_column] for path in photos.paths if path in rows}
+    return replace(photos, groups=tuple(group_of(cells.get(path, ""), path) for path in photos.paths))

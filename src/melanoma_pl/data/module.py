@@ -191,9 +191,9 @@ class MoleDataModule(pl.LightningDataModule):
 
     def _cut_fold(self, photos: Photos, fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if self.table is not None:
-            return cut_fold(photos, self.table, fold, self.image_column)
+            return cut_fold(photos, self.table, fold, self.image_column, self.group_column)
         check_folds(self.root, fold)
-        return cut_fold(photos, self.root / SPLIT_FILE, fold)
+        return cut_fold(photos, self.root / SPLIT_FILE, fold, group_column=self.group_column)
 
     def shared_with_train(self, photos: Photos) -> NDArray[np.bool_]:
         """Tell which of the test photos show a lesion that is also in the train folder: bool `(N,)`."""

@@ -59,7 +59,7 @@ def partition(
     listing = list_source(source, image_column, label_column)
     _check_names(listing, source)
     table = find_metadata(source, metadata)
-    rows = read_table(table, image_column, "--image-column") if table else {}
+    rows = read_table(table, image_column, "--image-column", set(listing.paths)) if table else {}
     if group_column is None:
         groups, known_by = [f"photo:{path}" for path in listing.paths], "comparing pixels"
         known_by += f" ({table} may know more: --group-column <column>)" if rows else ""

@@ -3,12 +3,15 @@
 import csv
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from melanoma_pl.data.layout import CLASS_NAMES, SPLIT_FILE
+from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES, SPLIT_FILE
 from melanoma_pl.data.metadata import FILE_NAME
+from melanoma_pl.overrides import class_word, hydra_word
+
+MELANOMA_OR_REST = ("rest", "melanoma")  # the positive class last, as training wants it
 
 
 @dataclass(frozen=True)
@@ -84,16 +87,24 @@ class Partition:
         )
 
     def _next(self) -> str:
-        root = str(self.target)
-        is_plain = shlex.quote(root) == root
         words = ["melanoma-train", *(["-m"] if self.folds else []), "data=folder"]
-        words.append(f"data.root={root}" if is_plain else shlex.quote(f'data.root="{root}"'))
+        words.append(hydra_word("data.root", str(self.target)))
         words.append("data.group_column=group")
         if self.folds:
             words.append(f"data.fold={','.join(map(str, self.folds))}")
-        other = sorted({photo.label for photo in self.photos} - set(CLASS_NAMES))
-        words += [shlex.quote(f"+data.folder_names.{label}=<{' or '.join(CLASS_NAMES)}>") for label in other]
-        return " ".join(words)
+        return " ".join([*words, *_class_words(photo.label for photo in self.photos)])
+
+
+def _class_words(labels: Iterable[str]) -> list[str]:
+    """Return what tells training the classes that it does not know by name."""
+    names = set(labels)
+    if {name.lower() for name in names} == set(MELANOMA_OR_REST):
+        return [shlex.quote(f"data.class_names=[{','.join(MELANOMA_OR_REST)}]")]
+    foreign = sorted(name for name in names if name.lower() not in {*CLASS_NAMES, *FOLDER_NAMES})
+    words = {name: class_word(name, f"<{' or '.join(CLASS_NAMES)}>") for name in foreign}
+    unspoken = [name for name, word in words.items() if word is None]
+    note = [f"(first rename the folders {', '.join(unspoken)}: no override can name them)"] if unspoken else []
+    return [word for word in words.values() if word is not None] + note
 
 
 def write_tables(

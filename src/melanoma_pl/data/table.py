@@ -11,6 +11,7 @@ from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
 from melanoma_pl.data.listing import SPLIT_NAMES
 from melanoma_pl.data.metadata import photo_path, read_table, require_column
 from melanoma_pl.errors import UserError, did_you_mean, first_of
+from melanoma_pl.overrides import class_word
 
 Rows = Mapping[str, Mapping[str, str]]
 
@@ -89,7 +90,8 @@ def _no_split(table: Path, image_column: str, path: str, cell: str) -> UserError
 
 
 def _no_class(table: Path, image_column: str, path: str, label: str, numbers: Mapping[str, int]) -> UserError:
-    way_out = f"mend it, leave the row out, or name its class: '+data.folder_names.{label}=<class>'"
+    word = class_word(label, "<class>")
+    way_out = f"mend it, leave the row out, or name its class: {word}" if word else "mend it, or leave the row out"
     place = _where(table, image_column, path)
     return UserError(f"{place}: the label '{label}' is no class; {did_you_mean(label, numbers)}", way_out)
 

@@ -40,7 +40,8 @@ def ways_out(audit: Audit) -> dict[str, str]:
     count = f" ({len(audit.quarantine):,})" if audit.quarantine else ""
     ways = {f"write the list of photos to leave out{count}": ["audit", source, *options, "--fix", QUARANTINE]}
     if audit.leaks or audit.shared_groups:
-        ways["or split anew, what belongs together on one side"] = ["split", source, NEW_FOLDER, *options]
+        words = options[: options.index("--exclude")] if "--exclude" in options else options  # it comes last
+        ways["or split anew, what belongs together on one side"] = ["split", source, NEW_FOLDER, *words]
     return {sentence: readable(shlex.join(["melanoma-data", *words])) for sentence, words in ways.items()}
 
 

@@ -6,7 +6,7 @@ from melanoma_pl.data.audit.findings import Giveaway, Kind, Pair
 
 KINDS: tuple[Kind, ...] = ("exact", "near", "lesion")
 SPLITS = ("train", "validation", "test")
-BY_METADATA = {True: "one lesion by the metadata", False: "two lesions by the metadata", None: ""}
+BY_METADATA = {True: "one group by the metadata", False: "two groups by the metadata", None: ""}
 
 
 def readable(text: str) -> str:
@@ -85,8 +85,8 @@ def in_order(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def facts(pair: Pair) -> list[str]:
-    """Return what is known of a pair, such as "near", "likeness 0.981", "mirrored", "one lesion by the metadata"."""
+    """Return what is known of a pair, such as "near", "likeness 0.981", "mirrored", "one group by the metadata"."""
     if pair.kind == "lesion":
-        return ["one lesion by the metadata, not by the pixels"]
+        return ["one group by the metadata, not by the pixels"]
     likeness = f"likeness {pair.likeness:.3f}" if pair.kind == "near" and pair.likeness is not None else "same pixels"
     return [fact for fact in (pair.kind, likeness, pair.turn, BY_METADATA[pair.same_lesion]) if fact]

@@ -31,16 +31,17 @@ def data_card(listing: Listing, rows: Rows | None = None, audit: Mapping[str, An
     Args:
         listing: The photos; where there is no audit of them, their files' first lines are read for the sizes.
         rows: Their metadata by path, or None.
-        audit: What `audit.json` holds; one of other photos is not used, and the card says so.
+        audit: What `audit.json` holds; one of other photos is not used, and the card says so. Photos that it left out
+            are left out here.
     """
-    fits = audit is not None and is_of(audit, listing)
-    files = audit["inventory"] if audit is not None and fits else inventory(listing)
+    used = audit if audit is not None and is_of(audit, listing) else None
+    shown = listing.without(used["left_out"]) if used else listing
     facts = Facts(
-        listing=listing,
-        columns=read_columns(listing, rows),
-        inventory=files,
-        audit=audit if fits else None,
-        has_other_audit=audit is not None and not fits,
+        listing=shown,
+        columns=read_columns(shown, rows),
+        inventory=used["inventory"] if used else inventory(shown),
+        audit=used,
+        has_other_audit=audit is not None and used is None,
     )
     return "\n\n".join(_sections(facts)) + "\n"
 
@@ -65,15 +66,9 @@ def _sections(facts: Facts) -> list[str]:
 
 
 def is_of(audit: Mapping[str, Any], listing: Listing) -> bool:
-    """Tell whether an audit is of these photos, as far as their numbers tell."""
-    left = listing.without(audit["broken"])
-    if audit["excluded"]:
-        return bool(len(left) == audit["inventory"]["photos"] + audit["excluded"])
-    counts: dict[str, dict[str, int]] = {}
-    for split, label in zip(left.splits, left.labels, strict=True):
-        per_class = counts.setdefault(split or "all", {})
-        per_class[label] = per_class.get(label, 0) + 1
-    return bool(counts == audit["inventory"]["per_split"])
+    """Tell whether an audit is of these photos, in these splits and classes; one that an old version wrote is not."""
+    left_out = audit.get("left_out", ())
+    return bool(listing.without(left_out).fingerprint == audit.get("listing"))
 
 
 def read_audit(path: Path) -> dict[str, Any] | None:

@@ -27,8 +27,8 @@ def origin(facts: Facts) -> str:
 def findings(facts: Facts) -> str:
     """Return what the audit found."""
     if facts.audit is None:
-        other = "The audit that is there is of other photos. " if facts.has_other_audit else ""
-        command = f"`melanoma-data audit` on {code(facts.listing.root.name)}"
+        other = "The audit that is there is of other photos, splits or classes. " if facts.has_other_audit else ""
+        command = f"`melanoma-data audit` on {code(facts.listing.root.resolve().name)}"
         return section("What an audit found", f"{other}These photos were not audited: {command} does it.")
     summary, audit = facts.audit["summary"], facts.audit
     counts = [

@@ -1,9 +1,10 @@
 """What a metadata table tells of photos, column by column: what it is about, how much is filled, what it counts."""
 
 import math
+import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from melanoma_pl.data.listing import Listing, meaning
@@ -25,6 +26,8 @@ ROLES = {
 }
 FEW = 12  # different values: a column worth counting even where its name says nothing to us
 BY_CHANCE = 0.001  # how likely it may be that photos of one value happen to be of one class
+ANY_CASE = ("sex", "site", "diagnosis")  # roles whose values mean the same in capital and small letters
+OR_OLDER = re.compile(r"\s*\+$")  # 85+: higher ages are not told, lest they name the patient
 TOLD_BY_RIGHT = ("diagnosis", "lesion", "patient", "group", "age")  # roles that may well tell the class
 
 
@@ -60,12 +63,28 @@ class Column:
                 found.setdefault(value, []).append(position)
         return found
 
+    def crossing(self, splits: Sequence[str]) -> dict[str, set[str]]:
+        """Return the values that photos of more than one split have: value → those splits.
+
+        Args:
+            splits: Of each photo; empty where it is in none, which is no split.
+        """
+        found = {
+            value: {splits[position] for position in positions} - {""} for value, positions in self.photos_of().items()
+        }
+        return {value: names for value, names in found.items() if len(names) > 1}
+
 
 @dataclass(frozen=True)
 class Ages:
-    """Ages of some photos' patients, in years; the figures are None where no age is known."""
+    """Ages of some photos' patients, in years; the figures are None where no age is known.
+
+    Attributes:
+        no_number: How many cells are filled and hold no age.
+    """
 
     known: int
+    no_number: int
     median: float | None
     lowest: float | None
     highest: float | None
@@ -76,10 +95,7 @@ def read_columns(listing: Listing, rows: Rows | None) -> list[Column]:
     if not rows:
         return []
     names = dict.fromkeys(name for row in rows.values() for name in row)
-    columns = [
-        Column(name, role_of(name), tuple(known(rows.get(path, {}).get(name, "")) for path in listing.paths))
-        for name in names
-    ]
+    columns = [_column(name, [known(rows.get(path, {}).get(name, "")) for path in listing.paths]) for name in names]
     return [column for column in columns if not _repeats(column, listing)]
 
 
@@ -109,24 +125,43 @@ def count_by_class(column: Column, labels: Iterable[str]) -> dict[str, Counter[s
 
 
 def ages_of(values: Iterable[str]) -> Ages:
-    """Return the figures of ages in years; what is no number is not counted."""
-    ages = sorted(age for age in map(_number, values) if age is not None)
+    """Return the figures of ages in years; 85+ counts as 85, and what is no number does not."""
+    read = [_age(value) for value in values if known(value)]
+    ages = sorted(age for age in read if age is not None)
+    no_number = len(read) - len(ages)
     if not ages:
-        return Ages(0, None, None, None)
-    return Ages(len(ages), statistics.median(ages), ages[0], ages[-1])
+        return Ages(0, no_number, None, None, None)
+    return Ages(len(ages), no_number, statistics.median(ages), ages[0], ages[-1])
 
 
 def telling_values(column: Column, labels: tuple[str, ...]) -> dict[str, str]:
-    """Return values that go with one class only, more often than chance would have it: value → that class."""
+    """Return values that go with one class only, more often than chance would have it: value → that class.
+
+    Of many values some go with one class by chance, so that the probability is multiplied by their number (Bonferroni).
+    """
     if column.role in TOLD_BY_RIGHT:
         return {}
     shares = {label: count / len(labels) for label, count in Counter(labels).items()}
     found = {}
     for value, positions in column.photos_of().items():
         classes = {labels[position] for position in positions}
-        if len(classes) == 1 and shares[labels[positions[0]]] ** len(positions) < BY_CHANCE:
+        chance = shares[labels[positions[0]]] ** len(positions) * column.different
+        if len(classes) == 1 and chance < BY_CHANCE:
             found[value] = classes.pop()
     return found
+
+
+def _column(name: str, values: Sequence[str]) -> Column:
+    role = role_of(name)
+    return Column(name, role, _in_one_case(values) if role in ANY_CASE else tuple(values))
+
+
+def _in_one_case(values: Sequence[str]) -> tuple[str, ...]:
+    """Give values that differ only in case the spelling that most photos have, or that comes first."""
+    spellings: dict[str, str] = {}
+    for value, _ in Counter(values).most_common():
+        spellings.setdefault(value.casefold(), value)
+    return tuple(spellings[value.casefold()] for value in values)
 
 
 def _repeats(column: Column, listing: Listing) -> bool:
@@ -136,14 +171,14 @@ def _repeats(column: Column, listing: Listing) -> bool:
     pairs = list(zip(column.values, listing.paths, listing.labels, listing.splits, strict=True))
     return (
         all(value in ("", path) for value, path, _, _ in pairs)
-        or all(meaning(value) == label for value, _, label, _ in pairs)
+        or all(meaning(value) == meaning(label) for value, _, label, _ in pairs)
         or column.name.lower() == "split"
     )
 
 
-def _number(text: str) -> float | None:
+def _age(cell: str) -> float | None:
     try:
-        number = float(text)
+        number = float(OR_OLDER.sub("", cell))
     except ValueError:
         return None
     return number if math.isfinite(number) else None

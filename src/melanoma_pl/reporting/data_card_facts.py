@@ -13,11 +13,11 @@ class Facts:
     """What is known of a set of photos.
 
     Attributes:
-        listing: The photos.
+        listing: The photos, without those that the audit left out.
         columns: Of their metadata.
         inventory: Counts of files, as an audit's.
         audit: What an audit of these photos found, as `audit.json` holds it, or None.
-        has_other_audit: Whether the audit that is there is of other photos.
+        has_other_audit: Whether the audit that is there is of other photos, splits or classes.
     """
 
     listing: Listing

@@ -3,8 +3,9 @@
 from collections import Counter
 
 from melanoma_pl.data.layout import CLASS_NAMES
-from melanoma_pl.reporting.audit_words import amount, percentage
-from melanoma_pl.reporting.data_card_columns import telling_values
+from melanoma_pl.data.listing import meaning
+from melanoma_pl.reporting.audit_words import amount, percentage, split_names
+from melanoma_pl.reporting.data_card_columns import Column, telling_values
 from melanoma_pl.reporting.data_card_facts import Facts
 from melanoma_pl.reporting.data_card_markdown import bullets, code, section, text
 
@@ -19,25 +20,49 @@ def limits(facts: Facts) -> str:
 
 
 def _splits(facts: Facts) -> list[str]:
-    splits = set(facts.listing.splits)
-    if splits == {""}:
+    if set(facts.listing.splits) <= {"", "train"}:
         return ["There is no test split: whoever makes one must keep each lesion's photos on one side."]
+    told = [_crossing(column, facts) for column in facts.about("lesion", "patient", "group")]
+    crossing = [sentence for sentence in told if sentence]
     if facts.audit is None:
-        return ["Whether photos of one lesion are in several splits is not known: no audit of these photos was made."]
+        return crossing or [_not_audited(facts)]
     leaking = facts.audit["summary"]["leaking_test_photos"]
-    return [f"Figures on all test photos are too good: {amount(leaking, 'photo')} leaked."] if leaking else []
+    leaked = [f"Figures on all test photos are too good: {amount(leaking, 'photo')} leaked."] if leaking else []
+    return [*leaked, *crossing]
+
+
+def _crossing(column: Column, facts: Facts) -> str:
+    """Say which split's figures are too good by the metadata; nothing where the audit counted that very column."""
+    crossing = column.crossing(facts.listing.splits)
+    if not crossing or (facts.audit and facts.audit["group_column"] == column.name):
+        return ""
+    last = split_names({name: {} for names in crossing.values() for name in names})[-1]
+    are = "is" if len(crossing) == 1 else "are"
+    return (
+        f"Figures on all {last} photos are too good: by {code(column.name)}, {amount(len(crossing), column.role)} "
+        f"{are} in more than one split."
+    )
+
+
+def _not_audited(facts: Facts) -> str:
+    together = facts.about("lesion", "patient", "group")
+    complete = [column.role for column in together if column.filled == len(facts.listing)]
+    if not complete:
+        return "Whether photos of one lesion are in several splits is not known: no audit of these photos was made."
+    return f"By the metadata no {complete[0]} is in two splits; near-duplicates were not looked for: no audit was made."
 
 
 def _classes(facts: Facts) -> list[str]:
     counts = Counter(facts.listing.labels)
     if len(counts) < 2:
         return [f"All photos are of one class, {text(facts.listing.labels[0])}: nothing can learn to tell two apart."]
-    malignant, total = counts[CLASS_NAMES[1]], counts.total()
+    positive, total = sorted(label for label in counts if meaning(label) == CLASS_NAMES[1]), counts.total()
+    malignant = sum(counts[label] for label in positive)
     if malignant / total <= COMMON:
         return []
     return [
-        f"{percentage(malignant, total)} of the photos are malignant, far more than among the moles that a practice "
-        "sees: predictive values do not carry over."
+        f"{percentage(malignant, total)} of the photos are {text(' or '.join(positive))}, far more than among the "
+        "moles that a practice sees: predictive values do not carry over."
     ]
 
 
@@ -78,7 +103,8 @@ def _patients(facts: Facts) -> list[str]:
 def _diagnoses(facts: Facts) -> list[str]:
     columns = facts.about("diagnosis")
     if not columns:
-        return ["No diagnosis is given beyond the label: malignant need not mean melanoma."]
+        is_wide = CLASS_NAMES[1] in facts.listing.labels
+        return [f"No diagnosis is given beyond the label{': malignant need not mean melanoma' if is_wide else ''}."]
     malignant = [
         value for value, label in zip(columns[0].values, facts.listing.labels, strict=True) if label == CLASS_NAMES[1]
     ]

@@ -7,16 +7,21 @@ from collections.abc import Iterable, Sequence
 from melanoma_pl.reporting.audit_words import readable
 
 SPECIAL = re.compile(r"[\\`*\[\]|#~]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word means nothing
+LIST_MARK = re.compile(r"^(\s*(?:\d{1,9}(?=[.)])|(?=[-+])))([-+.)])(?=[\s+-]|$)")  # opens a list where a text begins
+NO_NAME = "(no name)"
 
 
 def text(content: str) -> str:
     """Return a text that Markdown shows as it is."""
-    return SPECIAL.sub(r"\\\g<0>", html.escape(readable(content), quote=False))
+    escaped = SPECIAL.sub(r"\\\g<0>", html.escape(readable(content), quote=False))
+    return LIST_MARK.sub(r"\1\\\2", escaped)
 
 
 def code(content: str) -> str:
     """Return a name in the letters of code; in a table's cell, too."""
     shown = readable(content)
+    if not shown.strip():
+        return NO_NAME
     return text(content) if "`" in shown or "|" in shown else f"`{shown}`"
 
 

@@ -1,6 +1,7 @@
 """What a data card says of the photos themselves: how many, of whom, how labelled."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from melanoma_pl.reporting.audit_words import amount, count_table, listed, percentage, size_in_bytes
 from melanoma_pl.reporting.data_card_columns import Column, ages_of, count_by_class, countable
@@ -9,22 +10,24 @@ from melanoma_pl.reporting.data_card_markdown import bullets, code, section, tab
 
 MOST_VALUES = 25  # rows of a table of counts; rarer values are summed up
 UNKNOWN = "not known"
+NO_SPLIT = "no split"
 
 
 def composition(facts: Facts) -> str:
     """Return how many photos there are, and what files."""
     inventory = facts.inventory
-    columns, rows = count_table(inventory["per_split"])
+    columns, rows = count_table(_by_split(inventory["per_split"]))
     titled: list[list[str | int]] = [[text(label), *counts] for label, counts in rows]
     sizes = f"{inventory['different_sizes']:,} different: " if inventory["different_sizes"] > 1 else ""
-    broken = facts.audit["broken"] if facts.audit else {}
+    broken, left_out = (facts.audit["broken"], facts.audit["left_out"]) if facts.audit else ({}, ())
     files = [
         f"files: {size_in_bytes(inventory['bytes'])}; {text(listed(inventory['formats']))}",
         f"sizes in pixels: {sizes}{text(listed(inventory['sizes']))}",
         *([f"{amount(len(broken), 'photo')} cannot be read and are not counted here"] if broken else []),
+        *([f"{amount(len(left_out), 'photo')} left out before the audit, and not counted here"] if left_out else []),
         *([f"{amount(len(facts.listing.others), 'file')} beside them are no photos"] if facts.listing.others else []),
     ]
-    splits = columns[:-1]
+    splits = [name for name in columns[:-1] if name != NO_SPLIT]
     known_splits = f"in {amount(len(splits), 'split')}" if splits else "without a split into training and test"
     return section(
         "What it is",
@@ -80,6 +83,12 @@ def labels(facts: Facts) -> str:
     return section("How it was labelled", " ".join(lines))
 
 
+def _by_split(per_split: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
+    """Return an inventory's counts; beside real splits "all" holds the photos that are in none of them."""
+    has_splits = set(per_split) != {"all"}
+    return {NO_SPLIT if has_splits and name == "all" else name: counts for name, counts in per_split.items()}
+
+
 def _ages(column: Column, facts: Facts) -> str:
     rows: list[list[str | int]] = []
     for label in [*sorted(set(facts.listing.labels)), ""]:
@@ -87,7 +96,12 @@ def _ages(column: Column, facts: Facts) -> str:
         ages = ages_of(values)
         years = [UNKNOWN if figure is None else f"{figure:g}" for figure in (ages.median, ages.lowest, ages.highest)]
         rows.append([text(label) or "all", ages.known, *years])
-    return section(f"Age: {code(column.name)}", table(["years", "known", "median", "lowest", "highest"], rows))
+    no_number = ages_of(column.values).no_number
+    return section(
+        f"Age: {code(column.name)}",
+        table(["years", "known", "median", "lowest", "highest"], rows),
+        f"Of {amount(no_number, 'photo')} the age is filled in but no number: not counted above." if no_number else "",
+    )
 
 
 def _counts(column: Column, facts: Facts) -> str:
@@ -110,7 +124,7 @@ def _counts(column: Column, facts: Facts) -> str:
 def _groups(column: Column, facts: Facts) -> str:
     photos = column.photos_of().values()
     several = sum(len(positions) > 1 for positions in photos)
-    split = sum(len({facts.listing.splits[position] for position in positions}) > 1 for positions in photos)
+    split = len(column.crossing(facts.listing.splits))
     line = (
         f"{code(column.name)}: {column.different:,} different in {amount(column.filled, 'photo')}, {several:,} of them "
         "with several photos"

@@ -1,9 +1,11 @@
 """Photos to leave out: of training only, counted, and a list that fits no longer refused."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
+from tests.conftest import draw_photo
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.errors import UserError
@@ -59,9 +61,8 @@ def test_lists_that_do_not_fit(photo_folder: Path, tmp_path: Path) -> None:
     stale = write(tmp_path / "stale.csv", *(f"train/benign/{name}.png" for name in "abcd"), "test/benign/000.png")
     with pytest.raises(UserError) as error:
         module(photo_folder, stale).setup("fit")
-    assert "neither split, 4 of them (train/benign/a.png, train/benign/b.png, train/benign/c.png, …)" in str(
-        error.value
-    )
+    gone = "(train/benign/a.png, train/benign/b.png, train/benign/c.png, …)"
+    assert f"names 4 photos that are not in {photo_folder} {gone}" in str(error.value)
     (tmp_path / "column.csv").write_text("photo\ntrain/benign/000.png\n")
     with pytest.raises(UserError, match=r"column.csv has no column 'image' \(data.exclude\)"):
         module(photo_folder, tmp_path / "column.csv").setup("fit")
@@ -73,5 +74,34 @@ def test_lists_that_do_not_fit(photo_folder: Path, tmp_path: Path) -> None:
 def test_without_a_test_split(own_photo_folder: Path, tmp_path: Path) -> None:
     (own_photo_folder / "test").rename(tmp_path / "elsewhere")
     module(own_photo_folder, write(tmp_path / "q.csv", "train/benign/000.png")).setup("fit")
-    with pytest.raises(UserError, match="neither split"):
+    with pytest.raises(UserError, match=r"names 1 photos that are not in .*test/benign/000.png"):
         module(own_photo_folder, write(tmp_path / "q.csv", "test/benign/000.png")).setup("fit")
+
+
+def test_photos_of_other_folders_are_not_trained_on_anyway(
+    own_photo_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw_photo(own_photo_folder / "val/benign/0.png", malignant=False, seed=1)
+    names = ("val/benign/0.png", "train/benign/000.png", "test/benign/000.png")
+    exclude = write(tmp_path / "q.csv", *names)
+    with caplog.at_level(logging.INFO):
+        assert len(module(own_photo_folder, exclude).list_split("train")) == 39
+    notes = "1 test photos that it names stay; 1 photos that it names are not trained on anyway"
+    assert caplog.messages == [f"left out    1 training photos that {exclude} names; {notes}"]
+    with pytest.raises(UserError, match=r"names 1 photos that are not in .*val/benign/1.png"):
+        module(own_photo_folder, write(exclude, *names, "val/benign/1.png")).setup("fit")
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="a backslash parts folders here")
+@pytest.mark.parametrize("split", ["train", "test", "val"])
+def test_backslashes_in_a_files_name(split: str, own_photo_folder: Path, tmp_path: Path) -> None:
+    name = f"{split}/benign/back\\slash.png"
+    draw_photo(own_photo_folder / name, malignant=False, seed=1)
+    photos = module(own_photo_folder, write(tmp_path / "q.csv", name)).list_split("train")
+    assert len(photos) == 40
+    assert name not in photos.paths
+
+
+def test_backslashes_between_folders(photo_folder: Path, tmp_path: Path) -> None:
+    exclude = write(tmp_path / "q.csv", "train\\benign\\000.png")
+    assert "train/benign/000.png" not in module(photo_folder, exclude).list_split("train").paths

@@ -81,3 +81,17 @@ def test_take_keeps_everything_together(photo_folder: Path) -> None:
     chosen = photos.take([3, 1])
     assert chosen.paths == (photos.paths[3], photos.paths[1])
     assert chosen.targets.tolist() == [photos.targets[3], photos.targets[1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("bcc", "name its class: '+data.folder_names.bcc=<class>'"),
+        ("basal cell", r"name its class: '+data.folder_names={basal\ cell: <class>}'"),
+        ("nävus", ": move it away, or rename it"),
+    ],
+)
+def test_way_out_of_a_folder_that_is_no_class(name: str, way_out: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        list_photos(make(tmp_path, "train/benign/1.png", f"train/{name}/1.png"), "train")
+    assert str(error.value).endswith(way_out)

@@ -1,5 +1,6 @@
 """One fold validates, the others train, and what is wrong with a table of folds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,29 @@ def test_the_module_validates_on_a_fold(own_photo_folder: Path) -> None:
     data.setup("fit")
     assert data.split("validation").positions.tolist() == list(range(3, 40, 4))
     assert data.split("train").positions.tolist() == [index for index in range(40) if index % 4 != 3]
+
+
+def test_a_lesion_in_two_folds_is_refused(tmp_path: Path) -> None:
+    table = write(tmp_path / "split.csv", "0,0,1,1,2,2,3,3")
+    whole = replace(PHOTOS, groups=tuple("aabbccdd"))
+    assert cut_fold(whole, table, 0)[1].tolist() == [0, 1]
+    parted = replace(PHOTOS, groups=tuple("xyxybbcc"))
+    assert cut_fold(parted, table, 2)[1].tolist() == [4, 5]
+    with pytest.raises(UserError) as error:
+        cut_fold(parted, table, 0, group_column="lesion")
+    assert f"in {table} 2 groups (x, y) of fold 0 have photos in other folds too: cut the folds anew" in str(
+        error.value
+    )
+    assert str(error.value).endswith("melanoma-data split <photos> <target> --folds 4 --group-column lesion")
+
+
+def test_the_module_refuses_it_of_a_folder_and_of_a_table(own_photo_folder: Path) -> None:
+    paths = MoleDataModule(own_photo_folder).list_split("train").paths
+    rows = "".join(f"{path},{path.split('/')[1]},train,{index % 4},one\n" for index, path in enumerate(paths))
+    table = own_photo_folder / "split.csv"
+    table.write_text(f"image,label,split,fold,lesion\n{rows}")
+    wanted = r"1 group \(one\) of fold 0 .*--group-column lesion"
+    for places in ({"root": own_photo_folder, "metadata": table}, {"table": table}):
+        data = MoleDataModule(**places, fold=0, group_column="lesion", preprocessing=Preprocessing(32))  # type: ignore[arg-type]
+        with pytest.raises(UserError, match=wanted):
+            data.setup("fit")

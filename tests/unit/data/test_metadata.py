@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from melanoma_pl.data.folder import Photos, list_photos
-from melanoma_pl.data.metadata import find_table, with_groups
+from melanoma_pl.data.metadata import find_table, read_table, with_groups
 from melanoma_pl.errors import UserError
 
 
@@ -70,3 +70,19 @@ def test_tables_as_spreadsheets_save_them(photos: Photos, tmp_path: Path) -> Non
     table.write_text("image,group\na.png\n")
     with pytest.raises(UserError, match="line 2: not as many cells"):
         with_groups(photos, table, "image", "group")
+
+
+def test_blanks_around_a_lesion_do_not_count(photos: Photos, tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    cells = ["L1", "L1 ", " L1", " ", "  ", *("" for _ in photos.paths[5:])]
+    rows = zip(photos.paths, cells, strict=True)
+    table.write_text("image,group\n" + "".join(f"{path},{cell}\n" for path, cell in rows))
+    groups = with_groups(photos, table, "image", "group").groups
+    assert groups == ("L1",) * 3 + tuple(f"photo:{path}" for path in photos.paths[3:])
+
+
+def test_names_with_backslashes(tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text("image\na\\b.png\nc\\d.png\n")
+    assert list(read_table(table, "image")) == ["a/b.png", "c/d.png"]
+    assert list(read_table(table, "image", listed={"a\\b.png", "c/d.png"})) == ["a\\b.png", "c/d.png"]

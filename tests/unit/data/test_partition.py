@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,8 +172,21 @@ def test_more_than_two_classes(tmp_path: Path) -> None:
     for index in range(30):
         draw_photo(tmp_path / f"photos/{('nevus', 'bcc', 'scc')[index % 3]}/{index}.png", index % 2 == 0, index)
     made = partition(tmp_path / "photos", tmp_path / "new")
-    assert {path.name for path in (tmp_path / "new/test").iterdir()} == {"benign", "bcc", "scc"}
-    assert "'+data.folder_names.bcc=<benign or malignant>'" in made.text()
+    assert {path.name for path in (tmp_path / "new/test").iterdir()} == {"nevus", "bcc", "scc"}
+    assert "'+data.folder_names.bcc=<benign or malignant>' '+data.folder_names.scc=" in made.text()
+    assert "folder_names.nevus" not in made.text(), "training knows a nevus"
+
+
+def test_melanoma_or_rest_can_be_trained_on_as_the_terminal_says(tmp_path: Path) -> None:
+    for index in range(20):
+        draw_photo(tmp_path / f"photos/{('melanoma', 'rest')[index % 2]}/{index}.png", index % 2 == 0, index)
+    made = partition(tmp_path / "photos", tmp_path / "new")
+    assert made.text().endswith(" 'data.class_names=[rest,melanoma]'") and "folder_names" not in made.text()
+    photos = list_photos(tmp_path / "new", "train", ("rest", "melanoma"))
+    assert all(
+        ("/melanoma/" in path) == bool(target) for path, target in zip(photos.paths, photos.targets, strict=True)
+    )
+    assert 0 < photos.targets.sum() < len(photos)
 
 
 def test_what_the_terminal_says(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,3 +252,15 @@ def test_stopped_while_it_writes(photo_folder: Path, tmp_path: Path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         partition(photo_folder, tmp_path / "new")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_comes_next_can_be_pasted_for_odd_names(tmp_path: Path) -> None:
+    for index in range(30):
+        draw_photo(tmp_path / f"photos/{('nevus', 'basal cell', 'nävi')[index % 3]}/{index}.png", index % 2 == 0, index)
+    target = tmp_path / "my 'new' (1)"
+    text = partition(tmp_path / "photos", target).text()
+    command, note = text.partition("next: ")[2].split(" (first ")
+    words = shlex.split(command)
+    assert words[2] == f'data.root="{target}"'
+    assert words[-1] == r"+data.folder_names={basal\ cell: <benign or malignant>}"
+    assert note == "rename the folders nävi: no override can name them)"

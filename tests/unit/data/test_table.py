@@ -85,6 +85,16 @@ CASES = {
         "line 2: the label 'benin' is no class; did you mean 'benign'",
     ),
     "way out of a label": (["a.png,bcc,train", *GOOD], None, "'+data.folder_names.bcc=<class>'"),
+    "way out of a label with a space": (
+        ["a.png,basal cell,train", *GOOD],
+        None,
+        r"name its class: '+data.folder_names={basal\ cell: <class>}'",
+    ),
+    "way out of a label that Hydra cannot read": (
+        ["a.png,nävus,train", *GOOD],
+        None,
+        ": mend it, or leave the row out",
+    ),
     "no label": (["a.png,,train", *GOOD], None, "line 2: the label '' is no class"),
     "two rows": ([*GOOD, GOOD[0]], None, "line 6: '../photos/train/benign/000.png' has two rows"),
     "a class": (GOOD[1:], None, "t.csv has no train photo of the class 'benign'"),

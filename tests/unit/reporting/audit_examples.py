@@ -101,6 +101,6 @@ def full_audit(root: Path) -> Audit:
         leaking_test_photos=(FOREIGN, third, fourth),
         clusters=((third, fourth, LONG), (MARKUP, FOREIGN)),
         quarantine={MARKUP: f"shows the same as {FOREIGN}"},
-        excluded=3,
+        left_out=("train/x.jpg", "train/y.jpg", "train/z.jpg"),
         notes=("A note with <b>markup</b>.",),
     )

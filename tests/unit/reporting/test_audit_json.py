@@ -27,7 +27,7 @@ def test_summary_counts_what_was_found(tmp_path: Path) -> None:
         "leaks": 3,
         "shared_groups": 2,
         "leaking_test_photos": 3,
-        "conflicts": 2,
+        "conflicts": 1,
         "label_conflicts": 7,
         "pairs": 7,
         "clusters": 2,

@@ -47,13 +47,13 @@ def test_every_finding_is_named() -> None:
     text = format_audit(full_audit(Path("photos")))
     assert "3 photos left out beforehand" in text
     assert "in two splits: leaks                0     2       1    3" in text
-    assert "with two labels: conflicts          0     1       1    2" in text
+    assert "with two labels: conflicts          0     1       0    1" in text
     assert "test photos that leak         3 of 3 (100.0 %)" in text
     assert "lesions in two splits         2 (column 'group & more')" in text
     assert "5 in 2 clusters, at most 3 in one" in text
     assert "0.971 [0.962–0.980]" in text and "not computable" in text and "0.700 [not computable]" in text
     assert "labels against the diagnosis: 7" in text and "… and 2 more in audit.json" in text
-    assert "near, likeness 0.987, mirrored, one lesion by the metadata" in text
+    assert "near, likeness 0.987, mirrored, one group by the metadata" in text
     assert "conflicts within a split, 1 of 1:" in text and "benign against malignant" in text
     assert "A note with <b>markup</b>." in text
 

@@ -2,17 +2,19 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import draw_photo, write_photo_folder
 from tests.unit.reporting.audit_examples import FOREIGN, MARKUP, NO_UTF8, empty_audit, listing_of
 
+from melanoma_pl.data.audit.auditing import audit_photos
 from melanoma_pl.data.listing import Listing, list_source
 from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError
 from melanoma_pl.reporting.audit_json import audit_to_dict, write_json
 from melanoma_pl.reporting.data_card import data_card, is_of, read_audit, write_card
-from melanoma_pl.reporting.data_card_columns import ages_of, known, read_columns, role_of, telling_values
+from melanoma_pl.reporting.data_card_columns import Column, ages_of, known, read_columns, role_of, telling_values
 from melanoma_pl.reporting.data_card_markdown import code, text
 
 SECTIONS = [
@@ -50,6 +52,9 @@ def rows(**columns: list[str]) -> dict[str, dict[str, str]]:
         path: {"image": path, **{name: values[place] for name, values in columns.items()}}
         for place, path in enumerate(PATHS)
     }
+
+
+PLACES = list(enumerate(sorted(PATHS)))  # as a listing has them
 
 
 def headings(card: str) -> list[str]:
@@ -117,16 +122,49 @@ def test_audit_of_other_photos_is_not_used(photos: Listing) -> None:
     found = audit_of(photos)
     other = list_source(photos.root).without(PATHS[:1])
     card = data_card(other, None, found)
-    assert "The audit that is there is of other photos. These photos were not audited" in card
+    assert "The audit that is there is of other photos, splits or classes. These photos were not audited" in card
     assert "0123456789abcdef" not in card and "5 photos of moles" in card
     assert is_of(found, photos) and not is_of(found, other)
-    assert is_of(found | {"excluded": 1, "inventory": found["inventory"] | {"photos": 5}}, photos)
+    assert not is_of({name: value for name, value in found.items() if name != "listing"}, photos), "of an old version"
 
 
-def audit_of(photos: Listing) -> dict[str, object]:
+def test_audit_of_another_split_with_equal_counts_is_not_used(photos: Listing) -> None:
+    swapped = {PATHS[0]: "test", PATHS[4]: "train"}
+    splits = tuple(swapped.get(path, split) for path, split in zip(photos.paths, photos.splits, strict=True))
+    other = replace(photos, splits=splits)
+    assert sorted(splits) == sorted(photos.splits) and splits != photos.splits
+    assert not is_of(audit_of(photos), other)
+    assert "These photos were not audited" in data_card(other, None, audit_of(photos))
+
+
+def test_photos_that_the_audit_left_out_are_left_out_and_counted(photos: Listing) -> None:
+    found = audit_of(photos.without(PATHS[:1])) | {"excluded": 1}
+    assert not is_of(found, photos), "which one was left out is not known"
+    known = found | {"left_out": PATHS[:1]}
+    card = data_card(photos, rows(sex=["male", *["female"] * 5]), known)
+    assert is_of(known, photos) and "- 1 photo left out before the audit, and not counted here\n" in card
+    assert "| `sex` | 5 (100.0 %) | 1 |" in card
+
+
+def test_audit_that_was_made_of_these_photos_is_used(photos: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+    positive: list[list[int]] = []
+    monkeypatch.setattr(
+        "melanoma_pl.data.audit.auditing.find_giveaways", lambda _, targets, groups: positive.append([*targets]) or ()
+    )
+    broken = replace(photos, paths=(*photos.paths[:5], "train/malignant/none.png"))
+    labelled = replace(broken, labels=tuple("rest" if name == "benign" else "melanoma" for name in photos.labels))
+    for listing in (photos, broken, labelled):
+        found = audit_to_dict(audit_photos(listing)[0])
+        assert is_of(json.loads(json.dumps(found)), listing)
+    assert positive == [[0, 1, 0, 0, 1, 1], [0, 1, 0, 0, 1], [0, 1, 0, 0, 1]], "1 is melanoma, not the rest"
+
+
+def audit_of(photos: Listing) -> dict[str, Any]:
     counts = {"train": {"benign": 2, "malignant": 2}, "test": {"benign": 1, "malignant": 1}}
     audit = empty_audit(photos.root, leaking_test_photos=(PATHS[4],), shared_groups={"a": (PATHS[0], PATHS[4])})
-    return audit_to_dict(replace(audit, inventory=audit.inventory | {"photos": 6, "per_split": counts}))
+    return audit_to_dict(
+        replace(audit, inventory=audit.inventory | {"photos": 6, "per_split": counts}, listing=photos.fingerprint)
+    )
 
 
 def test_audit_is_read_back(tmp_path: Path) -> None:
@@ -192,14 +230,15 @@ def test_rows_and_photos_need_not_match(photos: Listing) -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["40", "60", "x", "", "nan", "inf"], (2, 50, 40, 60)),
-        (["45.5"], (1, 45.5, 45.5, 45.5)),
-        (["85+", "-"], (0, None, None, None)),
+        (["40", "60", "x", "", "nan", "inf"], (2, 2, 50, 40, 60)),
+        (["45.5"], (1, 0, 45.5, 45.5, 45.5)),
+        (["85+", "40", "-"], (2, 0, 62.5, 40, 85)),
+        (["+", "40-50", "8+5"], (0, 3, None, None, None)),
     ],
 )
 def test_ages(values: list[str], expected: tuple[float | None, ...]) -> None:
     ages = ages_of(values)
-    assert (ages.known, ages.median, ages.lowest, ages.highest) == expected
+    assert (ages.known, ages.no_number, ages.median, ages.lowest, ages.highest) == expected
 
 
 def test_cells_that_say_nothing() -> None:
@@ -225,3 +264,85 @@ def test_card_is_written_whole_into_a_new_folder(tmp_path: Path) -> None:
 def test_card_does_not_name_where_the_photos_lie(tmp_path: Path) -> None:
     root = write_photo_folder(tmp_path / "a_secret_place" / "moles", train=8, test=4)
     assert "a_secret_place" not in data_card(list_source(root))
+
+
+def test_ages_that_are_no_number_are_said(photos: Listing) -> None:
+    card = data_card(photos, rows(age=["85+", "40-50", "adult", "", "60", "70"]))
+    assert "Of 2 photos the age is filled in but no number: not counted above." in card
+    assert "| all | 3 | 70 | 60 | 85 |" in card
+    assert "no number" not in data_card(photos, rows(age=["85+", "40", "", "", "60", "70"]))
+
+
+def test_values_that_differ_in_case_only_are_one(photos: Listing) -> None:
+    spelt = ["Male", "male", "male", "FEMALE", "", "MALE"]
+    columns = {column.name: column for column in read_columns(photos, rows(sex=spelt, camera=spelt))}
+    assert set(columns["sex"].values) == {"male", "FEMALE", ""} and columns["sex"].different == 2
+    assert columns["camera"].different == 4
+
+
+def test_rare_classes_are_not_told_by_chance() -> None:
+    values = ["a", "a", *(f"{n}" for n in range(98))]
+    labels = ("malignant", "malignant", *["benign"] * 98)
+    many, one = Column("clinic", "", tuple(values)), Column("clinic", "", ("a", "a", *["b"] * 98))
+    assert telling_values(many, labels) == {}, "0.02² × 99 values is no small probability"
+    assert telling_values(one, labels)["a"] == "malignant"
+
+
+def limits_of(card: str) -> str:
+    return card.split("## Known limits")[1].split("\n## ")[0]
+
+
+def test_lesions_on_both_sides_limit_what_figures_say(photos: Listing) -> None:
+    told = limits_of(data_card(photos, rows(lesion_id=list("abcdbb"))))
+    assert "Figures on all test photos are too good: by `lesion_id`, 1 lesion is in more than one split." in told
+    assert "not known: no audit" not in told and "By the metadata no" not in told
+    told = limits_of(
+        data_card(photos, rows(lesion_id=list("abcdbb")), audit_of(photos) | {"group_column": "lesion_id"})
+    )
+    assert "1 photo leaked" in told and "by `lesion_id`" not in told
+    table = rows(lesion_id=["a", "b", "a", "c", "d", "e"])
+    moved = replace(photos, splits=tuple("validation" if path == PATHS[0] else photos.splits[n] for n, path in PLACES))
+    assert "Figures on all validation photos are too good" in limits_of(data_card(moved, table))
+
+
+def test_metadata_that_shows_no_lesion_in_two_splits_is_believed(photos: Listing) -> None:
+    told = limits_of(data_card(photos, rows(lesion_id=list("aabcde"))))
+    assert "By the metadata no lesion is in two splits; near-duplicates were not looked for: no audit was made." in told
+    assert "several splits is not known" not in told
+    told = limits_of(data_card(photos, rows(lesion_id=["a", "a", "b", "c", "", "e"])))
+    assert "Whether photos of one lesion are in several splits is not known" in told and "By the metadata" not in told
+
+
+def test_photos_in_no_split_are_no_split(photos: Listing) -> None:
+    some = replace(photos, splits=tuple("" if path == PATHS[0] else photos.splits[n] for n, path in PLACES))
+    card = data_card(some, rows(lesion_id=list("aabcde")))
+    assert "in 2 splits." in card and "| class | train | test | no split | total |" in card
+    assert "| benign | 1 | 1 | 1 | 3 |" in card and "| all |" not in card
+    assert "in more than one split" not in card, "a lesion in train and in no split is in one"
+    assert "no split" not in data_card(replace(photos, splits=("",) * 6))
+
+
+def test_melanoma_among_the_rest(photos: Listing) -> None:
+    card = data_card(replace(photos, labels=tuple("rest" if "benign" in path else "melanoma" for path in photos.paths)))
+    assert "50.0 % of the photos are melanoma, far more" in card and "| melanoma | 2 | 1 | 3 |" in card
+    assert "malignant" not in limits_of(card)
+
+
+@pytest.mark.parametrize("value", ["- CC0", "+ CC0", "- - CC0", "1. CC0", "12) CC0", "  - CC0", "---"])
+def test_text_opens_no_list(value: str, photos: Listing) -> None:
+    markdown_it = pytest.importorskip("markdown_it")
+    card = data_card(photos, rows(licence=[value] * 6))
+    assert f"- {text(value.strip())}: 6 photos\n" in card
+    tokens = markdown_it.MarkdownIt("commonmark").parse(f"- {text(value)}\n- {text(value)}: 6 photos\n")
+    assert [token.type for token in tokens].count("list_item_open") == 2
+    shown = [token.children[0].content if token.children else "" for token in tokens if token.type == "inline"]
+    assert "".join(shown).count("CC0") == 2 * value.count("CC0")
+
+
+def test_text_that_is_no_list_is_left_alone() -> None:
+    assert [text(value) for value in ("-5", "1.5", "a - b", "+49")] == ["-5", "1.5", "a - b", "+49"]
+
+
+def test_column_without_a_name(photos: Listing) -> None:
+    card = data_card(photos, rows(**{"": ["x", "y"] * 3}))
+    assert "| (no name) | 6 (100.0 %) | 2 |" in card and "``" not in card

@@ -13,7 +13,7 @@ from melanoma_pl.data.audit.labels import find_label_conflicts
 from melanoma_pl.data.audit.record import fingerprint
 from melanoma_pl.data.audit.scanning import Scan, inventory, scan
 from melanoma_pl.data.layout import CLASS_NAMES
-from melanoma_pl.data.listing import Listing
+from melanoma_pl.data.listing import Listing, meaning
 from melanoma_pl.errors import UserError
 
 SPLIT_ORDER = ("", "train", "validation", "test")  # of a leak the photos of the later split stay
@@ -21,7 +21,7 @@ Rows = Mapping[str, Mapping[str, str]]
 
 
 def audit_photos(
-    listing: Listing, rows: Rows | None = None, group_column: str | None = None, excluded: int = 0
+    listing: Listing, rows: Rows | None = None, group_column: str | None = None, left_out: Sequence[str] = ()
 ) -> tuple[Audit, Scan]:
     """Audit photos.
 
@@ -29,7 +29,7 @@ def audit_photos(
         listing: The photos.
         rows: Their metadata by path, or None.
         group_column: Column whose equal values mean one lesion or patient, or None.
-        excluded: How many photos were taken from the listing before.
+        left_out: Paths of photos of the listing to do without.
 
     Returns:
         What was found, and what was read of each photo.
@@ -38,13 +38,17 @@ def audit_photos(
         UserError: If no photo can be read.
     """
     began = time.perf_counter()
-    scanned = scan(listing)
+    audited = listing.without(left_out)
+    if not len(audited):
+        raise UserError(f"all {len(listing)} photos are left out", "there is nothing to audit")
+    scanned = scan(audited)
     if not scanned.photos:
         path, reason = next(iter(scanned.broken.items()))
-        raise UserError(f"none of {len(listing)} photos can be read ({path}: {reason})", "give a folder of photos")
+        raise UserError(f"none of {len(audited)} photos can be read ({path}: {reason})", "give a folder of photos")
     matches = find_matches(scanned)
     lesions = lesions_of(scanned.listing, rows, group_column)
     pairs = _pairs(scanned.listing, matches.matches, lesions)
+    alike = clusters_of([(match.first, match.second) for match in matches.matches], len(scanned.listing))
     together = clusters_of(_edges(matches.matches, lesions), len(scanned.listing))
     conflicts = find_label_conflicts(scanned.listing, rows)
     found = Audit(
@@ -57,13 +61,15 @@ def audit_photos(
         group_column=group_column,
         label_conflicts=conflicts,
         giveaways=_giveaways(scanned, together),
-        leaking_test_photos=_leaking(scanned.listing, together),
-        clusters=_clusters(scanned.listing, matches.matches),
-        quarantine=_quarantine(scanned.listing, together, pairs, conflicts),
+        leaking_test_photos=_leaking(scanned.listing, together, of_test=True),
+        leaking_train_photos=_leaking(scanned.listing, together, of_test=False),
+        clusters=_paths(scanned.listing, alike),
+        quarantine=_quarantine(scanned.listing, together, alike, conflicts),
         fingerprint=fingerprint(scanned.listing.paths, [photo.sha256 for photo in scanned.photos]),
         seconds=round(time.perf_counter() - began, 2),
-        excluded=excluded,
-        notes=_notes(scanned.listing, rows, matches.not_looked_at),
+        notes=_notes(listing, rows, matches.not_looked_at),
+        listing=audited.fingerprint,
+        left_out=tuple(left_out),
     )
     return found, scanned
 
@@ -138,8 +144,7 @@ def _shared(listing: Listing, lesions: Mapping[str, Sequence[int]]) -> dict[str,
     }
 
 
-def _clusters(listing: Listing, matches: Sequence[Match]) -> tuple[tuple[str, ...], ...]:
-    clusters = clusters_of([(match.first, match.second) for match in matches], len(listing))
+def _paths(listing: Listing, clusters: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(listing.paths[member] for member in members) for members in clusters)
 
 
@@ -147,18 +152,22 @@ def _latest(listing: Listing, members: Sequence[int]) -> str:
     return max((listing.splits[member] for member in members), key=SPLIT_ORDER.index)
 
 
-def _leaking(listing: Listing, together: Sequence[Sequence[int]]) -> tuple[str, ...]:
-    """Return the photos of the set's last split that belong to photos of another."""
+def _leaking(listing: Listing, together: Sequence[Sequence[int]], *, of_test: bool) -> tuple[str, ...]:
+    """Return the photos of the set's last split that belong to photos of another, or those others."""
     last = _latest(listing, range(len(listing)))
     found = []
     for members in together:
-        if len({listing.splits[member] for member in members}) > 1:
-            found += [listing.paths[member] for member in members if listing.splits[member] == last]
+        splits = {listing.splits[member] for member in members}
+        if last in splits and len(splits) > 1:
+            found += [listing.paths[member] for member in members if (listing.splits[member] == last) == of_test]
     return tuple(sorted(found))
 
 
 def _quarantine(
-    listing: Listing, together: Sequence[Sequence[int]], pairs: Sequence[Pair], conflicts: Sequence[LabelConflict]
+    listing: Listing,
+    together: Sequence[Sequence[int]],
+    alike: Sequence[Sequence[int]],
+    conflicts: Sequence[LabelConflict],
 ) -> dict[str, str]:
     """Return what training should do without: path → why. Photos of the test split are never on the list."""
     reasons: dict[str, str] = {}
@@ -167,12 +176,12 @@ def _quarantine(
         kept = next(listing.paths[member] for member in members if listing.splits[member] == latest)
         for member in members:
             if listing.splits[member] != latest:
-                reasons[listing.paths[member]] = f"shows the same as {kept}"
-    for pair in pairs:
-        if pair.is_conflict and pair.splits[0] != "test":
-            reasons.setdefault(pair.first, f"shows the same as {pair.second} and has another label")
-        if pair.is_conflict and pair.splits[1] != "test":
-            reasons.setdefault(pair.second, f"shows the same as {pair.first} and has another label")
+                reasons[listing.paths[member]] = f"belongs together with {kept}"
+    for members in alike:
+        labels = sorted({listing.labels[member] for member in members})
+        for member in members:
+            if len(labels) > 1 and listing.splits[member] != "test":
+                reasons.setdefault(listing.paths[member], f"is one photo with the labels {' and '.join(labels)}")
     for conflict in conflicts:
         if conflict.split != "test":
             reasons.setdefault(conflict.path, f"is labelled {conflict.label}; diagnosis: {conflict.diagnosis}")
@@ -181,11 +190,12 @@ def _quarantine(
 
 def _giveaways(scanned: Scan, together: Sequence[Sequence[int]]) -> tuple[Giveaway, ...]:
     labels = np.array(scanned.listing.labels)
-    positive = CLASS_NAMES[1] if CLASS_NAMES[1] in labels else max(labels)
+    names = set(scanned.listing.labels)
+    positive = [name for name in names if meaning(name) == CLASS_NAMES[1]] or [max(names)]
     groups = np.arange(len(labels), dtype=np.int64)
     for members in together:
         groups[list(members)] = members[0]
-    return find_giveaways(scanned, (labels == positive).astype(np.int64), groups)
+    return find_giveaways(scanned, np.isin(labels, positive).astype(np.int64), groups)
 
 
 def _notes(listing: Listing, rows: Rows | None, not_looked_at: int) -> tuple[str, ...]:
@@ -193,7 +203,7 @@ def _notes(listing: Listing, rows: Rows | None, not_looked_at: int) -> tuple[str
     if len(set(listing.splits)) == 1:
         notes.append("There is no train and test split, so nothing can leak yet: melanoma-data split makes one.")
     if rows is not None and (without := len(rows.keys() - set(listing.paths))):
-        notes.append(f"{without} rows of the metadata name no photo here.")
+        notes.append(f"{without} row{'s' * (without != 1)} of the metadata without a photo here.")
     if not_looked_at:
         notes.append(f"{not_looked_at} pairs that are alike only from afar were not looked at: there were too many.")
     return tuple(notes)

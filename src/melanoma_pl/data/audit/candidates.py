@@ -23,6 +23,7 @@ COARSE_LIKENESS = 0.95  # copies with the six planted changes have 0.995 and mor
 FINE_LIKENESS = 0.45  # copies have 0.95 and more; of other pairs that are alike coarsely, two thirds have less
 SURE = 0.9
 PER_PHOTO = 0.5  # doubtful candidates a photo, on average, that are looked at: keeps large sets affordable
+PARTNERS = 30  # of one photo: enough to tie any number of copies together
 FEW = 100  # of a small set as many are looked at
 LEAST_CONTRAST = 2.0  # grey levels, standard deviation: below it a picture shows nothing
 CHUNK = 2048  # photos asked for at a time
@@ -89,8 +90,16 @@ def _look_up(
     likeness = _likeness(fine, _fine(pictures, crop), first, part, turns)
     return [
         Candidate(int(first[each]), int(part[each]) + start, crop, int(turns[each]), float(likeness[each]))
-        for each in np.flatnonzero(likeness >= FINE_LIKENESS)
+        for each in _best_of_each(part, likeness)
     ]
+
+
+def _best_of_each(part: NDArray[np.int64], likeness: Floats) -> NDArray[np.int64]:
+    """Return the positions of the likely pairs, no more than `PARTNERS` of each part: copies of copies are many."""
+    likely = np.flatnonzero(likeness >= FINE_LIKENESS)
+    ranked = likely[np.lexsort((-likeness[likely], part[likely]))]
+    starts = np.searchsorted(part[ranked], part[ranked])  # where the part of each begins
+    return ranked[np.arange(len(ranked)) - starts < PARTNERS]
 
 
 def _best_turns(whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """The same photo twice: equal files, candidates that are confirmed on pixels; and what belongs together."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -64,11 +64,15 @@ def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:
 def _confirmed(candidates: list[Candidate], scanned: Scan) -> list[Match]:
     """Return the candidates that are one photo; on one core, as most of it is Python's own work."""
     files, grey = scanned.listing.files, scanned.grey
-    found = []
+    found: list[Match] = []
+    partners: Counter[int] = Counter()
     with threadpool_limits(1):  # the matrices are small, the pairs many
         for candidate in tqdm(candidates, "comparing pixels", leave=False, disable=None, unit=" pairs"):
+            if min(partners[candidate.first], partners[candidate.second]) >= ALL_PAIRS_UP_TO:
+                continue  # both have been tied to others often enough
             confirmation = confirm(candidate, grey, files.__getitem__)
             if confirmation.is_same:
+                partners.update((candidate.first, candidate.second))
                 first, second = sorted((candidate.first, candidate.second))
                 is_equal = may_be_equal(candidate, confirmation) and equal_pixels(files[first], files[second])
                 value = 1.0 if is_equal else round(confirmation.likeness, 4)

@@ -40,8 +40,8 @@ class Pair:
 
     @property
     def is_conflict(self) -> bool:
-        """Whether the two have different labels."""
-        return self.labels[0] != self.labels[1]
+        """Whether the two are one photo with two labels; of one patient two moles may well be different."""
+        return self.kind != "lesion" and self.labels[0] != self.labels[1]
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,11 @@ class Audit:
         quarantine: Path → why it should be left out of training.
         fingerprint: Of all photos' paths and contents.
         seconds: What the audit took.
-        excluded: How many photos were left out before the audit, by a quarantine list.
         notes: What else should be said.
         words: What was audited, as it was typed: the source and the options that go with it.
+        listing: Fingerprint of the listing that was audited: of its paths, splits and labels.
+        left_out: Paths that were excluded before the audit, sorted.
+        leaking_train_photos: Sorted paths of the partners that `leaking_test_photos` have in other splits.
     """
 
     root: str
@@ -119,9 +121,16 @@ class Audit:
     quarantine: dict[str, str]
     fingerprint: str
     seconds: float
-    excluded: int = 0
     notes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    listing: str = ""
+    left_out: tuple[str, ...] = ()
+    leaking_train_photos: tuple[str, ...] = ()
+
+    @property
+    def excluded(self) -> int:
+        """How many photos were left out before the audit, by a quarantine list."""
+        return len(self.left_out)
 
     @property
     def leaks(self) -> tuple[Pair, ...]:

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from melanoma_pl.data.audit.findings import LabelConflict
 from melanoma_pl.data.layout import CLASS_NAMES
-from melanoma_pl.data.listing import Listing
+from melanoma_pl.data.listing import Listing, meaning
 
 DIAGNOSIS = "diagnosis"
 SEPARATOR = "|"  # between the diagnoses of several sources
@@ -16,8 +16,8 @@ SEPARATOR = "|"  # between the diagnoses of several sources
 def find_label_conflicts(listing: Listing, rows: Mapping[str, Mapping[str, str]] | None) -> tuple[LabelConflict, ...]:
     """Compare each label with what the photo's diagnosis means.
 
-    Only `benign` and `malignant` can be contradicted; a diagnosis that is unknown, uncertain or disputed among its
-    sources contradicts nothing.
+    Only a label that means benign or malignant can be contradicted; a diagnosis that is unknown, uncertain or disputed
+    among its sources contradicts nothing.
 
     Args:
         listing: The photos.
@@ -31,7 +31,7 @@ def find_label_conflicts(listing: Listing, rows: Mapping[str, Mapping[str, str]]
         diagnosis = rows.get(path, {}).get(DIAGNOSIS, "")
         meanings = {known.get(part.strip().lower(), "unknown") for part in diagnosis.split(SEPARATOR)}
         means = meanings.pop() if len(meanings) == 1 else "disputed"
-        if label in CLASS_NAMES and means in CLASS_NAMES and means != label:
+        if {meaning(label), means} == set(CLASS_NAMES):
             found.append(LabelConflict(path, split, label, diagnosis, means))
     return tuple(found)
 

@@ -1,21 +1,47 @@
-"""What an audit leaves behind for training to find: its verdict, by the fingerprint of the photos. Light."""
+"""What an audit leaves behind for training to find: which photos it saw, and which of them leak. Light."""
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from melanoma_pl.data.audit.findings import Audit
 from melanoma_pl.files import write_atomically
 
 AUDITS = Path("outputs/audits")
+RECORDS = "records"  # below AUDITS, apart from reports
+SHORT = 16  # hexadecimal digits of a photo's hash: enough to know it again
+
+Contents = Mapping[str, str]  # path → hash of the file
+
+
+@dataclass(frozen=True)
+class Record:
+    """One audit.
+
+    Attributes:
+        report: Its folder.
+        test: Path → short hash of each photo of the test split.
+        train: The same of every other photo.
+        leaking: Paths of photos outside the test split that show what the test split shows.
+    """
+
+    report: str
+    test: Contents
+    train: Contents
+    leaking: tuple[str, ...]
+
+    def covers(self, train: Contents, test: Contents | None) -> bool:
+        """Tell whether these very photos were audited; `test` is None where it was not opened."""
+        return train.items() <= self.train.items() and (test is None or test.items() <= self.test.items())
 
 
 def fingerprint(paths: Sequence[str], sha256: Sequence[str]) -> str:
     """Return a hash of photos' paths and contents, whatever their order."""
     lines = sorted(f"{path}\t{content}" for path, content in zip(paths, sha256, strict=True))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def leave_record(
@@ -26,7 +52,7 @@ def leave_record(
     report: Path,
     audits: Path = AUDITS,
 ) -> Path:
-    """Write an audit's verdict where training looks for it.
+    """Write what training should know of an audit; audits by another column of the metadata stand beside it.
 
     Args:
         audit: What was found.
@@ -34,73 +60,62 @@ def leave_record(
         paths: Of each photo.
         sha256: Of each photo's file.
         report: The audit's folder.
-        audits: Where verdicts lie.
+        audits: Where audits lie.
     """
     photos = list(zip(splits, paths, sha256, strict=True))
-    clean = [photo for photo in photos if photo[1] not in audit.quarantine]
     record = {
         "root": audit.root,
         "report": str(report),
-        "leaking_test_photos": len(audit.leaking_test_photos),
-        "conflicts": len(audit.conflicts) + len(audit.label_conflicts),
         "group_column": audit.group_column,
-        "splits": _by_split(photos),
-        "without_quarantine": _by_split(clean),
+        "leaking": list(audit.leaking_train_photos),
+        "test": {path: content[:SHORT] for split, path, content in photos if split == "test"},
+        "train": {path: content[:SHORT] for split, path, content in photos if split != "test"},
     }
-    audits.mkdir(parents=True, exist_ok=True)
-    path = audits / f"{audit.fingerprint}.json"
+    known_by = hashlib.sha256(f"{audit.group_column}".encode()).hexdigest()[:6]
+    path = audits / RECORDS / f"{audit.fingerprint}-{known_by}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as file:
-        json.dump(record, file, indent=2, ensure_ascii=False)
-        file.write("\n")
+        json.dump(record, file)
     return path
 
 
-def _by_split(photos: Sequence[tuple[str, str, str]]) -> dict[str, str]:
-    found = {}
-    for split in sorted({name for name, _, _ in photos}):
-        chosen = [(path, sha256) for name, path, sha256 in photos if name == split]
-        found[split] = fingerprint([path for path, _ in chosen], [sha256 for _, sha256 in chosen])
-    return found
-
-
-def audit_warning(root: Path, loaded: Mapping[str, tuple[Sequence[str], Sequence[str]]], audits: Path = AUDITS) -> str:
+def audit_warning(
+    source: Path, train: tuple[Sequence[str], Sequence[str]], test: tuple[Sequence[str], Sequence[str]] | None,
+    audits: Path = AUDITS,
+) -> str:  # fmt: skip
     """Return what training should say of the audit of its photos, in one line; empty where all is well.
 
     Args:
-        root: The photos' folder.
-        loaded: `train`, and `test` where it was opened → paths and hashes of the photos.
-        audits: Where verdicts lie.
+        source: The photos' folder or table.
+        train: Paths and hashes of the photos of the train folder, those that validate among them.
+        test: Those of the test folder; None where it was not opened.
+        audits: Where audits lie.
     """
-    wanted = {split: fingerprint(paths, sha256) for split, (paths, sha256) in loaded.items()}
-    records = [record for record in _read(audits) if _is_of(record, wanted, "splits")]
-    if any(_is_of(record, wanted, "without_quarantine") and not _same(record) for record in _read(audits)):
-        return ""
+    ours, theirs = _contents(train), None if test is None else _contents(test)
+    records = [record for record in _read(audits / RECORDS) if record.covers(ours, theirs)]
+    where = shlex.quote(str(source))
     if not records:
-        return f"no audit of these photos was made here: melanoma-data audit {root} says whether test photos leak"
-    leaks = max(int(record["leaking_test_photos"]) for record in records)
-    if not leaks:
+        return f"no audit of these photos was made here: melanoma-data audit {where} says whether test photos leak"
+    worst = max(records, key=lambda record: len(ours.keys() & set(record.leaking)))
+    leaking = len(ours.keys() & set(worst.leaking))
+    if not leaking:
         return ""
-    report = next(record["report"] for record in records if record["leaking_test_photos"] == leaks)
     return (
-        f"the audit found {leaks} test photos that are also in train ({report}/audit.html): leave them out with "
-        f"melanoma-data audit {root} --fix quarantine.csv, then data.exclude=quarantine.csv"
+        f"the audit found {leaking} training photos that show what test photos show ({worst.report}/audit.html): list "
+        f"them with melanoma-data audit {where} --fix quarantine.csv, and add data.exclude=quarantine.csv"
     )
 
 
-def _is_of(record: Mapping[str, Any], wanted: Mapping[str, str], key: str) -> bool:
-    return all(record[key].get(split) == value for split, value in wanted.items())
+def _contents(photos: tuple[Sequence[str], Sequence[str]]) -> dict[str, str]:
+    return {path: content[:SHORT] for path, content in zip(*photos, strict=True)}
 
 
-def _same(record: Mapping[str, Any]) -> bool:
-    """Tell whether the audit had nothing to leave out, so that its two fingerprints say the same."""
-    return bool(record["splits"] == record["without_quarantine"])
-
-
-def _read(audits: Path) -> list[dict[str, Any]]:
+def _read(folder: Path) -> list[Record]:
     found = []
-    for path in sorted(audits.glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         try:
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            continue  # half an audit is none
+            record = json.loads(path.read_text(encoding="utf-8"))
+            found.append(Record(record["report"], record["test"], record["train"], tuple(record["leaking"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # half an audit, or one of another version, is none
     return found

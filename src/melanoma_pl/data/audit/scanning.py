@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,13 +110,14 @@ def _describe(photo: Image.Image, facts: FileFacts, sha256: str) -> Scanned:
 
 
 def _facts(photo: Image.Image, size: int) -> FileFacts:
-    density = photo.info.get("jfif_density") or photo.info.get("dpi") or (0, 0)
+    density = float((photo.info.get("jfif_density") or photo.info.get("dpi") or (0, 0))[0])
     tables: Any = getattr(photo, "quantization", None) or {}
     quantisation = sum(sum(table) for table in tables.values())
     exif_size = len(photo.info.get("exif", b""))
     picture_format = photo.format or "unknown"
+    whole_density = int(density) if math.isfinite(density) else 0  # a TIFF may say 0/0
     return FileFacts(
-        size, picture_format, photo.mode, photo.width, photo.height, int(density[0]), exif_size, quantisation
+        size, picture_format, photo.mode, photo.width, photo.height, whole_density, exif_size, quantisation
     )
 
 

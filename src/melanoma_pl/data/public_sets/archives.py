@@ -1,5 +1,6 @@
 """Zip files from elsewhere: whole, and with no member that could land outside the folder it is meant for."""
 
+import lzma
 import stat
 import zipfile
 import zlib
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from melanoma_pl.errors import UserError
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 
 
 @contextmanager
@@ -22,8 +23,7 @@ def whole_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
-            if damaged := archive.testzip():
-                raise zipfile.BadZipFile(f"{damaged} is damaged")
+            _read_members(archive)
             yield archive
     except DAMAGED as error:
         raise UserError(f"{path} is cut short or no zip ({error})", "download it anew") from error
@@ -39,6 +39,18 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
         if problem := _problem(member, names):
             raise UserError(f"{path}: its member '{member.filename}' {problem}", "download the set from its own page")
         names.add(member.filename)
+
+
+def _read_members(archive: zipfile.ZipFile) -> None:
+    """Read every member once; `BadZipFile` for what damaged bzip2 raises too."""
+    try:
+        damaged = archive.testzip()
+    except OSError as error:
+        if error.errno is not None:  # of the disk: bzip2's own error has no number
+            raise
+        raise zipfile.BadZipFile(f"a member is damaged: {error}") from error
+    if damaged:
+        raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
 def _problem(member: zipfile.ZipInfo, names: set[str]) -> str:

@@ -1,8 +1,9 @@
 """DermaMNIST: HAM10000 made small, as arrays in one npz file."""
 
-import zipfile
-import zlib
+import re
+from collections import Counter
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from melanoma_pl.data.public_sets.npz import open_npz, read_array
 from melanoma_pl.data.public_sets.record import About, Download, Entry, Facts, Save
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import UserError, first_of
 
 SPLITS = {"train": "train", "val": "train", "test": "test"}  # validation photos are cut anew by each training
 LABELS = (  # MedMNIST v2's names, in the order of their numbers
@@ -24,7 +26,7 @@ LABELS = (  # MedMNIST v2's names, in the order of their numbers
     "vascular lesions",
 )
 NEEDED = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError)
+PUBLISHED = {"train": 7007, "val": 1003, "test": 2005}  # photos
 ABOUT = About(
     "J. Yang et al., MedMNIST v2, Scientific Data 10:41 (2023), doi.org/10.1038/s41597-022-01721-8; and P. Tschandl et "
     "al., HAM10000, Scientific Data 5:180161 (2018)",
@@ -44,39 +46,49 @@ def read(source: Path, missing: str, opened: ExitStack) -> Download:
         opened: Closes the file in the end.
 
     Raises:
-        UserError: If it is damaged, lacks an array, or has a label that DermaMNIST has not.
+        UserError: If it is another set of MedMNIST, is damaged, lacks an array, or has a label that DermaMNIST has not.
     """
     file = _find(source)
-    try:
-        archive = np.load(opened.enter_context(file.open("rb")))
-    except DAMAGED as error:
-        raise UserError(f"{file} is cut short or no npz ({error})", "download it anew") from error
-    if not isinstance(archive, NpzFile):
-        raise UserError(f"{file} is a single array", "give dermamnist.npz, or dermamnist_224.npz")
-    opened.enter_context(archive)
-    if absent := sorted(set(NEEDED) - set(archive.files)):
-        raise UserError(
-            f"{file} has no {', '.join(absent)}", f"it has {', '.join(archive.files)}; give DermaMNIST's own"
-        )
+    archive = open_npz(file, NEEDED, opened)
     entries = [entry for split in SPLITS for entry in _entries(file, archive, split)]
     note = "its own split is kept; what it calls val is part of train here (the column original says which)"
-    return Download(ABOUT, tuple(entries), _drawer(file, archive), notes=(note,))
+    about = replace(ABOUT, warnings=(*_unlike_published(entries), *ABOUT.warnings))
+    return Download(about, tuple(entries), _drawer(file, archive), notes=(note,))
+
+
+def _unlike_published(entries: list[Entry]) -> tuple[str, ...]:
+    """Return a warning where the splits are not as large as DermaMNIST's."""
+    found = Counter(entry.original.partition("_")[0] for entry in entries)
+    if found == PUBLISHED:
+        return ()
+    counts, published = (", ".join(f"{sizes[split]:,}" for split in SPLITS) for sizes in (found, PUBLISHED))
+    return (
+        f"its splits (train, val, test) have {counts} photos, DermaMNIST's {published}: is it a part, or another set?",
+    )
 
 
 def _find(source: Path) -> Path:
     if not source.exists():
         raise UserError(f"{source} does not exist", "give dermamnist_224.npz, or the folder it is in")
     if source.is_file():
-        return source
+        return _not_another(source)
     found = sorted(source.glob("dermamnist*.npz"))
     if len(found) != 1:
-        names = f": {', '.join(file.name for file in found)}" if found else ""
+        names = f": {first_of([file.name for file in found])}" if found else ""
         raise UserError(f"{source} holds {len(found)} files dermamnist*.npz{names}", "give the file itself")
     return found[0]
 
 
+def _not_another(file: Path) -> Path:
+    """Refuse another set of MedMNIST, whose arrays have the same names and whose labels mean something else."""
+    begin = re.match("[a-z]*mnist", file.name.lower())
+    if begin and begin[0] != "dermamnist":
+        raise UserError(f"{file} is of {begin[0]}, not of dermamnist", "give dermamnist.npz, or dermamnist_224.npz")
+    return file
+
+
 def _entries(file: Path, archive: NpzFile, split: str) -> list[Entry]:
-    labels = _array(file, archive, f"{split}_labels").reshape(-1)  # (N, 1) → (N,)
+    labels = _labels(file, archive, split)
     wrong = np.flatnonzero(~np.isin(labels, range(len(LABELS))))
     if len(wrong):
         where = f"{file}, {split}_labels[{wrong[0]}]"
@@ -95,12 +107,22 @@ def _entries(file: Path, archive: NpzFile, split: str) -> list[Entry]:
     ]
 
 
+def _labels(file: Path, archive: NpzFile, split: str) -> NDArray[np.uint8]:
+    labels = read_array(file, archive, f"{split}_labels")
+    if labels.ndim == 0 or labels.shape not in ((len(labels),), (len(labels), 1)):
+        raise UserError(
+            f"{file}: {split}_labels is of shape {labels.shape}, not (N, 1)",
+            "give DermaMNIST's own file; it has one label a photo",
+        )
+    return labels.reshape(-1)  # (N, 1) → (N,)
+
+
 def _drawer(file: Path, archive: NpzFile) -> Save:
     """Return what writes photos as PNG; it keeps the array of the last one, so take them split by split."""
 
     @lru_cache(maxsize=1)
     def images(name: str) -> NDArray[np.uint8]:
-        pixels = _array(file, archive, name)  # (N, H, W, 3)
+        pixels = read_array(file, archive, name)  # (N, H, W, 3)
         count = archive[name.replace("images", "labels")].shape[0]
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3 or len(pixels) != count:
             message = f"{file}: {name} is {pixels.dtype} {pixels.shape}, not uint8 ({count}, H, W, 3)"
@@ -116,10 +138,3 @@ def _drawer(file: Path, archive: NpzFile) -> Save:
         return "written"
 
     return save
-
-
-def _array(file: Path, archive: NpzFile, name: str) -> NDArray[np.uint8]:
-    try:
-        return np.asarray(archive[name])
-    except DAMAGED as error:
-        raise UserError(f"{file}: {name} is damaged ({error})", "download it anew") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from melanoma_pl.data.layout import ENDINGS, is_photo
 from melanoma_pl.data.public_sets.record import About, Download, Entry, Facts, LeftOut, saver
 from melanoma_pl.data.public_sets.tables import Row, read_rows
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import UserError, first_of
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,14 @@ def read_folder_set(layout: FolderSet, source: Path, missing: str) -> Download:
     entries = [Entry(photos[name], row.where, layout.describe(row)) for name, row in rows.items() if name in photos]
     left_out = [LeftOut(row.cells[layout.key], "", "no photo") for row in without_photo]
     left_out += [LeftOut(photo, "", f"no row in {table.name}") for photo in without_row]
-    notes = (
-        (f"{twice} photos lie in the download twice, the same in every byte; one of each is taken",) if twice else ()
-    )
-    return Download(layout.about, tuple(entries), saver(source), source, tuple(left_out), notes)
+    return Download(layout.about, tuple(entries), saver(source), source, tuple(left_out), _notes(twice))
+
+
+def _notes(twice: int) -> tuple[str, ...]:
+    if not twice:
+        return ()
+    lie = "1 photo lies" if twice == 1 else f"{twice} photos lie"
+    return (f"{lie} in the download twice, the same in every byte; one of each is taken",)
 
 
 def find_table(source: Path, names: Collection[str]) -> Path:
@@ -104,7 +108,7 @@ def find_photos(source: Path) -> tuple[dict[str, str], int]:
 def archives_hint(source: Path) -> str:
     """Return what to add to an error where a folder holds archives that nobody extracted."""
     archives = sorted(file.name for file in source.rglob("*.zip"))
-    return f"; extract {', '.join(archives[:3])} first" if archives else ""
+    return f"; extract {first_of(archives)} first" if archives else ""
 
 
 def _by_photo(rows: list[Row], key: str) -> dict[str, Row]:

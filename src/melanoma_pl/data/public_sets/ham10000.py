@@ -15,16 +15,24 @@ ABOUT = About(
         "a few lesions may be in train and test",
     ),
 )
+CONFIRMED_BY = {
+    "histo": "histopathology",
+    "follow_up": "follow-up",
+    "consensus": "expert consensus",
+    "confocal": "confocal microscopy",
+}
 
 
 def describe(row: Row) -> Facts:
     """Say what a row says."""
+    confirmed_by = row.known("dx_type").lower()
     return Facts(
         written=tuple(filter(None, [row.known("dx")])),
+        confirmed_by=CONFIRMED_BY.get(confirmed_by, confirmed_by),
         lesion=row.known("lesion_id"),
         age=years(row.known("age")),
         sex=sex(row.known("sex")),
-        site=row.known("localization"),
+        site=row.known("localization").lower(),
         source=f"HAM10000 {row.known('dataset')}".strip(),  # the column is in the Dataverse's table alone
         licence="CC BY-NC 4.0",
     )

@@ -38,11 +38,12 @@ def describe(row: Row) -> Facts:
     return Facts(
         written=tuple(name for name in written if name and name.lower() not in SAYS_NOTHING),
         unfit=f"image type '{image_type}'" if image_type.lower().startswith(NO_CLOSE_UP) else "",
+        confirmed_by=row.known("diagnosis_confirm_type").lower(),
         lesion=row.known("lesion_id"),
         patient=row.known("patient_id"),
         age=years(row.known("age_approx", "age")),
         sex=sex(row.known("sex")),
-        site=row.known("anatom_site_general", "anatom_site_1"),
+        site=row.known("anatom_site_general", "anatom_site_1").lower(),
         skin_type=skin_type(row.known("fitzpatrick_skin_type")),
         source=row.known("attribution"),
         licence=row.known("copyright_license"),

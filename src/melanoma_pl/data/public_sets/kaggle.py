@@ -14,10 +14,11 @@ from zipfile import ZipFile
 from melanoma_pl.data.layout import CLASS_NAMES, is_photo
 from melanoma_pl.data.public_sets.archives import whole_zip
 from melanoma_pl.data.public_sets.folder_set import archives_hint
-from melanoma_pl.data.public_sets.record import About, Download, Entry, Facts, Save, saver
+from melanoma_pl.data.public_sets.record import About, Download, Entry, Facts, LeftOut, Save, saver
 from melanoma_pl.errors import UserError
 
 SPLITS = ("train", "test")
+TOP = "the top folder"
 WANTED = "{train,test}/{benign,malignant}"
 ABOUT = About(
     "C. Fanconi, Skin Cancer: Malignant vs. Benign, Kaggle 2019; the photos: ISIC archive, isic-archive.com",
@@ -47,11 +48,25 @@ def read(source: Path, missing: str, opened: ExitStack) -> Download:
         raise UserError(f"{source} does not exist", f"give the zip, or its folder with {WANTED}")
     if source.is_dir():
         paths = sorted(file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file())
-        root, notes = _choose_root(source, paths, lambda path: hashlib.sha256((source / path).read_bytes()).hexdigest())
-        return Download(ABOUT, _entries(source, root), saver(source), source, notes=notes)
+        return _download(source, paths, lambda path: _digest(source / path), saver(source), source)
     archive = opened.enter_context(whole_zip(source))
-    root, notes = _choose_root(source, sorted(archive.namelist()), lambda path: str(archive.getinfo(path).CRC))
-    return Download(ABOUT, _entries(source, root), _unpacker(archive), notes=notes)
+    paths = sorted(member.filename for member in archive.infolist() if not member.is_dir())
+    return _download(source, paths, lambda path: str(archive.getinfo(path).CRC), _unpacker(archive), None)
+
+
+def _download(
+    source: Path, paths: list[str], content: Callable[[str], str], save: Save, folder: Path | None
+) -> Download:
+    roots = _find_roots(paths)
+    root, notes = _choose_root(source, roots, content)
+    placed = {original for photos in roots.values() for original in photos.values()}
+    stray = [path for path in paths if is_photo(Path(path)) and path not in placed]
+    left_out = tuple(LeftOut(path, "", "in no class folder") for path in stray)
+    return Download(ABOUT, _entries(source, root), save, folder, left_out, notes)
+
+
+def _digest(photo: Path) -> str:
+    return hashlib.sha256(photo.read_bytes()).hexdigest()
 
 
 def _entries(source: Path, root: Root) -> tuple[Entry, ...]:
@@ -73,9 +88,8 @@ def _unpacker(archive: ZipFile) -> Save:
     return save
 
 
-def _choose_root(source: Path, paths: list[str], content: Callable[[str], str]) -> tuple[Root, tuple[str, ...]]:
+def _choose_root(source: Path, roots: dict[str, Root], content: Callable[[str], str]) -> tuple[Root, tuple[str, ...]]:
     """Return the photos of the one folder with `WANTED`, the highest of several that hold the same photos."""
-    roots = _find_roots(paths)
     if not roots:
         raise UserError(
             f"{source} holds no folder with photos in {WANTED}",
@@ -85,10 +99,10 @@ def _choose_root(source: Path, paths: list[str], content: Callable[[str], str]) 
     for other in others:
         if not _same_photos(roots[first], roots[other], content):
             raise UserError(
-                f"{source} holds two sets of {WANTED} that differ, in {first or '.'} and {other or '.'}",
+                f"{source} holds two sets of {WANTED} that differ, in {first or TOP} and {other or TOP}",
                 "extract it, and give the folder of one of them",
             )
-    twice = f"the download holds every photo {len(roots)} times, the same in every byte; {first or '.'} is taken"
+    twice = f"the download holds every photo {len(roots)} times, the same in every byte; {first or TOP} is taken"
     return roots[first], ("its own split is kept", *((twice,) if others else ()))
 
 

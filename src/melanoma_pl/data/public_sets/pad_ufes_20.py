@@ -20,6 +20,7 @@ def describe(row: Row) -> Facts:
     """Say what a row says."""
     return Facts(
         written=tuple(filter(None, [row.known("diagnostic")])),
+        confirmed_by="histopathology" if row.known("biopsed").lower() in ("true", "1") else "",
         lesion=row.known("lesion_id"),
         patient=row.known("patient_id"),
         age=years(row.known("age")),

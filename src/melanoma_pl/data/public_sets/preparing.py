@@ -9,11 +9,13 @@ from pathlib import Path
 from melanoma_pl.data.placing import check_target
 from melanoma_pl.data.public_sets import dermamnist, ham10000, isic, kaggle, pad_ufes_20
 from melanoma_pl.data.public_sets.diagnoses import read_diagnoses
+from melanoma_pl.data.public_sets.grouping import group_photos
+from melanoma_pl.data.public_sets.options import SEED, TEST_SHARE, check_copy, check_split, check_task
 from melanoma_pl.data.public_sets.record import LeftOut
 from melanoma_pl.data.public_sets.summary import Prepared
-from melanoma_pl.data.public_sets.tasks import DEFAULT, TASKS, Chosen, Task, choose_photos
+from melanoma_pl.data.public_sets.tasks import Chosen, Task, choose_photos
 from melanoma_pl.data.public_sets.writing import write_set
-from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.errors import UserError
 
 SETS = {
     "kaggle-benign-malignant": kaggle.read,
@@ -22,7 +24,6 @@ SETS = {
     "pad-ufes-20": pad_ufes_20.read,
     "dermamnist": dermamnist.read,
 }
-WITHOUT_DIAGNOSES = ("kaggle-benign-malignant",)
 
 
 def prepare_set(
@@ -36,8 +37,8 @@ def prepare_set(
     missing: str = "stop",
     table_only: bool = False,
     copy: bool = False,
-    test_share: float = 0.2,
-    seed: int = 0,
+    test_share: float = TEST_SHARE,
+    seed: int = SEED,
 ) -> Prepared:
     """Bring a public set into the layout `target/{train,test}/<class>/<photo>` with `target/metadata.csv`.
 
@@ -54,13 +55,15 @@ def prepare_set(
         missing: What rows without a photo and photos without a row get: `stop` or `leave-out`.
         table_only: Write the table alone; its paths lead into `source`.
         copy: Copy the photos instead of linking them.
-        test_share: Share of the photos to test on, in (0, 1).
-        seed: Of the split; not negative.
+        test_share: Share of the photos to test on, in (0, 1); of sets with an official split only the default.
+        seed: Of the split; not negative; of sets with an official split only the default.
 
     Raises:
         UserError: If anything is wrong with these or the download; then `target` is as it was.
     """
-    chosen_task = _check(name, task, test_share, seed)
+    chosen_task = check_task(name, SETS, task, diagnoses)
+    check_split(name, test_share, seed)
+    check_copy(table_only, copy)
     check_target(target, source)
     meanings = read_diagnoses(name, diagnoses)
     with ExitStack() as opened:
@@ -71,24 +74,10 @@ def prepare_set(
         left_out = (*download.left_out, *not_chosen)
         _require_classes(chosen, chosen_task, left_out)
         chosen.sort(key=lambda photo: photo.name)  # so that neither folders nor the table's order change the split
-        rows, made = write_set(download, _split(_grouped(chosen), test_share, seed), left_out, target, table_only, copy)
-    return Prepared(name, target, chosen_task, download, tuple(rows), left_out, made, table_only)
-
-
-def _check(name: str, task: str | None, test_share: float, seed: int) -> Task:
-    if name not in SETS:
-        raise UserError(f"there is no set {name}", did_you_mean(name, SETS))
-    if (task or DEFAULT) not in TASKS:
-        raise UserError(f"there is no task {task}", did_you_mean(str(task), TASKS))
-    if name in WITHOUT_DIAGNOSES and task not in (None, DEFAULT):
-        raise UserError(
-            f"{name} has labels but no diagnoses, so {task} cannot be told", f"leave --task out ({DEFAULT})"
+        rows, made = write_set(
+            download, _split(group_photos(chosen), test_share, seed), left_out, target, table_only, copy
         )
-    if not 0 < test_share < 1:
-        raise UserError(f"--test={test_share:g} is not allowed", "give a share between 0 and 1, 0.2 for instance")
-    if not 0 <= seed < 2**32:
-        raise UserError(f"--seed={seed} is not allowed", f"give a whole number from 0 to {2**32 - 1}")
-    return TASKS[task or DEFAULT]
+    return Prepared(name, target, chosen_task, download, tuple(rows), left_out, made, table_only)
 
 
 def _require_classes(chosen: Sequence[Chosen], task: Task, left_out: Sequence[LeftOut]) -> None:
@@ -100,16 +89,6 @@ def _require_classes(chosen: Sequence[Chosen], task: Task, left_out: Sequence[Le
                 f"no photo is {label} in {task.name}" + (f"; left out: {why}" if why else ""),
                 "give more of the set, another --task, or a diagnosis table of your own",
             )
-
-
-def _grouped(chosen: Sequence[Chosen]) -> list[Chosen]:
-    """Give each photo its group: its patient, as it or another photo of its lesion says, else its lesion."""
-    facts = [photo.entry.facts for photo in chosen]
-    patients = {fact.lesion: fact.patient for fact in facts if fact.lesion and fact.patient}
-    return [
-        replace(photo, group=fact.patient or patients.get(fact.lesion, fact.lesion))
-        for photo, fact in zip(chosen, facts, strict=True)
-    ]
 
 
 def _split(chosen: Sequence[Chosen], test_share: float, seed: int) -> list[Chosen]:

@@ -11,6 +11,8 @@ COLUMNS = (
     "label",
     "split",
     "diagnosis",
+    "written",  # the finest diagnosis, as the set writes it
+    "confirmed_by",  # how the diagnosis is known: histopathology, follow-up, …
     "lesion",
     "patient",
     "age",  # years
@@ -44,12 +46,14 @@ class Facts:
 
     Attributes:
         written: Its diagnosis as written, the finest name first, then ever coarser ones.
+        confirmed_by: How the diagnosis is known.
         unfit: Why it is no photo to learn from, whatever its diagnosis.
         skin_type: Fitzpatrick's, `1` to `6`.
         age: Years.
     """
 
     written: tuple[str, ...] = ()
+    confirmed_by: str = ""
     unfit: str = ""
     lesion: str = ""
     patient: str = ""

@@ -1,6 +1,6 @@
 """What `melanoma-data prepare` prints: how many photos, what was left out and why, whose they are, what to do next."""
 
-import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
 from melanoma_pl.data.public_sets.record import Download, LeftOut
 from melanoma_pl.data.public_sets.tasks import Task
 from melanoma_pl.notices import DISCLAIMER
+from melanoma_pl.overrides import hydra_word
 
 SHOWN = 20  # kinds of photos left out; the file lists every photo
 
@@ -72,10 +73,10 @@ class Prepared:
 
     def _next(self) -> list[str]:
         table = self.target / "metadata.csv"
-        audited, data = self.target, f"data=folder {_override('data.root', self.target)}"
+        audited, data = self.target, f"data=folder {hydra_word('data.root', str(self.target))}"
         if self.table_only:
-            audited, data = table, f"data=table {_override('data.table', table)}"
-        audit, train = ["melanoma-data audit", _quoted(audited)], ["melanoma-train", data]
+            audited, data = table, f"data=table {hydra_word('data.table', str(table))}"
+        audit, train = ["melanoma-data audit", shlex.quote(str(audited))], ["melanoma-train", data]
         if any(row["group"] for row in self.rows):
             audit.append("--group-column group")
             train.append("data.group_column=group")
@@ -84,16 +85,3 @@ class Prepared:
     def _class_names(self) -> list[str]:
         known = {*CLASS_NAMES, *FOLDER_NAMES}
         return [] if known.issuperset(self.task.classes) else [f"'data.class_names=[{','.join(self.task.classes)}]'"]
-
-
-def _override(key: str, path: Path) -> str:
-    """Return `key=path` as the shell and Hydra need it: quoted twice where the path has more than plain characters."""
-    return f"{key}={path}" if _is_plain(path) else f"'{key}=\"{path}\"'"
-
-
-def _quoted(path: Path) -> str:
-    return str(path) if _is_plain(path) else f'"{path}"'
-
-
-def _is_plain(path: Path) -> bool:
-    return re.fullmatch(r"[\w./~\\:-]+", str(path)) is not None

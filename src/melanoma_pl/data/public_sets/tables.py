@@ -1,7 +1,7 @@
 """The table that comes with a set: its rows with their lines, and cells that say the same thing in one way."""
 
 import csv
-import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from melanoma_pl.errors import UserError, did_you_mean
 
 NOTHING = {"", "unknown", "unk", "nan", "none", "null", "na", "n/a"}
 SEXES = {"m": "male", "f": "female", "male": "male", "female": "female"}
+OLDEST = 120  # years
 ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
 
 
@@ -40,7 +41,9 @@ class Row:
 
 
 def read_rows(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) -> list[Row]:
-    """Read a table whose cells are separated by commas or, if its header has one, by tabs.
+    """Read a table whose cells are separated by tabs, semicolons or commas: the first of these that its header shows.
+
+    Semicolons, as Excel writes them in much of Europe, count where no cell of the header contains a comma.
 
     Args:
         table: The file.
@@ -48,7 +51,7 @@ def read_rows(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) 
         one_of: Columns of which it must have at least one.
 
     Raises:
-        UserError: If a column is missing, a row has not as many cells as the header, or there is no row.
+        UserError: If it is empty, a column is missing, a row has not as many cells as the header, or there is no row.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -60,10 +63,12 @@ def read_rows(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) 
 
 
 def _read(table: Path, file: TextIO, required: Sequence[str], one_of: Sequence[str]) -> list[Row]:
-    delimiter = "\t" if "\t" in file.readline() else ","
+    delimiter = _delimiter(next(filter(str.strip, file), ""))
     file.seek(0)
     lines = csv.reader(file, delimiter=delimiter)
-    columns = [column.strip().lower() for column in next(lines, [])]
+    columns = next(([cell.strip().lower() for cell in cells] for cells in lines if any(map(str.strip, cells))), [])
+    if not columns:
+        raise UserError(f"{table} is empty", "download it anew")
     for column in required:
         if column not in columns:
             raise UserError(f"{table} has no column '{column}'", did_you_mean(column, columns))
@@ -79,13 +84,18 @@ def _read(table: Path, file: TextIO, required: Sequence[str], one_of: Sequence[s
     return rows
 
 
+def _delimiter(header: str) -> str:
+    if "\t" in header:
+        return "\t"
+    return ";" if ";" in header and "," not in header else ","
+
+
 def years(cell: str) -> str:
-    """Return an age in years, `80` for `80.0` and `85` for `85+`; empty where it is no number."""
-    try:
-        age = float(cell.removesuffix("+"))
-    except ValueError:
+    """Return an age in years, `80` for `80.0` or `80,0` and `85` for `85+`; empty where it is none from 0 to 120."""
+    if not re.fullmatch(r"[0-9]+([.,][0-9]+)?\+?", cell):
         return ""
-    return f"{age:g}" if math.isfinite(age) else ""
+    age = float(cell.removesuffix("+").replace(",", "."))
+    return f"{age:g}" if age <= OLDEST else ""
 
 
 def sex(cell: str) -> str:
@@ -94,6 +104,6 @@ def sex(cell: str) -> str:
 
 
 def skin_type(cell: str) -> str:
-    """Return Fitzpatrick's skin type, written as `III`, `3` or `3.0`, as `1` to `6`; empty where it is none."""
-    written = cell.lower().removesuffix(".0")
+    """Return Fitzpatrick's skin type, written as `III`, `3`, `3.0` or `3,0`, as `1` to `6`; empty where it is none."""
+    written = cell.lower().replace(",", ".").removesuffix(".0")
     return ROMAN.get(written, written if written in ROMAN.values() else "")

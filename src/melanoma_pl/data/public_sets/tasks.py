@@ -24,13 +24,13 @@ class Task:
         name: As typed.
         classes: Names of the class folders, the positive class last.
         choose: Returns the class of a diagnosis of certain malignancy, or nothing where the task has no use for it.
-        asks_kind: Whether it needs to know what is a melanoma.
+        asks_kind: Says of a diagnosis whether its malignancy is not enough: whether it must also name its kind.
     """
 
     name: str
     classes: tuple[str, str]
     choose: Callable[[Diagnosis], str]
-    asks_kind: bool = True
+    asks_kind: Callable[[Diagnosis], bool]
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,18 @@ class Chosen:
 TASKS = {
     task.name: task
     for task in (
-        Task("malignant-vs-benign", CLASS_NAMES, lambda diagnosis: diagnosis.malignancy, asks_kind=False),
+        Task("malignant-vs-benign", CLASS_NAMES, lambda diagnosis: diagnosis.malignancy, lambda diagnosis: False),
         Task(
             "melanoma-vs-nevus",
             ("nevus", "melanoma"),
             lambda diagnosis: diagnosis.kind if diagnosis.kind in ("nevus", "melanoma") else "",
+            lambda diagnosis: True,
         ),
         Task(
             "melanoma-vs-rest",
             ("rest", "melanoma"),
             lambda diagnosis: "melanoma" if diagnosis.kind == "melanoma" else "rest",
+            lambda diagnosis: diagnosis.malignancy != "benign",  # what is benign is no melanoma, whatever it is
         ),
     )
 }
@@ -111,7 +113,7 @@ def _decide(entry: Entry, task: Task, diagnoses: Diagnoses) -> tuple[str, str]:
     if entry.facts.unfit or not written:
         return "", entry.facts.unfit or NO_DIAGNOSIS
     found = diagnoses.find(written)
-    coarse = found is not None and task.asks_kind and not found.kind
+    coarse = found is not None and not found.kind and task.asks_kind(found)
     if found is None or (coarse and written[0] not in diagnoses):
         return "", UNKNOWN
     if found.malignancy == "uncertain":

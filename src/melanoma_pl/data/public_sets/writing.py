@@ -57,7 +57,8 @@ def _places(download: Download, target: Path, chosen: Sequence[Chosen], table_on
 
 
 def _row(photo: Chosen, place: str) -> dict[str, Any]:
-    said = {**vars(photo.entry), **vars(photo.entry.facts), **vars(photo), "image": place}
+    facts = photo.entry.facts
+    said = {**vars(photo.entry), **vars(facts), **vars(photo), "image": place, "written": "".join(facts.written[:1])}
     return {column: said[column] for column in COLUMNS}
 
 

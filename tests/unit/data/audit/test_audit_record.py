@@ -7,66 +7,96 @@ from PIL import Image
 from tests.unit.data.audit.conftest import save, scanned
 
 from melanoma_pl.data.audit.auditing import audit_photos
-from melanoma_pl.data.audit.quarantine import read_excluded, write_quarantine
+from melanoma_pl.data.audit.quarantine import Reason, read_quarantine, write_quarantine
 from melanoma_pl.data.audit.record import audit_warning, fingerprint, leave_record
 from melanoma_pl.data.audit.scanning import Scan
 from melanoma_pl.data.listing import list_source
 from melanoma_pl.errors import UserError
 
-Loaded = dict[str, tuple[list[str], list[str]]]
+Contents = tuple[list[str], list[str]]
 
 
-def loaded(scan: Scan, without: tuple[str, ...] = ()) -> Loaded:
-    """Return photos as training has them."""
-    found: Loaded = {}
-    for path, split, photo in zip(scan.listing.paths, scan.listing.splits, scan.photos, strict=True):
-        if path not in without:
-            paths, sha256 = found.setdefault(split, ([], []))
-            paths.append(path)
-            sha256.append(photo.sha256)
-    return found
+def contents(scan: Scan, split: str, without: tuple[str, ...] = ()) -> Contents:
+    """Return the photos of a split as training has them."""
+    rows = zip(scan.listing.paths, scan.listing.splits, scan.photos, strict=True)
+    chosen = [(path, photo.sha256) for path, where, photo in rows if where == split and path not in without]
+    return [path for path, _ in chosen], [sha256 for _, sha256 in chosen]
 
 
-def leave(folder: Path, audits: Path) -> tuple[str, ...]:
-    """Audit, leave the verdict, and return the quarantine."""
-    found, scan = audit_photos(list_source(folder))
+def warning(folder: Path, without: tuple[str, ...] = ()) -> str:
+    """Return what training says of a folder."""
+    photos = scanned(folder)
+    audits = folder.parent / "audits"
+    text = audit_warning(folder, contents(photos, "train", without), contents(photos, "test"), audits)
+    assert "\n" not in text
+    return text
+
+
+def leave(folder: Path, group_column: str | None = None, lesions: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Audit, leave the verdict, and return the quarantine; photos of the same `lesions` are one."""
+    listing = list_source(folder)
+    rows = {path: {"lesion": "one" if path in lesions else path} for path in listing.paths}
+    found, scan = audit_photos(listing, rows if group_column else None, group_column)
     sha256 = [photo.sha256 for photo in scan.photos]
-    leave_record(found, scan.listing.splits, scan.listing.paths, sha256, Path("report"), audits)
+    leave_record(found, scan.listing.splits, scan.listing.paths, sha256, Path("report"), folder.parent / "audits")
     return tuple(found.quarantine)
 
 
-def test_no_audit(mole_folder: Path, tmp_path: Path) -> None:
-    text = audit_warning(mole_folder, loaded(scanned(mole_folder)), tmp_path / "audits")
-    assert "no audit of these photos" in text
-    assert f"melanoma-data audit {mole_folder}" in text
-    assert "\n" not in text
+def test_no_audit(mole_folder: Path) -> None:
+    assert "no audit of these photos" in warning(mole_folder)
+    assert f"melanoma-data audit {mole_folder}" in warning(mole_folder)
 
 
-def test_a_clean_audit_and_photos_that_changed_since(mole_folder: Path, tmp_path: Path) -> None:
-    leave(mole_folder, tmp_path / "audits")
-    photos = loaded(scanned(mole_folder))
-    assert audit_warning(mole_folder, photos, tmp_path / "audits") == ""
-    assert audit_warning(mole_folder, {"train": photos["train"]}, tmp_path / "audits") == ""
+def test_a_clean_audit_and_photos_that_changed_since(mole_folder: Path) -> None:
+    leave(mole_folder)
+    assert warning(mole_folder) == ""
     (mole_folder / "train/benign/0.jpg").unlink()
-    assert "no audit" in audit_warning(mole_folder, loaded(scanned(mole_folder)), tmp_path / "audits")
+    assert warning(mole_folder) == "", "fewer photos were audited too"
+    (mole_folder / "train/benign/2.jpg").write_bytes((mole_folder / "train/benign/4.jpg").read_bytes())
+    assert "no audit" in warning(mole_folder)
 
 
-def test_a_leak_until_it_is_left_out(mole_folder: Path, tmp_path: Path, moles: list[Image.Image]) -> None:
+def test_a_new_test_photo_needs_a_new_audit(mole_folder: Path, moles: list[Image.Image]) -> None:
+    leave(mole_folder)
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
-    quarantine = leave(mole_folder, tmp_path / "audits")
-    photos = scanned(mole_folder)
-    warning = audit_warning(mole_folder, loaded(photos), tmp_path / "audits")
-    assert "found 1 test photos that are also in train (report/audit.html)" in warning
-    assert "data.exclude=quarantine.csv" in warning
+    assert "no audit" in warning(mole_folder)
+    train = contents(scanned(mole_folder), "train")
+    assert audit_warning(mole_folder, train, None, mole_folder.parent / "audits") == "", "a sweep does not open test"
+
+
+def test_a_leak_until_it_is_left_out(mole_folder: Path, moles: list[Image.Image]) -> None:
+    save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
+    quarantine = leave(mole_folder)
     assert quarantine == ("train/benign/0.jpg",)
-    assert audit_warning(mole_folder, loaded(photos, quarantine), tmp_path / "audits") == ""
-    assert "no audit" in audit_warning(mole_folder, loaded(photos, ("train/benign/2.jpg",)), tmp_path / "audits")
+    assert "found 1 training photos that show what test photos show (report/audit.html)" in warning(mole_folder)
+    assert "data.exclude=quarantine.csv" in warning(mole_folder)
+    assert warning(mole_folder, quarantine) == ""
+    assert "found 1 training photos" in warning(mole_folder, ("train/benign/2.jpg",))
 
 
-def test_half_an_audit_is_none(mole_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "audits").mkdir()
-    (tmp_path / "audits/half.json").write_text('{"splits": {')
-    assert "no audit" in audit_warning(mole_folder, loaded(scanned(mole_folder)), tmp_path / "audits")
+def test_what_one_audit_knows_another_does_not_make_forgotten(mole_folder: Path, moles: list[Image.Image]) -> None:
+    save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
+    by_lesion = leave(mole_folder, "lesion", ("train/benign/2.jpg", "test/benign/6.jpg"))
+    by_pixels = leave(mole_folder)
+    assert set(by_lesion) == {"train/benign/0.jpg", "train/benign/2.jpg"}
+    assert "found 2 training photos" in warning(mole_folder)
+    assert "found 1 training photos" in warning(mole_folder, by_pixels)
+    assert warning(mole_folder, by_lesion) == ""
+
+
+def test_a_validation_folder_counts_as_training(mole_folder: Path) -> None:
+    leave(mole_folder)
+    photos = scanned(mole_folder)
+    paths, sha256 = contents(photos, "train")
+    assert audit_warning(mole_folder, (paths[:4], sha256[:4]), None, mole_folder.parent / "audits") == ""
+
+
+@pytest.mark.parametrize("text", ['{"test": {', "[1, 2]", '{"test": {}}', ""])
+def test_half_an_audit_is_none(text: str, mole_folder: Path) -> None:
+    records = mole_folder.parent / "audits/records"
+    records.mkdir(parents=True)
+    (records / "half.json").write_text(text)
+    assert "no audit" in warning(mole_folder)
 
 
 def test_fingerprint() -> None:
@@ -74,12 +104,19 @@ def test_fingerprint() -> None:
     assert fingerprint(["a", "b"], ["1", "2"]) != fingerprint(["a", "b"], ["2", "1"])
 
 
+def test_names_that_are_no_utf8() -> None:
+    assert len(fingerprint(["\udcff.jpg"], ["1"])) == 16
+
+
 def test_the_list_of_photos_to_leave_out(tmp_path: Path) -> None:
     table = tmp_path / "quarantine.csv"
-    write_quarantine(table, {"train/a,b.jpg": "shows the same as test/c.jpg"}, {"train/a,b.jpg": "f00"})
+    listed = {"train/a,b.jpg": Reason("belongs together with test/c.jpg", "f00")}
+    write_quarantine(table, listed)
     assert table.read_text().splitlines()[0] == "image,reason,sha256"
-    assert read_excluded(table, ["train/a,b.jpg", "d.jpg"]) == ["train/a,b.jpg"]
+    assert read_quarantine(table, ["train/a,b.jpg", "d.jpg"]) == listed
     with pytest.raises(UserError, match="names 1 photos that are not there"):
-        read_excluded(table, ["d.jpg"])
+        read_quarantine(table, ["d.jpg"])
     with pytest.raises(UserError, match="does not exist"):
-        read_excluded(tmp_path / "nowhere.csv", [])
+        read_quarantine(tmp_path / "nowhere.csv", [])
+    table.write_text("image\nd.jpg\n")
+    assert read_quarantine(table, ["d.jpg"]) == {"d.jpg": Reason("", "")}

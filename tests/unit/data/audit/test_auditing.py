@@ -41,7 +41,7 @@ def test_a_leak(mole_folder: Path, moles: list[Image.Image]) -> None:
     assert pair.same_lesion is None
     assert not pair.is_conflict
     assert found.leaking_test_photos == ("test/benign/copy.jpg",)
-    assert found.quarantine == {"train/benign/0.jpg": "shows the same as test/benign/copy.jpg"}
+    assert found.quarantine == {"train/benign/0.jpg": "belongs together with test/benign/copy.jpg"}
 
 
 def test_a_duplicate_within_train_is_no_leak(mole_folder: Path, moles: list[Image.Image]) -> None:
@@ -61,6 +61,40 @@ def test_one_photo_with_two_labels(mole_folder: Path, moles: list[Image.Image]) 
     (pair,) = found.conflicts
     assert sorted(pair.labels) == ["benign", "malignant"]
     assert set(found.quarantine) == {"train/benign/0.jpg", "train/malignant/copy.jpg"}
+
+
+def test_copies_of_conflicting_photos_go_too(mole_folder: Path, moles: list[Image.Image]) -> None:
+    original = mole_folder / "train/benign/0.jpg"
+    save(moles[0], mole_folder / "train/malignant/b1.jpg", quality=60)
+    for copy, of in (("benign/a2.jpg", original), ("malignant/b2.jpg", mole_folder / "train/malignant/b1.jpg")):
+        (mole_folder / "train" / copy).write_bytes(of.read_bytes())
+    found = audit(mole_folder)
+    assert len(found.quarantine) == 4
+    assert audit_photos(list_source(mole_folder), left_out=tuple(found.quarantine))[0].is_clean
+
+
+def test_two_moles_of_one_patient_are_no_conflict(mole_folder: Path) -> None:
+    rows = {
+        path: {"patient": path.split("/")[-1] if "test" not in path else "P"} for path in list_source(mole_folder).paths
+    }
+    rows["train/malignant/5.jpg"]["patient"] = "P"
+    found = audit(mole_folder, rows, "patient")
+    assert found.leaks
+    assert not found.conflicts
+    assert found.quarantine == {"train/malignant/5.jpg": "belongs together with test/benign/6.jpg"}
+
+
+def test_lesions_with_photos_of_both_classes(tmp_path: Path) -> None:
+    """Each malignant photo is of a lesion that begins with a benign one: no class has lesions of its own to cut."""
+    for index in range(12):
+        save(draw(index, size=64), tmp_path / f"{('benign', 'malignant')[index % 2]}/{index:02d}.jpg")
+    rows = {path: {"lesion": str(int(Path(path).stem) // 2)} for path in list_source(tmp_path).paths}
+    assert audit(tmp_path, rows, "lesion").giveaways[2].auroc is None
+
+
+def test_nothing_is_left(mole_folder: Path) -> None:
+    with pytest.raises(UserError, match="all 8 photos are left out"):
+        audit_photos(list_source(mole_folder), left_out=list_source(mole_folder).paths)
 
 
 def test_photos_of_the_test_split_are_never_put_into_quarantine(mole_folder: Path, moles: list[Image.Image]) -> None:
@@ -102,7 +136,7 @@ def test_what_the_metadata_says_of_a_pair(mole_folder: Path, moles: list[Image.I
 def test_rows_that_are_missing(mole_folder: Path) -> None:
     with pytest.raises(UserError, match="no row for 8 of 8 photos"):
         audit(mole_folder, {"other.jpg": {"lesion": "1"}}, "lesion")
-    assert "1 rows of the metadata name no photo here." in audit(mole_folder, {"other.jpg": {}}).notes
+    assert "1 row of the metadata without a photo here." in audit(mole_folder, {"other.jpg": {}}).notes
 
 
 def test_class_folders_without_splits(tmp_path: Path) -> None:
@@ -131,6 +165,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         ("something else", "malignant", None),
         ("", "malignant", None),
         ("nv", "lesion", None),
+        ("melanoma", "nevus", "malignant"),
     ],
 )
 def test_a_diagnosis_that_contradicts_the_label(diagnosis: str, label: str, means: str | None) -> None:

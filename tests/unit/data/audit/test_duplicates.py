@@ -87,3 +87,17 @@ def test_too_many_doubtful_candidates_are_counted(mole_folder: Path, monkeypatch
 def test_what_belongs_together_through_others() -> None:
     assert clusters_of([(0, 1), (1, 4), (2, 3)], 6) == [[0, 1, 4], [2, 3]]
     assert clusters_of([], 3) == []
+
+
+def test_very_many_copies_are_tied_together_without_comparing_all(mole_folder: Path, moles: list[Image.Image]) -> None:
+    generator = np.random.default_rng(0)
+    pixels = np.asarray(moles[0], dtype=float)
+    for index in range(40):
+        noisy = Image.fromarray((pixels + generator.normal(0, 2, pixels.shape)).clip(0, 255).astype(np.uint8))
+        save(noisy, mole_folder / f"train/benign/copy{index:02d}.jpg")
+    found = scanned(mole_folder)
+    candidates, _ = find_candidates(found.grey)
+    assert len(candidates) <= 41 * 30
+    matches = find_matches(found).matches
+    assert len(matches) < 41 * 40 / 2 / 2
+    assert [len(cluster) for cluster in cluster_photos(found)] == [41]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from tests.unit.data.audit.conftest import scanned
 
 from melanoma_pl.data.audit.scanning import BORDER_CELLS, SIDE, Scanned, inventory, scan_file
@@ -70,3 +70,11 @@ def test_inventory(mole_folder: Path) -> None:
     assert found["sizes"] == {"128×128": 8, "30×20": 1}
     assert found["different_sizes"] == 2
     assert found["bytes"] == sum(path.stat().st_size for path in mole_folder.rglob("*.*"))
+
+
+def test_a_resolution_of_nothing(tmp_path: Path) -> None:
+    nothing = TiffImagePlugin.IFDRational(0, 0)
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.tif", tiffinfo={282: nothing, 283: nothing, 296: 2})
+    found = scan_file(tmp_path / "a.tif")
+    assert isinstance(found, Scanned)
+    assert found.facts.density == 0

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
-from melanoma_pl.data.public_sets import writing
+from melanoma_pl.data.public_sets import dermamnist, writing
 
 Prepare = Callable[..., Result]
 Refused = Callable[..., str]
@@ -120,10 +120,11 @@ def test_isic_without_any_diagnosis(refused: Refused, workplace: Path) -> None:
         (lambda lines: [*lines, "HAM_9,ISIC_9"], ", line {end}: 2 cells, and the header has 8"),
         (lambda lines: [lines[0], lines[1].replace("ISIC_0024306", " "), *lines[2:]], ", line 2: no image_id"),
         (lambda lines: lines[:1], " has no rows"),
-        (lambda lines: [], " has no column 'image_id'"),
+        (lambda lines: [], " is empty"),
+        (lambda lines: ["\ufeff", "", " "], " is empty"),
         (lambda lines: ["\udcff\udcfe" + lines[0], *lines[1:]], " is no table in UTF-8"),
     ],
-    ids=["twice", "short", "no name", "only a header", "empty", "not UTF-8"],
+    ids=["twice", "short", "no name", "only a header", "empty", "blank", "not UTF-8"],
 )
 def test_bad_tables(change: Callable[[list[str]], list[str]], expected: str, refused: Refused, workplace: Path) -> None:
     downloads.write_ham10000(workplace / "ham")
@@ -232,6 +233,33 @@ def test_zip_with_a_changed_byte(refused: Refused, workplace: Path) -> None:
     assert "data/test/benign/3.jpg is damaged" in refused("kaggle-benign-malignant", "archive.zip", "ready")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_members_packed_otherwise_that_are_damaged(method: int, refused: Refused, workplace: Path) -> None:
+    with zipfile.ZipFile(workplace / "archive.zip", "w", method) as archive:
+        archive.writestr("train/benign/0.jpg", np.random.default_rng(0).bytes(5000))
+    content = bytearray((workplace / "archive.zip").read_bytes())
+    content[100:200] = bytes(100)
+    (workplace / "archive.zip").write_bytes(content)
+    error = refused("kaggle-benign-malignant", "archive.zip", "ready")
+    assert "archive.zip is cut short or no zip" in error
+    assert "download it anew" in error
+
+
+def test_a_disk_that_fails_is_no_damaged_zip(
+    prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / "archive.zip")
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", fail)
+    error = prepare("kaggle-benign-malignant", "archive.zip", "ready").error
+    assert "no space is left to write" in error
+    monkeypatch.setattr("zipfile.ZipFile.testzip", fail)
+    assert "cut short" not in prepare("kaggle-benign-malignant", "archive.zip", "ready").error
+
+
 def test_no_zip(refused: Refused, workplace: Path) -> None:
     (workplace / "archive.zip").write_text("<html>log in first</html>")
     assert "archive.zip is cut short or no zip" in refused("kaggle-benign-malignant", "archive.zip", "ready")
@@ -245,7 +273,10 @@ def test_two_kaggle_sets_that_differ(zipped: bool, refused: Refused, workplace: 
     if zipped:
         source = downloads.zip_folder(workplace / "archive", workplace / "archive.zip").name
     error = refused("kaggle-benign-malignant", source, "ready")
-    assert f"{source} holds two sets of {{train,test}}/{{benign,malignant}} that differ, in . and data" in error
+    assert (
+        f"{source} holds two sets of {{train,test}}/{{benign,malignant}} that differ, in the top folder and data"
+        in error
+    )
 
 
 def test_kaggle_with_a_photo_more_in_one_root(refused: Refused, workplace: Path) -> None:
@@ -302,7 +333,14 @@ def test_arrays_that_are_wrong(refused: Refused, workplace: Path) -> None:
         (whole | {"test_images": whole["test_images"][:-1]}, "test_images is uint8 (13, 28, 28, 3), not uint8 (14,"),
         (whole | {"train_images": whole["train_images"][..., 0]}, "train_images is uint8 (21, 28, 28)"),
         (whole | {"train_images": whole["train_images"] / 255}, "train_images is float64"),
-        (whole | {"train_labels": np.array([[{}]], dtype=object)}, "train_labels is damaged"),
+        (whole | {"train_labels": np.array([[{}]], dtype=object)}, "train_labels is damaged: download it anew"),
+        (whole | {"val_labels": np.zeros((7, 2), np.uint8)}, "val_labels is of shape (7, 2), not (N, 1)"),
+        (whole | {"test_labels": np.eye(7, dtype=np.uint8)}, "test_labels is of shape (7, 7), not (N, 1)"),
+        (whole | {"test_labels": np.uint8(3)}, "test_labels is of shape (), not (N, 1)"),
+        (
+            {f"array_{number}": np.zeros(1) for number in range(9)},
+            "has no train_images, train_labels, val_images, …: it has array_0, array_1, array_2, …; give",
+        ),
     ]
     for arrays, expected in cases:
         downloads.write_dermamnist(workplace / "dermamnist.npz", **arrays)
@@ -311,10 +349,29 @@ def test_arrays_that_are_wrong(refused: Refused, workplace: Path) -> None:
 
 def test_no_npz(refused: Refused, workplace: Path) -> None:
     (workplace / "dermamnist.npz").write_text("<html>not found</html>")
-    assert "is cut short or no npz" in refused("dermamnist", "dermamnist.npz", "ready")
+    error = refused("dermamnist", "dermamnist.npz", "ready")
+    assert "is cut short or no npz" in error
+    assert "pickle" not in error
     with (workplace / "dermamnist.npz").open("wb") as file:
         np.save(file, np.zeros(3))
     assert "is a single array" in refused("dermamnist", "dermamnist.npz", "ready")
+
+
+@pytest.mark.parametrize("name", ["retinamnist.npz", "BloodMNIST_224.npz", "mnist.npz"])
+def test_another_set_of_medmnist(name: str, refused: Refused, workplace: Path) -> None:
+    downloads.write_dermamnist(workplace / name)
+    begin = name.lower().partition("mnist")[0] + "mnist"
+    assert f"{name} is of {begin}, not of dermamnist" in refused("dermamnist", name, "ready")
+
+
+def test_splits_of_another_size_are_warned_of(
+    prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads.write_dermamnist(workplace / "renamed.npz")
+    warning = "warning: its splits (train, val, test) have 21, 7, 14 photos, DermaMNIST's 7,007, 1,003, 2,005"
+    assert warning in prepare("dermamnist", "renamed.npz", "ready").output
+    monkeypatch.setattr(dermamnist, "PUBLISHED", {"train": 21, "val": 7, "test": 14})
+    assert "its splits" not in prepare("dermamnist", "renamed.npz", "whole").output
 
 
 def test_several_sizes(refused: Refused, prepare: Prepare, workplace: Path) -> None:

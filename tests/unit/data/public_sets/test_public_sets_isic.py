@@ -50,12 +50,18 @@ def test_older_columns(prepare: Prepare, workplace: Path) -> None:
     }
 
 
-def test_malignancy_alone_never_decides_a_melanoma_task(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_isic(workplace / "isic", old_rows())
+def test_benign_alone_tells_that_it_is_no_melanoma_and_malignant_alone_tells_nothing(
+    prepare: Prepare, workplace: Path
+) -> None:
+    rows = old_rows()
+    rows[2] |= {"diagnosis": ""}
+    downloads.write_isic(workplace / "isic", rows)
     result = prepare("isic", "isic", "ready", "--task", "melanoma-vs-rest")
     assert result.code == 0, result.error
-    assert labels_of(workplace / "ready") == {("nevus", "rest"): 10, ("melanoma", "melanoma"): 15}
-    assert "diagnosis too coarse to tell melanoma: benign" in result.output
+    assert labels_of(workplace / "ready") == {
+        ("nevus", "rest"): 10, ("melanoma", "melanoma"): 14, ("", "rest"): 2,
+    }  # fmt: skip
+    assert "      1  diagnosis too coarse to tell melanoma: malignant" in result.output
 
 
 def test_a_name_of_tomorrow(prepare: Prepare, refused: Callable[..., str], workplace: Path) -> None:
@@ -97,7 +103,7 @@ def test_few_columns_are_enough(prepare: Prepare, workplace: Path) -> None:
     downloads.write_isic(workplace / "isic", rows)
     result = prepare("isic", "isic", "ready")
     assert result.code == 0, result.error
-    assert {row["site"] for row in downloads.read_table(workplace / "ready/metadata.csv")} == {"Trunk"}
+    assert {row["site"] for row in downloads.read_table(workplace / "ready/metadata.csv")} == {"trunk"}
     assert "licence: none stated" in result.output
     assert "group" not in result.output.rsplit("next:")[-1]
 

@@ -57,7 +57,8 @@ def test_ham10000_row(prepare: Prepare, workplace: Path) -> None:
     prepare("ham10000", "ham", "ready")
     row = next(row for row in downloads.read_table(workplace / "ready/metadata.csv") if "0024306" in row["image"])
     assert row | {"image": "", "split": ""} == {
-        "image": "", "label": "benign", "split": "", "diagnosis": "nevus", "lesion": "HAM_0000000", "patient": "",
+        "image": "", "label": "benign", "split": "", "diagnosis": "nevus", "written": "nv",
+        "confirmed_by": "histopathology", "lesion": "HAM_0000000", "patient": "",
         "age": "80", "sex": "male", "site": "scalp", "skin_type": "", "source": "HAM10000 vidir_modern",
         "licence": "CC BY-NC 4.0", "group": "HAM_0000000", "original": "HAM10000_images_part_1/ISIC_0024306.jpg",
     }  # fmt: skip
@@ -98,12 +99,19 @@ def test_ham10000_with_kaggles_second_copy_of_each_folder(prepare: Prepare, work
     assert f"note: {count} photos lie in the download twice" in result.output
 
 
+def test_one_photo_that_lies_there_twice(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    shutil.copy(workplace / "ham/HAM10000_images_part_1/ISIC_0024306.jpg", workplace / "ham")
+    assert "note: 1 photo lies in the download twice" in prepare("ham10000", "ham", "ready").output
+
+
 def test_isic_row(prepare: Prepare, workplace: Path) -> None:
     downloads.write_isic(workplace / "isic")
     prepare("isic", "isic", "ready")
     row = next(row for row in downloads.read_table(workplace / "ready/metadata.csv") if "0000047" in row["image"])
     assert row | {"image": "", "split": ""} == {
-        "image": "", "label": "malignant", "split": "", "diagnosis": "invasive melanoma", "lesion": "IL_0000023",
+        "image": "", "label": "malignant", "split": "", "diagnosis": "invasive melanoma",
+        "written": "Melanoma Invasive", "confirmed_by": "", "lesion": "IL_0000023",
         "patient": "IP_0000011", "age": "45", "sex": "female", "site": "posterior torso", "skin_type": "2",
         "source": "Hospital", "licence": "CC-BY-NC", "group": "IP_0000011", "original": "ISIC_0000047.jpg",
     }  # fmt: skip
@@ -114,7 +122,8 @@ def test_pad_ufes_20_row(prepare: Prepare, workplace: Path) -> None:
     prepare("pad-ufes-20", "pad", "ready")
     row = next(row for row in downloads.read_table(workplace / "ready/metadata.csv") if "PAT_8_108_1" in row["image"])
     assert row | {"image": "", "split": ""} == {
-        "image": "", "label": "malignant", "split": "", "diagnosis": "melanoma", "lesion": "108", "patient": "PAT_8",
+        "image": "", "label": "malignant", "split": "", "diagnosis": "melanoma", "written": "MEL",
+        "confirmed_by": "histopathology", "lesion": "108", "patient": "PAT_8",
         "age": "55", "sex": "female", "site": "neck", "skin_type": "3", "source": "PAD-UFES-20",
         "licence": "CC BY 4.0", "group": "PAT_8", "original": "images/imgs_part_3/imgs_part_3/PAT_8_108_1.png",
     }  # fmt: skip
@@ -123,7 +132,7 @@ def test_pad_ufes_20_row(prepare: Prepare, workplace: Path) -> None:
 def test_dermamnist_keeps_its_split_and_pixels(prepare: Prepare, workplace: Path) -> None:
     arrays = downloads.dermamnist_arrays()
     downloads.write_dermamnist(workplace / "dermamnist_28.npz", **arrays)
-    result = prepare("dermamnist", "dermamnist_28.npz", "ready", "--task", "melanoma-vs-rest", "--test", "0.9")
+    result = prepare("dermamnist", "dermamnist_28.npz", "ready", "--task", "melanoma-vs-rest")
     assert result.code == 0, result.error
     rows = downloads.read_table(workplace / "ready/metadata.csv")
     for row in rows:
@@ -161,8 +170,28 @@ def test_kaggle_holds_every_photo_twice(kind: str, prepare: Prepare, workplace: 
         if kind == "inner folder":
             original = workplace / "archive/data" / row["original"]
         assert (workplace / "ready" / row["image"]).read_bytes() == original.read_bytes()
-    assert ("every photo 2 times" in result.output) == (kind != "inner folder")
+    twice = "the download holds every photo 2 times, the same in every byte; the top folder is taken"
+    assert (twice in result.output) == (kind != "inner folder")
+    assert "left out: none" in result.output, "the second copy is none"
     assert "group" not in result.output.rsplit("next:")[-1], "no group is known"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_kaggle_photos_in_no_class_folder_are_listed(zipped: bool, prepare: Prepare, workplace: Path) -> None:
+    downloads.write_kaggle(workplace / "archive")
+    stray = ["cover.jpg", "other/train/benign/1.jpg", "train/unsure/9.jpg"]
+    for number, path in enumerate(stray):
+        downloads.draw(workplace / "archive" / path, 100 + number)
+    downloads.draw(workplace / "archive/__MACOSX/train/benign/._1.png", 1)
+    if zipped:
+        downloads.zip_folder(workplace / "archive", workplace / "archive.zip")
+    result = prepare("kaggle-benign-malignant", "archive.zip" if zipped else "archive", "ready")
+    assert result.code == 0, result.error
+    assert downloads.read_table(workplace / "ready/left_out.csv") == [
+        {"original": path, "diagnosis": "", "reason": "in no class folder"} for path in stray
+    ]
+    assert "      3  in no class folder" in result.output
+    assert len(downloads.read_table(workplace / "ready/metadata.csv")) == 8
 
 
 def test_a_kaggle_zip_whose_names_begin_with_a_dot(prepare: Prepare, workplace: Path) -> None:

@@ -16,6 +16,13 @@ def splits_of(folder: Path) -> dict[str, str]:
     return {Path(row["original"]).name: row["split"] for row in downloads.read_table(folder / "metadata.csv")}
 
 
+def on_both_sides(rows: downloads.Rows, column: str) -> set[str]:
+    sides = defaultdict(set)
+    for row in rows:
+        sides[row[column]].add(row["split"])
+    return {name for name, splits in sides.items() if name and len(splits) > 1}
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [("ham10000", downloads.write_ham10000), ("isic", downloads.write_isic), ("pad-ufes-20", downloads.write_pad)],
@@ -26,11 +33,9 @@ def test_no_group_on_both_sides_and_both_classes_on_each(
     write(workplace / "download")
     assert prepare(name, "download", "ready", "--test", "0.25").code == 0
     rows = downloads.read_table(workplace / "ready/metadata.csv")
-    sides = defaultdict(set)
-    for row in rows:
-        sides[row["group"]].add(row["split"])
-    assert {len(side) for side in sides.values()} == {1}
-    assert len(sides) < len(rows), "some group has several photos"
+    for column in ("group", "lesion", "patient"):
+        assert not on_both_sides(rows, column)
+    assert len({row["group"] for row in rows}) < len(rows), "some group has several photos"
     assert {(row["split"], row["label"]) for row in rows} == {
         (split, label) for split in ("train", "test") for label in ("benign", "malignant")
     }
@@ -70,6 +75,22 @@ def test_a_photo_without_patient_stays_with_the_patient_of_its_lesion(prepare: P
     assert groups["ISIC_0000000.jpg"] == groups["ISIC_0000001.jpg"] == groups["ISIC_0000002.jpg"] == "IP_0000000"
     assert groups["ISIC_0000020.jpg"] == groups["ISIC_0000021.jpg"] == "IL_0000010"
     assert groups["ISIC_0000022.jpg"] == ""
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "2"])
+def test_patients_who_share_a_lesion_stay_together(seed: str, prepare: Prepare, workplace: Path) -> None:
+    rows = downloads.isic_rows()
+    for row in rows:  # each lesion under two patients, who have nothing else in common
+        row["patient_id"] = f"IP_{row['isic_id']}"
+    rows[5]["patient_id"] = rows[2]["patient_id"]  # and two lesions joined through one patient
+    downloads.write_isic(workplace / "isic", rows)
+    assert prepare("isic", "isic", "ready", "--seed", seed).code == 0
+    table = downloads.read_table(workplace / "ready/metadata.csv")
+    for column in ("group", "lesion", "patient"):
+        assert not on_both_sides(table, column)
+    groups = {row["original"]: row["group"] for row in table}
+    assert {groups[f"ISIC_000000{number}.jpg"] for number in (2, 3, 4, 5)} == {"IP_ISIC_0000002"}
+    assert len(set(groups.values())) == 24 - 1
 
 
 @pytest.mark.parametrize("share", ["0", "1", "-0.2", "1.5", "nan"])

@@ -9,7 +9,8 @@ from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
 from melanoma_pl.data.public_sets.diagnoses import TABLE, read_diagnoses
-from melanoma_pl.data.public_sets.preparing import SETS, WITHOUT_DIAGNOSES
+from melanoma_pl.data.public_sets.options import WITHOUT_DIAGNOSES
+from melanoma_pl.data.public_sets.preparing import SETS
 from melanoma_pl.data.public_sets.record import Entry, Facts
 from melanoma_pl.data.public_sets.tables import read_rows
 from melanoma_pl.data.public_sets.tasks import (
@@ -87,12 +88,13 @@ LEVELS = [  # finest first, as a row of the ISIC archive has them
     (["Nevus sebaceus", SEBACEOUS, "Benign"], ["benign", NOT_USED, "rest"]),
     (["Basal cell carcinoma, Nodular", "Basal cell carcinoma", "x", "Malignant"], ["malignant", NOT_USED, "rest"]),
     (["Solar or actinic keratosis", "Indeterminate epidermal proliferations", "Indeterminate"], [UNCERTAIN] * 3),
-    (["Benign"], ["benign", TOO_COARSE, TOO_COARSE]),
+    (["Benign"], ["benign", TOO_COARSE, "rest"]),
     (["Malignant"], ["malignant", TOO_COARSE, TOO_COARSE]),
     (["Indeterminate"], [UNCERTAIN] * 3),
     (["indeterminate/malignant"], [UNCERTAIN] * 3),
     (["Collision - At least one malignant proliferation", "Malignant"], ["malignant", TOO_COARSE, TOO_COARSE]),
     (["A name of tomorrow", "Malignant"], ["malignant", UNKNOWN, UNKNOWN]),
+    (["A name of tomorrow", "Benign"], ["benign", UNKNOWN, "rest"]),
     (["A name of tomorrow", "Another"], [UNKNOWN] * 3),
     ([], [NO_DIAGNOSIS] * 3),
 ]
