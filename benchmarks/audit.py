@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform
+from threadpoolctl import threadpool_limits
 
 from melanoma_pl.data.audit.candidates import PER_PHOTO, find_candidates
 from melanoma_pl.data.audit.duplicates import find_matches
@@ -129,11 +130,12 @@ def scale(root: Path, photos: int, seed: int) -> None:
     own = scan(listing)
     rate = len(listing) / (time.perf_counter() - began)
     print(f"reading: {rate:.0f} photos a second, so {photos / rate:.0f} s for {photos}")
-    grey = own.grey
+    grey, files = own.grey, listing.files
     candidates, _ = find_candidates(grey)
     began = time.perf_counter()
-    for candidate in candidates:
-        confirm(candidate, grey, listing.files.__getitem__)
+    with threadpool_limits(1):  # as the audit does
+        for candidate in candidates:
+            confirm(candidate, grey, files.__getitem__)
     pace = (time.perf_counter() - began) / len(candidates)
     most = round(PER_PHOTO * photos)
     print(f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * most:.0f} s for {most} doubtful pairs")

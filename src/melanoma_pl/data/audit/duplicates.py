@@ -17,7 +17,8 @@ from melanoma_pl.data.audit.perceptual_hash import TURNS
 from melanoma_pl.data.audit.registration import confirm, equal_pixels, may_be_equal
 from melanoma_pl.data.audit.scanning import Scan
 
-ALL_PAIRS_UP_TO = 6  # copies of one photo; of more, each is paired with the first
+ALL_PAIRS_UP_TO = 6  # equal files; of more, each is paired with the first
+TIED = 12  # partners: photos that both have as many are not compared any more
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def _confirmed(candidates: list[Candidate], scanned: Scan) -> list[Match]:
     partners: Counter[int] = Counter()
     with threadpool_limits(1):  # the matrices are small, the pairs many
         for candidate in tqdm(candidates, "comparing pixels", leave=False, disable=None, unit=" pairs"):
-            if min(partners[candidate.first], partners[candidate.second]) >= ALL_PAIRS_UP_TO:
-                continue  # both have been tied to others often enough
+            if min(partners[candidate.first], partners[candidate.second]) >= TIED:
+                continue
             confirmation = confirm(candidate, grey, files.__getitem__)
             if confirmation.is_same:
                 partners.update((candidate.first, candidate.second))

@@ -50,7 +50,7 @@ def test_nothing_left_out_and_odd_paths(prepare: Prepare, workplace: Path) -> No
     assert result.code == 0, result.error
     assert not (workplace / "my photos (1)/left_out.csv").exists()
     assert "left out: none" in result.output
-    assert 'melanoma-data audit "my photos (1)" --group-column group' in result.output
+    assert "melanoma-data audit 'my photos (1)' --group-column group" in result.output
     assert "'data.root=\"my photos (1)\"' data.group_column=group 'data.class_names=[rest,melanoma]'" in result.output
 
 
