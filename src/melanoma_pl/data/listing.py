@@ -64,7 +64,7 @@ class Listing:
 
 
 def list_source(
-    source: Path, image_column: str = "image", label_column: str = "label", split_column: str = "split"
+    source: Path, image_column: str = "image", label_column: str = "label", split_column: str | None = "split"
 ) -> Listing:
     """List a photo folder, in the layout or of class folders alone, or a table of photos.
 
@@ -72,7 +72,8 @@ def list_source(
         source: The folder, or a CSV file whose paths are relative to its own folder.
         image_column: Of a table: column with the path.
         label_column: Of a table: column with the class.
-        split_column: Of a table: column with the split; there need be none, unless it is another than `split`.
+        split_column: Of a table: column with the split; there need be none, unless it is another than `split`. With
+            None splits do not count.
 
     Raises:
         UserError: If nothing is there, or nothing that is labelled.
@@ -148,15 +149,17 @@ def _walk(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in names)
 
 
-def _list_table(table: Path, image_column: str, label_column: str, split_column: str) -> Listing:
+def _list_table(table: Path, image_column: str, label_column: str, split_column: str | None) -> Listing:
     from melanoma_pl.data.metadata import read_table
 
     rows = read_table(table, image_column, "--image-column")
     if rows and label_column not in (columns := list(next(iter(rows.values())))):
         raise UserError(f"{table} has no column '{label_column}' (--label-column)", did_you_mean(label_column, columns))
-    if rows and split_column != "split" and split_column not in columns:
-        raise UserError(f"{table} has no column '{split_column}' (--split-column)", did_you_mean(split_column, columns))
-    photos = [(path, row[label_column], row.get(split_column, "").strip().lower()) for path, row in rows.items()]
+    if rows and split_column not in (None, "split", *columns):
+        raise UserError(
+            f"{table} has no column '{split_column}' (--split-column)", did_you_mean(str(split_column), columns)
+        )
+    photos = [(path, row[label_column], row.get(split_column or "", "").strip().lower()) for path, row in rows.items()]
     for path, _, split in photos:
         if split and split not in SPLIT_NAMES:
             raise UserError(f"{table} gives {path} the split '{split}'", did_you_mean(split, SPLIT_NAMES))

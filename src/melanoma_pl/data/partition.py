@@ -56,7 +56,7 @@ def partition(
     """
     _check_choices(test_share, folds, seed)
     check_target(target, source)
-    listing = list_source(source, image_column, label_column)
+    listing = list_source(source, image_column, label_column, split_column=None)
     _check_names(listing, source)
     table = find_metadata(source, metadata)
     rows = read_table(table, image_column, "--image-column", set(listing.paths)) if table else {}

@@ -142,3 +142,4 @@ def test_the_split_column_of_a_table(tmp_path: Path) -> None:
     table.write_text("image,label,split\na.png,benign,tset\n")
     with pytest.raises(UserError, match="a.png the split 'tset': did you mean 'test'"):
         list_source(table)
+    assert list_source(table, split_column=None).splits == ("",)

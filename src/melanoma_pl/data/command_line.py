@@ -1,0 +1,111 @@
+"""What can be typed after `melanoma-data`."""
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+DESCRIPTION = "What has to be right before training: audit, split, public sets, synthetic photos, data card."
+NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")
+TASKS = ("melanoma-vs-nevus", "malignant-vs-benign", "melanoma-vs-rest")
+ON_PROBLEM = ("stop", "leave-out")
+EXAMPLES = """examples:
+  melanoma-data audit photos                                   leaks, duplicates, labels that give themselves away
+  melanoma-data audit photos --group-column group --fix quarantine.csv
+  melanoma-data split photos clean --group-column group        train and test anew, no lesion on both sides
+  melanoma-data split photos clean --folds 5                   without a table: near-duplicates are kept together
+  melanoma-data prepare ham10000 downloads/ham10000 ham10000   a public set's own download → our layout
+  melanoma-data synthesize drawn --train 600 --test 120        photos drawn by a program
+  melanoma-data card photos                                    a data card in Markdown
+  melanoma-data audit --help                                   every option of one of them
+"""
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parsing = argparse.ArgumentParser(
+        "melanoma-data", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=formatter
+    )
+    commands = parsing.add_subparsers(required=True, dest="command", metavar="COMMAND")
+    _audit_parser(commands)
+    _split_parser(commands)
+    _prepare_parser(commands)
+    _synthesize_parser(commands)
+    _card_parser(commands)
+    return parsing
+
+
+def _audit_parser(commands: Commands) -> None:
+    parsing = commands.add_parser("audit", help="say what is wrong with a set of photos; exit code 1 if anything is")
+    _source_options(parsing, "ROOT")
+    _split_option(parsing)
+    _group_option(parsing)
+    parsing.add_argument("--report", type=Path, metavar="FOLDER", help="default: outputs/audits/<name of ROOT>")
+    parsing.add_argument("--fix", type=Path, metavar="CSV", help="write the list of photos to leave out of training")
+    parsing.add_argument("--exclude", type=Path, metavar="CSV", help="leave the photos of such a list out")
+
+
+def _split_parser(commands: Commands) -> None:
+    parsing = commands.add_parser("split", help="train and test anew, stratified, no lesion on both sides")
+    _source_options(parsing, "SOURCE")
+    _target_option(parsing)
+    _group_option(parsing)
+    _test_and_seed_options(parsing)
+    parsing.add_argument("--folds", type=int, metavar="K", help="cut the training photos into K folds as well")
+    parsing.add_argument("--copy", action="store_true", help="copy the photos instead of linking them")
+
+
+def _prepare_parser(commands: Commands) -> None:
+    parsing = commands.add_parser("prepare", help="a public set's own download → our layout and metadata table")
+    parsing.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parsing.add_argument("source", type=Path, metavar="SOURCE", help="the download: a folder, a zip or an npz")
+    _target_option(parsing)
+    parsing.add_argument("--task", choices=TASKS, default=None, help="default: malignant-vs-benign")
+    parsing.add_argument("--diagnoses", type=Path, metavar="CSV", help="a diagnosis table of your own")
+    parsing.add_argument("--unknown", choices=ON_PROBLEM, default="stop", help="photos of a diagnosis not in the table")
+    parsing.add_argument("--missing", choices=ON_PROBLEM, default="stop", help="rows without a photo, and the reverse")
+    parsing.add_argument("--table-only", action="store_true", help="write the table alone, for data=table")
+    parsing.add_argument("--copy", action="store_true", help="copy the photos instead of linking them")
+    _test_and_seed_options(parsing)
+
+
+def _synthesize_parser(commands: Commands) -> None:
+    parsing = commands.add_parser("synthesize", help="draw synthetic photos")
+    _target_option(parsing)
+    for option, value in (("train", 600), ("test", 120), ("seed", 0), ("size", 224)):
+        parsing.add_argument(f"--{option}", type=int, default=value, metavar="N", help="default: %(default)s")
+
+
+def _card_parser(commands: Commands) -> None:
+    parsing = commands.add_parser("card", help="write a data card in Markdown")
+    _source_options(parsing, "ROOT")
+    _split_option(parsing)
+    parsing.add_argument("--to", type=Path, metavar="FILE", help="default: outputs/audits/<name of ROOT>/DATA_CARD.md")
+
+
+def _source_options(parsing: argparse.ArgumentParser, name: str) -> None:
+    parsing.add_argument("source", type=Path, metavar=name, help="a photo folder, or a CSV table of photos")
+    parsing.add_argument("--metadata", metavar="CSV", default="auto", help="default: <folder>/metadata.csv if there")
+    parsing.add_argument("--image-column", default="image", metavar="NAME", help="default: %(default)s")
+    parsing.add_argument("--label-column", default="label", metavar="NAME", help="of a table; default: %(default)s")
+
+
+def _split_option(parsing: argparse.ArgumentParser) -> None:
+    parsing.add_argument("--split-column", default="split", metavar="NAME", help="of a table; default: %(default)s")
+
+
+def _group_option(parsing: argparse.ArgumentParser) -> None:
+    parsing.add_argument(
+        "--group-column", metavar="NAME", help="column of the metadata whose equal values mean one lesion or patient"
+    )
+
+
+def _target_option(parsing: argparse.ArgumentParser) -> None:
+    parsing.add_argument("target", type=Path, metavar="TARGET", help="folder to make; it must be absent or empty")
+
+
+def _test_and_seed_options(parsing: argparse.ArgumentParser) -> None:
+    parsing.add_argument("--test", type=float, default=0.2, metavar="SHARE", help="default: %(default)s")
+    parsing.add_argument("--seed", type=int, default=0, metavar="N", help="of the split; default: %(default)s")
