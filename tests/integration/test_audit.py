@@ -14,6 +14,8 @@ from melanoma_pl.data import __main__ as data
 from melanoma_pl.data.synthetic import write_photos
 from tests.conftest import TINY, Command, Result, only_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -133,7 +135,6 @@ def test_an_audit_needs_no_torch(photos: Path) -> None:
     assert answer.stdout.splitlines()[-1] == "False", answer.stderr
 
 
-@pytest.mark.slow
 def test_training_warns_once(photos: Path, run_command: Command) -> None:
     plant(photos)
 
@@ -150,7 +151,6 @@ def test_training_warns_once(photos: Path, run_command: Command) -> None:
     assert train_once("trainer.max_epochs=1", "data.exclude=quarantine.csv") == []
 
 
-@pytest.mark.slow
 def test_synthetic_photos_need_no_audit(run_command: Command, workplace: Path) -> None:
     small = ["data.synthetic.train=40", "data.synthetic.test=12", "trainer.max_epochs=1"]
     result = run_command(train.command, *TINY, *small)
@@ -160,7 +160,6 @@ def test_synthetic_photos_need_no_audit(run_command: Command, workplace: Path) -
 
 
 @pytest.mark.real_data
-@pytest.mark.slow
 def test_real_photos(shared_photos: Path, run_command: Command) -> None:
     """The leaks of a public set: 55 test photos by its metadata, two more by their pixels alone."""
     result = run_command(data.command, "audit", str(shared_photos / "isic_moles"), "--group-column", "group")

@@ -43,6 +43,7 @@ def test_a_grid(sweep: Command, workplace: Path) -> None:
     assert "melanoma-evaluate run=outputs/sweeps/" in result.output
 
 
+@pytest.mark.slow
 def test_cross_validation(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
     photos = sorted(path.relative_to(own_photo_folder).as_posix() for path in own_photo_folder.glob("train/*/*.png"))
     rows = "".join(f"{path},{index % 2}\n" for index, path in enumerate(photos))

@@ -9,6 +9,8 @@ import pytest
 from melanoma_pl import evaluate, train
 from tests.conftest import TINY, Command, only_run
 
+pytestmark = pytest.mark.slow
+
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
@@ -63,7 +65,6 @@ def test_evaluated_from_another_folder(
     assert other["metrics"] == json.loads(told["test"])["metrics"]
 
 
-@pytest.mark.slow
 def test_resumed_from_another_folder(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exclude = place / "tables/q.csv"
     exclude.write_text("image\n../photos/train/benign/000.png\n")

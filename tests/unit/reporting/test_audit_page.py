@@ -187,6 +187,7 @@ def test_what_is_too_much_for_a_page_is_said(tmp_path: Path) -> None:
     assert "10 more lesions are in audit.json" in page.text and "10 more are in audit.json" in page.text
 
 
+@pytest.mark.slow
 def test_a_hundred_pairs_make_a_page_that_can_be_sent(tmp_path: Path) -> None:
     paths = [f"{split}/benign/{n}.png" for n in range(100) for split in ("train", "test")]
     for seed, path in enumerate(paths):

@@ -89,6 +89,7 @@ def test_what_belongs_together_through_others() -> None:
     assert clusters_of([], 3) == []
 
 
+@pytest.mark.slow
 def test_very_many_copies_are_tied_together_without_comparing_all(mole_folder: Path, moles: list[Image.Image]) -> None:
     generator = np.random.default_rng(0)
     pixels = np.asarray(moles[0], dtype=float)

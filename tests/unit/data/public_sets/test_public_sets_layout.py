@@ -11,7 +11,7 @@ from PIL import Image
 from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
-from melanoma_pl.data import __main__ as commands
+from melanoma_pl.data import command_line as commands
 from melanoma_pl.data.folder import list_photos
 from melanoma_pl.data.listing import list_source
 from melanoma_pl.data.public_sets.preparing import SETS
