@@ -24,9 +24,8 @@ def test_wheel_installed_commands_run(tmp_path: Path, photo_folder: Path) -> Non
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(installed)
-    assert {"melanoma_pl/conf/train.yaml", "melanoma_pl/conf/experiment/tipe.yaml", "melanoma_pl/py.typed"} <= set(
-        names
-    )
+    shipped = ("conf/train.yaml", "conf/experiment/tipe.yaml", "py.typed", "data/public_sets/diagnoses.csv")
+    assert {f"melanoma_pl/{name}" for name in (*shipped, "reporting/templates/audit.html.j2")} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "conf/", "notebooks/"))]
     environment = {**os.environ, "PYTHONPATH": str(installed)}
 
@@ -41,3 +40,6 @@ def test_wheel_installed_commands_run(tmp_path: Path, photo_folder: Path) -> Non
     (record,) = elsewhere.glob("outputs/*/*/run.json")
     assert run("evaluate", f"run={record.parent}").returncode == 0
     assert run("predict", "--run", str(record.parent), str(photo_folder / "test")).returncode == 0
+    audited = run("data", "audit", str(photo_folder), "--group-column", "group")
+    assert audited.returncode in (0, 1), audited.stderr
+    assert list(elsewhere.glob("outputs/audits/*/audit.html"))
