@@ -135,7 +135,7 @@ def scale(root: Path, photos: int, seed: int) -> None:
     began = time.perf_counter()
     with threadpool_limits(1):  # as the audit does
         for candidate in candidates:
-            confirm(candidate, grey, files.__getitem__)
+            confirm(candidate, grey, files)
     pace = (time.perf_counter() - began) / len(candidates)
     most = round(PER_PHOTO * photos)
     print(f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * most:.0f} s for {most} doubtful pairs")

@@ -78,14 +78,11 @@ def read_source(chosen: argparse.Namespace) -> "tuple[Listing, dict[str, Mapping
         UserError: If they, their table or its group column are not there.
     """
     from melanoma_pl.data.listing import list_source
-    from melanoma_pl.data.metadata import find_table, read_table, require_column
+    from melanoma_pl.data.metadata import find_metadata, read_table, require_column
 
     group_column = getattr(chosen, "group_column", None)
     listing = list_source(chosen.source, chosen.image_column, chosen.label_column, chosen.split_column)
-    if chosen.source.is_file() and chosen.metadata == "auto":
-        table: Path | None = chosen.source
-    else:
-        table = find_table(chosen.metadata, listing.root, "--metadata")
+    table = find_metadata(chosen.source, chosen.metadata)
     if table is None:
         if group_column:
             raise UserError(f"--group-column {group_column} needs a metadata table", "name it with --metadata")

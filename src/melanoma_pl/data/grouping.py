@@ -5,21 +5,10 @@ from pathlib import Path
 
 from melanoma_pl.data.audit.duplicates import clusters_of
 from melanoma_pl.data.listing import Listing
-from melanoma_pl.data.metadata import FILE_NAME, find_table, group_of, require_column
+from melanoma_pl.data.metadata import FILE_NAME, group_of, require_column
 from melanoma_pl.errors import UserError, first_of
 
 Rows = Mapping[str, Mapping[str, str]]
-
-
-def find_metadata(source: Path, metadata: str | Path | None) -> Path | None:
-    """Return the metadata table of a set: of a folder the one in it, of a table that table itself.
-
-    Raises:
-        UserError: If a table is named and missing.
-    """
-    if metadata == "auto" and source.is_file():
-        return source
-    return find_table(metadata, source if source.is_dir() else source.parent, "--metadata")
 
 
 def groups_by_column(listing: Listing, table: Path | None, rows: Rows, column: str) -> list[str]:

@@ -38,6 +38,17 @@ def find_table(metadata: str | Path | None, root: Path, option: str = "data.meta
     return table
 
 
+def find_metadata(source: Path, metadata: str | Path | None) -> Path | None:
+    """Return the metadata table of a set: of a folder the one in it, of a table that table itself.
+
+    Raises:
+        UserError: If a table is named and missing.
+    """
+    if metadata == "auto" and source.is_file():
+        return source
+    return find_table(metadata, source if source.is_dir() else source.parent, "--metadata")
+
+
 def read_table(
     table: Path, image_column: str, option: str = "data.image_column", listed: Container[str] = ()
 ) -> dict[str, Mapping[str, str]]:

@@ -7,10 +7,10 @@ from tqdm import tqdm
 
 from melanoma_pl.data.audit.duplicates import cluster_photos
 from melanoma_pl.data.audit.scanning import Scan, scan
-from melanoma_pl.data.grouping import find_metadata, groups_by_column, joined, named
+from melanoma_pl.data.grouping import groups_by_column, joined, named
 from melanoma_pl.data.layout import ENDINGS, is_photo
 from melanoma_pl.data.listing import Listing, list_source
-from melanoma_pl.data.metadata import read_table
+from melanoma_pl.data.metadata import find_metadata, read_table
 from melanoma_pl.data.placed import Partition, PlacedPhoto, write_tables
 from melanoma_pl.data.placing import check_target, free_places, place, staged_folder
 from melanoma_pl.data.splits import cut_folds, cut_share

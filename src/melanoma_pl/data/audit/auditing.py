@@ -14,7 +14,7 @@ from melanoma_pl.data.audit.record import fingerprint
 from melanoma_pl.data.audit.scanning import Scan, inventory, scan
 from melanoma_pl.data.layout import CLASS_NAMES
 from melanoma_pl.data.listing import Listing, meaning
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import UserError, first_of
 
 SPLIT_ORDER = ("", "train", "validation", "test")  # of a leak the photos of the later split stay
 Rows = Mapping[str, Mapping[str, str]]
@@ -48,8 +48,8 @@ def audit_photos(
     matches = find_matches(scanned)
     lesions = lesions_of(scanned.listing, rows, group_column)
     pairs = _pairs(scanned.listing, matches.matches, lesions)
-    alike = clusters_of([(match.first, match.second) for match in matches.matches], len(scanned.listing))
-    together = clusters_of(_edges(matches.matches, lesions), len(scanned.listing))
+    alike = clusters_of(matches.pairs, len(scanned.listing))
+    together = clusters_of(matches.pairs + _edges(lesions), len(scanned.listing))
     conflicts = find_label_conflicts(scanned.listing, rows)
     found = Audit(
         root=str(listing.root),
@@ -86,7 +86,7 @@ def lesions_of(listing: Listing, rows: Rows | None, group_column: str | None) ->
     missing = [path for path in listing.paths if path not in rows]
     if missing:
         raise UserError(
-            f"the metadata has no row for {len(missing)} of {len(listing)} photos ({', '.join(missing[:3])})",
+            f"the metadata has no row for {len(missing)} of {len(listing)} photos ({first_of(missing)})",
             "add them, or leave --group-column out",
         )
     for position, path in enumerate(listing.paths):
@@ -95,10 +95,9 @@ def lesions_of(listing: Listing, rows: Rows | None, group_column: str | None) ->
     return lesions
 
 
-def _edges(matches: Sequence[Match], lesions: Mapping[str, Sequence[int]]) -> list[tuple[int, int]]:
-    """Return which photos belong together, by pixels or by metadata."""
-    known = [(members[0], member) for members in lesions.values() for member in members[1:]]
-    return [(match.first, match.second) for match in matches] + known
+def _edges(lesions: Mapping[str, Sequence[int]]) -> list[tuple[int, int]]:
+    """Return pairs of photos that tie each lesion's together."""
+    return [(members[0], member) for members in lesions.values() for member in members[1:]]
 
 
 def _pairs(listing: Listing, matches: Sequence[Match], lesions: Mapping[str, Sequence[int]]) -> tuple[Pair, ...]:

@@ -1,6 +1,7 @@
 """Pairs of photos that might be one photo: few enough to look at their pixels."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,10 @@ class Candidate:
     turn: int
     likeness: float
 
+    def among(self, positions: Sequence[int] | NDArray[np.int64]) -> "Candidate":
+        """Return it with the positions of a longer list, of which `positions` were looked at."""
+        return replace(self, first=int(positions[self.first]), second=int(positions[self.second]))
+
 
 def find_candidates(grey: NDArray[np.uint8]) -> tuple[list[Candidate], int]:
     """Return pairs that may be one photo, the most alike first, each pair once.
@@ -72,7 +77,7 @@ def find_candidates(grey: NDArray[np.uint8]) -> tuple[list[Candidate], int]:
                     best[pair] = found
     ranked = sorted(best.values(), key=lambda found: (-found.likeness, found.first, found.second))
     kept = sum(found.likeness >= SURE for found in ranked) + max(FEW, round(PER_PHOTO * len(grey)))
-    return [_renumber(found, shown) for found in ranked[:kept]], max(0, len(ranked) - kept)
+    return [found.among(shown) for found in ranked[:kept]], max(0, len(ranked) - kept)
 
 
 def _look_up(
@@ -141,7 +146,3 @@ def _directions(spectra: Floats) -> Floats:
 def _distance(likeness: float) -> float:
     """Return the distance of two vectors of length 1 whose scalar product is `likeness`."""
     return float(np.sqrt(2 - 2 * likeness))
-
-
-def _renumber(found: Candidate, shown: NDArray[np.int64]) -> Candidate:
-    return Candidate(int(shown[found.first]), int(shown[found.second]), found.crop, found.turn, found.likeness)

@@ -4,9 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
@@ -39,20 +41,26 @@ class Matches:
     matches: tuple[Match, ...]
     not_looked_at: int = 0
 
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The positions of each two photos."""
+        return [(match.first, match.second) for match in self.matches]
+
 
 def find_matches(scanned: Scan) -> Matches:
     """Find every pair of photos that is one photo, equal files first."""
     exact, unlike = _exact([photo.sha256 for photo in scanned.photos])
-    candidates, left_out = find_candidates(scanned.grey[unlike])
-    near = _confirmed([_renumber(each, unlike) for each in candidates], scanned)
+    grey = scanned.grey
+    candidates, left_out = find_candidates(grey[unlike])
+    near = _confirmed([candidate.among(unlike) for candidate in candidates], grey, scanned.listing.files)
     return Matches((*exact, *near), left_out)
 
 
 def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:
     """Return the pairs of equal hashes, and the position of the first photo of each hash."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for position, pixel_hash in enumerate(hashes):
-        groups[pixel_hash].append(position)
+    for position, content in enumerate(hashes):
+        groups[content].append(position)
     matches = []
     for members in groups.values():
         pairs: Iterable[tuple[int, int]] = combinations(members, 2)
@@ -62,16 +70,15 @@ def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:
     return matches, [members[0] for members in groups.values()]
 
 
-def _confirmed(candidates: list[Candidate], scanned: Scan) -> list[Match]:
+def _confirmed(candidates: list[Candidate], grey: NDArray[np.uint8], files: Sequence[Path]) -> list[Match]:
     """Return the candidates that are one photo; on one core, as most of it is Python's own work."""
-    files, grey = scanned.listing.files, scanned.grey
     found: list[Match] = []
     partners: Counter[int] = Counter()
     with threadpool_limits(1):  # the matrices are small, the pairs many
         for candidate in tqdm(candidates, "comparing pixels", leave=False, disable=None, unit=" pairs"):
             if min(partners[candidate.first], partners[candidate.second]) >= TIED:
                 continue
-            confirmation = confirm(candidate, grey, files.__getitem__)
+            confirmation = confirm(candidate, grey, files)
             if confirmation.is_same:
                 partners.update((candidate.first, candidate.second))
                 first, second = sorted((candidate.first, candidate.second))
@@ -79,11 +86,6 @@ def _confirmed(candidates: list[Candidate], scanned: Scan) -> list[Match]:
                 value = 1.0 if is_equal else round(confirmation.likeness, 4)
                 found.append(Match(first, second, "exact" if is_equal else "near", value, TURNS[candidate.turn]))
     return found
-
-
-def _renumber(candidate: Candidate, positions: Sequence[int]) -> Candidate:
-    first, second = positions[candidate.first], positions[candidate.second]
-    return Candidate(first, second, candidate.crop, candidate.turn, candidate.likeness)
 
 
 def clusters_of(pairs: Iterable[tuple[int, int]], count: int) -> list[list[int]]:
@@ -99,6 +101,6 @@ def clusters_of(pairs: Iterable[tuple[int, int]], count: int) -> list[list[int]]
 
 def cluster_photos(scanned: Scan) -> tuple[tuple[str, ...], ...]:
     """Return which photos belong together by their pixels, as sorted paths; singles are left out."""
-    pairs = [(match.first, match.second) for match in find_matches(scanned).matches]
     paths = scanned.listing.paths
-    return tuple(tuple(paths[member] for member in members) for members in clusters_of(pairs, len(paths)))
+    clusters = clusters_of(find_matches(scanned).pairs, len(paths))
+    return tuple(tuple(paths[member] for member in members) for members in clusters)

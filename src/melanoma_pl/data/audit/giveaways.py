@@ -25,8 +25,8 @@ ROUNDS = 40  # trees
 MOST_PHOTOS = 20_000  # a sample says as much, and keeps large sets affordable
 STRONG = 0.75  # AUROC, lower end of the interval
 MEANINGS = {
-    "file facts": "How the files were written (bytes, density, EXIF, compression) tells where photos came from",
-    "picture size": "The pictures' width and height tell where photos came from",
+    "file facts": "How the files were written (bytes, density, EXIF, compression), which tells where photos came from",
+    "picture size": "The pictures' width and height",
     "mean colour": "The mean of red, green and blue, that is light, camera and skin, not the mole's shape",
     "outer border": "The outermost eighth of the picture, where there is hardly any mole",
 }

@@ -1,13 +1,11 @@
 """Photos whose label their diagnosis contradicts."""
 
-import csv
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 
 from melanoma_pl.data.audit.findings import LabelConflict
 from melanoma_pl.data.layout import CLASS_NAMES
 from melanoma_pl.data.listing import Listing, meaning
+from melanoma_pl.data.public_sets.diagnoses import malignancies
 
 DIAGNOSIS = "diagnosis"
 SEPARATOR = "|"  # between the diagnoses of several sources
@@ -34,16 +32,3 @@ def find_label_conflicts(listing: Listing, rows: Mapping[str, Mapping[str, str]]
         if {meaning(label), means} == set(CLASS_NAMES):
             found.append(LabelConflict(path, split, label, diagnosis, means))
     return tuple(found)
-
-
-@cache
-def malignancies() -> dict[str, str]:
-    """Return what each diagnosis of the public sets means: name in small letters → benign, malignant or uncertain."""
-    found: dict[str, str] = {}
-    with (files("melanoma_pl.data.public_sets") / "diagnoses.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            for name in (row["written"], row["diagnosis"]):
-                meaning = found.setdefault(name.strip().lower(), row["malignancy"])
-                if meaning != row["malignancy"]:
-                    found[name.strip().lower()] = "uncertain"
-    return found

@@ -15,6 +15,7 @@ RECORDS = "records"  # below AUDITS, apart from reports
 SHORT = 16  # hexadecimal digits of a photo's hash: enough to know it again
 
 Contents = Mapping[str, str]  # path → hash of the file
+Listed = tuple[Sequence[str], Sequence[str]]  # paths, and hashes of the files
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,7 @@ def leave_record(
     return path
 
 
-def audit_warning(
-    source: Path, train: tuple[Sequence[str], Sequence[str]], test: tuple[Sequence[str], Sequence[str]] | None,
-    audits: Path = AUDITS,
-) -> str:  # fmt: skip
+def audit_warning(source: Path, train: Listed, test: Listed | None, audits: Path = AUDITS) -> str:
     """Return what training should say of the audit of its photos, in one line; empty where all is well.
 
     Args:
@@ -106,7 +104,7 @@ def audit_warning(
     )
 
 
-def _contents(photos: tuple[Sequence[str], Sequence[str]]) -> dict[str, str]:
+def _contents(photos: Listed) -> dict[str, str]:
     return {path: content[:SHORT] for path, content in zip(*photos, strict=True)}
 
 

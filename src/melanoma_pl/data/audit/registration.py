@@ -7,7 +7,7 @@ of the skin, which two moles never share. Strong detail counts little more than 
 skin would be one by their outlines.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,7 @@ from melanoma_pl.rgb import to_rgb
 
 Affine = NDArray[np.float64]  # (2, 3): place in the first photo, -1 to 1 → place in the second
 
-ROUGH, MIDDLE, FULL = 32, 64, 128  # pixels: sides of the pictures that are compared, one after the other
+FULL = 128  # pixels: side of the pictures that decide
 ROUGH_STEPS, MIDDLE_STEPS = 4, 5
 ROUGH_DETAIL = (1.0, 3.0)  # pixels of 64: widths of the two blurs whose difference is the detail
 DETAIL = (0.8, 2.0)  # pixels of 128
@@ -48,13 +48,13 @@ class Confirmation:
     is_same: bool
 
 
-def confirm(candidate: Candidate, grey: NDArray[np.uint8], file_of: Callable[[int], Path]) -> Confirmation:
+def confirm(candidate: Candidate, grey: NDArray[np.uint8], files: Sequence[Path]) -> Confirmation:
     """Decide on pixels whether a candidate is one photo twice.
 
     Args:
         candidate: The pair.
         grey: Small pictures of all photos, uint8 `(N, 64, 64)`.
-        file_of: Position → the photo's file, which is opened for pairs that are still alike at 64 pixels.
+        files: Of all photos; those of pairs that are still alike at 64 pixels are opened.
     """
     first = grey[candidate.first].astype(np.float32)
     second = turned_picture(grey[candidate.second].astype(np.float32), candidate.turn)
@@ -65,7 +65,7 @@ def confirm(candidate: Candidate, grey: NDArray[np.uint8], file_of: Callable[[in
     if rough < ROUGH_LIKENESS:
         return Confirmation(rough, is_same=False)
     affine = register(first, second, affine, MIDDLE_STEPS)
-    first, second = (read_grey(file_of(position)) for position in (candidate.first, candidate.second))
+    first, second = (read_grey(files[position]) for position in (candidate.first, candidate.second))
     value = likeness(first, turned_picture(second, candidate.turn), affine, DETAIL)
     return Confirmation(value, value >= SAME_PHOTO)
 
@@ -76,9 +76,13 @@ def may_be_equal(candidate: Candidate, confirmation: Confirmation) -> bool:
 
 
 def equal_pixels(first: Path, second: Path) -> bool:
-    """Tell whether two files of any format hold the very same photo."""
-    with open_photo(first) as one, open_photo(second) as other:
-        return one.size == other.size and to_rgb(one).tobytes() == to_rgb(other).tobytes()
+    """Tell whether two files of any format hold the very same photo.
+
+    Raises:
+        UserError: If one cannot be read any more.
+    """
+    one, other = _read(first), _read(second)
+    return one.size == other.size and one.tobytes() == other.tobytes()
 
 
 def read_grey(file: Path) -> Floats:
@@ -87,11 +91,17 @@ def read_grey(file: Path) -> Floats:
     Raises:
         UserError: If it cannot be read any more.
     """
+    picture = _read(file, FULL).convert("L").resize((FULL, FULL), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.float32)
+
+
+def _read(file: Path, side: int | None = None) -> Image.Image:
+    """Return a photo in RGB, a large one at no less than twice `side`."""
     try:
         with open_photo(file) as photo:
-            draft(photo, FULL)
-            picture = to_rgb(photo).convert("L").resize((FULL, FULL), Image.Resampling.BILINEAR)
-            return np.asarray(picture, dtype=np.float32)
+            if side is not None:
+                draft(photo, side)
+            return to_rgb(photo)
     except BrokenPhotoError as error:
         raise UserError(f"{file} was readable when the audit began and no longer is ({error})") from error
 

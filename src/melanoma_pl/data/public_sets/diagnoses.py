@@ -72,6 +72,19 @@ def read_diagnoses(set_name: str, own: Path | None = None) -> Diagnoses:
     return Diagnoses(meanings)
 
 
+def malignancies() -> dict[str, str]:
+    """Return what a diagnosis means whichever set wrote it: name in lower case → benign, malignant or uncertain.
+
+    A name that sets understand differently is uncertain.
+    """
+    found: dict[str, str] = {}
+    for row in read_rows(TABLE, COLUMNS):
+        for name in (_normal(row.cells["written"]), _normal(row.cells["diagnosis"])):
+            same = found.setdefault(name, row.cells["malignancy"]) == row.cells["malignancy"]
+            found[name] = found[name] if same else "uncertain"
+    return found
+
+
 def _check_sets(rows: list[Row], names: set[str]) -> None:
     for row in rows:
         if row.cells["set"].lower() not in names:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import affine_transform
 
-from melanoma_pl.data.audit.registration import likeness, read_grey, register
+from melanoma_pl.data.audit.registration import equal_pixels, likeness, read_grey, register
 from melanoma_pl.errors import UserError
 
 NOWHERE = np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -38,5 +38,6 @@ def test_where_there_is_nothing_to_compare(moles: list[Image.Image]) -> None:
 
 
 def test_a_photo_that_is_gone_meanwhile(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="was readable when the audit began"):
-        read_grey(tmp_path / "gone.jpg")
+    for read in (read_grey, lambda file: equal_pixels(file, file)):
+        with pytest.raises(UserError, match="was readable when the audit began"):
+            read(tmp_path / "gone.jpg")
