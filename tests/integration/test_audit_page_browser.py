@@ -9,8 +9,8 @@ import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from melanoma_pl.reporting.audit_page import write_page  # noqa: E402
-from tests.unit.reporting.audit_examples import full_audit, write_photos  # noqa: E402
+from melanoma_pl.reporting.audit.page import write_page  # noqa: E402
+from tests.unit.reporting.audit.audit_examples import full_audit, write_photos  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]

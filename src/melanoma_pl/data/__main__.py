@@ -47,9 +47,9 @@ def audit(chosen: argparse.Namespace) -> int:
     from melanoma_pl.data.audit.auditing import audit_photos
     from melanoma_pl.data.audit.quarantine import Reason, read_quarantine, write_quarantine
     from melanoma_pl.data.audit.record import leave_record
-    from melanoma_pl.reporting.audit_json import write_json
-    from melanoma_pl.reporting.audit_page import write_page
-    from melanoma_pl.reporting.audit_text import format_audit
+    from melanoma_pl.reporting.audit.json import write_json
+    from melanoma_pl.reporting.audit.page import write_page
+    from melanoma_pl.reporting.audit.text import format_audit
 
     folder = chosen.report or default_folder(chosen.source)
     check_place(folder, chosen.fix)
@@ -200,8 +200,8 @@ def card(chosen: argparse.Namespace) -> int:
     """Write a data card; an audit of the same photos, where one was made, goes into it."""
     check_file("--to", chosen.to)
     listing, rows = read_source(chosen)
-    from melanoma_pl.reporting.audit_json import FILE_NAME as AUDIT
-    from melanoma_pl.reporting.data_card import FILE_NAME, data_card, read_audit, write_card
+    from melanoma_pl.reporting.audit.json import FILE_NAME as AUDIT
+    from melanoma_pl.reporting.data_card.card import FILE_NAME, data_card, read_audit, write_card
 
     folder = default_folder(chosen.source)
     written = write_card(data_card(listing, rows, read_audit(folder / AUDIT)), chosen.to or folder / FILE_NAME)

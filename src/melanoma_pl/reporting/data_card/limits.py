@@ -2,12 +2,12 @@
 
 from collections import Counter
 
+from melanoma_pl.data.columns import Column, telling_values
 from melanoma_pl.data.layout import CLASS_NAMES
 from melanoma_pl.data.listing import meaning
-from melanoma_pl.reporting.audit_words import amount, percentage, split_names
-from melanoma_pl.reporting.data_card_columns import Column, telling_values
-from melanoma_pl.reporting.data_card_facts import Facts
-from melanoma_pl.reporting.data_card_markdown import bullets, code, section, text
+from melanoma_pl.reporting.data_card.facts import Facts
+from melanoma_pl.reporting.data_card.markdown import bullets, code, section, text
+from melanoma_pl.reporting.words import amount, percentage, split_names
 
 COMMON = 0.1  # share of malignant photos that no practice sees among the moles it looks at
 NAMED = 5  # values of a column that a sentence names

@@ -2,10 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.reporting.audit_examples import GIVEAWAYS, PLAIN, empty_audit, full_audit, pair
+from tests.unit.reporting.audit.audit_examples import GIVEAWAYS, PLAIN, empty_audit, full_audit, pair
 
-from melanoma_pl.reporting.audit_text import WIDTH, format_audit
-from melanoma_pl.reporting.audit_verdict import ways_out
+from melanoma_pl.reporting.audit.text import WIDTH, format_audit
+from melanoma_pl.reporting.audit.verdict import ways_out
 
 CLEAN = """
 Audit of photos: 9 photos, 1.2 MB, 1.2 s

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from melanoma_pl.data.columns import Column
 from melanoma_pl.data.listing import Listing
-from melanoma_pl.reporting.data_card_columns import Column
 
 
 @dataclass(frozen=True)

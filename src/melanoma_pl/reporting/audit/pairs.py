@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from melanoma_pl.data.audit.findings import Audit, Pair
-from melanoma_pl.reporting.audit_words import amount, count_by_kind, in_order
+from melanoma_pl.reporting.audit.words import count_by_kind, in_order
+from melanoma_pl.reporting.words import amount
 
 MOST = 200  # pairs with pictures on a page
 AT_LEAST = 40  # of each group, so that many leaks do not hide the conflicts

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.conftest import draw_photo
-from tests.unit.reporting.audit_examples import (
+from tests.unit.reporting.audit.audit_examples import (
     FOREIGN,
     GIVEAWAYS,
     LONG,
@@ -27,12 +27,12 @@ from tests.unit.reporting.audit_examples import (
 
 from melanoma_pl.data.audit.findings import Giveaway
 from melanoma_pl.data.listing import Listing
-from melanoma_pl.reporting.audit_charts import forest, histogram
-from melanoma_pl.reporting.audit_page import write_page
-from melanoma_pl.reporting.audit_pairs import pair_groups
-from melanoma_pl.reporting.audit_thumbnails import thumbnail
+from melanoma_pl.reporting.audit.charts import forest, histogram
+from melanoma_pl.reporting.audit.page import write_page
+from melanoma_pl.reporting.audit.pairs import pair_groups
+from melanoma_pl.reporting.thumbnails import thumbnail
 
-STYLE = Path(__file__).parents[3] / "src" / "melanoma_pl" / "reporting" / "templates" / "audit.css"
+STYLE = Path(__file__).parents[4] / "src" / "melanoma_pl" / "reporting" / "templates" / "page.css"
 VOID = {"meta", "link", "img", "br", "wbr"}
 
 

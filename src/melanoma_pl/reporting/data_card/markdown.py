@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from melanoma_pl.reporting.audit_words import readable
+from melanoma_pl.reporting.words import readable
 
 SPECIAL = re.compile(r"[\\`*\[\]|#~]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word means nothing
 LIST_MARK = re.compile(r"^(\s*(?:\d{1,9}(?=[.)])|(?=[-+])))([-+.)])(?=[\s+-]|$)")  # opens a list where a text begins

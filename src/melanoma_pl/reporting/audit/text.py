@@ -5,20 +5,10 @@ from textwrap import wrap
 
 from melanoma_pl.data.audit.findings import Audit, Giveaway, Pair
 from melanoma_pl.notices import DISCLAIMER
-from melanoma_pl.reporting.audit_pairs import describe_clusters, pair_table
-from melanoma_pl.reporting.audit_verdict import held_out, verdict, ways_out
-from melanoma_pl.reporting.audit_words import (
-    KINDS,
-    amount,
-    count_table,
-    facts,
-    figure,
-    in_order,
-    listed,
-    percentage,
-    readable,
-    size_in_bytes,
-)
+from melanoma_pl.reporting.audit.pairs import describe_clusters, pair_table
+from melanoma_pl.reporting.audit.verdict import held_out, verdict, ways_out
+from melanoma_pl.reporting.audit.words import KINDS, facts, figure, in_order
+from melanoma_pl.reporting.words import amount, count_table, listed, percentage, readable, size_in_bytes
 
 WIDTH = 100  # columns
 NAMED = 5  # of each finding; the others stand in audit.json

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from melanoma_pl.data.audit.findings import Giveaway, Pair
-from melanoma_pl.reporting.audit_words import amount, figure
+from melanoma_pl.reporting.audit.words import figure
+from melanoma_pl.reporting.words import amount
 
 CHANCE = 0.5  # the AUROC of a guess
 BINS = 20

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from melanoma_pl.data.audit.findings import Audit
-from melanoma_pl.reporting.audit_words import SPLITS, amount, readable, split_names
+from melanoma_pl.reporting.words import SPLITS, amount, readable, split_names
 
 QUARANTINE = "quarantine.csv"
 NEW_FOLDER = "clean"

@@ -9,17 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from melanoma_pl.data.columns import read_columns
 from melanoma_pl.data.listing import Listing
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 from melanoma_pl.notices import DISCLAIMER
-from melanoma_pl.reporting import data_card_advice as advice
-from melanoma_pl.reporting import data_card_sections as sections
-from melanoma_pl.reporting.data_card_columns import read_columns
-from melanoma_pl.reporting.data_card_facts import Facts
-from melanoma_pl.reporting.data_card_files import inventory
-from melanoma_pl.reporting.data_card_limits import limits
-from melanoma_pl.reporting.data_card_markdown import text
+from melanoma_pl.reporting.data_card import advice, sections
+from melanoma_pl.reporting.data_card.facts import Facts
+from melanoma_pl.reporting.data_card.files import inventory
+from melanoma_pl.reporting.data_card.limits import limits
+from melanoma_pl.reporting.data_card.markdown import text
 
 FILE_NAME = "DATA_CARD.md"
 Rows = Mapping[str, Mapping[str, str]]

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 from tests.conftest import draw_photo, write_photo_folder
-from tests.unit.reporting.audit_examples import FOREIGN, MARKUP, NO_UTF8, empty_audit, listing_of
+from tests.unit.reporting.audit.audit_examples import FOREIGN, MARKUP, NO_UTF8, empty_audit, listing_of
 
 from melanoma_pl.data.audit.auditing import audit_photos
+from melanoma_pl.data.columns import Column, ages_of, known, read_columns, role_of, telling_values
 from melanoma_pl.data.listing import Listing, list_source
 from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError
-from melanoma_pl.reporting.audit_json import audit_to_dict, write_json
-from melanoma_pl.reporting.data_card import data_card, is_of, read_audit, write_card
-from melanoma_pl.reporting.data_card_columns import Column, ages_of, known, read_columns, role_of, telling_values
-from melanoma_pl.reporting.data_card_markdown import code, text
+from melanoma_pl.reporting.audit.json import audit_to_dict, write_json
+from melanoma_pl.reporting.data_card.card import data_card, is_of, read_audit, write_card
+from melanoma_pl.reporting.data_card.markdown import code, text
 
 SECTIONS = [
     *("What it is", "Where it comes from", "What is known of each photo", "Lesions and patients"),

@@ -3,10 +3,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from tests.unit.reporting.audit_examples import NO_UTF8, empty_audit, full_audit
+from tests.unit.reporting.audit.audit_examples import NO_UTF8, empty_audit, full_audit
 
 from melanoma_pl.data.audit.findings import Audit
-from melanoma_pl.reporting.audit_json import audit_to_dict, write_json
+from melanoma_pl.reporting.audit.json import audit_to_dict, write_json
 
 
 def test_file_holds_all_of_an_audit(tmp_path: Path) -> None:

@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from melanoma_pl.data.audit.findings import Audit
 from melanoma_pl.data.listing import Listing
-from melanoma_pl.files import write_atomically
 from melanoma_pl.notices import DISCLAIMER
-from melanoma_pl.reporting import audit_verdict, audit_words
-from melanoma_pl.reporting.audit_charts import forest, histogram
-from melanoma_pl.reporting.audit_pairs import describe_clusters, pair_groups, pair_table
-from melanoma_pl.reporting.audit_thumbnails import thumbnails
+from melanoma_pl.reporting import words
+from melanoma_pl.reporting.audit import verdict
+from melanoma_pl.reporting.audit import words as audit_words
+from melanoma_pl.reporting.audit.charts import forest, histogram
+from melanoma_pl.reporting.audit.pairs import describe_clusters, pair_groups, pair_table
+from melanoma_pl.reporting.html import write_html
+from melanoma_pl.reporting.thumbnails import thumbnails
 
 FILE_NAME = "audit.html"
 LESIONS = 40  # in two splits, with pictures
@@ -33,34 +32,7 @@ def write_page(audit: Audit, listing: Listing, folder: Path) -> Path:
     Returns:
         The page's path.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    text = _environment().get_template(f"{FILE_NAME}.j2").render(_context(audit, listing))
-    with write_atomically(folder / FILE_NAME) as file:
-        file.write(text)
-    return folder / FILE_NAME
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("melanoma_pl.reporting"),
-        autoescape=True,  # names of files and of lesions may hold < & "
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "readable": audit_words.readable,
-        "breakable": _breakable,
-        "command": _command,
-        "number": "{:,}".format,
-        "percent": "{:.2f}%".format,
-    }
-    return environment
-
-
-def _breakable(path: str) -> Markup:
-    """Let a path break after its folders rather than within a name."""
-    return Markup("/<wbr>").join(audit_words.readable(path).split("/"))
+    return write_html(folder / FILE_NAME, f"{FILE_NAME}.j2", _context(audit, listing))
 
 
 def _context(audit: Audit, listing: Listing) -> dict[str, Any]:
@@ -70,12 +42,13 @@ def _context(audit: Audit, listing: Listing) -> dict[str, Any]:
     pairs = [path for group in groups for pair in group.pairs for path in (pair.first, pair.second)]
     return {
         "audit": audit,
-        "words": audit_words,
+        "words": words,
+        "audit_words": audit_words,
         "disclaimer": DISCLAIMER,
         "name": listing.root.resolve().name,
-        "verdict": audit_verdict,
-        "held_out": audit_verdict.held_out(audit),
-        "count_table": audit_words.count_table(audit.inventory["per_split"]),
+        "verdict": verdict,
+        "held_out": verdict.held_out(audit),
+        "count_table": words.count_table(audit.inventory["per_split"]),
         "telling": sum(giveaway.tells for giveaway in audit.giveaways),
         "forest": forest(audit.giveaways),
         "clusters": describe_clusters(audit),
@@ -94,8 +67,3 @@ def _context(audit: Audit, listing: Listing) -> dict[str, Any]:
         "pictures": thumbnails(listing.root, [*pairs, *(conflict.path for conflict in conflicts)]),
         "small_pictures": thumbnails(listing.root, [path for paths in lesions.values() for path in paths], SMALL),
     }
-
-
-def _command(text: str) -> Markup:
-    """Let a command break between its words: a browser would break `--fix` after its hyphens."""
-    return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in text.split(" "))

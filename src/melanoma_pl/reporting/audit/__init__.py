@@ -1,0 +1,1 @@
+"""What an audit found: on the terminal, as JSON, as a page."""

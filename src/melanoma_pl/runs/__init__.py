@@ -1,0 +1,27 @@
+"""Runs: their folders. Light: nothing heavy is imported."""
+
+from melanoma_pl.runs.folder import (
+    OUTPUTS,
+    RECORD,
+    Run,
+    all_runs,
+    describe,
+    is_main_process,
+    newest_unfinished,
+    now,
+    open_run,
+    started_in,
+)
+
+__all__ = [
+    "OUTPUTS",
+    "RECORD",
+    "Run",
+    "all_runs",
+    "describe",
+    "is_main_process",
+    "newest_unfinished",
+    "now",
+    "open_run",
+    "started_in",
+]
