@@ -12,8 +12,8 @@ from torch import Tensor
 
 from melanoma_pl.foundations.convolution import convolve
 from melanoma_pl.foundations.layer_table import Layer
-from melanoma_pl.foundations.plots.canvas import CYCLE, RED, bare, canvas
 from melanoma_pl.foundations.pooling import max_pool, max_pool_gradient
+from melanoma_pl.plotting import CYCLE, RED, bare, canvas
 
 
 def draw_numbers(ax: Axes, values: Tensor, title: str) -> None:

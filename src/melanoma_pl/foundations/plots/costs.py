@@ -4,8 +4,8 @@ import torch
 from matplotlib.figure import Figure
 
 from melanoma_pl.foundations.costs import CROSS_ENTROPY, QUADRATIC
-from melanoma_pl.foundations.plots.canvas import BLUE, CYCLE, GREY, ORANGE, canvas
 from melanoma_pl.foundations.slow_down import activations_while_learning
+from melanoma_pl.plotting import BLUE, CYCLE, GREY, ORANGE, canvas
 
 COSTS = (QUADRATIC, CROSS_ENTROPY)
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from melanoma_pl.foundations.descent import descend, predicted_descent, real_changes
 from melanoma_pl.foundations.minibatches import expected_scatter, measured_scatter, stochastic_descend
-from melanoma_pl.foundations.plots.canvas import BLUE, CYCLE, GREY, ORANGE, RED, canvas
 from melanoma_pl.foundations.surfaces import OneNeuron, Valley
+from melanoma_pl.plotting import BLUE, CYCLE, GREY, ORANGE, RED, canvas
 
 Span = tuple[float, float]
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from melanoma_pl.foundations.feature_maps import as_colours
-from melanoma_pl.foundations.plots.canvas import DOTS_PER_INCH, bare, canvas
 from melanoma_pl.foundations.plots.pictures import tiled
+from melanoma_pl.plotting import DOTS_PER_INCH, bare, canvas
 
 
 def kernels_figure(kernels: Mapping[str, Tensor], columns: int = 8) -> Figure:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from melanoma_pl.foundations.plots.canvas import BLUE, ORANGE, canvas
+from melanoma_pl.plotting import BLUE, ORANGE, canvas
 
 SPLITS = (("train", "training", BLUE), ("val", "validation", ORANGE))
 

@@ -10,7 +10,7 @@ from melanoma_pl.foundations.backpropagation import Parameters, feed_forward, pr
 from melanoma_pl.foundations.costs import Cost
 from melanoma_pl.foundations.examples import Examples
 from melanoma_pl.foundations.learning import Course
-from melanoma_pl.foundations.plots.canvas import BLUE, CYCLE, GREY, ORANGE, bare, canvas
+from melanoma_pl.plotting import BLUE, CYCLE, GREY, ORANGE, bare, canvas
 
 
 def network_figure(parameters: Parameters, names: Sequence[str]) -> Figure:

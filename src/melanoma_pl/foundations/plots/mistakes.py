@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from melanoma_pl.evaluation import wilson
 from melanoma_pl.foundations.mistakes import expected_best_accuracy
-from melanoma_pl.foundations.plots.canvas import BLUE, CYCLE, GREEN, GREY, ORANGE, RED, canvas
+from melanoma_pl.plotting import BLUE, CYCLE, GREEN, GREY, ORANGE, RED, canvas
 
 CLASSES = (("drawn benign", BLUE), ("drawn malignant", ORANGE))
 

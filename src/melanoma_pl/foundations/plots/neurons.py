@@ -12,7 +12,7 @@ from melanoma_pl.foundations.neurons import (
     sigmoid_neurons,
     step,
 )
-from melanoma_pl.foundations.plots.canvas import BLUE, GREEN, GREY, ORANGE, canvas
+from melanoma_pl.plotting import BLUE, GREEN, GREY, ORANGE, canvas
 
 
 def activations_figure(reach: float = 8.0) -> Figure:

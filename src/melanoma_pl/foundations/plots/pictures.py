@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from melanoma_pl.foundations.plots.canvas import bare, canvas
+from melanoma_pl.plotting import bare, canvas
 
 
 def tiled(pictures: NDArray[np.floating | np.integer], columns: int, gap: int = 1) -> NDArray[np.float64]:

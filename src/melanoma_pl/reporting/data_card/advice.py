@@ -6,7 +6,7 @@ from typing import Any
 from melanoma_pl.data.audit.findings import Giveaway
 from melanoma_pl.reporting.audit.words import figure
 from melanoma_pl.reporting.data_card.facts import Facts
-from melanoma_pl.reporting.data_card.markdown import bullets, code, section, text
+from melanoma_pl.reporting.markdown import bullets, code, section, text
 from melanoma_pl.reporting.words import amount
 
 NOT_STATED = "Not stated: ask the source."

@@ -18,7 +18,7 @@ from melanoma_pl.reporting.data_card import advice, sections
 from melanoma_pl.reporting.data_card.facts import Facts
 from melanoma_pl.reporting.data_card.files import inventory
 from melanoma_pl.reporting.data_card.limits import limits
-from melanoma_pl.reporting.data_card.markdown import text
+from melanoma_pl.reporting.markdown import text
 
 FILE_NAME = "DATA_CARD.md"
 Rows = Mapping[str, Mapping[str, str]]

@@ -6,7 +6,7 @@ from melanoma_pl.data.columns import Column, telling_values
 from melanoma_pl.data.layout import CLASS_NAMES
 from melanoma_pl.data.listing import meaning
 from melanoma_pl.reporting.data_card.facts import Facts
-from melanoma_pl.reporting.data_card.markdown import bullets, code, section, text
+from melanoma_pl.reporting.markdown import bullets, code, section, text
 from melanoma_pl.reporting.words import amount, percentage, split_names
 
 COMMON = 0.1  # share of malignant photos that no practice sees among the moles it looks at

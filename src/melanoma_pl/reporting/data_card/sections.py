@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from melanoma_pl.data.columns import Column, ages_of, count_by_class, countable
 from melanoma_pl.reporting.data_card.facts import Facts
-from melanoma_pl.reporting.data_card.markdown import bullets, code, section, table, text
+from melanoma_pl.reporting.markdown import bullets, code, section, table, text
 from melanoma_pl.reporting.words import amount, count_table, listed, percentage, size_in_bytes
 
 MOST_VALUES = 25  # rows of a table of counts; rarer values are summed up

@@ -15,7 +15,7 @@ from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError
 from melanoma_pl.reporting.audit.json import audit_to_dict, write_json
 from melanoma_pl.reporting.data_card.card import data_card, is_of, read_audit, write_card
-from melanoma_pl.reporting.data_card.markdown import code, text
+from melanoma_pl.reporting.markdown import code, text
 
 SECTIONS = [
     *("What it is", "Where it comes from", "What is known of each photo", "Lesions and patients"),
