@@ -1,9 +1,7 @@
 """`best.ckpt` and `last.ckpt`, each whole at any moment, and a stop that loses nothing."""
 
 import logging
-import os
 import shlex
-import shutil
 import signal
 import threading
 import time
@@ -15,6 +13,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import copy, flush_to_disk
 
 logger = logging.getLogger(__name__)
 
@@ -176,21 +175,3 @@ class RunCheckpoints(Checkpoint):
             if trainer.is_global_zero:
                 temporary.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
-
-
-def flush_to_disk(path: Path) -> None:
-    """Wait until a file's bytes have left the operating system's memory."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def copy(source: Path, target: Path) -> None:
-    """Give a file a second name, as a link where the disk can: the first is only ever replaced, never written into."""
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.unlink(missing_ok=True)
-    try:
-        temporary.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, temporary)
-        flush_to_disk(temporary)
-    temporary.replace(target)

@@ -21,8 +21,8 @@ from torchmetrics.classification import (
 
 from melanoma_pl import __version__
 from melanoma_pl.errors import UserError
-from melanoma_pl.evaluation.calibration import fit_temperature, probabilities
-from melanoma_pl.evaluation.operating_point import choose_threshold
+from melanoma_pl.evaluation.decision import Decision, fit_decision
+from melanoma_pl.evaluation.familiarity import Familiarity
 from melanoma_pl.models.schedules import Constant, Schedule
 from melanoma_pl.models.weights import CHECKPOINT_KEY, network_state, read_checkpoint
 from melanoma_pl.preprocessing import Preprocessing
@@ -37,7 +37,8 @@ class MelanomaClassifier(pl.LightningModule):
     """A network that gives a photo one logit, trained with binary cross-entropy.
 
     Its checkpoints hold plain values and tensors only, and all that prediction needs: network, preprocessing, class
-    names, temperature and threshold.
+    names, temperature and threshold; once training has ended also what photos it knows, and, where an evaluation fitted
+    it, the decision for the mean of a photo's eight views.
 
     Args:
         network: Takes float `(N, 3, S, S)`, returns one logit a photo, `(N, 1)` or `(N,)`; or a spec of it
@@ -84,6 +85,8 @@ class MelanomaClassifier(pl.LightningModule):
         self.photos_note = photos_note
         self.temperature = 1.0
         self.threshold = 0.5
+        self.augmented_decision: Decision | None = None
+        self.familiarity: Familiarity | None = None
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
         # persistent: the interrupted epoch's sums go into a checkpoint, or a resumed epoch's mean would be another
         self.train_metrics = MetricCollection(
@@ -172,8 +175,8 @@ class MelanomaClassifier(pl.LightningModule):
 
     def decide(self, logits: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
         """Fit temperature, then threshold, on validation photos: float32 `(N,)` and int64 `(N,)`."""
-        self.temperature = fit_temperature(logits, targets)
-        self.threshold = choose_threshold(probabilities(logits, self.temperature), targets, **self.threshold_rule)
+        decision = fit_decision(logits, targets, self.threshold_rule)
+        self.temperature, self.threshold = decision.temperature, decision.threshold
 
     # Checkpoints
 
@@ -192,9 +195,13 @@ class MelanomaClassifier(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take temperature and threshold back."""
-        self.temperature = float(checkpoint[CHECKPOINT_KEY]["temperature"])
-        self.threshold = float(checkpoint[CHECKPOINT_KEY]["threshold"])
+        """Take temperature and threshold back, and what was added once training had ended."""
+        saved = checkpoint[CHECKPOINT_KEY]
+        self.temperature, self.threshold = float(saved["temperature"]), float(saved["threshold"])
+        if "augmented_decision" in saved:
+            self.augmented_decision = Decision(**saved["augmented_decision"])
+        if "familiarity" in saved:
+            self.familiarity = Familiarity.from_dict(saved["familiarity"])
 
     @classmethod
     def load(cls, path: str | Path, network: nn.Module | None = None) -> "MelanomaClassifier":

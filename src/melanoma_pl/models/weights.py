@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import flush_to_disk
 from melanoma_pl.models.three_conv import ThreeConvNet
 
 CHECKPOINT_KEY = "melanoma_pl"
@@ -38,6 +39,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} is a checkpoint, but none that melanoma-train wrote", "give best.ckpt or last.ckpt of a run"
         )
     return checkpoint
+
+
+def amend_checkpoint(path: Path, **additions: Any) -> None:
+    """Add to what a checkpoint says of itself, which prediction reads; all else in it stays.
+
+    Args:
+        path: A checkpoint of this project; it is replaced whole or not at all.
+        additions: Plain values and tensors.
+    """
+    checkpoint = read_checkpoint(path)
+    checkpoint[CHECKPOINT_KEY] |= additions
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        torch.save(checkpoint, temporary)
+        flush_to_disk(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from melanoma_pl.callbacks.checkpoints import RunCheckpoints, copy
+from melanoma_pl.callbacks.checkpoints import RunCheckpoints
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import copy
 
 
 class FakeTrainer(SimpleNamespace):

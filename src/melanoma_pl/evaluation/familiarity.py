@@ -1,0 +1,78 @@
+"""How unlike the training photos a photo is: far from them, what a network says should not be relied on.
+
+The score is the distance of Lee, Lee, Lee and Shin (A Simple Unified Framework for Detecting Out-of-Distribution
+Samples and Adversarial Attacks, NeurIPS 2018) in the features that the last layer sees, with a covariance that is shrunk as
+Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004) proposed, so that it can be inverted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.covariance import LedoitWolf
+
+from melanoma_pl.evaluation.checks import Floats, check_no_nan
+
+SHARE = 0.95  # of ordinary photos that pass
+TINY = 1e-6  # a feature that never varies must not be divided by 0
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """What ordinary photos look like to a network.
+
+    Attributes:
+        mean: float64 `(D,)`, of the training photos' features.
+        scale: float64 `(D,)`, their standard deviation.
+        precision: float64 `(D, D)`, inverse covariance of the scaled features.
+        threshold: Distance above which a photo counts as unlike the training photos.
+    """
+
+    mean: Floats
+    scale: Floats
+    precision: Floats
+    threshold: float
+
+    def distances(self, features: ArrayLike) -> Floats:
+        """Return each photo's distance from the training photos: float64 `(N,)` from float `(N, D)`."""
+        scaled = (np.asarray(features, dtype=np.float64) - self.mean) / self.scale
+        return np.asarray(np.sqrt(np.einsum("nd,de,ne->n", scaled, self.precision, scaled)), dtype=np.float64)
+
+    def is_unlike(self, features: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which photos are unlike the training photos: bool `(N,)` from float `(N, D)`."""
+        return self.distances(features) > self.threshold
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Familiarity":
+        """Return what was saved, as `dataclasses.asdict` gave it or as tensors."""
+        arrays = {name: np.array(values[name], dtype=np.float64) for name in ("mean", "scale", "precision")}
+        return cls(**arrays, threshold=float(values["threshold"]))
+
+
+def fit_familiarity(training: ArrayLike, validation: ArrayLike, share: float = SHARE) -> Familiarity | None:
+    """Learn what ordinary photos look like.
+
+    Args:
+        training: float `(N, D)`, features of the training photos, as they are without augmentation.
+        validation: float `(M, D)`, of photos that the network did not train on: they set the threshold, since a
+            network knows its training photos too well.
+        share: Of the validation photos that are to pass, in (0, 1).
+
+    Returns:
+        None where fewer than two training photos or no validation photo are there.
+
+    Raises:
+        ValueError: if a feature is NaN.
+    """
+    known, held = np.asarray(training, dtype=np.float64), np.asarray(validation, dtype=np.float64)
+    if len(known) < 2 or len(held) == 0:
+        return None
+    check_no_nan("features", known)
+    check_no_nan("features", held)
+    mean, scale = known.mean(axis=0), known.std(axis=0) + TINY
+    precision = LedoitWolf(assume_centered=True).fit((known - mean) / scale).precision_
+    undecided = Familiarity(mean, scale, np.asarray(precision), np.inf)
+    threshold = float(np.quantile(undecided.distances(held), share))
+    return Familiarity(mean, scale, undecided.precision, threshold)
