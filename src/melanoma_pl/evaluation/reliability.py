@@ -1,0 +1,109 @@
+"""Whether probabilities mean what they say: of photos called 30 % malignant, are 30 % malignant?"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from melanoma_pl.evaluation.assessment import Bin
+from melanoma_pl.evaluation.checks import Floats, Integers, check_photos
+from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.evaluation.intervals import Interval, wilson
+from melanoma_pl.evaluation.resampling import BLOCK
+
+NO_INTERVAL = "resampling makes an ECE larger, so that it has no honest interval; compare the range if calibrated"
+
+
+def reliability_bins(probabilities: ArrayLike, targets: ArrayLike, bins: int = 10) -> tuple[Bin, ...]:
+    """Return the reliability diagram: photos sorted by probability and cut into bins of equal count.
+
+    The bins are those of scikit-learn's `calibration_curve(strategy="quantile")`. Photos of equal probability share a
+    bin, so that with ties the counts differ.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+        bins: at least 1; no bin is empty, so there may be fewer.
+
+    Returns:
+        From the lowest probability to the highest; shares with Wilson's intervals.
+    """
+    probabilities, targets = check_photos(probabilities, targets)
+    members = _members(probabilities, bins)
+    return tuple(_bin(probabilities[members == place], targets[members == place]) for place in np.unique(members))
+
+
+def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, bins: int = 10) -> float:
+    """Return the ECE: the distance between probability and share of each bin, averaged over photos.
+
+    Guo, Pleiss, Sun and Weinberger, ICML 2017, equation 3; with bins of equal count instead of equal width, as Nixon,
+    Dusenberry, Zhang, Jerfel and Tran, CVPR Workshops 2019, advise, because most photos have similar probabilities.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+        bins: at least 1.
+
+    Returns:
+        A number in [0, 1]. Chance alone keeps it above 0: see `calibrated_ece_range`.
+    """
+    probabilities, targets = check_photos(probabilities, targets)
+    return float(_errors(targets[None] - probabilities, _members(probabilities, bins))[0])
+
+
+def calibrated_ece_range(
+    probabilities: ArrayLike,
+    groups: ArrayLike | None = None,
+    bins: int = 10,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return the range of the ECE of a perfectly calibrated model that gave these probabilities.
+
+    Targets are drawn from the probabilities (consistency resampling: Bröcker and Smith, Weather and Forecasting 22,
+    2007). An ECE above the range shows a lack of calibration; one inside it does not prove calibration.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        groups: `(N,)`, such as lesions, whose photos share one fate; None if each photo stands alone.
+        bins: at least 1.
+        draws: number of drawn sets of targets.
+        seed: of the random generator.
+        confidence: share of the draws within the range, in (0, 1).
+
+    Returns:
+        Lower and upper end, in [0, 1].
+    """
+    probabilities, _ = check_photos(probabilities, np.zeros(np.shape(probabilities), dtype=np.int64))
+    members = _members(probabilities, bins)
+    owners = np.arange(probabilities.size) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    random, size = np.random.default_rng(seed), max(1, BLOCK // probabilities.size)
+    errors = [
+        _errors((_fates(random, min(size, draws - start), owners) < probabilities) - probabilities, members)
+        for start in range(0, draws, size)
+    ]
+    low, high = np.quantile(np.concatenate(errors), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _fates(random: np.random.Generator, rows: int, owners: Integers) -> Floats:
+    """Return uniform numbers `(rows, N)`, one a lesion: where it is malignant, all its photos are."""
+    return random.random((rows, int(owners.max()) + 1))[:, owners]
+
+
+def _members(probabilities: Floats, bins: int) -> Integers:
+    """Return the bin of each photo, `(N,)`."""
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, not {bins}")
+    edges = np.percentile(probabilities, 100 * np.linspace(0, 1, bins + 1))
+    return np.asarray(np.searchsorted(edges[1:-1], probabilities), dtype=np.int64)
+
+
+def _errors(distances: Floats, members: Integers) -> Floats:
+    """Return the ECE of each row of distances, target less probability, `(B, N)`."""
+    membership = np.eye(int(members.max()) + 1)[members]  # (N, bins)
+    return np.asarray(np.abs(distances @ membership).sum(axis=1) / members.size, dtype=np.float64)
+
+
+def _bin(probabilities: Floats, targets: Integers) -> Bin:
+    n, malignant = targets.size, int(targets.sum())
+    return Bin(n, float(probabilities.mean()), Estimate(malignant / n, wilson(malignant, n)))
