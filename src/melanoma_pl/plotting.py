@@ -12,17 +12,20 @@ CYCLE = (BLUE, ORANGE, GREEN, RED, GREY)
 DOTS_PER_INCH = 72
 
 
-def canvas(columns: int = 1, width: float = 4.5, height: float = 2.9, **options: Any) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a row of empty axes.
+def canvas(
+    columns: int = 1, width: float = 4.5, height: float = 2.9, rows: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with rows of empty axes.
 
     Args:
-        columns: How many axes.
+        columns: How many axes stand side by side.
         width: Of each, inches.
-        height: Of the row, inches.
+        height: Of the figure, inches.
+        rows: How many axes stand one below the other.
         options: For `Figure.subplots`, such as ``sharey=True``.
     """
     figure = Figure(figsize=(columns * width, height), dpi=DOTS_PER_INCH, layout="constrained")
-    axes = list(figure.subplots(1, columns, squeeze=False, **options)[0])
+    axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes

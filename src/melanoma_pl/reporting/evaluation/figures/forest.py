@@ -1,0 +1,90 @@
+"""Estimates one below the other, with intervals: any number of panels side by side that share their rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FormatStrFormatter
+
+from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.plotting import BLUE, GREY, RED, canvas
+from melanoma_pl.reporting.evaluation.figures.frame import BAR, WIDTH, whiskers
+from melanoma_pl.reporting.words import readable
+
+ROW_HEIGHT = 0.25  # inches
+MARGIN = 0.75  # inches, for titles and numbers on the axes
+LONGEST = 17  # letters of a label: the table beside the figure has all of them
+STEPS = (0.1, 0.2, 0.25, 0.5)  # how far apart numbers may stand on an axis
+SMALL = BAR | {"markersize": 5}
+MOST_TICKS = {1: 7, 3: 3}  # by the number of panels
+
+
+@dataclass(frozen=True)
+class Row:
+    """A label and an estimate for each panel; a heading where there are none."""
+
+    label: str
+    estimates: tuple[Estimate, ...] = ()
+    is_problem: bool = False
+
+
+def forest(rows: Sequence[Row], panels: Sequence[str], own: Sequence[float | None], chance: float | None) -> Figure:
+    """Draw the rows from top to bottom.
+
+    Args:
+        rows: What is estimated.
+        panels: What of it, one panel each.
+        own: Value of all photos in each panel, a dashed line.
+        chance: Value of a guess in the first panel, a dotted line.
+    """
+    height = len(rows) * ROW_HEIGHT + MARGIN
+    figure, axes = canvas(len(panels), width=WIDTH / len(panels), height=height, sharey=True)
+    for place, (ax, title, value) in enumerate(zip(axes, panels, own, strict=True)):
+        _draw(ax, rows, place)
+        _scale(ax, [row.estimates[place] for row in rows if row.estimates], value, MOST_TICKS.get(len(panels), 3))
+        ax.set_title(title, fontsize=9)
+        if value is not None:
+            ax.axvline(value, color=GREY, ls="--", lw=1, zorder=0)
+    if chance is not None and axes[0].get_xlim()[0] <= chance:
+        axes[0].axvline(chance, color=GREY, ls=":", lw=1, zorder=0)
+    _label(axes[0], rows)
+    return figure
+
+
+def _draw(ax: Axes, rows: Sequence[Row], place: int) -> None:
+    for height, row in enumerate(rows):
+        if not row.estimates:
+            continue
+        estimate = row.estimates[place]
+        if estimate.value is None:
+            ax.text(0.5, height, "–", transform=ax.get_yaxis_transform(), color=GREY, ha="center", va="center")
+            continue
+        colour, marker = (RED, "D") if row.is_problem else (BLUE, "o")
+        ax.errorbar(
+            estimate.value, height, xerr=whiskers([estimate]), fmt=marker, color=colour, **BAR | {"markersize": 5}
+        )
+
+
+def _scale(ax: Axes, estimates: Sequence[Estimate], own: float | None, most_ticks: int) -> None:
+    """End the axis at a round number below every interval, and at 1."""
+    ends = [end for estimate in estimates if estimate.value is not None for end in (estimate.interval or ())]
+    ends += [value for value in (own, *(estimate.value for estimate in estimates)) if value is not None]
+    low = max(0.0, int(10 * min(ends, default=0.5)) / 10)
+    step = next((step for step in STEPS if (1 - low) / step < most_ticks), STEPS[-1])
+    ax.set_xlim(low - 0.03 * (1 - low), 1 + 0.03 * (1 - low))
+    ax.xaxis.set_major_locator(FixedLocator([1 - step * n for n in range(int((1 - low) / step + 1e-9) + 1)]))
+    ax.xaxis.set_major_formatter(FormatStrFormatter("%.2g"))
+    ax.grid(axis="x", color=GREY, alpha=0.2)
+
+
+def _label(ax: Axes, rows: Sequence[Row]) -> None:
+    ax.set_yticks(range(len(rows)), [_shortened(row.label) for row in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    for label, row in zip(ax.get_yticklabels(), rows, strict=True):
+        label.set(fontweight="normal" if row.estimates else "bold", fontsize=9)
+
+
+def _shortened(label: str) -> str:
+    shown = readable(label)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"

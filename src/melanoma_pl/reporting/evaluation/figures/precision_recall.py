@@ -1,0 +1,24 @@
+"""The precision-recall curve: how many alarms are right for each share of melanomas found."""
+
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve
+
+from melanoma_pl.plotting import BLUE, GREY, canvas
+from melanoma_pl.reporting.evaluation.content import Content
+from melanoma_pl.reporting.evaluation.figures.frame import WIDTH, has_both_classes, legend_below, sample, share_axes
+
+
+def precision_recall(content: Content) -> Figure | None:
+    """Draw the curve, and the precision of a guess: the share of malignant photos."""
+    if not has_both_classes(content):
+        return None
+    figure, (ax,) = canvas(width=WIDTH, height=4.8)
+    probabilities, targets = sample(content)
+    precision, recall, _ = precision_recall_curve(targets, probabilities)
+    prevalence = float(targets.mean())
+    ax.axhline(prevalence, color=GREY, ls=":", label=f"a guess: {prevalence:.1%} of the photos are malignant")
+    label = f"average precision {content.sets[0].ranking.average_precision}" if content.sets else "precision"
+    ax.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=label)
+    share_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")
+    legend_below(figure, ax)
+    return figure
