@@ -1,0 +1,131 @@
+"""A model's predictions of some photos, as `predictions.csv` holds them. Light."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from melanoma_pl.errors import UserError
+from melanoma_pl.runs.folder import RECORD, Run
+from melanoma_pl.runs.overview import BROKEN
+from melanoma_pl.runs.sources import REPORT, Source
+
+METRICS = "metrics.json"
+COLUMNS = ("path", "probability", "decision", "label")
+CLASS_NAMES = ("benign", "malignant")  # of a table that belongs to no run
+
+
+@dataclass(frozen=True)
+class Photo:
+    """What a model says of one photo, and what is true.
+
+    Attributes:
+        probability: Of malignant, in [0, 1].
+        is_called_malignant: The decision at the model's own threshold.
+        is_malignant: The label.
+        group: The lesion; empty where it is not known.
+        shares_lesion_with_train: Whether the model was trained on another photo of this lesion.
+    """
+
+    probability: float
+    is_called_malignant: bool
+    is_malignant: bool
+    group: str
+    shares_lesion_with_train: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions of one model.
+
+    Attributes:
+        source: Where they come from.
+        table: The file.
+        split: `test` or `validation`.
+        photos: By path, in the order of the table.
+        threshold: That the decisions were taken with; None where it is not noted.
+        own_photos: Whether these are photos of the run's own set, so that paths mean what they mean in `photos.csv`.
+        record: What `run.json` says; None where they belong to no run.
+    """
+
+    source: Source
+    table: Path
+    split: str
+    photos: dict[str, Photo]
+    threshold: float | None
+    own_photos: bool
+    record: dict[str, Any] | None
+
+
+def read_predictions(source: Source, split: str) -> Predictions:
+    """Return the predictions of one split, which are there.
+
+    Raises:
+        UserError: If the table, or the record of its run, cannot be read.
+    """
+    table = source.table(split)
+    assert table is not None  # choose_split saw to it
+    record = _record(source.run) if source.run else None
+    names = record["config"]["data"]["class_names"] if record else CLASS_NAMES
+    photos = {}
+    for path, photo in _read_rows(table, tuple(names)):
+        if path in photos:
+            raise UserError(f"{table} lists {path} twice", f"make it anew: {source.evaluating(split)}")
+        photos[path] = photo
+    if not photos:
+        raise UserError(f"{table} holds no photos", f"make it anew: {source.evaluating(split)}")
+    own = source.run is not None and table.resolve().parent == (source.run.folder / REPORT / split).resolve()
+    return Predictions(source, table, split, photos, _threshold(table.parent / METRICS), own, record)
+
+
+def _record(run: Run) -> dict[str, Any]:
+    try:
+        record = run.read()
+        record["config"]["data"]["class_names"]  # what is needed of it
+    except BROKEN as error:
+        raise UserError(f"{run.folder / RECORD} cannot be read ({error})") from error
+    return record
+
+
+def _read_rows(table: Path, names: tuple[str, ...]) -> Iterator[tuple[str, Photo]]:
+    try:
+        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.DictReader(file)
+            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            if missing:
+                raise UserError(
+                    f"{table} has no column {missing[0]}", "take a predictions.csv that melanoma-evaluate wrote"
+                )
+            for row in reader:
+                yield row["path"], _photo(table, reader.line_num, row, names)
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{table} cannot be read ({error})") from error
+
+
+def _photo(table: Path, line: int, row: dict[str, str], names: tuple[str, ...]) -> Photo:
+    try:
+        probability = float(row["probability"])
+    except (TypeError, ValueError):
+        probability = -1
+    if not 0 <= probability <= 1:
+        raise UserError(f"{table}, line {line}: the probability {row['probability']} is no number from 0 to 1")
+    for column in ("decision", "label"):
+        if row[column] not in names:
+            raise UserError(f"{table}, line {line}: the {column} {row[column]} is neither {' nor '.join(names)}")
+    malignant = names[-1]
+    return Photo(
+        probability,
+        row["decision"] == malignant,
+        row["label"] == malignant,
+        row.get("group") or "",
+        row.get("shares_lesion_with_train") == "1",
+    )
+
+
+def _threshold(metrics: Path) -> float | None:
+    try:
+        return float(json.loads(metrics.read_text(encoding="utf-8"))["threshold"])
+    except BROKEN:
+        return None
