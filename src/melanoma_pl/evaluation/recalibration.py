@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from melanoma_pl.evaluation.checks import Floats, Integers, check_logits, check_unit
 from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.evaluation.scarcity import missing_class
 
 TOLERANCE = 1e-10
 SMALLEST_INFORMATION = 1e-12  # below it the likelihood is flat and its curvature says nothing
@@ -32,7 +33,7 @@ def recalibration_intercept(
     """
     logits, targets = check_logits(logits, targets)
     check_unit("confidence", confidence, open_ends=True)
-    if missing := _missing_class(targets):
+    if missing := missing_class(targets):
         return Estimate(None, None, missing)
     share = logit(targets.mean())  # each photo alone would ask for this less its logit: the answer lies between
     low, high = share - logits.max() - 1e-9, share - logits.min() + 1e-9
@@ -59,7 +60,7 @@ def recalibration_slope(
     """
     logits, targets = check_logits(logits, targets)
     check_unit("confidence", confidence, open_ends=True)
-    if missing := _missing_class(targets) or _lack_of_overlap(logits, targets):
+    if missing := missing_class(targets) or _lack_of_overlap(logits, targets):
         return Estimate(None, None, missing)
     centre, scale = logits.mean(), logits.std()
     design = np.column_stack([np.ones(targets.size), (logits - centre) / scale])  # (N, 2), which keeps the fit tame
@@ -67,12 +68,6 @@ def recalibration_slope(
     estimate = _wald(coefficients[1], design, expit(design @ coefficients), targets, groups, confidence)
     ends = estimate.interval and (estimate.interval[0] / scale, estimate.interval[1] / scale)
     return Estimate(float(coefficients[1] / scale), ends, estimate.reason)
-
-
-def _missing_class(targets: Integers) -> str:
-    if not targets.any():
-        return "no malignant photos"
-    return "no benign photos" if targets.all() else ""
 
 
 def _lack_of_overlap(logits: Floats, targets: Integers) -> str:
