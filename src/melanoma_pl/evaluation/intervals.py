@@ -66,18 +66,27 @@ def delong(probabilities: ArrayLike, targets: ArrayLike, confidence: float = 0.9
     return float(low), float(high)
 
 
-def _area_and_variance(positives: Floats, negatives: Floats) -> tuple[float, float]:
-    """Return the AUROC and its DeLong variance.
+def placements(positives: Floats, negatives: Floats) -> tuple[Floats, Floats]:
+    """Return the share of the other class that each photo is ranked against rightly, ties counting half.
 
-    A photo's placement is the share of the other class that it is ranked against rightly, ties counting half; the
-    AUROC is the mean placement of either class, and its variance the sum of what each class's placements scatter.
+    Args:
+        positives: float64 `(P,)`, probabilities of malignant photos.
+        negatives: float64 `(N,)`, probabilities of benign photos.
+
+    Returns:
+        Of the malignant `(P,)` and of the benign ones `(N,)`; the mean of either is the AUROC.
     """
     midranks = rankdata(np.concatenate([positives, negatives]))  # (P + N,)
-    placements_of_positives = (midranks[: positives.size] - rankdata(positives)) / negatives.size  # (P,)
-    placements_of_negatives = 1 - (midranks[positives.size :] - rankdata(negatives)) / positives.size  # (N,)
-    variance = placements_of_positives.var(ddof=1) / positives.size
-    variance += placements_of_negatives.var(ddof=1) / negatives.size
-    return float(placements_of_positives.mean()), float(variance)
+    of_positives = (midranks[: positives.size] - rankdata(positives)) / negatives.size
+    of_negatives = 1 - (midranks[positives.size :] - rankdata(negatives)) / positives.size
+    return of_positives, of_negatives
+
+
+def _area_and_variance(positives: Floats, negatives: Floats) -> tuple[float, float]:
+    """Return the AUROC and its DeLong variance, the sum of what each class's placements scatter."""
+    of_positives, of_negatives = placements(positives, negatives)
+    variance = of_positives.var(ddof=1) / positives.size + of_negatives.var(ddof=1) / negatives.size
+    return float(of_positives.mean()), float(variance)
 
 
 def _bounds_of_unanimous_pairs(area: float, pairs: int, confidence: float) -> Interval:
