@@ -187,10 +187,14 @@ def _draw_skin(skin: np.random.Generator, size: int) -> tuple[Field, Field]:
 
 
 def _lay_hair(picture: Field, hair: np.random.Generator) -> Field:
-    """Lay thin hairs and their faint shadows over a picture ``(3, S, S)``; about half the photos have none."""
-    count, size = int(hair.exponential(7) * (hair.random() < 0.6)), picture.shape[-1]
-    if count == 0:
-        return picture
+    """Lay hairs over a picture ``(3, S, S)``; about half the photos have none."""
+    count = int(hair.exponential(7) * (hair.random() < 0.6))
+    return lay_hairs(picture, hair, count) if count else picture
+
+
+def lay_hairs(picture: Field, hair: np.random.Generator, count: int) -> Field:
+    """Lay so many thin hairs and their faint shadows over a picture ``(3, S, S)``, 0 to 255."""
+    size = picture.shape[-1]
     canvas = Image.new("L", (3 * size, 3 * size))  # drawn three times too large: PIL's polygons have hard edges
     pen, combed = ImageDraw.Draw(canvas), hair.uniform(-math.pi, math.pi)
     for _ in range(count):
@@ -221,9 +225,23 @@ def _draw_light(light: np.random.Generator, size: int) -> Field:
     )
     rim, softness = light.uniform(0.98, 1.25), light.uniform(0.02, 0.15)
     if light.random() < 0.3:
-        lamp *= 0.03 + 0.97 * _ramp((rim - radius) / softness)
+        lamp *= dark_rim(radius, rim, softness)
     colour = _planes(light.uniform(0.88, 1.1) * light.normal(1, 0.03, 3))
     return lamp * colour
+
+
+def dark_rim(radius: Field, rim: float, softness: float) -> Field:
+    """Return what a dermoscope's dark round rim multiplies.
+
+    Args:
+        radius: Each pixel's distance from the rim's middle, ``(S, S)``; 1 is half the picture's side.
+        rim: Where all is dark, as `radius` counts.
+        softness: Over how much it darkens.
+
+    Returns:
+        ``(S, S)``, from 1 inside to 0.03 beyond the rim.
+    """
+    return 0.03 + 0.97 * _ramp((rim - radius) / softness)
 
 
 @lru_cache(maxsize=8)

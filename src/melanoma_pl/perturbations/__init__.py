@@ -1,0 +1,1 @@
+"""Photos changed on purpose, to see what the network does with them."""
