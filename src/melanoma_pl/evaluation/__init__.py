@@ -8,47 +8,131 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from melanoma_pl.evaluation.agreement import Discordance, mcnemar, paired_share_difference
+    from melanoma_pl.evaluation.assess import calibrate, rank, subgroup
+    from melanoma_pl.evaluation.assessment import Bin, Calibration, Decisions, Ranking, Subgroup
     from melanoma_pl.evaluation.calibration import fit_temperature, probabilities
+    from melanoma_pl.evaluation.comparison import Difference, paired_auroc_by_lesion, paired_delong
+    from melanoma_pl.evaluation.estimate import Estimate
     from melanoma_pl.evaluation.intervals import corrected_resampled_t, delong, wilson
     from melanoma_pl.evaluation.metrics import Counts, auroc, average_precision, brier, count, log_loss
     from melanoma_pl.evaluation.operating_point import RULES, choose_threshold
+    from melanoma_pl.evaluation.outcomes import always_benign, decide
+    from melanoma_pl.evaluation.predictive import negative_predictive_value_at, positive_predictive_value_at
+    from melanoma_pl.evaluation.ranking import partial_auroc, specificity_at_sensitivity
+    from melanoma_pl.evaluation.recalibration import recalibration_intercept, recalibration_slope
+    from melanoma_pl.evaluation.reliability import calibrated_ece_range, expected_calibration_error, reliability_bins
+    from melanoma_pl.evaluation.resampling import bootstrap, draw_weights, percentile_interval
+    from melanoma_pl.evaluation.scarcity import warnings_of
+    from melanoma_pl.evaluation.skin_tone import lab, tone_of, typology_angle
+    from melanoma_pl.evaluation.subgroups import age_bands, split_by
     from melanoma_pl.evaluation.table import format_table, intervals_of, summarise
 
 __all__ = [
     "RULES",
+    "Bin",
+    "Calibration",
     "Counts",
+    "Decisions",
+    "Difference",
+    "Discordance",
+    "Estimate",
+    "Ranking",
+    "Subgroup",
+    "age_bands",
+    "always_benign",
     "auroc",
     "average_precision",
+    "bootstrap",
     "brier",
+    "calibrate",
+    "calibrated_ece_range",
     "choose_threshold",
     "corrected_resampled_t",
     "count",
+    "decide",
     "delong",
+    "draw_weights",
+    "expected_calibration_error",
     "fit_temperature",
     "format_table",
     "intervals_of",
+    "lab",
     "log_loss",
+    "mcnemar",
+    "negative_predictive_value_at",
+    "paired_auroc_by_lesion",
+    "paired_delong",
+    "paired_share_difference",
+    "partial_auroc",
+    "percentile_interval",
+    "positive_predictive_value_at",
     "probabilities",
+    "rank",
+    "recalibration_intercept",
+    "recalibration_slope",
+    "reliability_bins",
+    "specificity_at_sensitivity",
+    "split_by",
+    "subgroup",
     "summarise",
+    "tone_of",
+    "typology_angle",
+    "warnings_of",
     "wilson",
 ]
 
 _MODULES = {
     "RULES": "operating_point",
+    "Bin": "assessment",
+    "Calibration": "assessment",
     "Counts": "metrics",
+    "Decisions": "assessment",
+    "Difference": "comparison",
+    "Discordance": "agreement",
+    "Estimate": "estimate",
+    "Ranking": "assessment",
+    "Subgroup": "assessment",
+    "age_bands": "subgroups",
+    "always_benign": "outcomes",
     "auroc": "metrics",
     "average_precision": "metrics",
+    "bootstrap": "resampling",
     "brier": "metrics",
+    "calibrate": "assess",
+    "calibrated_ece_range": "reliability",
     "choose_threshold": "operating_point",
     "corrected_resampled_t": "intervals",
     "count": "metrics",
+    "decide": "outcomes",
     "delong": "intervals",
+    "draw_weights": "resampling",
+    "expected_calibration_error": "reliability",
     "fit_temperature": "calibration",
     "format_table": "table",
     "intervals_of": "table",
+    "lab": "skin_tone",
     "log_loss": "metrics",
+    "mcnemar": "agreement",
+    "negative_predictive_value_at": "predictive",
+    "paired_auroc_by_lesion": "comparison",
+    "paired_delong": "comparison",
+    "paired_share_difference": "agreement",
+    "partial_auroc": "ranking",
+    "percentile_interval": "resampling",
+    "positive_predictive_value_at": "predictive",
     "probabilities": "calibration",
+    "rank": "assess",
+    "recalibration_intercept": "recalibration",
+    "recalibration_slope": "recalibration",
+    "reliability_bins": "reliability",
+    "specificity_at_sensitivity": "ranking",
+    "split_by": "subgroups",
+    "subgroup": "assess",
     "summarise": "table",
+    "tone_of": "skin_tone",
+    "typology_angle": "skin_tone",
+    "warnings_of": "scarcity",
     "wilson": "intervals",
 }
 

@@ -14,6 +14,14 @@ READERS = [
     lambda probabilities, targets: evaluation.count(probabilities, targets, 0.5),
     lambda probabilities, targets: evaluation.summarise(probabilities, targets, 0.5),
     lambda probabilities, targets: evaluation.intervals_of(probabilities, targets, 0.5),
+    evaluation.rank,
+    evaluation.partial_auroc,
+    evaluation.reliability_bins,
+    evaluation.expected_calibration_error,
+    lambda probabilities, targets: evaluation.specificity_at_sensitivity(probabilities, targets, 0.9),
+    lambda probabilities, targets: evaluation.decide("0.5", probabilities, targets, 0.5),
+    lambda probabilities, targets: evaluation.subgroup("female", probabilities, targets, 0.5),
+    lambda probabilities, targets: evaluation.paired_delong(probabilities, probabilities, targets),
 ]
 MISTAKES = {
     "empty": ([], [], "at least one photo"),
