@@ -9,6 +9,7 @@ import pytest
 from melanoma_pl import predict
 from melanoma_pl.cli import compose_config
 from melanoma_pl.data import __main__ as data
+from melanoma_pl.runs import __main__ as runs
 from melanoma_pl.settings import LIVE_METRICS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -23,7 +24,11 @@ COMMANDS = [shlex.split(line) for line in LINES if line.startswith("melanoma-") 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_commands_are_accepted(words: list[str]) -> None:
     command, arguments = words[0], words[1:]
-    parsers = {"melanoma-predict": predict.parser, "melanoma-data": data.parser}
+    parsers = {
+        "melanoma-predict": predict.parser,
+        "melanoma-data": data.parser,
+        "melanoma-runs": runs.parser,
+    }
     if command in parsers:
         parsers[command]().parse_args(arguments)
         return

@@ -9,8 +9,8 @@ from typing import Any
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.runs.folder import RECORD, Run
-from melanoma_pl.runs.overview import BROKEN
-from melanoma_pl.runs.sources import REPORT, Source
+from melanoma_pl.runs.overview import BROKEN, SYNTHETIC
+from melanoma_pl.runs.sources import REPORT, Source, split_of
 
 METRICS = "metrics.json"
 COLUMNS = ("path", "probability", "decision", "label")
@@ -47,7 +47,9 @@ class Predictions:
         photos: By path, in the order of the table.
         threshold: That the decisions were taken with; None where it is not noted.
         own_photos: Whether these are photos of the run's own set, so that paths mean what they mean in `photos.csv`.
-        record: What `run.json` says; None where they belong to no run.
+        is_synthetic: Whether the photos were drawn.
+        runs: The run, or all those that judged together; none where they are not known.
+        record: What the first one's `run.json` says; None where there is none.
     """
 
     source: Source
@@ -56,6 +58,8 @@ class Predictions:
     photos: dict[str, Photo]
     threshold: float | None
     own_photos: bool
+    is_synthetic: bool
+    runs: tuple[Run, ...]
     record: dict[str, Any] | None
 
 
@@ -67,7 +71,9 @@ def read_predictions(source: Source, split: str) -> Predictions:
     """
     table = source.table(split)
     assert table is not None  # choose_split saw to it
-    record = _record(source.run) if source.run else None
+    report = _read_report(table.parent / METRICS)
+    runs = (source.run,) if source.run else _judges(report)
+    record = _record(runs[0]) if runs else None
     names = record["config"]["data"]["class_names"] if record else CLASS_NAMES
     photos = {}
     for path, photo in _read_rows(table, tuple(names)):
@@ -76,8 +82,32 @@ def read_predictions(source: Source, split: str) -> Predictions:
         photos[path] = photo
     if not photos:
         raise UserError(f"{table} holds no photos", f"make it anew: {source.evaluating(split)}")
-    own = source.run is not None and table.resolve().parent == (source.run.folder / REPORT / split).resolve()
-    return Predictions(source, table, split, photos, _threshold(table.parent / METRICS), own, record)
+    own = source.run is not None and _is_own(table, source.run, split)
+    drawn = record is not None and own and bool(record["config"]["data"]["synthetic"])
+    drawn = drawn or SYNTHETIC in report.get("notes", ())
+    return Predictions(source, table, split, photos, report.get("threshold"), own, drawn, runs, record)
+
+
+def _is_own(table: Path, run: Run, split: str) -> bool:
+    """Tell whether a table is of the run's own photos: one of another set lies a folder deeper."""
+    return table.resolve().parent.parent == (run.folder / REPORT).resolve() and split_of(table) == split
+
+
+def _read_report(metrics: Path) -> dict[str, Any]:
+    """Return what stands beside a table; nothing where that cannot be read."""
+    try:
+        return dict(json.loads(metrics.read_text(encoding="utf-8")))
+    except BROKEN:
+        return {}
+
+
+def _judges(report: dict[str, Any]) -> tuple[Run, ...]:
+    """Return the runs that judged together, as the report names them, if they are all there."""
+    try:
+        runs = [Run(Path(folder)) for folder in report["report"]["facts"]["run"].split(", ")]
+    except BROKEN:
+        return ()
+    return tuple(runs) if all((run.folder / RECORD).is_file() for run in runs) else ()
 
 
 def _record(run: Run) -> dict[str, Any]:
@@ -122,10 +152,3 @@ def _photo(table: Path, line: int, row: dict[str, str], names: tuple[str, ...]) 
         row.get("group") or "",
         row.get("shares_lesion_with_train") == "1",
     )
-
-
-def _threshold(metrics: Path) -> float | None:
-    try:
-        return float(json.loads(metrics.read_text(encoding="utf-8"))["threshold"])
-    except BROKEN:
-        return None

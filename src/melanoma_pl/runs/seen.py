@@ -4,6 +4,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.reporting.words import amount
@@ -34,15 +35,20 @@ class Seen:
 
 
 def read_seen(side: Predictions) -> Seen:
-    """Return what the run of some predictions noted; nothing where it noted none.
+    """Return what the runs of some predictions noted; nothing where one of them noted none.
 
     Raises:
-        UserError: If the list cannot be read.
+        UserError: If a list cannot be read.
     """
-    path = side.source.run.folder / PHOTOS if side.source.run else None
-    if path is None or not path.is_file():
-        return Seen()
+    lists = [run.folder / PHOTOS for run in side.runs]
     sha256: dict[str, dict[str, str]] = defaultdict(dict)
+    if all(path.is_file() for path in lists):
+        for path in lists:
+            _read_list(path, sha256)
+    return Seen(sha256)
+
+
+def _read_list(path: Path, sha256: dict[str, dict[str, str]]) -> None:
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             for row in csv.DictReader(file):
@@ -51,7 +57,6 @@ def read_seen(side: Predictions) -> Seen:
         raise UserError(f"{path} cannot be read ({error})") from error
     except KeyError as error:
         raise UserError(f"{path} cannot be read (it has no column {error})") from error
-    return Seen(sha256)
 
 
 def check_training(name: str, side: Predictions, seen: Seen, contents: set[str]) -> None:
@@ -81,7 +86,7 @@ def warnings_about(name: str, side: Predictions, seen: Seen, contents: set[str])
     elif validated := seen.count(VALIDATION, side, contents):
         yield f"{name} chose its epoch and its threshold on {validated} of {these}: its figures are too good."
     if not seen.sha256:
-        yield f"{name} has no run's {PHOTOS}: whether it was trained on these photos cannot be checked."
+        yield f"{name} has no list of its training photos ({PHOTOS}): whether these are among them cannot be checked."
     elif not side.own_photos and not contents:
         yield f"These are not the photos of {name}'s run: whether it was trained on them cannot be checked."
     if copies := len(set(seen.files(TRAIN).values()) & contents):

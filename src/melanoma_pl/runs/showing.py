@@ -8,9 +8,8 @@ from typing import Any
 from melanoma_pl.notices import DISCLAIMER
 from melanoma_pl.reporting.words import amount, readable
 from melanoma_pl.runs.listing import BY, Group, Listing, better
-from melanoma_pl.runs.overview import Broken, Overview
+from melanoma_pl.runs.overview import SYNTHETIC, Broken, Overview
 
-SYNTHETIC = "Synthetic photos, drawn by a program: these figures say nothing about patients."
 NOT_RANKED = "* not used for ranking: the test photos judge the run that validation chose, and choose none."
 SHORT = 8  # digits of a fingerprint: enough to tell photo sets apart
 NONE = "–"

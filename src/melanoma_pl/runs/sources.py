@@ -32,7 +32,7 @@ class Source:
             path = self.report / split / PREDICTIONS
         else:
             path = self.place / PREDICTIONS if self.place.is_dir() else self.place
-            named = path.resolve().parent.name
+            named = split_of(path)
             if named in SPLITS and named != split:
                 return None
         return path if path.is_file() else None
@@ -42,6 +42,11 @@ class Source:
         if self.run is None:
             return f"melanoma-evaluate run=<run folder> split={split}"
         return f"melanoma-evaluate {hydra_word('run', str(self.run.folder))} split={split}"
+
+
+def split_of(table: Path) -> str:
+    """Return what the folder of a table says of its split: `test` of `test` and of `test_dihedral`."""
+    return table.resolve().parent.name.partition("_")[0]
 
 
 def find_source(place: Path) -> Source:

@@ -1,5 +1,6 @@
 """Which predictions can be compared, what is refused with which way out, and what must be said beside the figures."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from tests.unit.runs.run_examples import Row, rows_of, write_photos, write_predictions, write_run
 
 from melanoma_pl.errors import UserError
+from melanoma_pl.runs.overview import SYNTHETIC
 from melanoma_pl.runs.pairing import UNCHECKED, Pair, pair
 from melanoma_pl.runs.predictions import read_predictions
 from melanoma_pl.runs.sources import choose_split, find_source
@@ -96,7 +98,48 @@ def test_a_table_that_belongs_to_no_run(models: tuple[Path, Path], tmp_path: Pat
     table = write_predictions(tmp_path / "ensemble", ROWS)
     (warning, about) = compared(models[0], table).warnings
     assert warning == UNCHECKED
-    assert about == "B has no run's photos.csv: whether it was trained on these photos cannot be checked."
+    assert about == "B has no list of its training photos (photos.csv): whether these are among them cannot be checked."
+
+
+def write_ensemble(folder: Path, *members: Path) -> Path:
+    """Write the predictions of several runs that judged together, which the report names."""
+    table = write_predictions(folder, ROWS)
+    facts = {"run": ", ".join(map(str, members))}
+    (folder / "metrics.json").write_text(json.dumps({"threshold": 0.5, "report": {"facts": facts}}))
+    return table
+
+
+def test_runs_that_judged_together(models: tuple[Path, Path], tmp_path: Path) -> None:
+    table = write_ensemble(tmp_path / "ensembles/now/test", *models)
+    found = compared(models[0], table)
+    assert found.warnings == (UNCHECKED,)
+    assert [run.folder for run in found.second.runs] == list(models)
+    write_photos(models[1], train=[("train/9.png#test/001.png", 0.0, "benign")])
+    with pytest.raises(UserError, match=r"B \(.*\) was trained on 1 of these 4 photos"):
+        compared(models[0], table)
+
+
+def test_one_of_those_that_judged_together_is_gone(models: tuple[Path, Path], tmp_path: Path) -> None:
+    table = write_ensemble(tmp_path / "ensembles/now/test", models[1], tmp_path / "gone")
+    assert "B has no list of its training photos" in compared(models[0], table).warnings[1]
+
+
+def test_eight_views_of_the_runs_own_photos(models: tuple[Path, Path]) -> None:
+    table = write_predictions(models[0] / "report/test_dihedral", ROWS)
+    found = compared(models[0], table)
+    assert found.warnings == ()
+    assert found.second.own_photos
+    with pytest.raises(UserError, match="holds no predictions of the validation photos|hold no predictions"):
+        compared(models[0], table, "validation")
+
+
+@pytest.mark.parametrize("place", ["report/test", "elsewhere"])
+def test_drawn_photos(place: str, models: tuple[Path, Path]) -> None:
+    write_run(models[1], data={"root": None, "synthetic": {"seed": 0}})
+    table = write_predictions(models[1] / place, ROWS)
+    assert compared(models[0], table).second.is_synthetic == (place == "report/test")
+    (table.parent / "metrics.json").write_text(json.dumps({"threshold": 0.5, "notes": [SYNTHETIC]}))
+    assert compared(models[0], table).second.is_synthetic
 
 
 @pytest.mark.parametrize(("place", "expected"), [("nowhere", "does not exist"), ("", "is no run's folder and holds")])
