@@ -7,20 +7,11 @@ from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+from melanoma_pl.reporting.audit.page import write_page
+from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
+from tests.unit.reporting.audit.audit_examples import full_audit, write_photos
 
-from melanoma_pl.reporting.audit.page import write_page  # noqa: E402
-from tests.unit.reporting.audit.audit_examples import full_audit, write_photos  # noqa: E402
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 380, "height": 800}
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -32,34 +23,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as player:
-        launched = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *QUIET])
+    with chromium() as launched:
         yield launched
-        launched.close()
-
-
-class Visit:
-    """A page that was opened, and what it did."""
-
-    def __init__(self, browser: Any, address: str, viewport: dict[str, int], scheme: str = "light") -> None:
-        self.page = browser.new_page(viewport=viewport, color_scheme=scheme)
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(address, wait_until="load")
-
-    def ask(self, script: str) -> Any:
-        return self.page.evaluate(script)
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_stands_alone_and_fits(viewport: dict[str, int], scheme: str, browser: Any, address: str) -> None:
     visit = Visit(browser, address, viewport, scheme)
-    visit.ask("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    visit.open_all()
     assert visit.ask("document.documentElement.scrollWidth") <= viewport["width"]
     images = visit.ask("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
     assert len(images) > 20 and all(images)
@@ -76,11 +48,7 @@ def test_nothing_overlaps_the_edge_of_a_phone(browser: Any, address: str) -> Non
 
 
 def test_dark_is_dark(browser: Any, address: str) -> None:
-    colours = [
-        Visit(browser, address, DESKTOP, scheme).ask("getComputedStyle(document.body).backgroundColor")
-        for scheme in ("light", "dark")
-    ]
-    light, dark = (sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) for colour in colours)
+    light, dark = (Visit(browser, address, DESKTOP, scheme).ground for scheme in ("light", "dark"))
     assert light > 3 * 230 and dark < 3 * 40
 
 

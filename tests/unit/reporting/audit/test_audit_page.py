@@ -3,7 +3,6 @@ import io
 import re
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tests.unit.reporting.audit.audit_examples import (
     pair,
     write_photos,
 )
+from tests.unit.reporting.page_reading import Page
 
 from melanoma_pl.data.audit.findings import Giveaway
 from melanoma_pl.data.listing import Listing
@@ -33,37 +33,6 @@ from melanoma_pl.reporting.audit.pairs import pair_groups
 from melanoma_pl.reporting.thumbnails import thumbnail
 
 STYLE = Path(__file__).parents[4] / "src" / "melanoma_pl" / "reporting" / "templates" / "page.css"
-VOID = {"meta", "link", "img", "br", "wbr"}
-
-
-class Page(HTMLParser):
-    """The elements of a page; it fails where they are not nested."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture(scope="module")

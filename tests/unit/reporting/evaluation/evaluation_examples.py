@@ -28,7 +28,6 @@ BROKEN_LINE = "test/malignant/two\nlines\x1b[31m\u202egnp.png"
 LONG = f"test/malignant/{'a_long_folder_name/' * 6}end.png"
 MONEY = "$x^{2$ 痣 \udcff"  # formula, letters that a font lacks, a byte that is no UTF-8
 ONE_CLASS = "no malignant photos"
-TOO_SMALL = "fewer than 10 malignant photos"
 
 
 def full_content(n: int = 400) -> Content:
@@ -217,7 +216,7 @@ def group(value: str, n: int, positives: int) -> Subgroup:
 
 def small(value: str, n: int, positives: int) -> Subgroup:
     """Return a subgroup that says nothing."""
-    none = Estimate(None, None, TOO_SMALL)
+    none = Estimate(None, None, f"too small: {positives} malignant photos")
     return Subgroup(value, n, positives, none, none, share(n - positives - 2, n - positives))
 
 

@@ -17,6 +17,7 @@ MARGIN = 0.75  # inches, for titles and numbers on the axes
 LONGEST = 17  # letters of a label: the table beside the figure has all of them
 STEPS = (0.1, 0.2, 0.25, 0.5)  # how far apart numbers may stand on an axis
 SMALL = BAR | {"markersize": 5}
+COVER = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # hides the lines behind a dash
 MOST_TICKS = {1: 7, 3: 3}  # by the number of panels
 
 
@@ -58,7 +59,7 @@ def _draw(ax: Axes, rows: Sequence[Row], place: int) -> None:
             continue
         estimate = row.estimates[place]
         if estimate.value is None:
-            ax.text(0.5, height, "–", transform=ax.get_yaxis_transform(), color=GREY, ha="center", va="center")
+            ax.text(0.5, height, "–", transform=ax.get_yaxis_transform(), ha="center", va="center", bbox=COVER)
             continue
         colour, marker = (RED, "D") if row.is_problem else (BLUE, "o")
         ax.errorbar(

@@ -36,6 +36,11 @@ def share_axes(ax: Axes, across: str, up: str) -> None:
     ax.grid(color=GREY, alpha=0.2)
 
 
+def values(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
+    """Return the values `(N,)`; NaN, which is not drawn, where there is none."""
+    return np.asarray([np.nan if estimate.value is None else estimate.value for estimate in estimates], np.float64)
+
+
 def whiskers(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
     """Return how far each interval reaches below and above its value `(2, N)`; 0 where there is none."""
     pairs = [

@@ -6,6 +6,7 @@ from sklearn.metrics import precision_recall_curve
 from melanoma_pl.plotting import BLUE, GREY, canvas
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.figures.frame import WIDTH, has_both_classes, legend_below, sample, share_axes
+from melanoma_pl.reporting.evaluation.words import share
 
 
 def precision_recall(content: Content) -> Figure | None:
@@ -16,7 +17,7 @@ def precision_recall(content: Content) -> Figure | None:
     probabilities, targets = sample(content)
     precision, recall, _ = precision_recall_curve(targets, probabilities)
     prevalence = float(targets.mean())
-    ax.axhline(prevalence, color=GREY, ls=":", label=f"a guess: {prevalence:.1%} of the photos are malignant")
+    ax.axhline(prevalence, color=GREY, ls=":", label=f"a guess: {share(prevalence)} of the photos are malignant")
     label = f"average precision {content.sets[0].ranking.average_precision}" if content.sets else "precision"
     ax.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=label)
     share_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")

@@ -1,6 +1,7 @@
 """How probabilities of either class lie, and where the threshold cuts them."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from melanoma_pl.plotting import BLUE, ORANGE, canvas
 from melanoma_pl.reporting.evaluation.content import Content
@@ -21,7 +22,8 @@ def probabilities(content: Content) -> Figure | None:
         own = values[targets == target]
         ax.hist(own, bins=BINS, color=colour, edgecolor="white", linewidth=0.5)
         ax.set_title(f"{readable(name)}: {own.size:,}", loc="left", fontsize=10)
-        ax.set_ylabel("photos")
+        ax.set(ylabel="photos", ylim=(0, max(1.05, ax.get_ylim()[1])))
+        ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         if threshold is not None:
             ax.axvline(threshold, color="black", ls="--", lw=1.2)
     if threshold is not None:

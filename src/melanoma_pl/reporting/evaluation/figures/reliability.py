@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from melanoma_pl.evaluation.assessment import Calibration
 from melanoma_pl.plotting import BLUE, GREY, ORANGE, canvas
 from melanoma_pl.reporting.evaluation.content import Content
-from melanoma_pl.reporting.evaluation.figures.frame import BAR, WIDTH, legend_below, share_axes, whiskers
+from melanoma_pl.reporting.evaluation.figures.frame import BAR, WIDTH, legend_below, share_axes, values, whiskers
 
 
 def reliability(content: Content) -> Figure | None:
@@ -32,7 +32,7 @@ def _draw(ax: Axes, calibration: Calibration, marker: str, colour: str, label: s
         return
     ax.errorbar(
         [own.probability for own in bins],
-        [own.share.value for own in bins],
+        values([own.share for own in bins]),
         yerr=whiskers([own.share for own in bins]),
         fmt=f"{marker}-",
         lw=1,

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.plotting import BLUE, GREY, canvas
 from melanoma_pl.reporting.evaluation.content import Content, Robustness
-from melanoma_pl.reporting.evaluation.figures.frame import BAR, WIDTH, whiskers
+from melanoma_pl.reporting.evaluation.figures.frame import BAR, WIDTH, values, whiskers
 from melanoma_pl.reporting.words import readable
 
 COLUMNS = 2
@@ -40,7 +40,7 @@ def _draw(ax: Axes, name: str, steps: Sequence[Robustness], own: Estimate) -> No
         ax.axhline(own.value, color=GREY, ls="--", lw=1)
     ax.errorbar(
         [step.strength for step in steps],
-        [step.auroc.value for step in steps],
+        values([step.auroc for step in steps]),
         yerr=whiskers([step.auroc for step in steps]),
         fmt="o-",
         color=BLUE,

@@ -39,7 +39,7 @@ def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Fi
     for point in published:
         label = f"{point.name}, another set's photos"
         ax.plot(1 - point.specificity, point.sensitivity, "D", mfc="none", mec=GREY, ms=7, mew=1.6, label=label)
-    share_axes(ax, "1 - specificity", "sensitivity")
+    share_axes(ax, "1 − specificity", "sensitivity")
     legend_below(figure, ax)
     return figure
 

@@ -1,0 +1,78 @@
+"""What a network is worth, as one page that needs nothing but itself: to be looked at, sent and kept."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from melanoma_pl.evaluation.metrics import Counts
+from melanoma_pl.reporting.evaluation import words
+from melanoma_pl.reporting.evaluation.content import Content, Robustness
+from melanoma_pl.reporting.evaluation.drawings import drawings
+from melanoma_pl.reporting.evaluation.limits import limits
+from melanoma_pl.reporting.evaluation.published import PUBLISHED
+from melanoma_pl.reporting.evaluation.tables import calibration_lines, decision_lines, ranking_lines
+from melanoma_pl.reporting.html import write_html
+from melanoma_pl.reporting.words import amount
+
+FILE_NAME = "evaluation.html"
+
+
+def write_page(content: Content, figures: Mapping[str, str], folder: Path) -> Path:
+    """Write `evaluation.html`, whole or not at all.
+
+    Args:
+        content: What was found.
+        figures: SVG text by name, as `write_figures` returns them; those that are missing are left out.
+        folder: Where the page goes; it is made if it is not there.
+
+    Returns:
+        The page's path.
+    """
+    return write_html(folder / FILE_NAME, f"{FILE_NAME}.j2", _context(content, figures))
+
+
+def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
+    mistakes = {
+        "Malignant, called benign": ("false-negatives", content.false_negatives, content.wrong.false_negatives),
+        "Benign, called malignant": ("false-positives", content.false_positives, content.wrong.false_positives),
+    }
+    return {
+        "content": content,
+        "words": words,
+        "main": content.sets[0] if content.sets else None,
+        "drawings": drawings(figures),
+        "published": PUBLISHED,
+        "columns": _columns(content),
+        "ranking": ranking_lines(content),
+        "decisions": decision_lines(content),
+        "calibration": calibration_lines(content),
+        "matrices": [(own.name, _matrix(own.counts)) for own in content.decisions if own.threshold is not None],
+        "problems": sum(shortcut.is_problem for shortcut in content.shortcuts),
+        "perturbations": _by_name(content.robustness),
+        "mistakes": {title: own for title, own in mistakes.items() if own[1]},
+        "limits": limits(content),
+    }
+
+
+def _columns(content: Content) -> dict[str, list[tuple[str, str]]]:
+    """Return the name of each table's columns, and what stands below it."""
+    temperatures = [f"temperature {own.temperature:.3g}" for own in content.calibration]
+    return {
+        "sets": [(own.title, amount(own.decisions.counts.n, "photo")) for own in content.sets],
+        "thresholds": [
+            (own.name, "" if own.threshold is None else f"threshold {own.threshold:.3g}") for own in content.decisions
+        ],
+        "temperatures": list(zip(("before", "after"), temperatures, strict=True)),
+    }
+
+
+def _matrix(counts: Counts) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return malignant photos, then benign ones: called malignant, called benign."""
+    return (counts.true_positives, counts.false_negatives), (counts.false_positives, counts.true_negatives)
+
+
+def _by_name(steps: tuple[Robustness, ...]) -> dict[str, list[Robustness]]:
+    found: dict[str, list[Robustness]] = {}
+    for step in steps:
+        found.setdefault(step.name, []).append(step)
+    return found

@@ -1,0 +1,84 @@
+"""An evaluation in plain words: estimates in cells, and what the main ones mean."""
+
+from melanoma_pl.evaluation.assessment import Calibration
+from melanoma_pl.evaluation.estimate import NOT_COMPUTABLE, Estimate
+from melanoma_pl.reporting.evaluation.content import Content
+from melanoma_pl.reporting.words import amount
+
+TOO_SMALL = "too small"
+
+
+def figure(estimate: Estimate) -> str:
+    """Return "0.915", "too small" or "not computable"."""
+    if estimate.value is not None:
+        return _decimal(estimate.value)
+    return TOO_SMALL if estimate.reason.startswith(TOO_SMALL) else NOT_COMPUTABLE
+
+
+def beside(estimate: Estimate) -> str:
+    """Return what stands beside a figure: its interval, or why there is none."""
+    if estimate.value is not None and estimate.interval is not None:
+        return f"[{_decimal(estimate.interval[0])}–{_decimal(estimate.interval[1])}]"
+    why = estimate.reason.removeprefix(f"{TOO_SMALL}: ")
+    return why if estimate.value is None else f"no interval{': ' if why else ''}{why}"
+
+
+def share(value: float) -> str:
+    """Return "35 %", "1.8 %" or "0.02 %"."""
+    return f"{100 * value:.3g} %"
+
+
+def probability(value: float) -> str:
+    """Return "0.031", or "0.00042" where three decimals would show 0."""
+    return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
+
+
+def headline(content: Content) -> str:
+    """Return what the AUROC means, without its name."""
+    estimate = content.sets[0].ranking.auroc if content.sets else Estimate(None, None, "no photos")
+    if estimate.value is None:
+        return f"The ranking cannot be judged: {estimate.reason or NOT_COMPUTABLE}"
+    negative, positive = content.class_names
+    pairs = "more than 99" if 0.995 <= estimate.value < 1 else f"{100 * estimate.value:.0f}"
+    return (
+        f"In {pairs} of 100 pairs of a {positive} and a {negative} photo, "
+        f"the {positive} one gets the higher probability"
+    )
+
+
+def counted(content: Content) -> str:
+    """Return "400 photos, 140 of them malignant (35 %)"."""
+    of_all = f" ({share(content.positives / content.n)})" if content.n else ""
+    return f"{amount(content.n, 'photo')}, {content.positives:,} of them {content.class_names[1]}{of_all}"
+
+
+def calibration_verdict(calibration: Calibration) -> str:
+    """Return what the ECE says, beside the one that chance alone would give."""
+    found, expected = calibration.ece.value, calibration.ece_if_calibrated
+    if found is None or expected is None:
+        return "Whether the probabilities mean what they say cannot be judged with these photos."
+    told = (
+        f"With these probabilities, a perfectly calibrated network would show an ECE of {expected[0]:.3f}–"
+        f"{expected[1]:.3f} by chance alone; this one shows {found:.3f}"
+    )
+    if found > expected[1]:
+        return f"{told}: more than chance explains, so do not take its probabilities at their word."
+    return f"{told}: nothing here speaks against its probabilities."
+
+
+def mistakes(content: Content) -> str:
+    """Return how many photos of either class were decided wrongly."""
+    negative, positive = content.class_names
+    missed, alarms = content.wrong.false_negatives, content.wrong.false_positives
+    return (
+        f"{missed:,} of {amount(content.wrong.positives, f'{positive} photo')} {_was(missed)} called {negative}, "
+        f"{alarms:,} of {amount(content.wrong.negatives, f'{negative} photo')} {_was(alarms)} called {positive}."
+    )
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")  # a hyphen beside a dash reads badly
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -1,0 +1,98 @@
+"""The evaluation's page as a person sees it, on a wide screen and on a phone, in headless Chromium."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from melanoma_pl.reporting.evaluation.content import Content
+from melanoma_pl.reporting.evaluation.figures.writing import write_figures
+from melanoma_pl.reporting.evaluation.page import write_page
+from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
+from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content
+
+pytestmark = MARKS
+BOTH = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+
+
+def written(content: Content, folder: Path) -> str:
+    return write_page(content, write_figures(content, folder / "figures"), folder).as_uri()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the page of an evaluation that has everything."""
+    return written(full_content(), tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as launched:
+        yield launched
+
+
+@BOTH
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_stands_alone_and_fits(viewport: dict[str, int], scheme: str, browser: Any, address: str) -> None:
+    visit = Visit(browser, address, viewport, scheme)
+    visit.open_all()
+    assert visit.ask("document.documentElement.scrollWidth") <= viewport["width"]
+    images = visit.ask("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
+    assert len(images) == 7 + 3 * 3 + 1 and all(images)
+    assert {url for url in visit.requests if not url.startswith("data:")} == {address}
+    assert visit.complaints == []
+    assert (visit.ground > 3 * 230) == (scheme == "light")
+
+
+@BOTH
+def test_page_of_nothing_computable_fits(viewport: dict[str, int], browser: Any, tmp_path: Path) -> None:
+    visit = Visit(browser, written(bare_content(), tmp_path), viewport)
+    assert visit.ask("document.documentElement.scrollWidth") <= viewport["width"]
+    assert visit.complaints == []
+
+
+def test_nothing_lies_beyond_the_edge_of_a_phone(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, PHONE)
+    beyond = """[...document.querySelectorAll('main *')]
+        .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest('.scroll, nav'))
+        .map(element => element.textContent)"""
+    assert visit.ask(beyond) == []
+
+
+def test_tables_of_three_columns_fit_a_phone(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, PHONE)
+    wide = """[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)
+        .map(box => box.getAttribute('aria-label'))"""
+    assert visit.ask(wide) in ([], ["Robustness"])
+
+
+def test_letters_in_figures_are_legible_on_a_phone(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, PHONE)
+    scales = visit.ask("[...document.querySelectorAll('.drawing img')].map(image => image.width / image.naturalWidth)")
+    assert len(scales) == 7 and min(scales) * 10 * 96 / 72 > 10  # pixels, of letters of 10 points
+
+
+def test_links_lead_to_their_sections(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, PHONE)
+    for link in visit.page.locator("nav a").all():
+        link.click()
+        top = visit.ask("document.querySelector(location.hash).getBoundingClientRect().top")
+        bottom = visit.ask("scrollY + innerHeight >= document.documentElement.scrollHeight - 1")
+        assert 0 <= top < PHONE["height"] / 2 or bottom
+
+
+def test_page_works_from_the_keyboard(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, DESKTOP)
+    visit.page.locator("#robustness summary").focus()
+    visit.page.keyboard.press("Enter")
+    assert visit.ask("document.querySelector('#robustness details').open")
+    assert visit.ask("[...document.querySelectorAll('.scroll')].every(box => box.tabIndex === 0)")
+
+
+def test_page_is_saved_where_its_figures_are_not(browser: Any, address: str, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere.html"
+    shutil.copy(address.removeprefix("file://"), moved)
+    visit = Visit(browser, moved.as_uri(), PHONE)
+    assert visit.ask("[...document.images].every(image => image.naturalWidth > 0)")

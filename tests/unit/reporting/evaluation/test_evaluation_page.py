@@ -1,0 +1,200 @@
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from tests.unit.reporting.evaluation.evaluation_examples import MARKUP, bare_content, full_content
+from tests.unit.reporting.page_reading import Page
+
+from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.reporting.evaluation import words
+from melanoma_pl.reporting.evaluation.content import Content
+from melanoma_pl.reporting.evaluation.drawings import CAPTIONS, drawings
+from melanoma_pl.reporting.evaluation.figures.writing import DRAWN
+from melanoma_pl.reporting.evaluation.page import write_page
+
+SVG = '<svg viewBox="0 0 309.6 200.5"><!-- <script>alert(1)</script> --></svg>'
+FIGURES = dict.fromkeys(DRAWN, SVG)
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return full_content()
+
+
+@pytest.fixture(scope="module")
+def page(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    written = write_page(content, FIGURES, tmp_path_factory.mktemp("report") / "new" / "folder")
+    assert [file.name for file in written.parent.iterdir()] == ["evaluation.html"]
+    return Page(written.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    written = write_page(bare_content(), {"probabilities": SVG}, tmp_path_factory.mktemp("bare"))
+    return Page(written.read_text(encoding="utf-8"))
+
+
+def said(page: Page) -> str:
+    return " ".join(page.text.split())
+
+
+def test_names_are_shown_and_never_obeyed(page: Page) -> None:
+    assert not page.all("script") and not page.all("i") and "{{ 7 * 7 }}" in page.text
+    assert all(not name.startswith("on") for _, attributes in page.elements for name in attributes)
+    for name in (MARKUP, "<run 0>", "anatom_site_<i>general</i>", "$x^{2$ 痣 \\udcff", "ham10000 <small>"):
+        assert name in said(page), name
+    assert r"two\nlines\x1b[31m\u202egnp.png" in page.text
+    assert not {"\x1b", "\u202e", "\udcff"} & set(page.text)
+
+
+def test_page_needs_nothing_but_itself(page: Page) -> None:
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv")]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert all(str(link["href"]).startswith("data:") for link in page.all("link"))
+    assert all(str(image["src"]).startswith("data:image/") for image in page.all("img"))
+    assert not [tag for tag, attributes in page.elements if "srcset" in attributes or tag in ("iframe", "object")]
+    assert "http" not in page.text and "url(http" not in page.text
+
+
+def test_page_can_be_read_by_everyone(page: Page) -> None:
+    assert page.all("html") == [{"lang": "en"}]
+    headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1 and headings.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(headings))
+    assert all(image["alt"] and image["width"] and image["height"] for image in page.all("img"))
+    assert all(header["scope"] in ("col", "row") for header in page.all("th"))
+    assert all(box["tabindex"] == "0" and box["aria-label"] for box in page.all("div") if box.get("class") == "scroll")
+
+
+def test_links_and_labels_lead_somewhere(page: Page, bare: Page) -> None:
+    for one in (page, bare):
+        names = Counter(attributes["id"] for _, attributes in one.elements if "id" in attributes)
+        assert set(names.values()) == {1}
+        wanted = {str(link["href"]).removeprefix("#") for link in one.all("a")}
+        wanted |= {str(found["aria-labelledby"]) for _, found in one.elements if "aria-labelledby" in found}
+        assert wanted <= set(names)
+
+
+def test_every_section_is_there(page: Page, bare: Page) -> None:
+    sections = [section.get("id") for section in page.all("section")]
+    always = ["ranking", "decisions", "calibration", "mistakes", "made", "limits"]
+    assert sections == [None, *always[:3], "subgroups", "shortcuts", "robustness", "mistakes", "members", *always[4:]]
+    assert [section.get("id") for section in bare.all("section")] == [None, *always]
+
+
+def test_every_estimate_is_there_with_its_interval(page: Page, content: Content) -> None:
+    ranking, calibrated = content.sets[1].ranking, content.calibration
+    estimates = [ranking.auroc, ranking.auroc_by_lesion, ranking.average_precision, *ranking.specificity_at.values()]
+    for own in content.decisions:
+        estimates += [own.sensitivity, own.specificity, own.balanced_accuracy, own.accuracy]
+        estimates += [own.positive_predictive_value, own.negative_predictive_value, own.positive_predictive_value_at]
+    for own in calibrated:
+        estimates += [own.ece, own.brier, own.log_loss, own.intercept, own.slope]
+    for row in (row for table in content.subgroups for row in table.rows):
+        estimates += [row.auroc, row.sensitivity, row.specificity]
+    estimates += [figure for step in content.robustness for figure in (step.auroc, step.lost, step.flipped)]
+    estimates += [figure for member in content.members for figure in (member.auroc, member.contribution)]
+    for estimate in filter(None, estimates):
+        assert f"{words.figure(estimate)} {words.beside(estimate)}" in said(page)
+    for shortcut in content.shortcuts:
+        assert str(shortcut.auroc) in said(page) and shortcut.verdict in said(page)
+
+
+def test_every_word_of_the_content_is_there(page: Page, content: Content) -> None:
+    text = said(page)
+    for words_of in (
+        content.warnings,
+        content.notes,
+        content.facts.values(),
+        (content.disclaimer, content.pictures_note),
+    ):
+        assert all(sentence in text for sentence in words_of)
+    for sentence in (
+        "In 89 of 100 pairs of a malignant and a benign photo, the malignant one gets the higher probability",
+        "400 photos, 140 of them malignant (35 %)",
+        "if 2 % were malignant",
+        "an ECE of 0.019–0.056 by chance alone; this one shows 0.031: nothing here speaks against",
+        "An estimate from the photos, not a fact about people.",
+        "too small 3 malignant photos",
+        "AUROC not computable: all files are alike",
+        "no interval: too few lesions for a bootstrap",
+        "127 right 13 wrong",
+        "82 wrong 178 right",
+        "13 of 140 malignant photos were called benign, 82 of 260 benign photos were called malignant.",
+        "the worst 2 of 13",
+        "heat map and control alike: 0.12",
+        "eight dermatologists, sensitivity 82 %, specificity 59 % on 100 photos of the ISBI 2016 challenge",
+    ):
+        assert sentence in text, sentence
+
+
+def test_what_cannot_be_computed_says_why(bare: Page) -> None:
+    text = said(bare)
+    assert "The ranking cannot be judged: no malignant photos" in text
+    assert "No curve is drawn: a ranking needs photos of both classes." in text
+    assert "AUROC 0.5 is a guess, 1 is perfect not computable no malignant photos" in text
+    assert "0.222 no interval" in text and "No reliability diagram is drawn" in text
+    assert "not computable no photo was called malignant" in text
+    assert "0 wrong" in text and "Nothing of that is recorded." in text
+    assert [image["alt"] for image in bare.all("img")] == [CAPTIONS["probabilities"][0]]
+    assert "Open diamond" not in text and "nan" not in text.lower().split()
+
+
+def test_clean_results_look_clean(content: Content, tmp_path: Path) -> None:
+    def verdict(own: Content) -> str | None:
+        page = Page(write_page(own, {}, tmp_path).read_text(encoding="utf-8"))
+        return page.all("section")[0]["class"]
+
+    clean = replace(content, warnings=(), shortcuts=content.shortcuts[1:])
+    assert verdict(clean) == "verdict fine" and verdict(content) == "verdict problem"
+    assert verdict(replace(clean, warnings=("Drawn.",))) == "verdict problem"
+
+
+def test_same_content_makes_the_same_page(content: Content, tmp_path: Path) -> None:
+    first, second = (write_page(content, FIGURES, tmp_path / name).read_bytes() for name in ("one", "two"))
+    assert first == second
+
+
+def test_no_photos_at_all(tmp_path: Path) -> None:
+    empty = replace(bare_content(), n=0, sets=(), decisions=())
+    text = said(Page(write_page(empty, {}, tmp_path).read_text(encoding="utf-8")))
+    assert "The ranking cannot be judged: no photos" in text
+
+
+def test_figures_keep_their_size() -> None:
+    drawing = drawings({"roc": SVG})["roc"]
+    assert (drawing.width, drawing.height) == (413, 267)
+    with pytest.raises(ValueError, match="no viewBox"):
+        drawings({"roc": "<svg/>"})
+    assert set(CAPTIONS) == set(DRAWN)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "figure", "beside"),
+    [
+        (Estimate(0.5, (-0.25, 1)), "0.500", "[−0.250–1.000]"),
+        (Estimate(-0.5), "−0.500", "no interval"),
+        (Estimate(None, None, "too small: 3 photos"), "too small", "3 photos"),
+        (Estimate(None), "not computable", ""),
+    ],
+)
+def test_estimates_in_cells(estimate: Estimate, figure: str, beside: str) -> None:
+    assert (words.figure(estimate), words.beside(estimate)) == (figure, beside)
+
+
+def test_shares_and_probabilities_keep_what_matters() -> None:
+    assert [words.share(value) for value in (0, 0.02, 0.0183, 0.35, 1)] == ["0 %", "2 %", "1.83 %", "35 %", "100 %"]
+    assert [words.probability(value) for value in (0, 0.00042, 0.5)] == ["0.000", "0.00042", "0.500"]
+
+
+def test_words_do_not_round_up_to_perfect(content: Content) -> None:
+    ranking = replace(content.sets[0].ranking, auroc=Estimate(0.9991, (0.99, 1)))
+    near = replace(content, sets=(replace(content.sets[0], ranking=ranking),))
+    assert words.headline(near).startswith("In more than 99 of 100 pairs")
+
+
+def test_bad_calibration_is_said(content: Content) -> None:
+    assert "do not take its probabilities at their word" in words.calibration_verdict(content.calibration[0])
