@@ -20,7 +20,7 @@ from melanoma_pl.settings import DataSettings, TrainSettings
 from melanoma_pl.specs import TARGET, build
 
 
-def make_data(settings: TrainSettings) -> MoleDataModule:
+def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataModule:
     """Return the data module; synthetic photos are drawn first."""
     chosen = settings.data
     passed = set(DataSettings.model_fields) - {"root", "synthetic", "image_size", "normalisation"}
@@ -29,6 +29,7 @@ def make_data(settings: TrainSettings) -> MoleDataModule:
         preprocessing=make_preprocessing(chosen),
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
         seed=settings.seed,
+        every_class=every_class,
         **{name: getattr(chosen, name) for name in passed},
     )
 

@@ -1,30 +1,29 @@
 """`melanoma-predict`: what a checkpoint says of photos."""
 
 import argparse
-import csv
-import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from melanoma_pl import runs
 from melanoma_pl.cli import FAILED, OK, run_command
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import write_atomically
 from melanoma_pl.notices import DISCLAIMER
+from melanoma_pl.reporting.predictions import as_row, write_rows
 
 if TYPE_CHECKING:
     from melanoma_pl.inference import Prediction
+    from melanoma_pl.models.classifier import MelanomaClassifier
 
 NAMES = "normal,melanoma"  # the two names of the presentation
-COLUMNS = ("path", "probability", "decision", "error")
 ADVICE = f"{DISCLAIMER} A doctor should look at a mole that worries you."
 EXAMPLES = """examples:
   melanoma-predict --run outputs/baseline/<run> photo.jpg
   melanoma-predict --run outputs/baseline/<run> photos/test --csv predictions.csv
   melanoma-predict --checkpoint best.ckpt a.jpg more/*.png --json
+  melanoma-predict --run outputs/baseline/<run> photo.jpg --tta --heatmaps looked_at
 """
 
 
@@ -48,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     parsing.add_argument(
         "--names", default=NAMES, metavar="A,B", help="names of the two decisions (default: %(default)s)"
     )
+    parsing.add_argument("--tta", action="store_true", help="judge by the mean of a photo's eight flips and turns")
+    parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each photo with what speaks for malignant marked")
     parsing.add_argument("--csv", metavar="FILE", help="write a table")
     parsing.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
     parsing.add_argument("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="default: %(default)s")
@@ -67,19 +68,61 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"the checkpoint {checkpoint} does not exist", "give best.ckpt or last.ckpt of a run, or --run")
     paths = find_photos(chosen.photos)
     check_target(chosen.csv)
+    check_folder(chosen.heatmaps)
     from melanoma_pl.hardware import choose_accelerator, keep_freed_memory
     from melanoma_pl.inference import load_classifier, predict_files
 
     keep_freed_memory()
     classifier = load_classifier(checkpoint, choose_accelerator(chosen.device))
     say(ADVICE)
-    if classifier.photos_note:
-        say(f"This checkpoint was trained on {classifier.photos_note} photos: its numbers say nothing about patients.")
-    rows = (as_row(prediction, names) for prediction in predict_files(classifier, paths))
-    broken = write_rows(rows, chosen.json, Path(chosen.csv) if chosen.csv else None)
+    for caution in cautions(classifier, chosen.tta):
+        say(caution)
+    predictions = predict_files(classifier, paths, "dihedral" if chosen.tta else "none")
+    if chosen.heatmaps:
+        maps = with_heat_maps(classifier, predictions, paths, Path(chosen.heatmaps))
+        rows = (as_row(prediction, names, written) for prediction, written in maps)
+    else:
+        rows = (as_row(prediction, names) for prediction in predictions)
+    broken, unlike = write_rows(rows, chosen.json, Path(chosen.csv) if chosen.csv else None)
+    if unlike:
+        say(f"{unlike} of {len(paths)} photos are unlike the training photos: their numbers should not be relied on")
     if broken:
         say(f"{broken} of {len(paths)} photos could not be read")
     return FAILED if broken else OK
+
+
+def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
+    """Return what must be said of a checkpoint's numbers before they come."""
+    said = []
+    if classifier.photos_note:
+        note = classifier.photos_note
+        said.append(f"This checkpoint was trained on {note} photos: its numbers say nothing about patients.")
+    if classifier.familiarity is None:
+        said.append("This checkpoint cannot tell whether a photo is unlike its training photos.")
+    if tta and classifier.augmented_decision is None:
+        said.append(
+            "Temperature and threshold are those of single views; to fit them for --tta: melanoma-evaluate "
+            "run=<run folder> tta=dihedral"
+        )
+    return said
+
+
+def with_heat_maps(
+    classifier: "MelanomaClassifier", predictions: Iterable["Prediction"], paths: Sequence[Path], folder: Path
+) -> Iterator[tuple["Prediction", Path | None]]:
+    """Write the heat map of each photo that can be read, and return the predictions with their files.
+
+    Raises:
+        UserError: If the network has no convolution.
+    """
+    from melanoma_pl.explanation.files import heat_map_files, write_heat_map
+    from melanoma_pl.explanation.heat_maps import last_convolution
+
+    if last_convolution(classifier.network) is None:
+        name = type(classifier.network).__name__
+        raise UserError(f"{name} has no convolution to draw heat maps of", "leave --heatmaps out")
+    for prediction, target in zip(predictions, heat_map_files(paths, folder), strict=True):
+        yield prediction, write_heat_map(classifier, prediction, target)
 
 
 def say(text: str) -> None:
@@ -145,47 +188,20 @@ def check_target(csv_path: str | None) -> None:
         raise UserError(f"--csv {csv_path}: nothing can be written into {Path(csv_path).resolve().parent}")
 
 
-def as_row(prediction: "Prediction", names: tuple[str, str]) -> dict[str, Any]:
-    """Return a prediction as a row of the table."""
-    readable = prediction.probability is not None
-    return {
-        "path": prediction.path.as_posix(),
-        "probability": prediction.probability,
-        "decision": names[prediction.is_malignant] if readable else None,
-        "error": prediction.reason or None,
-    }
+def check_folder(folder: str | None) -> None:
+    """Refuse a folder for heat maps that could not be written into, before anything is predicted.
 
-
-def write_rows(rows: Iterator[dict[str, Any]], as_json: bool, table: Path | None) -> int:
-    """Print each row as it comes, and write the table if one is wanted.
-
-    Returns:
-        How many photos could not be read.
+    Raises:
+        UserError: If it is a file, or cannot be made.
     """
-    if table is None:
-        return sum(print_row(row, as_json) for row in rows)
-    with write_atomically(table) as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        broken = 0
-        for row in rows:
-            writer.writerow(row)
-            broken += print_row(row, as_json)
-    return broken
-
-
-def print_row(row: dict[str, Any], as_json: bool) -> bool:
-    """Print one row above the progress bar; tell whether the photo could not be read."""
-    from tqdm import tqdm
-
-    if as_json:
-        text = json.dumps(row, ensure_ascii=False)
-    elif row["error"]:
-        text = f"{'–':>11}  {'unreadable':<10}  {row['path']}: {row['error']}"
-    else:
-        text = f"{row['probability']:11.6f}  {row['decision']:<10}  {row['path']}"
-    tqdm.write(text, file=sys.stdout)
-    return bool(row["error"])
+    if folder is None:
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--heatmaps {folder}: no such folder can be made ({error.strerror})", "name another"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ CHANGEABLE = (
     "trainer.accelerator", "trainer.devices", "trainer.max_epochs", "trainer.keep_memory",
     "data.root", "data.table", "data.metadata", "data.exclude",
     "data.num_workers", "data.cache_share", "data.synthetic.folder",
-    "checkpoint", "callbacks", "logger", "test", "optimized_metric",
+    "checkpoint", "callbacks", "logger", "test", "report", "optimized_metric",
 )  # fmt: skip
 
 
@@ -84,8 +84,12 @@ def merge_overrides(saved: list[str], typed: list[str]) -> list[str]:
 
 
 def differing_keys(before: Any, after: Any) -> list[str]:
-    """Return the dotted names of the values that two configurations do not share."""
-    names = sorted({*flatten(before), *flatten(after)})
+    """Return the dotted names of the values that two configurations do not share.
+
+    A key that the run did not have yet, and that may change within a run, is none of them.
+    """
+    old = set(flatten(before))
+    names = sorted(old | {name for name in flatten(after) if name in old or name not in CHANGEABLE})
 
     def value(config: Any, name: str) -> Any:
         for part in name.split("."):  # a key that the run did not have yet and that is null now changes nothing

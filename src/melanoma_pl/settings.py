@@ -132,6 +132,7 @@ class TrainSettings(Strict):
     loss: LossSettings
     checkpoint: CheckpointSettings
     test: bool
+    report: Literal["page", "numbers"] = "page"
     optimized_metric: str
 
     @property
@@ -191,6 +192,14 @@ class TrainSettings(Strict):
             raise ValueError(f"{key}={name} does not exist: {did_you_mean(name, known)}")
 
 
+def one_or_more(value: Any) -> Any:
+    """Return a list of names, of one name a list of one, of nothing nothing."""
+    return value if value is None or isinstance(value, list | tuple) else (value,)
+
+
+Names = Annotated[tuple[Text, ...], BeforeValidator(one_or_more)]
+
+
 class EvaluateDataSettings(Strict):
     """Of `data` in `evaluate.yaml`."""
 
@@ -200,16 +209,35 @@ class EvaluateDataSettings(Strict):
     image_column: str | None
     without_row: Literal["stop", "own_group"] | None
     on_broken: Literal["stop", "skip"] | None
+    folder_names: dict[str, str]
 
 
 class EvaluateSettings(Strict):
     """All that `melanoma-evaluate` lets one choose."""
 
-    run: Text
+    run: Names
     split: Literal["validation", "test"]
     checkpoint: Literal["best", "last"] | None
     data: EvaluateDataSettings
+    prevalence: Fraction | None
+    subgroups: Names | None
+    robustness: bool
+    mistakes: Annotated[int, Field(ge=0)]
+    tta: Literal["none", "dihedral"]
+    combine: Literal["logit", "rank"]
+    output: Text | None
     device: Literal["auto", "cpu", "gpu"]
+
+    @model_validator(mode="after")
+    def _cross_checks(self) -> "EvaluateSettings":
+        """Refuse what is only wrong together."""
+        if not self.run:
+            raise ValueError("run=[] names no run: give a run's folder, or several: run=[<run>,<run>]")
+        if self.combine == "rank" and len(self.run) == 1:
+            raise ValueError("combine=rank is for several runs: run=[<run>,<run>], or leave it out")
+        if len(set(self.run)) < len(self.run):
+            raise ValueError(f"run={list(self.run)} names a run twice: name each once")
+        return self
 
 
 def direction(metric: str) -> Literal["min", "max"]:

@@ -15,21 +15,22 @@ from melanoma_pl.data.audit.record import audit_warning
 from melanoma_pl.data.metadata import FILE_NAME
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
-from melanoma_pl.hardware import choose_accelerator, choose_precision, keep_freed_memory
-from melanoma_pl.inference import load_classifier
-from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.hardware import Accelerator, choose_accelerator, choose_precision, keep_freed_memory
+from melanoma_pl.inference import learn_familiarity, load_classifier
+from melanoma_pl.models.classifier import MelanomaClassifier, as_tensors
 from melanoma_pl.models.summary import summarize
-from melanoma_pl.models.weights import read_checkpoint
+from melanoma_pl.models.weights import amend_checkpoint, read_checkpoint
 from melanoma_pl.photo_list import check_photos
-from melanoma_pl.reporting.split_report import SplitReport, report_split
+from melanoma_pl.review.evaluating import REPORT, Report, report
+from melanoma_pl.review.opening import name_of
+from melanoma_pl.review.panel import Member, single
+from melanoma_pl.review.requests import Request
+from melanoma_pl.review.reviewing import Depth, Question
 from melanoma_pl.runs import Run, is_main_process, now
 from melanoma_pl.settings import TrainSettings
 from melanoma_pl.specs import TARGET, build
 
 logger = logging.getLogger(__name__)
-
-REPORT = "report"
-ON_TEST = "Validated on the test photos, as the original did: no figure here is that of unseen photos."
 
 
 def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[str, float]:
@@ -53,6 +54,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     kept = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     data = make_data(settings)
     data.setup("fit")
+    depth: Depth = settings.report if open_test else "numbers"
     open_test = open_test and settings.test
     if open_test:
         data.load("test")  # broken photos are told now, not after hours of training
@@ -70,7 +72,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     _fit(settings, run, data, classifier, accelerator, precision, resumed)
     if not is_main_process():
         return {}  # one process is enough to evaluate
-    return _judge(settings, run, data, accelerator, open_test)
+    return _judge(settings, run, data, accelerator, open_test, depth)
 
 
 def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, precision: str, open_test: bool) -> None:
@@ -186,34 +188,32 @@ def _where(run: Run, settings: TrainSettings) -> tuple[int, bool]:
 
 
 def _judge(
-    settings: TrainSettings, run: Run, data: MoleDataModule, accelerator: str, open_test: bool
+    settings: TrainSettings, run: Run, data: MoleDataModule, accelerator: Accelerator, open_test: bool, depth: Depth
 ) -> dict[str, float]:
     """Evaluate the run's checkpoint on validation, and once on test."""
     evaluated = run.checkpoint(settings.checkpoint.evaluate)
     classifier = load_classifier(evaluated, accelerator)
-    notes = result_notes(settings)
+    fits = settings.data.validate_on == "validation"
+    if fits and (known := learn_familiarity(classifier, data.split("train"), data.split("validation"))):
+        amend_checkpoint(evaluated, familiarity=as_tensors(known))
+    panel = single(Member(name_of(run), classifier, data, data, fits))
+    request = Request(run, evaluated, settings, settings)
     names = ["validation", "test"] if open_test else ["validation"]
-    reports = [report_split(classifier, data, name, run.folder / REPORT, notes) for name in names]
-    figures = {tag: value for report in reports for tag, value in report.figures.items()}
+    questions = [Question(name, depth=depth) for name in names]
+    reports = [
+        report(panel, [request], question, run.folder / REPORT / question.split, is_runs_own=True)
+        for question in questions
+    ]
+    figures = {tag: value for each in reports for tag, value in each.figures.items()}
     _note_hyper_parameters(settings, run, reports[0])
     run.update(figures=figures, evaluated=evaluated.name, finished=True, ended=now())
-    for report in reports:
-        logger.info("\n%s", report.text())
+    for each in reports:
+        logger.info("\n%s", each.text)
     logger.info("\nrun  %s", run.folder)
     return figures
 
 
-def result_notes(settings: TrainSettings) -> tuple[str, ...]:
-    """Return what must be said beside every figure of a run."""
-    notes = []
-    if settings.photos_note:
-        notes.append("Synthetic photos, drawn by a program: these figures say nothing about patients.")
-    if settings.data.validate_on == "test":
-        notes.append(ON_TEST)
-    return tuple(notes)
-
-
-def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: SplitReport) -> None:
+def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: Report) -> None:
     """Let TensorBoard's HPARAMS compare runs by their final validation figures."""
     spec = settings.logger.get("tensorboard")
     if spec is None:

@@ -95,7 +95,7 @@ def read_columns(listing: Listing, rows: Rows | None) -> list[Column]:
     if not rows:
         return []
     names = dict.fromkeys(name for row in rows.values() for name in row)
-    columns = [_column(name, [known(rows.get(path, {}).get(name, "")) for path in listing.paths]) for name in names]
+    columns = [column_of(name, [rows.get(path, {}).get(name, "") for path in listing.paths]) for name in names]
     return [column for column in columns if not _repeats(column, listing)]
 
 
@@ -126,7 +126,7 @@ def count_by_class(column: Column, labels: Iterable[str]) -> dict[str, Counter[s
 
 def ages_of(values: Iterable[str]) -> Ages:
     """Return the figures of ages in years; 85+ counts as 85, and what is no number does not."""
-    read = [_age(value) for value in values if known(value)]
+    read = [age_in_years(value) for value in values if known(value)]
     ages = sorted(age for age in read if age is not None)
     no_number = len(read) - len(ages)
     if not ages:
@@ -151,8 +151,9 @@ def telling_values(column: Column, labels: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _column(name: str, values: Sequence[str]) -> Column:
-    role = role_of(name)
+def column_of(name: str, cells: Iterable[str]) -> Column:
+    """Return a column by its name and its cells, those that say nothing known emptied."""
+    role, values = role_of(name), [known(cell) for cell in cells]
     return Column(name, role, _in_one_case(values) if role in ANY_CASE else tuple(values))
 
 
@@ -176,7 +177,8 @@ def _repeats(column: Column, listing: Listing) -> bool:
     )
 
 
-def _age(cell: str) -> float | None:
+def age_in_years(cell: str) -> float | None:
+    """Return the number of years that a cell tells, 85 for 85+; None where it is no number."""
     try:
         number = float(OR_OLDER.sub("", cell))
     except ValueError:

@@ -66,6 +66,7 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
         directory: One split: a folder of class folders.
         class_names: In the order of their numbers, the positive class last.
         folder_names: Other names of class folders → the class they stand for.
+        every_class: Whether each class needs a photo; without, one is enough in all.
 
     Raises:
         UserError: If a class has no photo or a folder stands for no class.
@@ -76,13 +77,16 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
         directory: Path,
         class_names: Sequence[str] = CLASS_NAMES,
         folder_names: Mapping[str, str] = FOLDER_NAMES,
+        *,
+        every_class: bool = True,
     ) -> None:
         self._class_names = tuple(class_names)
         self._numbers = class_numbers(class_names, folder_names)
         super().__init__(
             str(directory), is_valid_file=lambda path: is_photo(Path(path).relative_to(directory)), allow_empty=True
         )
-        self._refuse_missing_class(directory)
+        if every_class or not self.targets:
+            self._refuse_missing_class(directory)
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         """Return the class names, and each class folder's number."""
@@ -115,6 +119,8 @@ def list_photos(
     split: str,
     class_names: Sequence[str] = CLASS_NAMES,
     folder_names: Mapping[str, str] = FOLDER_NAMES,
+    *,
+    every_class: bool = True,
 ) -> Photos:
     """List one split of a photo folder.
 
@@ -123,12 +129,13 @@ def list_photos(
         split: `train` or `test`.
         class_names: In the order of their numbers, the positive class last.
         folder_names: Other names of class folders → the class they stand for.
+        every_class: Whether each class needs a photo: it does for training.
 
     Raises:
         UserError: If the folder is missing or laid out otherwise; the message says what to do.
     """
     check_layout(root, split, class_names, folder_names)
-    folder = MoleFolder(root / split, class_names, folder_names)
+    folder = MoleFolder(root / split, class_names, folder_names, every_class=every_class)
     relative = [Path(path).relative_to(root).as_posix() for path, _ in folder.samples]
     order = sorted(range(len(relative)), key=lambda index: (folder.targets[index], relative[index]))
     targets = np.array([folder.targets[index] for index in order], dtype=np.int64)

@@ -60,6 +60,7 @@ class MoleDataModule(pl.LightningDataModule):
         without_row: What a photo without a row gets: `stop` (an error) or `own_group`.
         on_broken: What broken photos get: `stop` (an error) or `skip`.
         cache_share: Largest share of the machine's memory for decoded pixels, in [0, 1].
+        every_class: Whether each class needs a photo; photos that are only judged may be of one.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class MoleDataModule(pl.LightningDataModule):
         without_row: Literal["stop", "own_group"] = "stop",
         on_broken: Literal["stop", "skip"] = "stop",
         cache_share: float = 0.5,
+        every_class: bool = True,
     ) -> None:
         super().__init__()
         if root is None and table is None:
@@ -117,6 +119,7 @@ class MoleDataModule(pl.LightningDataModule):
         self.without_row: Literal["stop", "own_group"] = without_row
         self.on_broken = on_broken
         self.cache_share = cache_share
+        self.every_class = every_class
         self._listed: dict[str, Photos] = {}
         self._loaded: dict[str, LoadedPhotos] = {}
         self._cut: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
@@ -134,10 +137,12 @@ class MoleDataModule(pl.LightningDataModule):
 
     def _list_all(self, folder: str) -> Photos:
         if self.table is None:
-            return list_photos(self.root, folder, self.class_names, self.folder_names)
+            return list_photos(self.root, folder, self.class_names, self.folder_names, every_class=self.every_class)
         check_table(self.table)
         columns = {name: getattr(self, name) for name in ("image_column", "label_column", "split_column")}
-        return list_table(self.table, folder, self.class_names, self.folder_names, **columns)
+        return list_table(
+            self.table, folder, self.class_names, self.folder_names, **columns, every_class=self.every_class
+        )
 
     def _test_paths(self) -> tuple[str, ...]:
         try:
@@ -145,11 +150,18 @@ class MoleDataModule(pl.LightningDataModule):
         except UserError:  # there need be no test photos
             return ()
 
+    def find_metadata(self) -> Path | None:
+        """Return the metadata table, or None where there is none.
+
+        Raises:
+            UserError: If one is named and missing.
+        """
+        return (self.table if self.metadata == "auto" else None) or find_table(self.metadata, self.root)
+
     def _with_groups(self, photos: Photos) -> Photos:
         if self.group_column is None:
             return photos
-        of_table = self.table if self.metadata == "auto" else None
-        table = of_table or find_table(self.metadata, self.root)
+        table = self.find_metadata()
         if table is None:
             raise UserError(
                 f"data.group_column={self.group_column} needs a metadata table, and {self.root} has no metadata.csv",

@@ -25,6 +25,7 @@ def list_table(
     image_column: str = "image",
     label_column: str = "label",
     split_column: str = "split",
+    every_class: bool = True,
 ) -> Photos:
     """List one split of a table of photos.
 
@@ -36,6 +37,7 @@ def list_table(
         image_column: Column with the photo's path, relative to the table's folder.
         label_column: Column with its class.
         split_column: Column with its split; rows of a validation split count as `train`, of which one is cut anew.
+        every_class: Whether each class needs a photo: it does for training.
 
     Raises:
         UserError: If a column or a photo is missing, or a cell means nothing; the message names file and line.
@@ -55,7 +57,7 @@ def list_table(
             raise _no_class(table, image_column, path, labels[path], numbers)
     found = sorted((target, path) for path, target in targets.items() if target is not None)
     photos = Photos(table.parent, tuple(path for _, path in found), np.array([target for target, _ in found], np.int64))
-    _require_photos(table, image_column, photos, split, class_names)
+    _require_photos(table, image_column, photos, split, class_names if every_class or not len(photos) else ())
     return photos
 
 

@@ -1,6 +1,7 @@
 """The LightningModule: any network with one logit, and how it learns to tell malignant from benign."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,12 @@ class MelanomaClassifier(pl.LightningModule):
         classifier.network.load_state_dict(network_state(checkpoint))
         classifier.on_load_checkpoint(checkpoint)
         return classifier.eval()
+
+
+def as_tensors(familiarity: Familiarity) -> dict[str, Any]:
+    """Return what a checkpoint keeps: tensors and plain values."""
+    values = asdict(familiarity)
+    return {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
 
 def live_metrics() -> dict[str, Metric]:

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from melanoma_pl.data.opening import BrokenPhotoError, draft, open_photo, read_all
 from melanoma_pl.rgb import to_rgb
 
@@ -43,13 +47,22 @@ def thumbnails(root: Path, paths: Iterable[str], side: int = SIDE) -> dict[str, 
 
 def thumbnail(file: Path, side: int = SIDE) -> Thumbnail | None:
     """Return a small picture of a photo, or None where it cannot be read."""
-    content = io.BytesIO()
     try:
         with open_photo(file) as photo:
             draft(photo, side)
             small = to_rgb(photo)
             small.thumbnail((side, side), reducing_gap=2.0)
-            small.save(content, "JPEG", quality=QUALITY)
+            return Thumbnail(_uri(small), *small.size)
     except BrokenPhotoError:
         return None
-    return Thumbnail(f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}", *small.size)
+
+
+def picture_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return pixels, uint8 `(H, W, 3)`, as a data URI."""
+    return _uri(Image.fromarray(pixels))
+
+
+def _uri(photo: Image.Image) -> str:
+    content = io.BytesIO()
+    photo.save(content, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

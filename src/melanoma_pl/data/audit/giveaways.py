@@ -95,14 +95,18 @@ def cut(targets: Integers, groups: Integers, seed: int) -> Folds | None:
 def cross_validated_scores(features: Floats, targets: Integers, folds: Folds) -> Floats:
     """Return the probability of each photo by trees that saw neither it nor its lesion: float64 `(N,)`."""
     scores = np.empty(len(targets))
-    leaf = int(np.clip(len(targets) // 50, 2, 20))  # scikit-learn's 20 would leave a small set undivided
     for learnt, predicted in folds:
-        trees = HistGradientBoostingClassifier(
-            max_iter=ROUNDS, learning_rate=0.15, max_leaf_nodes=8, min_samples_leaf=leaf, early_stopping=False
-        )
-        trees.fit(features[learnt], targets[learnt])
-        scores[predicted] = trees.predict_proba(features[predicted])[:, 1]
+        scores[predicted] = grow(features[learnt], targets[learnt]).predict_proba(features[predicted])[:, 1]
     return scores
+
+
+def grow(features: Floats, targets: Integers) -> HistGradientBoostingClassifier:
+    """Return small boosted trees that learnt targets, int64 `(N,)`, from features, float64 `(N, D)`."""
+    leaf = int(np.clip(len(targets) // 40, 2, 20))  # scikit-learn's 20 would leave a small set undivided
+    trees = HistGradientBoostingClassifier(
+        max_iter=ROUNDS, learning_rate=0.15, max_leaf_nodes=8, min_samples_leaf=leaf, early_stopping=False
+    )
+    return trees.fit(features, targets)
 
 
 def _sample(count: int, seed: int) -> Integers:

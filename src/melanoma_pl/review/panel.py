@@ -1,0 +1,156 @@
+"""One network, or several that judge together, with one decision."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from melanoma_pl.data.loader import PhotoBatches
+from melanoma_pl.data.module import MoleDataModule
+from melanoma_pl.errors import UserError
+from melanoma_pl.evaluation.checks import Floats
+from melanoma_pl.evaluation.combination import Combine, mean_logit, mean_rank
+from melanoma_pl.evaluation.decision import Decision, fit_decision
+from melanoma_pl.inference import Change, Views, predict_logits, split_batches
+from melanoma_pl.models.classifier import MelanomaClassifier
+
+FEWEST = 20  # photos that several networks have validated on in common: with fewer nothing is fitted
+
+Logits = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network.
+
+    Attributes:
+        name: Of its run.
+        classifier: In evaluation mode.
+        own: The photos of its own run, of which it validated on some.
+        judged: The photos that are judged; `own` where they are the run's own.
+        fits: Whether it may fit a decision on its validation photos: not where those are the test photos.
+    """
+
+    name: str
+    classifier: MelanomaClassifier
+    own: MoleDataModule
+    judged: MoleDataModule
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Networks that judge together.
+
+    Attributes:
+        members: One or more.
+        views: Whether each photo is seen once, or as the mean of its eight flips and quarter turns.
+        combine: How several logits become one.
+        decision: Temperature and threshold of the combined logit.
+        decided_on: What they were fitted on, in words.
+        references: float `(M, V)`, logits of the validation photos, where ranks are combined.
+    """
+
+    members: tuple[Member, ...]
+    views: Views
+    combine: Combine
+    decision: Decision
+    decided_on: str
+    references: Logits | None = None
+
+    def member_logits(self, split: str, title: str, change: Callable[[Tensor, Tensor], Tensor] | None = None) -> Logits:
+        """Return each member's logits of the judged photos: float `(M, N)`."""
+        return np.stack(
+            [
+                _logits(member.classifier, member.judged.split(split), title, self.views, change)
+                for member in self.members
+            ]
+        )
+
+    def combined(self, logits: Logits) -> Logits:
+        """Return one logit a photo: float `(N,)` from `(M, N)`; one member's stay as they are."""
+        return _combined(logits, self.combine, self.references)
+
+    def logits(self, split: str, title: str, change: Change | None = None) -> Logits:
+        """Return the combined logits of the judged photos: float `(N,)`."""
+        return self.combined(self.member_logits(split, title, change))
+
+    def without(self, position: int) -> "Panel":
+        """Return the panel without one member, with the same decision."""
+        kept = [index for index in range(len(self.members)) if index != position]
+        references = None if self.references is None else self.references[kept]
+        return replace(self, members=tuple(self.members[index] for index in kept), references=references)
+
+
+def single(member: Member) -> Panel:
+    """Return a network alone, with the decision that its checkpoint holds."""
+    classifier = member.classifier
+    decided_on = "its validation photos" if member.fits else NOTHING
+    return Panel((member,), "none", "logit", Decision(classifier.temperature, classifier.threshold), decided_on)
+
+
+NOTHING = "nothing: temperature 1 and threshold 0.5"
+
+
+def assemble(members: Sequence[Member], views: Views, combine: Combine) -> Panel:
+    """Return a panel whose decision is fitted on photos that all members validated on, and none trained on.
+
+    Raises:
+        UserError: If ranks are to be combined and there are no such photos to rank among.
+    """
+    held = _held_out(members)
+    if held is None and combine == "rank":
+        raise UserError(
+            "combine=rank ranks each photo among those that all runs validated on, and there are none",
+            "take combine=logit, or runs that were trained with one data.split_seed on one set of photos",
+        )
+    if held is None:
+        return Panel(tuple(members), views, "logit", Decision(), NOTHING)
+    splits, targets = held
+    title = "validation photos"
+    logits = np.stack(
+        [_logits(member.classifier, split, title, views, None) for member, split in zip(members, splits, strict=True)]
+    )
+    references = logits if combine == "rank" else None
+    rule: Mapping[str, Any] = members[0].classifier.threshold_rule
+    decision = fit_decision(_combined(logits, combine, references), targets, rule)
+    return Panel(tuple(members), views, combine, decision, f"{len(targets)} validation photos", references)
+
+
+def _held_out(members: Sequence[Member]) -> tuple[list[PhotoBatches], NDArray[np.int64]] | None:
+    """Return, as each member sees them, the photos that all validated on; None where they are too few."""
+    if not all(member.fits for member in members):
+        return None
+    splits = [member.own.split("validation") for member in members]
+    held = [_contents(split) for split in splits]
+    common = [content for content in held[0] if all(content in other for other in held[1:])]
+    chosen = [
+        PhotoBatches(split.loaded, torch.tensor([places[content] for content in common], dtype=torch.int64))
+        for split, places in zip(splits, held, strict=True)
+    ]
+    targets = chosen[0].targets.numpy()
+    if len(common) < min(FEWEST, len(splits[0])) or not 0 < targets.sum() < len(targets):
+        return None
+    return chosen, targets
+
+
+def _contents(split: PhotoBatches) -> dict[str, int]:
+    """Return the hash of each photo's file with its place in the folder's list."""
+    return {split.loaded.sha256[position]: position for position in split.positions.tolist()}
+
+
+def _logits(
+    classifier: MelanomaClassifier, split: PhotoBatches, title: str, views: Views, change: Change | None
+) -> NDArray[np.float32]:
+    return predict_logits(classifier, split_batches(split, title, change), views)
+
+
+def _combined(logits: Logits, combine: Combine, references: Logits | None) -> Logits:
+    if len(logits) == 1:
+        return np.asarray(logits[0])
+    combined: Floats = mean_logit(logits) if references is None else mean_rank(logits, references)
+    return combined

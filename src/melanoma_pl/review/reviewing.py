@@ -1,0 +1,231 @@
+"""The review of one split: judge the photos, then put everything that is to be said into the report's content."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from melanoma_pl.data.folder import Photos
+from melanoma_pl.errors import UserError
+from melanoma_pl.evaluation.assess import auroc_with_delong, calibrate, rank
+from melanoma_pl.evaluation.checks import Floats
+from melanoma_pl.evaluation.outcomes import always_benign, decide
+from melanoma_pl.evaluation.scarcity import warnings_of
+from melanoma_pl.evaluation.metrics import count
+from melanoma_pl.models.features import tapped
+from melanoma_pl.notices import DISCLAIMER
+from melanoma_pl.reporting.evaluation.content import Content, Curves, Member, SetFigures
+from melanoma_pl.review.mistakes import worst_mistakes
+from melanoma_pl.review.panel import NOTHING, Logits, Panel
+from melanoma_pl.review.robustness import auroc_lost, measure_robustness
+from melanoma_pl.review.shortcuts import find_shortcuts, training_photos
+from melanoma_pl.review.subgroups import find_groupings, subgroup_tables
+
+Integers = NDArray[np.int64]
+Depth = Literal["page", "numbers"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a review.
+
+    Attributes:
+        split: `validation` or `test`.
+        prevalence: Share of malignant photos to give predictive values at, or None.
+        subgroups: Columns of the metadata, or None for those that are known by their names.
+        robustness: Whether to judge perturbed photos, too.
+        mistakes: How many of the worst false negatives and false positives to show.
+        depth: `numbers` leaves out what is slow and only a page shows: shortcuts and mistakes.
+    """
+
+    split: str
+    prevalence: float | None = None
+    subgroups: Sequence[str] | None = None
+    robustness: bool = False
+    mistakes: int = 6
+    depth: Depth = "page"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of the photos and the networks beside their pixels and weights.
+
+    Attributes:
+        title: Of the report: the run's name.
+        photos: Name of the photo set.
+        facts: Label → text.
+        warnings: What must be said beside every figure.
+        is_known: bool `(N,)`, photos that the network trained on, or whose lesion it trained on.
+        known_note: What to say of them.
+        may_learn: Whether the run's own training photos are there for what knows no medicine to learn from.
+    """
+
+    title: str
+    photos: str
+    facts: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    is_known: NDArray[np.bool_] | None = None
+    known_note: str = ""
+    may_learn: bool = True
+
+
+@dataclass(frozen=True)
+class Review:
+    """A review, photo by photo and in all.
+
+    Attributes:
+        content: What the report says.
+        judged: The photos.
+        logits: float `(N,)`, combined.
+        malignant: float64 `(N,)`, probabilities.
+        is_known: bool `(N,)`, photos whose lesion was trained on.
+        is_unlike: bool `(N,)`, photos unlike the training photos; None where the checkpoint cannot tell.
+        loss: Of the live curve, before calibration; None for several networks.
+    """
+
+    content: Content
+    judged: Photos
+    logits: Logits
+    malignant: Floats
+    is_known: NDArray[np.bool_]
+    is_unlike: NDArray[np.bool_] | None
+    loss: float | None
+
+
+def review(panel: Panel, question: Question, context: Context) -> Review:
+    """Judge the photos of a split, and answer everything that is asked.
+
+    Raises:
+        UserError: If a column of the metadata is missing, or the network's answers are no numbers.
+    """
+    first, split = panel.members[0], question.split
+    batches = first.judged.split(split)
+    judged = batches.loaded.photos.take(batches.positions.numpy())
+    groupings = find_groupings(first.judged, batches, question.subgroups)  # what is missing is said before the work
+    member_logits, is_unlike = _judge(panel, split, judged)
+    logits = panel.combined(member_logits)
+    malignant, targets = panel.decision.probabilities(logits), judged.targets
+    is_known = np.zeros(len(judged), dtype=bool) if context.is_known is None else context.is_known
+    is_full = question.depth == "page"
+    training = training_photos(first.own.list_split("train"), judged.paths) if context.may_learn and is_full else None
+    missed, alarms = worst_mistakes(panel, split, malignant, targets, question.mistakes if is_full else 0)
+    threshold = panel.decision.threshold
+    content = Content(
+        title=context.title,
+        split=split,
+        photos=context.photos,
+        class_names=(first.classifier.class_names[0], first.classifier.class_names[1]),
+        n=len(judged),
+        positives=int(targets.sum()),
+        facts=context.facts,
+        warnings=(*context.warnings, *warnings_of(targets)),
+        notes=_notes(context.known_note, batches.loaded.broken, is_unlike),
+        sets=_sets(split, malignant, judged, is_known, threshold, question.prevalence),
+        decisions=(
+            decide(_chosen(panel), malignant, targets, threshold, question.prevalence),
+            *([decide("0.5", malignant, targets, 0.5, question.prevalence)] if threshold != 0.5 else []),
+            always_benign(targets, question.prevalence),
+        ),
+        prevalence=question.prevalence,
+        calibration=(
+            calibrate(logits, targets, 1.0, judged.groups),
+            calibrate(logits, targets, panel.decision.temperature, judged.groups),
+        ),
+        subgroups=subgroup_tables(groupings, malignant, targets, threshold),
+        shortcuts=find_shortcuts(panel, split, malignant, targets, training) if is_full else (),
+        robustness=measure_robustness(panel, split, malignant, targets) if question.robustness else (),
+        false_negatives=missed,
+        false_positives=alarms,
+        wrong=count(malignant, targets, threshold),
+        members=_members(panel, member_logits, malignant, targets),
+        curves=Curves(tuple(malignant.tolist()), tuple(targets.tolist())),
+        disclaimer=DISCLAIMER,
+        pictures_note=f"Heat maps of {first.name} alone." if len(panel.members) > 1 else "",
+    )
+    return Review(content, judged, logits, malignant, is_known, is_unlike, _loss(panel, logits, targets))
+
+
+def _judge(panel: Panel, split: str, judged: Photos) -> tuple[Logits, NDArray[np.bool_] | None]:
+    """Return each member's logits `(M, N)`, and which photos are unlike the training photos of a network alone."""
+    for member in panel.members[1:]:
+        batches = member.judged.split(split)
+        photos = batches.loaded.photos.take(batches.positions.numpy())
+        if photos.paths != judged.paths or not np.array_equal(photos.targets, judged.targets):
+            raise UserError(
+                f"{member.name} has other {split} photos than {panel.members[0].name}",
+                "take runs on one photo set, or give the photos: data.root=<folder>",
+            )
+    familiarity = panel.members[0].classifier.familiarity
+    with tapped(panel.members[0].classifier.network) as collected:
+        logits = panel.member_logits(split, f"judging {split} photos")
+    if familiarity is None or len(panel.members) > 1 or panel.views != "none":
+        return logits, None
+    return logits, familiarity.is_unlike(torch.cat(collected).float().cpu().numpy())
+
+
+def _chosen(panel: Panel) -> str:
+    """Say where the threshold comes from."""
+    is_fixed = panel.members[0].classifier.threshold_rule["rule"] == "fixed"
+    return "fixed" if is_fixed or panel.decided_on == NOTHING else "chosen on validation"
+
+
+def _sets(
+    split: str,
+    malignant: Floats,
+    judged: Photos,
+    is_known: NDArray[np.bool_],
+    threshold: float,
+    prevalence: float | None,
+) -> tuple[SetFigures, ...]:
+    masks = {split: np.ones(len(judged), dtype=bool)}
+    if is_known.any() and not is_known.all():
+        masks[f"{split}, no lesion of train"] = ~is_known
+    return tuple(
+        SetFigures(
+            title,
+            rank(malignant[mask], judged.targets[mask], _groups(judged, mask)),
+            decide(title, malignant[mask], judged.targets[mask], threshold, prevalence),
+        )
+        for title, mask in masks.items()
+    )
+
+
+def _groups(judged: Photos, mask: NDArray[np.bool_]) -> list[str] | None:
+    return None if judged.groups is None else list(judged.take(np.flatnonzero(mask)).groups or ())
+
+
+def _members(panel: Panel, logits: Logits, malignant: Floats, targets: Integers) -> tuple[Member, ...]:
+    if len(panel.members) == 1:
+        return ()
+    found = []
+    for position, member in enumerate(panel.members):
+        alone = panel.decision.probabilities(logits[position])
+        others = panel.without(position)
+        rest = others.decision.probabilities(others.combined(np.delete(logits, position, axis=0)))
+        contribution = auroc_lost(malignant, rest, targets)
+        found.append(Member(member.name, auroc_with_delong(alone, targets), contribution))
+    return tuple(found)
+
+
+def _notes(known: str, broken: dict[str, str], is_unlike: NDArray[np.bool_] | None) -> tuple[str, ...]:
+    notes = [known] if known else []
+    if broken:
+        notes.append(f"{len(broken)} photos of this folder cannot be read and are left out.")
+    if is_unlike is not None:
+        notes.append(
+            f"{is_unlike.sum()} of {len(is_unlike)} photos are unlike the training photos (1 in 20 of validation is)."
+        )
+    return tuple(notes)
+
+
+def _loss(panel: Panel, logits: Logits, targets: Integers) -> float | None:
+    """Return the loss of the live curve: weighted, before calibration."""
+    if len(panel.members) > 1:
+        return None
+    classifier: Any = panel.members[0].classifier
+    with torch.inference_mode():
+        answers = (torch.from_numpy(array).to(classifier.device) for array in (logits, targets))
+        return float(classifier.loss(*answers))

@@ -1,0 +1,146 @@
+"""What is reached without the lesion: by the network on photos it was erased from, and by things that know no medicine.
+
+A network whose result photos without a lesion reach as well has not learnt what it was meant to learn.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from melanoma_pl.data.audit.findings import TELLING
+from melanoma_pl.data.audit.giveaways import features_of, grow
+from melanoma_pl.data.audit.scanning import scan
+from melanoma_pl.data.folder import Photos
+from melanoma_pl.data.listing import Listing
+from melanoma_pl.data.loader import PhotoBatches
+from melanoma_pl.evaluation.assess import auroc_with_delong
+from melanoma_pl.evaluation.checks import Floats
+from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.inference import split_batches
+from melanoma_pl.perturbations.erasure import erase_border, erase_centre
+from melanoma_pl.reporting.evaluation.content import Shortcut
+from melanoma_pl.review.panel import Panel
+from melanoma_pl.review.robustness import auroc_lost
+
+CENTRE = "The network itself, on photos whose middle, where the lesion is, was painted in the colour of the border"
+BORDER = "The network itself, on photos of which only the middle is left: a control, no shortcut"
+COLOUR = "A logistic regression that knows nothing but each photo's mean red, green and blue"
+FILES = "Boosted trees that see no pixel, only how the files were written (bytes, density, EXIF, compression)"
+
+Integers = NDArray[np.int64]
+
+
+def find_shortcuts(
+    panel: Panel, split: str, malignant: Floats, targets: Integers, training: Photos | None
+) -> tuple[Shortcut, ...]:
+    """Measure what is reached without the lesion.
+
+    Args:
+        panel: Who judges.
+        split: `validation` or `test`.
+        malignant: float64 `(N,)`, probabilities of the photos as they are.
+        targets: int64 `(N,)`.
+        training: Photos that what knows no medicine learns from, none of them judged; None where they are gone.
+    """
+    erased = erased_probabilities(panel, split)
+    found = [
+        _shortcut("centre erased", CENTRE, erased["centre erased"], malignant, targets),
+        _shortcut("border erased", BORDER, erased["border erased"], malignant, targets, is_control=True),
+    ]
+    if training is None:
+        gone = Estimate(None, None, "the run's training photos are not where they were")
+        return (*found, *(Shortcut(name, meaning, gone, gone, "", False) for name, (meaning, _) in UNMEDICAL.items()))
+    batches = panel.members[0].judged.split(split)
+    scores = unmedical_scores(training, batches.loaded.photos.take(batches.positions.numpy()))
+    found += [_shortcut(name, UNMEDICAL[name][0], scores[name], malignant, targets) for name in UNMEDICAL]
+    return tuple(found)
+
+
+def erased_probabilities(panel: Panel, split: str) -> dict[str, Floats]:
+    """Return the probabilities of photos without their middle, and of their middle alone: float64 `(N,)` each."""
+    fill = mean_colour(panel.members[0].judged.split(split))
+    logits = {
+        "centre erased": panel.logits(split, "centre erased", lambda pixels, _: erase_centre(pixels)),
+        "border erased": panel.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill)),
+    }
+    return {name: panel.decision.probabilities(values) for name, values in logits.items()}
+
+
+def mean_colour(split: PhotoBatches) -> torch.Tensor:
+    """Return the mean red, green and blue of all photos of a split: float32 `(3,)`, 0 to 255."""
+    sums = [pixels.float().mean(dim=(2, 3)).sum(dim=0) for pixels in split_batches(split, "mean colour")]
+    return torch.stack(sums).sum(dim=0) / len(split)
+
+
+def unmedical_scores(training: Photos, judged: Photos) -> dict[str, Floats]:
+    """Learn from training photos what mean colour and file facts tell, and judge others by it.
+
+    Returns:
+        Name → probabilities, float64 `(N,)`, in the order of `judged`; 0.5 where a file cannot be read.
+    """
+    files = [str(file) for file in (*training.files, *judged.files)]
+    # in one pass: kinds of files get their numbers from all that are looked at
+    scanned = scan(Listing(Path(), tuple(files), ("",) * len(files), ("",) * len(files)))
+    places = {path: place for place, path in enumerate(scanned.listing.paths)}
+    is_read = np.array([file in places for file in files])
+    learnt, judging = (np.array(part, dtype=bool) for part in np.split(is_read, [len(training)]))
+    features = features_of(scanned)
+    scores = {name: np.full(len(judged), 0.5) for name in UNMEDICAL}
+    with threadpool_limits(1):  # too small for several threads, which would only wait
+        for name, (_, fit) in UNMEDICAL.items():
+            model = fit(features[name][: learnt.sum()], training.targets[learnt])
+            scores[name][judging] = model.predict_proba(features[name][learnt.sum() :])[:, 1]
+    return scores
+
+
+def _fit_colour(colours: Floats, targets: Integers) -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(colours, targets)
+
+
+UNMEDICAL: dict[str, tuple[str, Callable[[Floats, Integers], Any]]] = {
+    "mean colour": (COLOUR, _fit_colour),
+    "file facts": (FILES, grow),
+}
+
+
+def _shortcut(
+    name: str, meaning: str, scores: Floats, malignant: Floats, targets: Integers, *, is_control: bool = False
+) -> Shortcut:
+    reached, lost = auroc_with_delong(scores, targets), auroc_lost(malignant, scores, targets)
+    whole = auroc_with_delong(malignant, targets)
+    tells = not is_control and reached.interval is not None and reached.interval[0] > TELLING
+    verdict = _of_control(lost) if is_control else _verdict(reached, whole, lost, tells)
+    return Shortcut(name, meaning, reached, lost, verdict, tells)
+
+
+def _verdict(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool) -> str:
+    if reached.value is None or whole.value is None or lost.interval is None:
+        return ""
+    if not tells:
+        return "It hardly tells the classes apart."
+    if lost.interval[0] <= 0:
+        return "As good as the network on whole photos, as far as these photos can show: its result may be no medicine."
+    share = (reached.value - 0.5) / (whole.value - 0.5) if whole.value > 0.5 else 1.0
+    return f"{min(share, 1):.0%} of what the network has above a guess is reached without any medicine."
+
+
+def _of_control(lost: Estimate) -> str:
+    if lost.interval is None:
+        return ""
+    if lost.interval[0] > 0:
+        return "The network needs what lies around the lesion, or is thrown off by its absence."
+    return "The network does as well on the middle alone, as far as these photos can show."
+
+
+def training_photos(listed: Photos, judged: Sequence[str]) -> Photos:
+    """Return the photos of a train folder that are not judged."""
+    gone = set(judged)
+    return listed.take([index for index, path in enumerate(listed.paths) if path not in gone])
