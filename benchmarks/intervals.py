@@ -1,0 +1,146 @@
+"""How often each 95 % interval of the evaluation contains what it estimates, in simulated sets of photos.
+
+python -m benchmarks.intervals
+python -m benchmarks.intervals --photos 200 --draws 1000
+"""
+
+import argparse
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from melanoma_pl.evaluation import Counts, weighted
+from melanoma_pl.evaluation.comparison import paired_delong
+from melanoma_pl.evaluation.intervals import Interval, delong, wilson
+from melanoma_pl.evaluation.outcomes import balanced_accuracy
+from melanoma_pl.evaluation.predictive import positive_predictive_value_at
+from melanoma_pl.evaluation.resampling import bootstrap, percentile_interval
+
+SHARE = 300 / 660  # of malignant photos, as in the set of this project
+AREA, OTHER_AREA = 0.9, 0.88
+BETWEEN_MODELS, WITHIN_LESION = 0.7, 0.7  # correlations of scores
+PHOTOS_A_LESION = 3
+THRESHOLD = 0.3  # of scores
+PREVALENCE = 0.05
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Row = tuple[str, float, Interval | None]  # name, truth, interval
+
+
+def distance(area: float) -> float:
+    """Return how far apart two normal distributions of scores lie whose AUROC this is."""
+    return math.sqrt(2) * float(norm.ppf(area))
+
+
+def correlated(random: np.random.Generator, shared: Floats, correlation: float) -> Floats:
+    return math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * random.normal(size=shared.size)
+
+
+def truths() -> dict[str, float]:
+    """Return what infinitely many photos would give, by integrating over the threshold."""
+    scores = np.linspace(-8, 12, 400_001)[::-1]
+    sensitivity, false_alarms = norm.sf(scores - distance(AREA)), norm.sf(scores)
+    precision = SHARE * sensitivity / (SHARE * sensitivity + (1 - SHARE) * false_alarms)
+    above = sensitivity >= 0.8
+    found, passed = float(norm.sf(THRESHOLD - distance(AREA))), float(norm.cdf(THRESHOLD))
+    called = found * PREVALENCE + (1 - passed) * (1 - PREVALENCE)
+    return {
+        "average precision": float(np.trapezoid(precision, sensitivity)),
+        "partial AUROC": float(np.trapezoid((1 - false_alarms)[above], sensitivity[above])),
+        "specificity at 0.9": float(norm.cdf(distance(AREA) - norm.ppf(0.9))),
+        "sensitivity": found,
+        "specificity": passed,
+        "balanced accuracy": (found + passed) / 2,
+        "PPV": found * PREVALENCE / called,
+    }
+
+
+def of_single_photos(
+    random: np.random.Generator, photos: int, resamples: int, truth: dict[str, float]
+) -> Iterator[Row]:
+    """Yield the intervals of one set whose photos stand alone, and of a second model on it."""
+    targets = (np.arange(photos) < round(SHARE * photos)).astype(np.int64)
+    shared = random.normal(size=photos)
+    scores = distance(AREA) * targets + correlated(random, shared, BETWEEN_MODELS)
+    other = distance(OTHER_AREA) * targets + correlated(random, shared, BETWEEN_MODELS)
+    probabilities = norm.cdf(scores)
+    yield "AUROC, DeLong", AREA, delong(probabilities, targets)
+    difference = paired_delong(probabilities, norm.cdf(other), targets)
+    yield "AUROC difference, paired DeLong", AREA - OTHER_AREA, difference.interval
+    calls = scores >= THRESHOLD
+    outcomes = np.bincount(2 * targets + calls, minlength=4).tolist()
+    counts = Counts(outcomes[3], outcomes[1], outcomes[0], outcomes[2])
+    yield "sensitivity, Wilson", truth["sensitivity"], wilson(counts.true_positives, counts.positives)
+    yield "specificity, Wilson", truth["specificity"], wilson(counts.true_negatives, counts.negatives)
+    yield "balanced accuracy, squares added", truth["balanced accuracy"], balanced_accuracy(counts).interval
+    yield f"PPV at {PREVALENCE:.0%}, Mercaldo", truth["PPV"], positive_predictive_value_at(counts, PREVALENCE).interval
+    precision, partial, specificity = bootstrap(
+        lambda weights: curve_figures(weights, probabilities, targets), photos, None, resamples, seed_of(random)
+    ).T
+    yield "average precision, bootstrap", truth["average precision"], percentile_interval(precision)
+    yield "partial AUROC, bootstrap", truth["partial AUROC"], percentile_interval(partial)
+    yield "specificity at 0.9, bootstrap", truth["specificity at 0.9"], percentile_interval(specificity)
+
+
+def of_lesions(random: np.random.Generator, photos: int, resamples: int) -> Iterator[Row]:
+    """Yield the intervals of one set with several photos of each lesion."""
+    lesions = np.arange(photos) // PHOTOS_A_LESION
+    number = int(lesions.max()) + 1
+    targets = (np.arange(number) < round(SHARE * number)).astype(np.int64)[lesions]
+    scores = distance(AREA) * targets + correlated(random, random.normal(size=number)[lesions], WITHIN_LESION)
+    probabilities = norm.cdf(scores)
+    areas = bootstrap(
+        lambda weights: weighted.auroc(weighted.curves(weights, probabilities, targets)),
+        photos,
+        lesions,
+        resamples,
+        seed_of(random),
+    )
+    yield f"AUROC, {PHOTOS_A_LESION} photos a lesion, cluster bootstrap", AREA, percentile_interval(areas)
+    yield f"AUROC, {PHOTOS_A_LESION} photos a lesion, DeLong", AREA, delong(probabilities, targets)
+
+
+def curve_figures(weights: Integers, probabilities: Floats, targets: Integers) -> Floats:
+    points = weighted.curves(weights, probabilities, targets)
+    figures = weighted.average_precision(points), weighted.partial_auroc(points)
+    return np.column_stack([*figures, weighted.specificity_at_sensitivity(points, 0.9)])
+
+
+def seed_of(random: np.random.Generator) -> int:
+    return int(random.integers(2**31))
+
+
+def main() -> None:
+    """Simulate, and print a table."""
+    parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parsing.add_argument("--draws", type=int, default=2000, help="simulated sets of photos")
+    parsing.add_argument("--photos", type=int, default=660, help="photos of a set")
+    parsing.add_argument("--resamples", type=int, default=500, help="draws of each bootstrap")
+    parsing.add_argument("--seed", type=int, default=0)
+    chosen = parsing.parse_args()
+    random, truth, began = np.random.default_rng(chosen.seed), truths(), time.perf_counter()
+    rows: dict[tuple[str, float], list[Interval | None]] = defaultdict(list)
+    for _ in range(chosen.draws):
+        for name, value, interval in of_single_photos(random, chosen.photos, chosen.resamples, truth):
+            rows[name, value].append(interval)
+        for name, value, interval in of_lesions(random, chosen.photos, chosen.resamples):
+            rows[name, value].append(interval)
+    print(f"{chosen.draws} sets of {chosen.photos} photos, {round(SHARE * chosen.photos)} of them malignant")
+    print(f"\n{'interval of 95 %':<46} {'truth':>6} {'width':>6} {'covers':>7} {'none':>5}")
+    for (name, value), intervals in rows.items():
+        known = np.array([interval for interval in intervals if interval is not None])
+        covered = np.mean((known[:, 0] <= value) & (value <= known[:, 1]))
+        width = np.mean(known[:, 1] - known[:, 0])
+        print(f"{name:<46} {value:>6.3f} {width:>6.3f} {covered:>7.1%} {len(intervals) - len(known):>5}")
+    scatter = math.sqrt(0.95 * 0.05 / chosen.draws)
+    print(f"\n95 % scatters by {scatter:.1%} in so many sets; {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
