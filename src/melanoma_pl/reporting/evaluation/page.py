@@ -14,11 +14,12 @@ from melanoma_pl.reporting.evaluation.tables import calibration_lines, decision_
 from melanoma_pl.reporting.html import write_html
 from melanoma_pl.reporting.words import amount
 
-FILE_NAME = "evaluation.html"
+FILE_NAME = "report.html"
+TEMPLATE = "evaluation.html.j2"
 
 
 def write_page(content: Content, figures: Mapping[str, str], folder: Path) -> Path:
-    """Write `evaluation.html`, whole or not at all.
+    """Write `report.html`, whole or not at all.
 
     Args:
         content: What was found.
@@ -28,7 +29,7 @@ def write_page(content: Content, figures: Mapping[str, str], folder: Path) -> Pa
     Returns:
         The page's path.
     """
-    return write_html(folder / FILE_NAME, f"{FILE_NAME}.j2", _context(content, figures))
+    return write_html(folder / FILE_NAME, TEMPLATE, _context(content, figures))
 
 
 def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
         "content": content,
         "words": words,
         "main": content.sets[0] if content.sets else None,
+        "chosen": content.decisions[0].name if content.decisions else "",
         "drawings": drawings(figures),
         "published": PUBLISHED,
         "columns": _columns(content),

@@ -27,7 +27,7 @@ def content() -> Content:
 @pytest.fixture(scope="module")
 def page(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Page:
     written = write_page(content, FIGURES, tmp_path_factory.mktemp("report") / "new" / "folder")
-    assert [file.name for file in written.parent.iterdir()] == ["evaluation.html"]
+    assert [file.name for file in written.parent.iterdir()] == ["report.html"]
     return Page(written.read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,109 @@
+"""The model card's figures, every one with its interval or with the reason why there is none."""
+
+from collections.abc import Iterable, Sequence
+
+from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.reporting.evaluation.content import Content, Shortcut, SubgroupTable
+from melanoma_pl.reporting.evaluation.tables import Line, calibration_lines, decision_lines, ranking_lines
+from melanoma_pl.reporting.evaluation.words import calibration_verdict
+from melanoma_pl.reporting.markdown import bullets, code, section, table, text
+
+
+def sections(content: Content) -> list[str]:
+    """Return the sections of figures; those with nothing to say are empty."""
+    before, after = content.calibration
+    scales = [f"{name}: temperature {own.temperature:.3g}" for name, own in (("before", before), ("after", after))]
+    return [
+        section(
+            "Metrics",
+            "Brackets hold 95 % intervals.",
+            _table([text(figures.title) for figures in content.sets], ranking_lines(content)),
+        ),
+        section("Decisions", _table(_thresholds(content), decision_lines(content)), _wrong(content)),
+        section("Calibration", text(calibration_verdict(after)), _table(scales, calibration_lines(content))),
+        _subgroups(content.subgroups),
+        _shortcuts(content.shortcuts),
+        _robustness(content),
+        _members(content),
+    ]
+
+
+def _table(columns: Sequence[str], lines: Iterable[Line]) -> str:
+    rows = [[_named(line), *map(_shown, line.estimates)] for line in lines]
+    return table(["", *columns], rows) if columns and rows else "Nothing could be computed."
+
+
+def _named(line: Line) -> str:
+    return f"{line.name} ({text(line.meaning)})" if line.meaning else line.name
+
+
+def _shown(estimate: Estimate | None) -> str:
+    return "–" if estimate is None else text(str(estimate))
+
+
+def _thresholds(content: Content) -> list[str]:
+    return [
+        text(own.name) if own.threshold is None else f"{text(own.name)}: threshold {own.threshold:.3g}"
+        for own in content.decisions
+    ]
+
+
+def _wrong(content: Content) -> str:
+    counts, (negative, positive) = content.wrong, map(text, content.class_names)
+    return table(
+        ["photos", f"called {positive}", f"called {negative}"],
+        [
+            [positive, counts.true_positives, counts.false_negatives],
+            [negative, counts.false_positives, counts.true_negatives],
+        ],
+    )
+
+
+def _subgroups(tables: Sequence[SubgroupTable]) -> str:
+    if not tables:
+        return ""
+    parts = []
+    for found in tables:
+        estimated = " (an estimate from the photos, not a fact about people)" if found.is_estimated else ""
+        rows: list[list[str | int]] = [
+            [
+                text(row.value) or "unknown",
+                row.n,
+                row.positives,
+                *map(_shown, (row.auroc, row.sensitivity, row.specificity)),
+            ]
+            for row in found.rows
+        ]
+        parts += [f"### {code(found.column)}{estimated}", text(found.note)]
+        parts.append(table(["", "photos", "malignant", "AUROC", "sensitivity", "specificity"], rows))
+    return section("Subgroups", *parts)
+
+
+def _shortcuts(shortcuts: Sequence[Shortcut]) -> str:
+    if not shortcuts:
+        return ""
+    told = [
+        " ".join(filter(None, (f"{text(own.name)}: AUROC {_shown(own.auroc)}.", text(own.meaning), text(own.verdict))))
+        for own in shortcuts
+    ]
+    return section("Shortcuts", "What is reached without the lesion:", bullets(told))
+
+
+def _robustness(content: Content) -> str:
+    if not content.robustness:
+        return ""
+    rows: list[list[str | int]] = [
+        [
+            f"{text(step.name)} {step.strength} ({text(step.setting)})",
+            *map(_shown, (step.auroc, step.lost, step.flipped)),
+        ]
+        for step in content.robustness
+    ]
+    return section("Robustness", table(["perturbation", "AUROC", "lost", "decisions changed"], rows))
+
+
+def _members(content: Content) -> str:
+    if not content.members:
+        return ""
+    rows = [[text(own.name), _shown(own.auroc), _shown(own.contribution)] for own in content.members]
+    return section("Members", table(["network", "AUROC alone", "contribution"], rows))

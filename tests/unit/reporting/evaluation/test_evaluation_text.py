@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+import pytest
+from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content
+
+from melanoma_pl.reporting.evaluation.content import Content
+from melanoma_pl.reporting.evaluation.text import format_report
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return full_content()
+
+
+def test_all_is_said_in_few_lines(content: Content) -> None:
+    text = format_report(content)
+    own = content.sets[0].ranking.auroc
+    assert own.interval is not None
+    for words in (
+        *(f"Warning: {warning}" for warning in content.warnings),
+        *("400", "140", f"{own.value:.3f}", f"[{own.interval[0]:.3f}-{own.interval[1]:.3f}]", "no lesion"),
+        "chosen on validation (threshold 0.31): sensitivity 0.907, specificity 0.685, balanced accuracy 0.796",
+        "threshold 0.5: sensitivity 0.779",
+        "always benign: sensitivity 0.000, specificity 1.000, balanced accuracy 0.500, accuracy 0.650",
+        "calibration, temperature 1.73: ECE 0.095 → 0.031 (0.019–0.056 if perfectly calibrated), Brier score 0.112",
+        "! centre erased: AUROC 0.782 [0.730–0.830]. Much of the result needs no lesion",
+        "file facts: AUROC not computable: all files are alike",
+        content.disclaimer,
+    ):
+        assert words in text, words
+    assert text.endswith(content.disclaimer)
+    assert len(text.splitlines()) < 40 and max(map(len, text.splitlines())) <= 120
+
+
+def test_nothing_obeys_the_terminal(content: Content) -> None:
+    shady = replace(content, warnings=("a\x1b[31m\u202e warning",), notes=("x" * 300,), sets=content.sets[:1])
+    text = format_report(shady)
+    assert r"a\x1b[31m\u202e warning" in text and "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_what_cannot_be_computed_is_said() -> None:
+    text = format_report(bare_content())
+    assert "fixed (threshold 0.5): sensitivity not computable, specificity 0.800" in text
+    assert "ECE not computable → not computable, Brier score 0.222" in text
+    assert "Warning" not in text and "None" not in text and "nan" not in text
