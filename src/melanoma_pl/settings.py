@@ -242,7 +242,7 @@ class EvaluateSettings(Strict):
 
 def direction(metric: str) -> Literal["min", "max"]:
     """Tell whether the smallest or the largest value of a metric is best."""
-    return "min" if metric.endswith("loss") else "max"
+    return "min" if metric.endswith(("loss", "brier", "ece")) else "max"
 
 
 SettingsType = type[TrainSettings] | type[EvaluateSettings]

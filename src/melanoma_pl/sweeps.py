@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from melanoma_pl.files import write_atomically
+from melanoma_pl.notices import SYNTHETIC
 from melanoma_pl.runs import RECORD, Run
 from melanoma_pl.settings import direction
 
@@ -83,7 +84,7 @@ def summarize(folder: Path) -> None:
         if job.status != "finished":
             print(f"job {job.folder.name} did not finish: {job.status}")
     if any(job.synthetic for job in jobs):
-        print("\nSynthetic photos, drawn by a program: these figures say nothing about patients.")
+        print(f"\n{SYNTHETIC}")
     print(f"\neach job: {folder / FILE_NAME}")
     if ranked:
         print(next_step(ranked[0][1]))

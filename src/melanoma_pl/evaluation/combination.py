@@ -39,5 +39,5 @@ def mean_rank(logits: ArrayLike, references: ArrayLike) -> Floats:
 def _ranks(values: Floats, reference: Floats) -> Floats:
     """Return each value's place among the references, in (0, 1); ties count half."""
     ordered = np.sort(reference)
-    below, not_above = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    below, not_above = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
     return np.asarray(((below + not_above) / 2 + 0.5) / (len(ordered) + 1))

@@ -1,8 +1,8 @@
 """How unlike the training photos a photo is: far from them, what a network says should not be relied on.
 
 The score is the distance of Lee, Lee, Lee and Shin (A Simple Unified Framework for Detecting Out-of-Distribution
-Samples and Adversarial Attacks, NeurIPS 2018) in the features that the last layer sees, with a covariance that is shrunk as
-Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004) proposed, so that it can be inverted.
+Samples and Adversarial Attacks, NeurIPS 2018) in the features that the last layer sees, with a covariance that is
+shrunk as Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004) proposed, so that it can be inverted.
 """
 
 from collections.abc import Mapping

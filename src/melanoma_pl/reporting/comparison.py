@@ -6,10 +6,9 @@ from textwrap import wrap
 from typing import Any
 
 from melanoma_pl.evaluation.comparison import LEVEL, Difference
-from melanoma_pl.notices import DISCLAIMER
+from melanoma_pl.notices import DISCLAIMER, SYNTHETIC
 from melanoma_pl.reporting.words import amount, readable
 from melanoma_pl.runs.comparing import SHARES, Comparison, Model
-from melanoma_pl.runs.overview import SYNTHETIC
 from melanoma_pl.runs.showing import NONE
 
 WIDTH = 110  # columns

@@ -12,6 +12,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 from melanoma_pl.hardware import choose_accelerator, keep_freed_memory
 from melanoma_pl.models.weights import amend_checkpoint
+from melanoma_pl.notices import SYNTHETIC
 from melanoma_pl.reporting.evaluation.model_card import FILE_NAME, model_card
 from melanoma_pl.reporting.evaluation.text import format_report
 from melanoma_pl.review import opening
@@ -107,6 +108,7 @@ def make_context(panel: Panel, requests: Sequence[Request], split: str) -> Conte
         title=" + ".join(member.name for member in panel.members),
         photos=opening.photo_set_name(first.judged),
         facts=_facts(panel, requests),
+        runs=tuple(str(request.run.folder) for request in requests),
         warnings=result_notes(requests[0].own, own_photos=own_photos),
         is_known=is_known,
         known_note=known_note,
@@ -120,7 +122,7 @@ def result_notes(own: TrainSettings, *, own_photos: bool = True) -> tuple[str, .
         return (f"The network was trained on {own.photos_note} photos.",) if own.photos_note else ()
     notes = []
     if own.photos_note:
-        notes.append("Synthetic photos, drawn by a program: these figures say nothing about patients.")
+        notes.append(SYNTHETIC)
     if own.data.validate_on == "test":
         notes.append(ON_TEST)
     return tuple(notes)

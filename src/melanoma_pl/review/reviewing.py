@@ -12,9 +12,9 @@ from melanoma_pl.data.folder import Photos
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.assess import auroc_with_delong, calibrate, rank
 from melanoma_pl.evaluation.checks import Floats
+from melanoma_pl.evaluation.metrics import count
 from melanoma_pl.evaluation.outcomes import always_benign, decide
 from melanoma_pl.evaluation.scarcity import warnings_of
-from melanoma_pl.evaluation.metrics import count
 from melanoma_pl.models.features import tapped
 from melanoma_pl.notices import DISCLAIMER
 from melanoma_pl.reporting.evaluation.content import Content, Curves, Member, SetFigures
@@ -57,6 +57,7 @@ class Context:
         title: Of the report: the run's name.
         photos: Name of the photo set.
         facts: Label → text.
+        runs: Folders of the runs that judge.
         warnings: What must be said beside every figure.
         is_known: bool `(N,)`, photos that the network trained on, or whose lesion it trained on.
         known_note: What to say of them.
@@ -66,6 +67,7 @@ class Context:
     title: str
     photos: str
     facts: dict[str, str] = field(default_factory=dict)
+    runs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     is_known: NDArray[np.bool_] | None = None
     known_note: str = ""
@@ -84,6 +86,7 @@ class Review:
         is_known: bool `(N,)`, photos whose lesion was trained on.
         is_unlike: bool `(N,)`, photos unlike the training photos; None where the checkpoint cannot tell.
         loss: Of the live curve, before calibration; None for several networks.
+        runs: Folders of the runs that judged.
     """
 
     content: Content
@@ -93,6 +96,7 @@ class Review:
     is_known: NDArray[np.bool_]
     is_unlike: NDArray[np.bool_] | None
     loss: float | None
+    runs: tuple[str, ...]
 
 
 def review(panel: Panel, question: Question, context: Context) -> Review:
@@ -145,7 +149,7 @@ def review(panel: Panel, question: Question, context: Context) -> Review:
         disclaimer=DISCLAIMER,
         pictures_note=f"Heat maps of {first.name} alone." if len(panel.members) > 1 else "",
     )
-    return Review(content, judged, logits, malignant, is_known, is_unlike, _loss(panel, logits, targets))
+    return Review(content, judged, logits, malignant, is_known, is_unlike, _loss(panel, logits, targets), context.runs)
 
 
 def _judge(panel: Panel, split: str, judged: Photos) -> tuple[Logits, NDArray[np.bool_] | None]:

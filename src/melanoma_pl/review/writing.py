@@ -68,6 +68,7 @@ def _write_metrics(review: Review, decision: Decision, folder: Path) -> dict[str
     figures = {f"{tag}/{name}": value for name, value in row.items() if isinstance(value, int | float)}
     text: Mapping[str, Any] = {
         "split": content.split,
+        "runs": list(review.runs),
         "temperature": decision.temperature,
         "threshold": decision.threshold,
         "notes": [*content.warnings, *content.notes, content.disclaimer],

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from melanoma_pl.errors import UserError, did_you_mean
 from melanoma_pl.runs.folder import all_runs
@@ -89,11 +88,6 @@ def list_runs(folder: Path, by: str = BY) -> Listing:
     )
 
 
-def better(figure: str) -> Literal["min", "max"]:
-    """Tell whether the smallest or the largest value of a final figure is best."""
-    return "min" if figure.endswith(("brier", "ece")) else direction(figure)
-
-
 def _check_figure(by: str, finished: list[Overview]) -> None:
     """Refuse a figure that no run has, or that makes none better.
 
@@ -116,7 +110,7 @@ def _group(finished: Iterable[Overview], by: str) -> tuple[Group, ...]:
 
 
 def _ranked(validation: ValidationPhotos, runs: list[Overview], by: str) -> Group:
-    sign = 1 if better(by) == "min" else -1
+    sign = 1 if direction(by) == "min" else -1
     can_be_ranked = [run for run in runs if by in run.figures and not validation.on_test]
     ranked = sorted(can_be_ranked, key=lambda run: sign * run.figures[by])
     return Group(validation, runs[0].photos, tuple(ranked), tuple(run for run in runs if run not in can_be_ranked))

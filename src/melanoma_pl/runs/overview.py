@@ -10,7 +10,6 @@ from typing import Any
 from melanoma_pl.runs.folder import RECORD, Run
 
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged record can raise
-SYNTHETIC = "Synthetic photos, drawn by a program: these figures say nothing about patients."
 FINISHED, STOPPED = "finished", "stopped, or still training"
 TEST_METRICS = Path("report/test/metrics.json")
 

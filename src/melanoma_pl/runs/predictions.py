@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from melanoma_pl.errors import UserError
+from melanoma_pl.notices import SYNTHETIC
 from melanoma_pl.runs.folder import RECORD, Run
-from melanoma_pl.runs.overview import BROKEN, SYNTHETIC
+from melanoma_pl.runs.overview import BROKEN
 from melanoma_pl.runs.sources import REPORT, Source, split_of
 
 METRICS = "metrics.json"
@@ -104,7 +105,7 @@ def _read_report(metrics: Path) -> dict[str, Any]:
 def _judges(report: dict[str, Any]) -> tuple[Run, ...]:
     """Return the runs that judged together, as the report names them, if they are all there."""
     try:
-        runs = [Run(Path(folder)) for folder in report["report"]["facts"]["run"].split(", ")]
+        runs = [Run(Path(folder)) for folder in report["runs"]]
     except BROKEN:
         return ()
     return tuple(runs) if all((run.folder / RECORD).is_file() for run in runs) else ()

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from melanoma_pl.notices import DISCLAIMER
+from melanoma_pl.notices import DISCLAIMER, SYNTHETIC
 from melanoma_pl.reporting.words import amount, readable
-from melanoma_pl.runs.listing import BY, Group, Listing, better
-from melanoma_pl.runs.overview import SYNTHETIC, Broken, Overview
+from melanoma_pl.runs.listing import BY, Group, Listing
+from melanoma_pl.runs.overview import Broken, Overview
+from melanoma_pl.settings import direction
 
 NOT_RANKED = "* not used for ranking: the test photos judge the run that validation chose, and choose none."
 SHORT = 8  # digits of a fingerprint: enough to tell photo sets apart
@@ -37,7 +38,7 @@ def listing_json(listing: Listing) -> dict[str, Any]:
     return {
         "folder": str(listing.folder),
         "by": listing.by,
-        "best": "smallest" if better(listing.by) == "min" else "largest",
+        "best": "smallest" if direction(listing.by) == "min" else "largest",
         "groups": [
             {"photos": group.photos, "validation": asdict(group.validation), "runs": _ranked_rows(group, listing.by)}
             for group in listing.groups

@@ -104,8 +104,7 @@ def test_a_table_that_belongs_to_no_run(models: tuple[Path, Path], tmp_path: Pat
 def write_ensemble(folder: Path, *members: Path) -> Path:
     """Write the predictions of several runs that judged together, which the report names."""
     table = write_predictions(folder, ROWS)
-    facts = {"run": ", ".join(map(str, members))}
-    (folder / "metrics.json").write_text(json.dumps({"threshold": 0.5, "report": {"facts": facts}}))
+    (folder / "metrics.json").write_text(json.dumps({"threshold": 0.5, "runs": [str(member) for member in members]}))
     return table
 
 

@@ -1,0 +1,59 @@
+"""How unlike the training photos a photo is."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import mahalanobis
+from sklearn.covariance import LedoitWolf
+
+from melanoma_pl.evaluation.familiarity import Familiarity, fit_familiarity
+
+
+def features(seed, n, shift=0.0):
+    random = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).normal(size=(6, 6))
+    return random.normal(size=(n, 6)) @ mixing + shift
+
+
+def test_distance_is_scipys_mahalanobis():
+    training = features(0, 300)
+    known = fit_familiarity(training, features(1, 100))
+    scaled = (training - known.mean) / known.scale
+    precision = LedoitWolf(assume_centered=True).fit(scaled).precision_
+    photo = features(2, 1)
+    expected = mahalanobis(((photo - known.mean) / known.scale)[0], np.zeros(6), precision)
+    assert known.distances(photo) == pytest.approx([expected], rel=1e-9)
+
+
+def test_the_wanted_share_of_validation_passes_and_far_photos_do_not():
+    held = features(1, 2000)
+    known = fit_familiarity(features(0, 2000), held)
+    assert known.is_unlike(held).mean() == pytest.approx(0.05, abs=0.001)
+    assert known.is_unlike(features(2, 2000)).mean() == pytest.approx(0.05, abs=0.02)
+    assert known.is_unlike(features(3, 50, shift=60)).all()
+
+
+def test_a_feature_that_never_varies_is_no_division_by_zero():
+    training = np.hstack([features(0, 100), np.zeros((100, 1))])
+    known = fit_familiarity(training, training)
+    assert np.isfinite(known.distances(training)).all()
+
+
+def test_it_survives_being_saved():
+    known = fit_familiarity(features(0, 50), features(1, 50))
+    again = Familiarity.from_dict(asdict(known))
+    np.testing.assert_array_equal(again.distances(features(2, 9)), known.distances(features(2, 9)))
+    assert again.threshold == known.threshold
+
+
+def test_too_little_to_learn_from_is_none():
+    assert fit_familiarity(features(0, 1), features(1, 9)) is None
+    assert fit_familiarity(features(0, 9), np.empty((0, 6))) is None
+
+
+def test_nan_is_refused():
+    broken = features(0, 9)
+    broken[3, 2] = np.nan
+    with pytest.raises(ValueError, match="features must be numbers"):
+        fit_familiarity(broken, features(1, 9))
