@@ -1,0 +1,1 @@
+"""Where the network looks, and whether that says anything."""

@@ -1,0 +1,94 @@
+"""Where a network sees signs of malignancy: Grad-CAM on its last convolution.
+
+Selvaraju et al., "Grad-CAM", ICCV 2017, as captum computes it: each channel of the last convolution counts by its mean
+gradient, the weighted sum is cut off at zero. The gradient's own place is lost in that mean, so where a network with
+dense layers judges by place the map shows only where its features lie.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+from captum.attr import LayerGradCam  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from melanoma_pl.models.classifier import MelanomaClassifier
+
+_PHOTOS_AT_ONCE = 16  # bounds the memory that gradients take
+
+
+def last_convolution(network: nn.Module, images: Tensor | None = None) -> nn.Module | None:
+    """Return the network's last 2-D convolution, None where it has none.
+
+    Args:
+        network: Any network; a vision transformer's only convolution cuts it into patches.
+        images: Float `(N, 3, S, S)`: if given, the network is run on the first, and the last convolution that ran and
+            returned a map of more than 1×1 is meant: some networks (MobileNetV3) pool before their last one. Without
+            it, the order is that in which the modules were defined.
+    """
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    if images is not None:
+        convolutions = _in_order_of_running(network, convolutions, images[:1])
+    return convolutions[-1] if convolutions else None
+
+
+def _in_order_of_running(network: nn.Module, layers: list[nn.Conv2d], images: Tensor) -> list[nn.Conv2d]:
+    ran: list[nn.Conv2d] = []
+
+    def note(layer: nn.Conv2d, _: tuple[Tensor, ...], features: Tensor) -> None:
+        if features[0, 0].numel() > 1:
+            ran.append(layer)
+
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return ran
+
+
+def heat_maps(classifier: MelanomaClassifier, pixels: Tensor) -> NDArray[np.float32]:
+    """Return where each photo speaks for malignant, whatever was decided: one meaning for all photos.
+
+    The classifier is left in evaluation mode, without gradients.
+
+    Args:
+        classifier: On any device.
+        pixels: uint8 `(N, 3, S, S)`.
+
+    Returns:
+        float32 `(N, S, S)` in [0, 1], each map on a scale of its own: 1 is its largest value. A photo in which nothing
+        speaks for malignant has a map of zeros.
+
+    Raises:
+        ValueError: If the network has no convolution that returns a map.
+    """
+    classifier.eval()
+    if len(pixels) == 0:
+        return np.empty((0, *pixels.shape[2:]), dtype=np.float32)
+    # whoever asks may be predicting, where PyTorch keeps no gradients
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        first = _input(classifier, pixels[:1])
+        layer = last_convolution(classifier.network, first)
+        if layer is None:
+            raise ValueError(f"{type(classifier.network).__name__} has no convolution: there is no map to draw")
+        explain = partial(_grad_cam, classifier, LayerGradCam(classifier.network, layer))
+        maps = torch.cat([explain(photos) for photos in torch.split(pixels, _PHOTOS_AT_ONCE)])
+    return maps.numpy()
+
+
+def _grad_cam(classifier: MelanomaClassifier, grad_cam: LayerGradCam, pixels: Tensor) -> Tensor:
+    """Return one batch's maps, float32 `(B, S, S)` on the CPU."""
+    coarse: Tensor = grad_cam.attribute(_input(classifier, pixels), relu_attributions=True)  # (B, 1, s, s)
+    maps = functional.interpolate(coarse.detach().float(), size=pixels.shape[2:], mode="bilinear", align_corners=False)
+    largest = maps.amax(dim=(2, 3), keepdim=True)
+    return torch.where(largest > 0, maps / largest, 0)[:, 0].cpu()
+
+
+def _input(classifier: MelanomaClassifier, pixels: Tensor) -> Tensor:
+    """Return what the network sees: captum needs the gradient's way to start behind the whole numbers."""
+    return classifier.preprocessing.to_input(pixels.to(classifier.device)).requires_grad_()

@@ -1,0 +1,50 @@
+"""Networks whose maps are known."""
+
+import torch
+from torch import Tensor, nn
+
+from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.models.three_conv import ThreeConvNet
+from melanoma_pl.preprocessing import Preprocessing
+
+SIDE = 32
+
+
+class RedAgainstGreen(nn.Module):
+    """Red speaks for malignant, green against; wherever they are."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.colours = nn.Conv2d(3, 2, 1, bias=False)
+        self.relu = nn.ReLU(inplace=inplace)
+        self.head = nn.Linear(2, 1)
+        with torch.no_grad():
+            self.colours.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1, 0]]).view(2, 3, 1, 1))
+            self.head.weight.copy_(torch.tensor([[1.0, -1]]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.relu(self.colours(images)).mean((2, 3)))
+
+
+def red_and_green() -> Tensor:
+    """Four photos: red upper left and green lower right, red only, green only, black."""
+    photos = torch.zeros(4, 3, SIDE, SIDE, dtype=torch.uint8)
+    photos[:2, 0, :8, :8] = 200
+    photos[::2, 1, -8:, -8:] = 200
+    photos[3] = 0
+    return photos
+
+
+def classifier_of(network: nn.Module) -> MelanomaClassifier:
+    return MelanomaClassifier(network, preprocessing=Preprocessing(image_size=SIDE)).eval()
+
+
+def tiny_classifier(seed: int = 0) -> MelanomaClassifier:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return classifier_of(ThreeConvNet(channels=(4, 4, 4), hidden=8, image_size=SIDE))
+
+
+def random_photos(count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, (count, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).permute(0, 3, 1, 2)
