@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content, Shortcut, SubgroupTable
 from melanoma_pl.reporting.evaluation.tables import Line, calibration_lines, decision_lines, ranking_lines
-from melanoma_pl.reporting.evaluation.words import calibration_verdict
+from melanoma_pl.reporting.evaluation.words import beside, calibration_verdict, figure
 from melanoma_pl.reporting.markdown import bullets, code, section, table, text
 
 
@@ -38,7 +38,13 @@ def _named(line: Line) -> str:
 
 
 def _shown(estimate: Estimate | None) -> str:
-    return "–" if estimate is None else text(str(estimate))
+    """Return an estimate with its interval, or with the reason why it has none."""
+    if estimate is None:
+        return "–"
+    why = beside(estimate)
+    if estimate.value is not None:
+        return text(f"{figure(estimate)} {why if estimate.interval else f'({why})'}")
+    return text(f"{figure(estimate)}: {why}" if why else figure(estimate))
 
 
 def _thresholds(content: Content) -> list[str]:

@@ -149,7 +149,10 @@ def decisions(name: str, threshold: float | None, counts: Counts) -> Decisions:
     right = counts.true_positives + counts.true_negatives
     called = counts.true_positives + counts.false_positives
     cleared = counts.true_negatives + counts.false_negatives
-    balanced = Estimate(counts.balanced_accuracy, (0.7, 0.9) if counts.balanced_accuracy else None, ONE_CLASS)
+    middle = counts.balanced_accuracy
+    balanced = (
+        Estimate(middle, (middle - 0.04, middle + 0.04)) if middle is not None else Estimate(None, None, ONE_CLASS)
+    )
     later = counts.positives > 0
     return Decisions(
         name,
