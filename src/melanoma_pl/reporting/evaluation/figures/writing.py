@@ -61,8 +61,10 @@ def write_figures(content: Content, folder: Path) -> dict[str, str]:
 
 def _write(figure: Figure, path: Path) -> str:
     svg, png = io.StringIO(), io.BytesIO()
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+    figure.set_layout_engine(None)  # with one, each file would be laid out and drawn twice
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    figure.set_layout_engine("none")  # is done, and costs as much as the drawing
     figure.savefig(png, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     with write_atomically(path.with_suffix(".svg")) as file:
         file.write(svg.getvalue())
