@@ -28,6 +28,7 @@ TINY = [  # overrides that make a training take a second
     "callbacks.worst_mistakes=null",
     "callbacks.curves=null",
     "callbacks.graph=null",
+    "report=numbers",
 ]
 
 

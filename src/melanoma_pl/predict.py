@@ -48,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
         "--names", default=NAMES, metavar="A,B", help="names of the two decisions (default: %(default)s)"
     )
     parsing.add_argument("--tta", action="store_true", help="judge by the mean of a photo's eight flips and turns")
-    parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each photo with what speaks for malignant marked")
+    parsing.add_argument(
+        "--heatmaps", metavar="FOLDER", help="write each photo with what speaks for its decision marked"
+    )
     parsing.add_argument("--csv", metavar="FILE", help="write a table")
     parsing.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
     parsing.add_argument("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="default: %(default)s")

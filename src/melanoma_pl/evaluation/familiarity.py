@@ -5,9 +5,7 @@ Samples and Adversarial Attacks, NeurIPS 2018) in the features that the last lay
 shrunk as Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004) proposed, so that it can be inverted.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,12 +41,6 @@ class Familiarity:
     def is_unlike(self, features: ArrayLike) -> NDArray[np.bool_]:
         """Tell which photos are unlike the training photos: bool `(N,)` from float `(N, D)`."""
         return self.distances(features) > self.threshold
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Familiarity":
-        """Return what was saved, as `dataclasses.asdict` gave it or as tensors."""
-        arrays = {name: np.array(values[name], dtype=np.float64) for name in ("mean", "scale", "precision")}
-        return cls(**arrays, threshold=float(values["threshold"]))
 
 
 def fit_familiarity(training: ArrayLike, validation: ArrayLike, share: float = SHARE) -> Familiarity | None:

@@ -1,4 +1,4 @@
-"""Heat maps as files: each photo in its own shape, with what speaks for malignant laid over it."""
+"""Heat maps as files: each photo in its own shape, with what speaks for its decision laid over it."""
 
 import os
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def write_heat_map(classifier: MelanomaClassifier, prediction: Prediction, targe
     """
     if prediction.pixels is None:
         return None
-    heat = heat_maps(classifier, prediction.pixels[None])[0]
+    heat = heat_maps(classifier, prediction.pixels[None], [prediction.is_malignant])[0]
     with open_photo(prediction.path) as photo:
         draft(photo, SIDE // 2)
         picture = to_rgb(photo)

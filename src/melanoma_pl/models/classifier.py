@@ -202,7 +202,8 @@ class MelanomaClassifier(pl.LightningModule):
         if "augmented_decision" in saved:
             self.augmented_decision = Decision(**saved["augmented_decision"])
         if "familiarity" in saved:
-            self.familiarity = Familiarity.from_dict(saved["familiarity"])
+            known = saved["familiarity"].items()
+            self.familiarity = Familiarity(**{name: as_array(value) for name, value in known})
 
     @classmethod
     def load(cls, path: str | Path, network: nn.Module | None = None) -> "MelanomaClassifier":
@@ -234,6 +235,11 @@ def as_tensors(familiarity: Familiarity) -> dict[str, Any]:
     """Return what a checkpoint keeps: tensors and plain values."""
     values = asdict(familiarity)
     return {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
+
+
+def as_array(value: Any) -> Any:
+    """Return a tensor as an array, and anything else as it is."""
+    return value.numpy() if isinstance(value, Tensor) else value
 
 
 def live_metrics() -> dict[str, Metric]:

@@ -51,8 +51,9 @@ def _describe(panel: Panel, split: str, malignant: Floats, targets: Integers, ch
     paths = batches.loaded.photos.take(batches.positions.numpy()[list(chosen)]).paths
     maps = controls = None
     if last_convolution(first.classifier.network) is not None:
-        maps = heat_maps(first.classifier, pixels)
-        controls = heat_maps(shuffled(first.classifier), pixels)
+        called = malignant[list(chosen)] >= panel.decision.threshold
+        maps = heat_maps(first.classifier, pixels, called)
+        controls = heat_maps(shuffled(first.classifier), pixels, called)
     return [
         Mistake(
             path=path,

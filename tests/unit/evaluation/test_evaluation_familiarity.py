@@ -1,13 +1,11 @@
 """How unlike the training photos a photo is."""
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
 
-from melanoma_pl.evaluation.familiarity import Familiarity, fit_familiarity
+from melanoma_pl.evaluation.familiarity import fit_familiarity
 
 
 def features(seed, n, shift=0.0):
@@ -38,13 +36,6 @@ def test_a_feature_that_never_varies_is_no_division_by_zero():
     training = np.hstack([features(0, 100), np.zeros((100, 1))])
     known = fit_familiarity(training, training)
     assert np.isfinite(known.distances(training)).all()
-
-
-def test_it_survives_being_saved():
-    known = fit_familiarity(features(0, 50), features(1, 50))
-    again = Familiarity.from_dict(asdict(known))
-    np.testing.assert_array_equal(again.distances(features(2, 9)), known.distances(features(2, 9)))
-    assert again.threshold == known.threshold
 
 
 def test_too_little_to_learn_from_is_none():

@@ -51,6 +51,14 @@ def test_a_map_shows_what_speaks_for_malignant_and_nothing_else(inplace: bool) -
     assert not green.any() and not black.any()
 
 
+def test_of_a_photo_called_benign_it_shows_what_speaks_for_that() -> None:
+    classifier, photos = classifier_of(RedAgainstGreen(False)), red_and_green()
+    _, red, green, _ = heat_maps(classifier, photos, [True, False, False, False])
+    assert not red.any(), "red speaks against it"
+    assert green.any()
+    np.testing.assert_array_equal(heat_maps(classifier, photos, [True] * 4), heat_maps(classifier, photos))
+
+
 def test_shape_type_and_range() -> None:
     maps = heat_maps(tiny_classifier(), random_photos(20))
     assert maps.shape == (20, SIDE, SIDE) and maps.dtype == np.float32

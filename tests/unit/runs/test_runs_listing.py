@@ -7,8 +7,9 @@ import pytest
 from tests.unit.runs.run_examples import tagged, write_run
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.runs.listing import Listing, better, list_runs
+from melanoma_pl.runs.listing import Listing, list_runs
 from melanoma_pl.runs.showing import format_listing, listing_json
+from melanoma_pl.settings import direction
 
 
 def text_of(folder: Path, by: str = "val/auroc", with_unfinished: bool = False) -> str:
@@ -34,7 +35,7 @@ def test_the_best_comes_first(by: str, order: list[str], tmp_path: Path) -> None
     ("figure", "expected"), [("val/auroc", "max"), ("val/log_loss", "min"), ("val/brier", "min"), ("val/ece", "min")]
 )
 def test_which_end_is_best(figure: str, expected: str) -> None:
-    assert better(figure) == expected
+    assert direction(figure) == expected
 
 
 def test_the_table(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.runs.run_examples import Row, rows_of, write_photos, write_predictions, write_run
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.runs.overview import SYNTHETIC
+from melanoma_pl.notices import SYNTHETIC
 from melanoma_pl.runs.pairing import UNCHECKED, Pair, pair
 from melanoma_pl.runs.predictions import read_predictions
 from melanoma_pl.runs.sources import choose_split, find_source
