@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parsing.add_argument("--tta", action="store_true", help="judge by the mean of a photo's eight flips and turns")
     parsing.add_argument(
-        "--heatmaps", metavar="FOLDER", help="write each photo with what speaks for its decision marked"
+        "--heatmaps", metavar="FOLDER", help="write each photo with what speaks for its decision"
     )
     parsing.add_argument("--csv", metavar="FILE", help="write a table")
     parsing.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")

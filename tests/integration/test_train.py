@@ -70,7 +70,7 @@ def test_same_seed_same_bits(command: Command, workplace: Path) -> None:
 def test_evaluate_equals_training_and_prediction_equals_both(
     command: Command, run_command: Command, workplace: Path, photo_folder: Path
 ) -> None:
-    command()
+    command("report=page")
     run = only_run(workplace)
     told = json.loads((run / "report/test/metrics.json").read_text())
     before = rows_of(run / "report/test/predictions.csv")

@@ -73,13 +73,13 @@ def heat_maps(
     if len(pixels) == 0:
         return np.empty((0, *pixels.shape[2:]), dtype=np.float32)
     called = np.ones(len(pixels), dtype=bool) if is_malignant is None else np.asarray(is_malignant, dtype=bool)
-    signs = torch.where(torch.from_numpy(called), 1.0, -1.0).to(classifier.device)  # (N,)
     # whoever asks may be predicting, where PyTorch keeps no gradients
     with torch.inference_mode(mode=False), torch.enable_grad():
         first = _input(classifier, pixels[:1])
         layer = last_convolution(classifier.network, first)
         if layer is None:
             raise ValueError(f"{type(classifier.network).__name__} has no convolution: there is no map to draw")
+        signs = torch.where(torch.from_numpy(called), 1.0, -1.0).to(classifier.device)  # (N,)
         batches = zip(torch.split(pixels, _PHOTOS_AT_ONCE), torch.split(signs, _PHOTOS_AT_ONCE), strict=True)
         maps = torch.cat([_grad_cam(classifier, layer, photos, towards) for photos, towards in batches])
     return maps.numpy()

@@ -1,0 +1,265 @@
+"""`melanoma-evaluate` as its user types it: the whole report, other sets, several networks, and what can go wrong."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from melanoma_pl import evaluate, train
+from melanoma_pl.evaluation import auroc
+from tests.conftest import TINY, Command, only_run, write_photo_folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
+    """A folder with two trained runs, `a` and `b`, on the tiny photos; tests copy it."""
+    folder = tmp_path_factory.mktemp("trained")
+    options = [*TINY, "data=folder", f"data.root={photo_folder}", "data.group_column=group", "optimizer.lr=1e-2"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["command"])
+        for seed, name in enumerate("ab"):
+            assert train.command([*options, f"seed={seed}", f"name={name}"]) == 0
+    return folder
+
+
+@pytest.fixture
+def runs(trained: Path, workplace: Path) -> tuple[str, str]:
+    """The two runs, to be evaluated in this test's own folder."""
+    shutil.copytree(trained / "outputs", workplace / "outputs")
+    first, second = (only_run(workplace, name).relative_to(workplace).as_posix() for name in "ab")
+    return first, second
+
+
+def read(path: Path | str) -> dict:  # type: ignore[type-arg]
+    found: dict = json.loads(Path(path).read_text())  # type: ignore[type-arg]
+    return found
+
+
+def rows_of(path: Path | str) -> list[dict[str, str]]:
+    with Path(path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
+    run, _ = runs
+    result = run_command(evaluate.command, f"run={run}", "prevalence=0.02", "subgroups=[age,skin_tone]")
+    assert result.code == 0, result.error
+    report = Path(run) / "report"
+    page = (report / "report.html").read_text()
+    assert page == (report / "test/report.html").read_text()
+    for expected in ("Ranking", "Decisions", "Calibration", "Subgroups", "Shortcuts", "no medical device", "if 2 %"):
+        assert expected in page
+    assert {file.suffix for file in (report / "test/figures").iterdir()} == {".png", ".svg"}
+    assert (report / "test/figures/roc.svg").is_file()
+    card = (Path(run) / "MODEL_CARD.md").read_text()
+    assert "no diagnosis" in card and "lesions of column group kept together" in card
+    told = read(report / "test/metrics.json")["report"]
+    assert [table["column"] for table in told["subgroups"]] == ["age", "skin tone"]
+    assert [decided["name"] for decided in told["decisions"]][-1] == "always benign"
+    assert [shortcut["name"] for shortcut in told["shortcuts"]] == [
+        "centre erased", "border erased", "mean colour", "file facts",
+    ]  # fmt: skip
+    assert told["prevalence"] == 0.02
+    assert "always benign: sensitivity 0.000" in result.output
+
+
+def test_predictions_hold_what_the_figures_were_computed_from(run_command: Command, runs: tuple[str, str]) -> None:
+    run_command(evaluate.command, f"run={runs[0]}")
+    report = Path(runs[0]) / "report/test"
+    rows, told = rows_of(report / "predictions.csv"), read(report / "metrics.json")
+    assert {"path", "group", "label", "logit", "probability", "decision", "unlike_training"} <= set(rows[0])
+    targets = [int(row["label"] == "malignant") for row in rows]
+    assert auroc([float(row["probability"]) for row in rows], targets) == told["metrics"]["test/auroc"]
+    temperature = told["temperature"]
+    for row in rows:
+        expected = 1 / (1 + np.exp(-float(row["logit"]) / temperature))
+        assert float(row["probability"]) == pytest.approx(expected, rel=1e-12)
+        assert row["decision"] == ("malignant" if expected >= told["threshold"] else "benign")
+
+
+def test_validation_does_not_take_the_place_of_test(run_command: Command, runs: tuple[str, str]) -> None:
+    report = Path(runs[0]) / "report"
+    run_command(evaluate.command, f"run={runs[0]}", "split=validation")
+    assert (report / "report.html").read_text() == (report / "validation/report.html").read_text()
+    run_command(evaluate.command, f"run={runs[0]}")
+    run_command(evaluate.command, f"run={runs[0]}", "split=validation")
+    assert (report / "report.html").read_text() == (report / "test/report.html").read_text()
+
+
+@pytest.mark.slow
+def test_robustness(run_command: Command, runs: tuple[str, str]) -> None:
+    assert run_command(evaluate.command, f"run={runs[0]}", "robustness=true").code == 0
+    steps = read(Path(runs[0]) / "report/test/metrics.json")["report"]["robustness"]
+    assert len(steps) == 36
+    assert {step["name"] for step in steps} > {"blur", "JPEG", "hairs", "dark corners"}
+    for step in steps:
+        assert step["to_benign"] + step["to_malignant"] == round(step["flipped"]["value"] * 12)
+    assert (Path(runs[0]) / "report/test/figures/robustness.png").is_file()
+
+
+def test_test_time_augmentation_fits_a_decision_of_its_own(run_command: Command, runs: tuple[str, str]) -> None:
+    run = Path(runs[0])
+    before = read(run / "report/test/metrics.json")
+    result = run_command(evaluate.command, f"run={run}", "tta=dihedral")
+    assert result.code == 0, result.error
+    told = read(run / "report/test_dihedral/metrics.json")
+    saved = torch.load(run / "checkpoints/best.ckpt", weights_only=True)["melanoma_pl"]
+    assert saved["augmented_decision"] == {key: told[key] for key in ("temperature", "threshold")}
+    assert saved["threshold"] == before["threshold"], "the decision of single views stays"
+    assert read(run / "report/test/metrics.json") == before
+    assert told["report"]["facts"]["fitted on"] == "8 validation photos"
+
+
+@pytest.mark.parametrize("combine", ["logit", "rank"])
+def test_networks_judge_together(combine: str, run_command: Command, runs: tuple[str, str]) -> None:
+    first, second = runs
+    result = run_command(
+        evaluate.command, f"run=[{first},{second}]", f"combine={combine}", "output=together", "mistakes=1"
+    )
+    assert result.code == 0, result.error
+    told = read("together/metrics.json")
+    assert told["runs"] == [first, second]
+    members = told["report"]["members"]
+    assert [member["name"] for member in members] == [f"{Path(run).parts[-2]}/{Path(run).name}" for run in runs]
+    alone = [read(Path(run) / "report/test/metrics.json")["metrics"]["test/auroc"] for run in runs]
+    assert [member["auroc"]["value"] for member in members] == pytest.approx(alone)
+    # without the one network of two, the other is left
+    for member, other in zip(members, reversed(alone), strict=True):
+        assert member["contribution"]["value"] == pytest.approx(told["metrics"]["test/auroc"] - other)
+    logits = [[float(row["logit"]) for row in rows_of(f"{run}/report/test/predictions.csv")] for run in runs]
+    if combine == "logit":
+        together = [float(row["logit"]) for row in rows_of("together/predictions.csv")]
+        np.testing.assert_allclose(together, np.mean(logits, axis=0), rtol=1e-5)
+    assert Path("together/report.html").is_file() and Path("together/MODEL_CARD.md").is_file()
+
+
+@pytest.mark.slow
+def test_an_ensemble_has_a_folder_of_its_own(run_command: Command, runs: tuple[str, str]) -> None:
+    assert run_command(evaluate.command, f"run=[{runs[0]},{runs[1]}]").code == 0
+    assert len(list(Path("outputs/ensembles").glob("*/test/report.html"))) == 1
+
+
+@pytest.mark.slow
+def test_networks_of_different_cuts_are_not_calibrated_on_each_others_training_photos(
+    run_command: Command, runs: tuple[str, str], photo_folder: Path
+) -> None:
+    options = [*TINY, "data=folder", f"data.root={photo_folder}", "data.split_seed=5", "name=c"]
+    assert run_command(train.command, *options).code == 0
+    other = only_run(Path.cwd(), "c")
+    assert run_command(evaluate.command, f"run=[{runs[0]},{other}]", "output=together").code == 0
+    told = read("together/metrics.json")
+    assert (told["temperature"], told["threshold"]) == (1.0, 0.5)
+    assert told["report"]["facts"]["fitted on"].startswith("nothing")
+    refused = run_command(evaluate.command, f"run=[{runs[0]},{other}]", "split=validation")
+    assert refused.code == 2
+    assert "of the 8 validation photos that it is to judge" in refused.error
+
+
+def test_another_set_of_one_class_says_what_cannot_be_computed(
+    run_command: Command, runs: tuple[str, str], workplace: Path
+) -> None:
+    other = write_photo_folder(workplace / "other", train=2, test=8)
+    shutil.rmtree(other / "test/benign")
+    result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}")
+    assert result.code == 0, result.error
+    told = read(f"{runs[0]}/report/other/test/metrics.json")["report"]
+    assert told["sets"][0]["ranking"]["auroc"] == {"value": None, "interval": None, "reason": "no benign photos"}
+    assert told["decisions"][0]["specificity"]["reason"] == "no benign photos"
+    assert told["decisions"][0]["sensitivity"]["value"] is not None
+    assert "no benign photos" in " ".join(told["warnings"])
+    assert "computable" in result.output
+
+
+def test_photos_that_trained_the_network_are_told_apart(
+    run_command: Command, runs: tuple[str, str], workplace: Path, photo_folder: Path
+) -> None:
+    other = write_photo_folder(workplace / "other", train=2, test=12)
+    shutil.copy(photo_folder / "train/benign/000.png", other / "test/benign/again.png")
+    result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}", "subgroups=[skin_tone]")
+    assert result.code == 0, result.error
+    told = read(f"{runs[0]}/report/other/test/metrics.json")
+    assert "The network trained on 1 of these 13 photos." in told["notes"]
+    assert [row["n"] for row in told["rows"].values()] == [13, 12]
+
+
+def test_validating_on_test_is_marked_and_fits_nothing(
+    run_command: Command, workplace: Path, photo_folder: Path
+) -> None:
+    options = ["data=folder", f"data.root={photo_folder}", "data.validate_on=test", "threshold=fixed"]
+    assert run_command(train.command, *TINY, *options, "checkpoint.evaluate=last").code == 0
+    run = only_run(workplace)
+    saved = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["melanoma_pl"]
+    assert (saved["temperature"], saved["threshold"]) == (1.0, 0.5)
+    assert "familiarity" not in saved, "its limit would be set on test photos"
+    result = run_command(evaluate.command, f"run={run}", "tta=dihedral")
+    assert result.code == 0, result.error
+    assert "Validated on the test photos" in result.output
+    told = read(run / "report/test_dihedral/metrics.json")
+    assert (told["temperature"], told["threshold"]) == (1.0, 0.5)
+    again = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["melanoma_pl"]
+    assert "augmented_decision" not in again
+    assert "Validated on the test photos" in (run / "report/test_dihedral/report.html").read_text()
+
+
+MISTAKES = {
+    "no run": (["run=nowhere"], "the run folder nowhere does not exist"),
+    "no run at all": (["run=[]"], "run=[] names no run"),
+    "not given": ([], "run is not set"),
+    "twice": (["run=[{run},{run}]"], "names a run twice"),
+    "ranks of one": (["run={run}", "combine=rank"], "combine=rank is for several runs"),
+    "no checkpoint": (["run={run}", "checkpoint=last"], "has no checkpoints/last.ckpt"),
+    "prevalence": (["run={run}", "prevalence=2"], "prevalence=2 is not allowed"),
+    "no such column": (["run={run}", "subgroups=[sxe]"], "has no column 'sxe' (subgroups)"),
+    "no table": (["run={run}", "data.metadata=no.csv"], "no.csv does not exist"),
+    "unknown key": (["run={run}", "robust=true"], "did you mean 'robustness'"),
+    "validation of another set": (["run={run}", "split=validation", "data.root=x"], "has no validation split"),
+    "no such views": (["run={run}", "tta=eight"], "should be 'none' or 'dihedral'"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_one_line(case: str, run_command: Command, runs: tuple[str, str]) -> None:
+    (Path(runs[0]) / "checkpoints/last.ckpt").unlink()
+    before = sorted(Path().rglob("*"))
+    overrides, expected = MISTAKES[case]
+    result = run_command(evaluate.command, *(text.format(run=runs[0]) for text in overrides))
+    assert result.code == 2
+    assert expected in result.error
+    assert len(result.error.strip().splitlines()) == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_table_that_lacks_photos(run_command: Command, runs: tuple[str, str], workplace: Path) -> None:
+    other = write_photo_folder(workplace / "other", train=2, test=12)
+    lines = (other / "metadata.csv").read_text().splitlines()
+    (other / "metadata.csv").write_text("\n".join(lines[:9]))
+    arguments = (f"run={runs[0]}", f"data.root={other}", "subgroups=[age]")
+    refused = run_command(evaluate.command, *arguments)
+    assert refused.code == 2
+    assert "has no row for 6 of 12 photos" in refused.error and "data.without_row=own_group" in refused.error
+    assert run_command(evaluate.command, *arguments, "data.without_row=own_group").code == 0
+
+
+def test_another_sets_class_names(run_command: Command, runs: tuple[str, str], workplace: Path) -> None:
+    other = write_photo_folder(workplace / "other", train=2, test=12)
+    (other / "test/malignant").rename(other / "test/bad")
+    refused = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}")
+    assert refused.code == 2
+    assert "+data.folder_names.bad=<class>" in refused.error
+    arguments = (f"run={runs[0]}", f"data.root={other}", "+data.folder_names.bad=malignant", "subgroups=[skin_tone]")
+    assert run_command(evaluate.command, *arguments).code == 0
+
+
+def test_a_network_whose_answers_are_no_numbers(run_command: Command, runs: tuple[str, str]) -> None:
+    path = Path(runs[0]) / "checkpoints/best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["network.dense_2.bias"].fill_(float("nan"))
+    torch.save(checkpoint, path)
+    result = run_command(evaluate.command, f"run={runs[0]}")
+    assert result.code == 2
+    assert "for 12 of 12 photos the network's answers are no numbers" in result.error
