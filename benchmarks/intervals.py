@@ -12,13 +12,16 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 from scipy.stats import norm
 
 from melanoma_pl.evaluation import Counts, weighted
+from melanoma_pl.evaluation.calibration_error import ece_estimate
 from melanoma_pl.evaluation.comparison import paired_delong
 from melanoma_pl.evaluation.intervals import Interval, delong, wilson
 from melanoma_pl.evaluation.outcomes import balanced_accuracy
 from melanoma_pl.evaluation.predictive import positive_predictive_value_at
+from melanoma_pl.evaluation.reliability import bin_errors
 from melanoma_pl.evaluation.resampling import bootstrap, percentile_interval
 
 SHARE = 300 / 660  # of malignant photos, as in the set of this project
@@ -27,6 +30,8 @@ BETWEEN_MODELS, WITHIN_LESION = 0.7, 0.7  # correlations of scores
 PHOTOS_A_LESION = 3
 THRESHOLD = 0.3  # of scores
 PREVALENCE = 0.05
+FACTORS = {"calibrated": 1.0, "logits × 1.5": 1.5, "logits × 3": 3.0}
+BINS = 10
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -59,6 +64,20 @@ def truths() -> dict[str, float]:
         "balanced accuracy": (found + passed) / 2,
         "PPV": found * PREVALENCE / called,
     }
+
+
+def true_ece(factor: float) -> float:
+    """Return the ECE of infinitely many photos whose right logits are multiplied by a factor."""
+    scores = np.linspace(-8, 12, 400_001)
+    share = SHARE * norm.pdf(scores - distance(AREA)) + (1 - SHARE) * norm.pdf(scores)
+    share /= share.sum()
+    right = right_logits(scores)
+    places = np.minimum((BINS * np.cumsum(share)).astype(np.int64), BINS - 1)
+    return float(np.abs(np.bincount(places, share * (expit(right) - expit(factor * right)))).sum())
+
+
+def right_logits(scores: Floats) -> Floats:
+    return np.asarray(distance(AREA) * (scores - distance(AREA) / 2) + logit(SHARE), dtype=np.float64)
 
 
 def of_single_photos(
@@ -106,6 +125,17 @@ def of_lesions(random: np.random.Generator, photos: int, resamples: int) -> Iter
     yield f"AUROC, {PHOTOS_A_LESION} photos a lesion, DeLong", AREA, delong(probabilities, targets)
 
 
+def of_calibration(random: np.random.Generator, photos: int, resamples: int, truth: dict[str, float]) -> Iterator[Row]:
+    """Yield the intervals of the ECE of one set, for probabilities that are right and for some that are not."""
+    targets = (random.random(photos) < SHARE).astype(np.int64)
+    right = right_logits(distance(AREA) * targets + random.normal(size=photos))
+    seed = seed_of(random)
+    for name, factor in FACTORS.items():
+        errors = bin_errors(expit(factor * right), targets, BINS)
+        drawn = bootstrap(lambda weights, of=errors: weighted.mean(weights, of), photos, None, resamples, seed)
+        yield f"ECE, {name}", truth[name], ece_estimate(errors.mean(axis=0), drawn).interval
+
+
 def curve_figures(weights: Integers, probabilities: Floats, targets: Integers) -> Floats:
     points = weighted.curves(weights, probabilities, targets)
     figures = weighted.average_precision(points), weighted.partial_auroc(points)
@@ -125,11 +155,14 @@ def main() -> None:
     parsing.add_argument("--seed", type=int, default=0)
     chosen = parsing.parse_args()
     random, truth, began = np.random.default_rng(chosen.seed), truths(), time.perf_counter()
+    errors = {name: true_ece(factor) for name, factor in FACTORS.items()}
     rows: dict[tuple[str, float], list[Interval | None]] = defaultdict(list)
     for _ in range(chosen.draws):
         for name, value, interval in of_single_photos(random, chosen.photos, chosen.resamples, truth):
             rows[name, value].append(interval)
         for name, value, interval in of_lesions(random, chosen.photos, chosen.resamples):
+            rows[name, value].append(interval)
+        for name, value, interval in of_calibration(random, chosen.photos, chosen.resamples, errors):
             rows[name, value].append(interval)
     print(f"{chosen.draws} sets of {chosen.photos} photos, {round(SHARE * chosen.photos)} of them malignant")
     print(f"\n{'interval of 95 %':<46} {'truth':>6} {'width':>6} {'covers':>7} {'none':>5}")

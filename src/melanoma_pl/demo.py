@@ -29,6 +29,7 @@ def next_steps() -> str:
     figures = record["figures"]
     photo = next(iter(sorted(OUTPUTS.glob("synthetic/*/test/malignant/*"))))
     commands = {
+        "read what it is worth": f"{run.folder}/report/report.html",
         "watch its curves": "tensorboard --logdir outputs",
         "predict a photo": f"melanoma-predict --run {run.folder} {photo}",
         "your own photos": "melanoma-train experiment=baseline data=folder data.root=<folder with train/ and test/>",

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -55,8 +56,10 @@ def job(config: DictConfig) -> None:
         check_photo_places(request.judged.data, ["test" if settings.split == "test" else "train"])
     from melanoma_pl.review.evaluating import evaluate  # PyTorch takes seconds: only once all else is right
 
+    began = time.perf_counter()
     report = evaluate(requests, settings)
-    logger.info("%s\n\nreport  %s", report.text, report.folder / "report.html")
+    seconds = time.perf_counter() - began
+    logger.info("%s\n\nreport  %s  (%.1f s after start-up)", report.text, report.folder / "report.html", seconds)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--names", default=NAMES, metavar="A,B", help="names of the two decisions (default: %(default)s)"
     )
     parsing.add_argument("--tta", action="store_true", help="judge by the mean of a photo's eight flips and turns")
-    parsing.add_argument(
-        "--heatmaps", metavar="FOLDER", help="write each photo with what speaks for its decision"
-    )
+    parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each photo with what speaks for its decision")
     parsing.add_argument("--csv", metavar="FILE", help="write a table")
     parsing.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
     parsing.add_argument("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="default: %(default)s")
@@ -201,9 +199,7 @@ def check_folder(folder: str | None) -> None:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"--heatmaps {folder}: no such folder can be made ({error.strerror})", "name another"
-        ) from error
+        raise UserError(f"--heatmaps {folder} cannot be made ({error.strerror})", "name another folder") from error
 
 
 if __name__ == "__main__":

@@ -204,22 +204,27 @@ def test_predict(run_command: Command, workplace: Path) -> None:
 HEAVY = ("torch", "lightning", "torchvision", "sklearn", "matplotlib", "scipy")
 
 
+LIGHT = [
+    ("train", "--help"),
+    ("train", "data.rot=1"),
+    ("train", "optimizer=adamm"),
+    ("train", "data=folder", "data.root=nowhere"),
+    ("train", "data=table", "data.table=nowhere.csv"),
+    ("train", "resume=auto"),
+    ("evaluate", "--help"),
+    ("evaluate", "run=nowhere"),
+    ("evaluate", "run=nowhere", "tta=eight"),
+    ("predict", "--help"),
+    ("predict", "--run", "nowhere", "photo.jpg"),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["data.rot=1"],
-        ["optimizer=adamm"],
-        ["data=folder", "data.root=nowhere"],
-        ["data=table", "data.table=nowhere.csv"],
-        ["resume=auto"],
-    ],
-    ids=" ".join,
-)
-def test_answers_without_importing_anything_heavy(arguments: list[str], workplace: Path) -> None:
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
+def test_answers_without_importing_anything_heavy(words: tuple[str, ...], workplace: Path) -> None:
+    module, *arguments = words
     code = (
-        "import sys\nfrom melanoma_pl.train import command\nfrom melanoma_pl.cli import run_command\n"
+        f"import sys\nfrom melanoma_pl.{module} import command\nfrom melanoma_pl.cli import run_command\n"
         "try:\n    run_command(command, sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
     )

@@ -6,17 +6,13 @@ from numpy.typing import ArrayLike
 from melanoma_pl.evaluation import metrics, ranking, weighted
 from melanoma_pl.evaluation.assessment import Calibration, Ranking, Subgroup
 from melanoma_pl.evaluation.calibration import probabilities as sigmoid
+from melanoma_pl.evaluation.calibration_error import ece_estimate
 from melanoma_pl.evaluation.checks import Floats, Integers, check_logits, check_photos
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.intervals import delong
 from melanoma_pl.evaluation.outcomes import share
 from melanoma_pl.evaluation.recalibration import recalibration_intercept, recalibration_slope
-from melanoma_pl.evaluation.reliability import (
-    NO_INTERVAL,
-    calibrated_ece_range,
-    expected_calibration_error,
-    reliability_bins,
-)
+from melanoma_pl.evaluation.reliability import bin_errors, calibrated_ece_range, reliability_bins
 from melanoma_pl.evaluation.resampling import bootstrap, resampled
 from melanoma_pl.evaluation.scarcity import SMALLEST, missing_class, too_small
 
@@ -83,18 +79,15 @@ def calibrate(
     probabilities = sigmoid(logits, temperature)
     # scikit-learn's distance from 0 and 1, so that no photo costs infinity.
     likely = np.clip(np.where(targets == 1, probabilities, 1 - probabilities), np.finfo(np.float64).eps, 1)
-    losses = np.column_stack([(probabilities - targets) ** 2, -np.log(likely)])  # (N, 2)
-
-    def statistics(weights: Integers) -> Floats:
-        return np.column_stack([weighted.mean(weights, column) for column in losses.T])
-
-    squared, logarithmic = bootstrap(statistics, targets.size, groups, draws, seed).T
+    errors = bin_errors(probabilities, targets, bins)
+    losses = np.column_stack([(probabilities - targets) ** 2, -np.log(likely), errors])  # (N, 2 + bins)
+    drawn = bootstrap(lambda weights: weighted.mean(weights, losses), targets.size, groups, draws, seed)
     return Calibration(
         temperature=float(temperature),
-        ece=Estimate(expected_calibration_error(probabilities, targets, bins), None, NO_INTERVAL),
+        ece=ece_estimate(errors.mean(axis=0), drawn[:, 2:]),
         ece_if_calibrated=calibrated_ece_range(probabilities, groups, bins, draws, seed),
-        brier=resampled(metrics.brier(probabilities, targets), squared),
-        log_loss=resampled(metrics.log_loss(probabilities, targets), logarithmic),
+        brier=resampled(metrics.brier(probabilities, targets), drawn[:, 0]),
+        log_loss=resampled(metrics.log_loss(probabilities, targets), drawn[:, 1]),
         intercept=recalibration_intercept(logits / temperature, targets, groups),
         slope=recalibration_slope(logits / temperature, targets, groups),
         bins=reliability_bins(probabilities, targets, bins),

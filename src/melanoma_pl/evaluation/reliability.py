@@ -9,8 +9,6 @@ from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.intervals import Interval, wilson
 from melanoma_pl.evaluation.resampling import BLOCK
 
-NO_INTERVAL = "resampling makes an ECE larger, so that it has no honest interval; compare the range if calibrated"
-
 
 def reliability_bins(probabilities: ArrayLike, targets: ArrayLike, bins: int = 10) -> tuple[Bin, ...]:
     """Return the reliability diagram: photos sorted by probability and cut into bins of equal count.
@@ -46,7 +44,21 @@ def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, bin
         A number in [0, 1]. Chance alone keeps it above 0: see `calibrated_ece_range`.
     """
     probabilities, targets = check_photos(probabilities, targets)
-    return float(_errors(targets[None] - probabilities, _members(probabilities, bins))[0])
+    return float(np.abs(bin_errors(probabilities, targets, bins).mean(axis=0)).sum())
+
+
+def bin_errors(probabilities: Floats, targets: Integers, bins: int = 10) -> Floats:
+    """Return each photo's part in the error of each bin, whose mean over photos is the bin's part in the ECE.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+        bins: at least 1.
+
+    Returns:
+        float64 `(N, bins)`: target less probability in the column of the photo's bin, 0 elsewhere.
+    """
+    return np.asarray((targets - probabilities)[:, None] * _membership(probabilities, bins), dtype=np.float64)
 
 
 def calibrated_ece_range(
@@ -74,14 +86,16 @@ def calibrated_ece_range(
         Lower and upper end, in [0, 1].
     """
     probabilities, _ = check_photos(probabilities, np.zeros(np.shape(probabilities), dtype=np.int64))
-    members = _members(probabilities, bins)
+    membership = _membership(probabilities, bins)
     owners = np.arange(probabilities.size) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     random, size = np.random.default_rng(seed), max(1, BLOCK // probabilities.size)
     errors = [
-        _errors((_fates(random, min(size, draws - start), owners) < probabilities) - probabilities, members)
+        np.abs(((_fates(random, min(size, draws - start), owners) < probabilities) - probabilities) @ membership)
         for start in range(0, draws, size)
     ]
-    low, high = np.quantile(np.concatenate(errors), [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(
+        np.concatenate(errors).sum(axis=1) / probabilities.size, [(1 - confidence) / 2, (1 + confidence) / 2]
+    )
     return float(low), float(high)
 
 
@@ -98,10 +112,10 @@ def _members(probabilities: Floats, bins: int) -> Integers:
     return np.asarray(np.searchsorted(edges[1:-1], probabilities), dtype=np.int64)
 
 
-def _errors(distances: Floats, members: Integers) -> Floats:
-    """Return the ECE of each row of distances, target less probability, `(B, N)`."""
-    membership = np.eye(int(members.max()) + 1)[members]  # (N, bins)
-    return np.asarray(np.abs(distances @ membership).sum(axis=1) / members.size, dtype=np.float64)
+def _membership(probabilities: Floats, bins: int) -> Floats:
+    """Return 1 in the column of each photo's bin, 0 elsewhere, `(N, bins)`."""
+    members = _members(probabilities, bins)
+    return np.asarray(np.eye(int(members.max()) + 1)[members], dtype=np.float64)
 
 
 def _bin(probabilities: Floats, targets: Integers) -> Bin:

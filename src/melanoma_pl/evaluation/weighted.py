@@ -76,8 +76,9 @@ def specificity_at_sensitivity(points: Curves, sensitivity: float) -> Floats:
 
 
 def mean(weights: Integers, values: Floats) -> Floats:
-    """Return the mean of `values` `(N,)` over each draw, float64 `(B,)`."""
-    return _divide(np.asarray(weights) @ values, np.sum(weights, axis=1))
+    """Return the mean of `values` `(N,)` or `(N, S)` over each draw, float64 `(B,)` or `(B, S)`."""
+    totals = np.sum(weights, axis=1)
+    return _divide(np.asarray(weights) @ values, totals if values.ndim == 1 else totals[:, None])
 
 
 def _cumulate(weights: Integers, steps: np.typing.NDArray[np.bool_]) -> Integers:

@@ -117,13 +117,23 @@ def _shortcut(
     reached, lost = auroc_with_delong(scores, targets), auroc_lost(malignant, scores, targets)
     whole = auroc_with_delong(malignant, targets)
     tells = not is_control and reached.interval is not None and reached.interval[0] > TELLING
-    verdict = _of_control(lost) if is_control else _verdict(reached, whole, lost, tells)
+    verdict = _of_control(lost) if is_control else verdict_of(reached, whole, lost, tells)
     return Shortcut(name, meaning, reached, lost, verdict, tells)
 
 
-def _verdict(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool) -> str:
+def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool) -> str:
+    """Say what it means that something without medicine reaches an AUROC.
+
+    Args:
+        reached: What it reaches.
+        whole: What the network reaches on whole photos.
+        lost: The difference, paired.
+        tells: Whether the lower end of what it reaches is above what hardly tells.
+    """
     if reached.value is None or whole.value is None or lost.interval is None:
         return ""
+    if not tells and reached.value > TELLING:
+        return "It may tell the classes apart: these photos are too few to say."
     if not tells:
         return "It hardly tells the classes apart."
     if lost.interval[0] <= 0:
