@@ -17,7 +17,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.evaluation.familiarity import Familiarity, fit_familiarity
 from melanoma_pl.models.classifier import MelanomaClassifier
-from melanoma_pl.models.features import last_dense, tapped
+from melanoma_pl.models.features import tapped
 
 BATCH = 64  # photos: bounds the memory that prediction takes
 
@@ -111,10 +111,10 @@ def split_batches(split: PhotoBatches, title: str, change: Change | None = None)
 
 
 def split_features(classifier: MelanomaClassifier, split: PhotoBatches, title: str) -> NDArray[np.float32]:
-    """Return what the last dense layer sees of each photo: float32 `(N, D)`."""
+    """Return what the network makes of each photo before it decides: float32 `(N, D)`; D is 0 for want of features."""
     with tapped(classifier.network) as collected:
         predict_logits(classifier, split_batches(split, title))
-    return torch.cat(collected).float().cpu().numpy()
+    return torch.cat(collected).cpu().numpy() if collected else np.empty((len(split), 0), dtype=np.float32)
 
 
 def learn_familiarity(
@@ -125,13 +125,11 @@ def learn_familiarity(
     Args:
         classifier: In evaluation mode; it keeps what was learnt.
         training: What it was trained on.
-        validation: Photos that it was not trained on, which set the threshold.
+        validation: Photos that it was not trained on, which set the limit.
 
     Returns:
-        What was learnt; None where the network has no last dense layer with a moderate number of features.
+        What was learnt; None where the network has no features to tap.
     """
-    if last_dense(classifier.network) is None:
-        return None
     known = split_features(classifier, training, "what training photos look like")
     held = split_features(classifier, validation, "what validation photos look like")
     classifier.familiarity = fit_familiarity(known, held)
@@ -170,7 +168,7 @@ def _predict_batch(
         logits = predict_logits(classifier, [stack(readable)] if readable else [], views)
     unlike: Iterator[bool | None] = iter([None] * len(readable))
     if classifier.familiarity is not None and readable:
-        unlike = iter(classifier.familiarity.is_unlike(collected[0].float().cpu().numpy()).tolist())
+        unlike = iter(classifier.familiarity.is_unlike(collected[0].cpu().numpy()).tolist())
     decision = decision_of(classifier, views)
     malignant = iter(decision.probabilities(logits).tolist())
     for path, decoded in batch:

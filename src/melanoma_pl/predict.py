@@ -116,7 +116,7 @@ def with_heat_maps(
         UserError: If the network has no convolution.
     """
     from melanoma_pl.explanation.files import heat_map_files, write_heat_map
-    from melanoma_pl.explanation.heat_maps import last_convolution
+    from melanoma_pl.models.features import last_convolution
 
     if last_convolution(classifier.network) is None:
         name = type(classifier.network).__name__

@@ -1,7 +1,7 @@
 """How unlike the training photos a photo is: far from them, what a network says should not be relied on.
 
-The score is the distance of Lee, Lee, Lee and Shin (A Simple Unified Framework for Detecting Out-of-Distribution
-Samples and Adversarial Attacks, NeurIPS 2018) in the features that the last layer sees, with a covariance that is
+The score is the Mahalanobis distance of Lee, Lee, Lee and Shin (A Simple Unified Framework for Detecting
+Out-of-Distribution Samples and Adversarial Attacks, NeurIPS 2018) in features of the network, with a covariance that is
 shrunk as Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004) proposed, so that it can be inverted.
 """
 
@@ -53,13 +53,13 @@ def fit_familiarity(training: ArrayLike, validation: ArrayLike, share: float = S
         share: Of the validation photos that are to pass, in (0, 1).
 
     Returns:
-        None where fewer than two training photos or no validation photo are there.
+        None where fewer than two training photos, no validation photo or no features are there.
 
     Raises:
         ValueError: if a feature is NaN.
     """
     known, held = np.asarray(training, dtype=np.float64), np.asarray(validation, dtype=np.float64)
-    if len(known) < 2 or len(held) == 0:
+    if len(known) < 2 or len(held) == 0 or known.shape[1] == 0:
         return None
     check_no_nan("features", known)
     check_no_nan("features", held)

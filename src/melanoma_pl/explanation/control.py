@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import nn
 
-from melanoma_pl.explanation.heat_maps import last_convolution
 from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.models.features import last_convolution
 
 
 def shuffled(classifier: MelanomaClassifier, seed: int = 0) -> MelanomaClassifier:

@@ -13,40 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.models.features import last_convolution
 
 _PHOTOS_AT_ONCE = 16  # bounds the memory that gradients take
-
-
-def last_convolution(network: nn.Module, images: Tensor | None = None) -> nn.Module | None:
-    """Return the network's last 2-D convolution, None where it has none.
-
-    Args:
-        network: Any network; a vision transformer's only convolution cuts it into patches.
-        images: Float `(N, 3, S, S)`: if given, the network is run on the first, and the last convolution that ran and
-            returned a map of more than 1×1 is meant: some networks (MobileNetV3) pool before their last one. Without
-            it, the order is that in which the modules were defined.
-    """
-    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    if images is not None:
-        convolutions = _in_order_of_running(network, convolutions, images[:1])
-    return convolutions[-1] if convolutions else None
-
-
-def _in_order_of_running(network: nn.Module, layers: list[nn.Conv2d], images: Tensor) -> list[nn.Conv2d]:
-    ran: list[nn.Conv2d] = []
-
-    def note(layer: nn.Conv2d, _: tuple[Tensor, ...], features: Tensor) -> None:
-        if features[0, 0].numel() > 1:
-            ran.append(layer)
-
-    hooks = [layer.register_forward_hook(note) for layer in layers]
-    try:
-        with torch.no_grad():
-            network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return ran
 
 
 def heat_maps(

@@ -1,32 +1,95 @@
-"""What a network makes of a photo before its last layer decides: for any network that ends in a dense layer."""
+"""What a network makes of a photo before it decides: what its last convolution, or its last dense layer, works with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-MOST_FEATURES = 4096  # beyond that the last layer sees a flattened picture rather than features
+MOST_FEATURES = 2048  # what is learnt of them takes their square
+SMALLEST = 1e-6  # of a deviation: a picture of one colour has none
 
 
-def last_dense(network: nn.Module) -> nn.Linear | None:
-    """Return the last dense layer, or None where there is none that sees a moderate number of features."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-    return layers[-1] if layers and layers[-1].in_features <= MOST_FEATURES else None
+def last_convolution(network: nn.Module, images: Tensor | None = None) -> nn.Module | None:
+    """Return the network's last 2-D convolution, None where it has none.
+
+    Args:
+        network: Any network; a vision transformer's only convolution cuts it into patches.
+        images: Float `(N, 3, S, S)`: if given, the network is run on the first, and the last convolution that ran and
+            returned a map of more than 1×1 is meant: some networks (MobileNetV3) pool before their last one. Without
+            it, the order is that in which the modules were defined.
+    """
+    if images is None:
+        convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        return convolutions[-1] if convolutions else None
+    with torch.no_grad(), _maps(network) as ran:
+        network(images[:1])
+    return ran[-1][0] if ran else None
 
 
 @contextmanager
 def tapped(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect what the last dense layer is given while the network runs: one float `(B, D)` a call."""
+    """Collect features while the network runs, one float `(B, D)` a call.
+
+    They are mean and log standard deviation over all places of each channel of the last convolution, before any
+    activation, so that no channel is silent; without a convolution what the last dense layer is given. Nothing is
+    collected where there is neither, or where the features are more than `MOST_FEATURES`.
+    """
     collected: list[Tensor] = []
-    layer = last_dense(network)
+    with _maps(network) as ran, _dense_inputs(network) as given:
 
-    def keep(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        collected.append(inputs[0].detach().flatten(1))
+        def gather(module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
+            found = _summarise(ran[-1][1]) if ran else given[-1] if given else None
+            if found is not None and found.shape[1] <= MOST_FEATURES:
+                collected.append(found)
+            ran.clear()
+            given.clear()
 
-    handle = layer.register_forward_pre_hook(keep) if layer is not None else None
+        handle = network.register_forward_hook(gather)
+        try:
+            yield collected
+        finally:
+            handle.remove()
+
+
+def _summarise(maps: Tensor) -> Tensor:
+    """Return float `(B, 2 C)`, or `(B, C)` where that would be too many, from `(B, C, h, w)`."""
+    flat = maps.detach().float().flatten(2)  # (B, C, h · w)
+    means = flat.mean(dim=2)
+    if 2 * means.shape[1] > MOST_FEATURES:
+        return means
+    return torch.cat([means, flat.std(dim=2).add(SMALLEST).log()], dim=1)
+
+
+@contextmanager
+def _maps(network: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor]]]:
+    """Keep the last convolution that ran and returned a map of more than 1×1, with that map."""
+    ran: list[tuple[nn.Module, Tensor]] = []
+
+    def keep(layer: nn.Module, inputs: tuple[Any, ...], maps: Tensor) -> None:
+        if maps[0, 0].numel() > 1:
+            ran[:] = [(layer, maps)]  # the earlier ones' memory is given back
+
+    handles = [layer.register_forward_hook(keep) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     try:
-        yield collected
+        yield ran
     finally:
-        if handle is not None:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _dense_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
+    """Keep what the last dense layer that ran was given."""
+    given: list[Tensor] = []
+
+    def keep(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        given[:] = [inputs[0].detach().float().flatten(1)]
+
+    handles = [layer.register_forward_pre_hook(keep) for layer in network.modules() if isinstance(layer, nn.Linear)]
+    try:
+        yield given
+    finally:
+        for handle in handles:
             handle.remove()

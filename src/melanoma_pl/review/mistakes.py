@@ -9,8 +9,9 @@ from torch import Tensor
 
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.explanation.control import likeness, shuffled
-from melanoma_pl.explanation.heat_maps import heat_maps, last_convolution
+from melanoma_pl.explanation.heat_maps import heat_maps
 from melanoma_pl.explanation.overlay import overlay
+from melanoma_pl.models.features import last_convolution
 from melanoma_pl.reporting.evaluation.content import Mistake
 from melanoma_pl.reporting.thumbnails import picture_uri
 from melanoma_pl.review.panel import Panel

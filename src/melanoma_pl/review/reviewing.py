@@ -167,7 +167,7 @@ def _judge(panel: Panel, split: str, judged: Photos) -> tuple[Logits, NDArray[np
         logits = panel.member_logits(split, f"judging {split} photos")
     if familiarity is None or len(panel.members) > 1 or panel.views != "none":
         return logits, None
-    return logits, familiarity.is_unlike(torch.cat(collected).float().cpu().numpy())
+    return logits, familiarity.is_unlike(torch.cat(collected).cpu().numpy())
 
 
 def _chosen(panel: Panel) -> str:

@@ -11,34 +11,7 @@ from tests.unit.explanation.explanation_examples import (
 )
 from torch import Tensor, nn
 
-from melanoma_pl.explanation.heat_maps import heat_maps, last_convolution
-
-
-def test_the_last_convolution() -> None:
-    network = tiny_classifier().network
-    assert last_convolution(network) is network.conv_3
-    assert last_convolution(nn.Sequential(nn.Flatten(), nn.Linear(12, 1))) is None
-
-
-class DefinedBackwards(nn.Module):
-    """Its convolutions run in the other order than they are defined in; the one that runs last sees no places."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pooled = nn.Conv2d(4, 1, 1)
-        self.second = nn.Conv2d(4, 4, 3)
-        self.first = nn.Conv2d(3, 4, 3)
-        self.unused = nn.Conv2d(3, 4, 3)
-
-    def forward(self, images: Tensor) -> Tensor:
-        features = self.second(self.first(images))
-        return self.pooled(features.mean((2, 3), keepdim=True)).flatten(1)
-
-
-def test_the_last_convolution_that_runs_and_returns_a_map() -> None:
-    network = DefinedBackwards()
-    assert last_convolution(network, torch.zeros(1, 3, SIDE, SIDE)) is network.second
-    assert not any(module._forward_hooks for module in network.modules())
+from melanoma_pl.explanation.heat_maps import heat_maps
 
 
 @pytest.mark.parametrize("inplace", [False, True])
