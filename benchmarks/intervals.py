@@ -9,6 +9,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def of_calibration(random: np.random.Generator, photos: int, resamples: int, tru
     seed = seed_of(random)
     for name, factor in FACTORS.items():
         errors = bin_errors(expit(factor * right), targets, BINS)
-        drawn = bootstrap(lambda weights, of=errors: weighted.mean(weights, of), photos, None, resamples, seed)
+        drawn = bootstrap(partial(weighted.mean, values=errors), photos, None, resamples, seed)
         yield f"ECE, {name}", truth[name], ece_estimate(errors.mean(axis=0), drawn).interval
 
 

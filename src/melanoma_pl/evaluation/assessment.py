@@ -69,7 +69,7 @@ class Calibration:
 
     Attributes:
         temperature: By which logits were divided; 1 before calibration.
-        ece: Expected calibration error.
+        ece: Expected calibration error, which chance alone makes larger than it is: see `calibration_error`.
         ece_if_calibrated: 95 % range that the ECE of a perfectly calibrated model would have with these photos.
         brier: Brier score.
         log_loss: In nats.

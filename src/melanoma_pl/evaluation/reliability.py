@@ -41,7 +41,8 @@ def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, bin
         bins: at least 1.
 
     Returns:
-        A number in [0, 1]. Chance alone keeps it above 0: see `calibrated_ece_range`.
+        A number in [0, 1]. Chance alone keeps it above 0: see `calibrated_ece_range`; for its interval see
+        `calibration_error`.
     """
     probabilities, targets = check_photos(probabilities, targets)
     return float(np.abs(bin_errors(probabilities, targets, bins).mean(axis=0)).sum())

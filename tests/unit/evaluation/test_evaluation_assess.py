@@ -11,6 +11,7 @@ from melanoma_pl.evaluation.assess import calibrate, rank, subgroup
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.ranking import partial_auroc, specificity_at_sensitivity
 from melanoma_pl.evaluation.recalibration import recalibration_slope
+from melanoma_pl.evaluation.reliability import expected_calibration_error
 from melanoma_pl.evaluation.resampling import draw_weights
 
 
@@ -94,7 +95,8 @@ def test_calibrate_gives_scores_with_the_bootstraps_interval():
     assert found.brier.interval == pytest.approx((found.brier.value - error, found.brier.value + error), abs=0.005)
     assert found.slope == recalibration_slope(logits / 2, targets)
     assert sum(single.n for single in found.bins) == 400
-    assert found.ece.interval is None and "honest" in found.ece.reason
+    assert found.ece.value == pytest.approx(expected_calibration_error(probabilities, targets))
+    assert found.ece.interval[0] < found.ece.value < found.ece.interval[1]
 
 
 def test_calibration_is_seen_and_its_lack_too():
@@ -103,6 +105,7 @@ def test_calibration_is_seen_and_its_lack_too():
     good, extreme = calibrate(logits, targets), calibrate(4 * logits, targets)
     assert good.ece.value <= good.ece_if_calibrated[1] < extreme.ece.value
     assert extreme.ece.value > extreme.ece_if_calibrated[1]
+    assert good.ece.interval[0] < 0.01 < good.ece_if_calibrated[1] < extreme.ece.interval[0]
     assert good.slope.interval[0] < 1 < good.slope.interval[1] and extreme.slope.interval[1] < 1
 
 
@@ -116,7 +119,7 @@ def test_lesions_widen_calibrations_intervals():
     logits, _, targets = draw()
     logits, targets = np.tile(logits, 3), np.tile(targets, 3)
     alone, by_lesion = calibrate(logits, targets), calibrate(logits, targets, groups=np.tile(np.arange(400), 3))
-    for name in ("brier", "log_loss", "slope", "intercept"):
+    for name in ("ece", "brier", "log_loss", "slope", "intercept"):
         assert np.ptp(getattr(by_lesion, name).interval) > 1.4 * np.ptp(getattr(alone, name).interval)
     assert by_lesion.ece_if_calibrated[1] > 1.4 * alone.ece_if_calibrated[1]
 
