@@ -26,5 +26,15 @@ class Estimate:
         if self.value is None:
             return f"{NOT_COMPUTABLE}: {self.reason}" if self.reason else NOT_COMPUTABLE
         if self.interval is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} [{self.interval[0]:.3f}–{self.interval[1]:.3f}]"
+            return decimal(self.value)
+        return f"{decimal(self.value)} {brackets(self.interval)}"
+
+
+def decimal(value: float) -> str:
+    """Return "0.915" or "−0.008", with a minus: a hyphen beside a dash reads badly."""
+    return f"{value:z.3f}".replace("-", "−")
+
+
+def brackets(interval: Interval) -> str:
+    """Return "[0.884–0.938]"."""
+    return f"[{decimal(interval[0])}–{decimal(interval[1])}]"

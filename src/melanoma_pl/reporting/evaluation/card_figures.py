@@ -4,15 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content, Shortcut, SubgroupTable
-from melanoma_pl.reporting.evaluation.tables import Line, calibration_lines, decision_lines, ranking_lines
-from melanoma_pl.reporting.evaluation.words import beside, calibration_verdict, figure
+from melanoma_pl.reporting.evaluation.tables import Line, calibration_lines, decision_lines, ranking_lines, scales
+from melanoma_pl.reporting.evaluation.words import beside, calibration_verdict, figure, lost
 from melanoma_pl.reporting.markdown import bullets, code, section, table, text
 
 
 def sections(content: Content) -> list[str]:
     """Return the sections of figures; those with nothing to say are empty."""
-    before, after = content.calibration
-    scales = [f"{name}: temperature {own.temperature:.3g}" for name, own in (("before", before), ("after", after))]
+    columns = [", ".join(names) for names in scales(content)]
     return [
         section(
             "Metrics",
@@ -20,7 +19,11 @@ def sections(content: Content) -> list[str]:
             _table([text(figures.title) for figures in content.sets], ranking_lines(content)),
         ),
         section("Decisions", _table(_thresholds(content), decision_lines(content)), _wrong(content)),
-        section("Calibration", text(calibration_verdict(after)), _table(scales, calibration_lines(content))),
+        section(
+            "Calibration",
+            text(calibration_verdict(content.calibration[1])),
+            _table(columns, calibration_lines(content)),
+        ),
         _subgroups(content.subgroups),
         _shortcuts(content.shortcuts),
         _robustness(content),
@@ -101,11 +104,18 @@ def _robustness(content: Content) -> str:
     rows: list[list[str | int]] = [
         [
             f"{text(step.name)} {step.strength} ({text(step.setting)})",
-            *map(_shown, (step.auroc, step.lost, step.flipped)),
+            _shown(step.auroc),
+            _lost(step.lost),
+            _shown(step.flipped),
         ]
         for step in content.robustness
     ]
     return section("Robustness", table(["perturbation", "AUROC", "lost", "decisions changed"], rows))
+
+
+def _lost(estimate: Estimate) -> str:
+    word, shown = lost(estimate)
+    return f"{_shown(shown)} more" if word == "more" else _shown(shown)
 
 
 def _members(content: Content) -> str:

@@ -10,7 +10,9 @@ ALWAYS = (
     "Nobody compared this network with a physician on these photos, nor watched it in use.",
 )
 ONE_OF_MANY = "Of many subgroups, one looks bad by chance: look again with other photos before believing it."
-HEAT_MAPS = "A heat map shows where an answer comes from in the picture; it is no explanation of a diagnosis."
+HEAT_MAPS = (
+    "A heat map shows what in the picture speaks for the decision that was taken; it is no explanation of a diagnosis."
+)
 
 
 def limits(content: Content) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from melanoma_pl.reporting.evaluation.content import Content, Robustness
 from melanoma_pl.reporting.evaluation.drawings import drawings
 from melanoma_pl.reporting.evaluation.limits import limits
 from melanoma_pl.reporting.evaluation.published import PUBLISHED
-from melanoma_pl.reporting.evaluation.tables import calibration_lines, decision_lines, ranking_lines
+from melanoma_pl.reporting.evaluation.tables import calibration_lines, decision_lines, ranking_lines, scales
 from melanoma_pl.reporting.html import write_html
 from melanoma_pl.reporting.words import amount
 
@@ -58,13 +58,12 @@ def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
 
 def _columns(content: Content) -> dict[str, list[tuple[str, str]]]:
     """Return the name of each table's columns, and what stands below it."""
-    temperatures = [f"temperature {own.temperature:.3g}" for own in content.calibration]
     return {
         "sets": [(own.title, amount(own.decisions.counts.n, "photo")) for own in content.sets],
         "thresholds": [
             (own.name, "" if own.threshold is None else f"threshold {own.threshold:.3g}") for own in content.decisions
         ],
-        "temperatures": list(zip(("before", "after"), temperatures, strict=True)),
+        "temperatures": list(scales(content)),
     }
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from melanoma_pl.evaluation.assessment import Calibration, Decisions
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content
-from melanoma_pl.reporting.evaluation.words import share
+from melanoma_pl.reporting.evaluation.words import beside, is_scaled, share
+
+LONGEST_REASON = 30  # letters that a narrow column holds in two or three lines
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,13 @@ class Line:
     name: str
     meaning: str
     estimates: tuple[Estimate | None, ...]
+
+    @property
+    def long_reason(self) -> str:
+        """Return why something is missing, where that is the same in all columns and too long to stand in them."""
+        known = [own for own in self.estimates if own is not None]
+        reasons = {beside(own) for own in known if own.value is None or own.interval is None}
+        return next((why for why in reasons if len(reasons) == 1 and len(why) > LONGEST_REASON), "")
 
 
 def ranking_lines(content: Content) -> list[Line]:
@@ -56,8 +65,19 @@ def decision_lines(content: Content) -> list[Line]:
     return _told([Line(name, meaning, tuple(map(of, content.decisions))) for name, meaning, of in measures])
 
 
+def scales(content: Content) -> dict[tuple[str, str], Calibration]:
+    """Return the columns of `calibration_lines`, by their title and what stands below it.
+
+    Where no temperature was fitted, before and after are the same: one column.
+    """
+    before, after = content.calibration
+    if not is_scaled(content):
+        return {(f"temperature {after.temperature:.3g}", "not fitted"): after}
+    return {(name, f"temperature {own.temperature:.3g}"): own for name, own in (("before", before), ("after", after))}
+
+
 def calibration_lines(content: Content) -> list[Line]:
-    """Return whether probabilities mean what they say, before and after temperature scaling."""
+    """Return whether probabilities mean what they say, a column for each of the content's scales."""
     measures: tuple[tuple[str, str, Callable[[Calibration], Estimate]], ...] = (
         ("ECE", "expected calibration error; 0 at best", lambda own: own.ece),
         ("Brier score", "mean squared error; 0 at best", lambda own: own.brier),
@@ -65,7 +85,7 @@ def calibration_lines(content: Content) -> list[Line]:
         ("Intercept", "below 0: probabilities are too high", lambda own: own.intercept),
         ("Slope", "below 1: they are too extreme", lambda own: own.slope),
     )
-    return [Line(name, meaning, tuple(map(of, content.calibration))) for name, meaning, of in measures]
+    return [Line(name, meaning, tuple(map(of, scales(content).values()))) for name, meaning, of in measures]
 
 
 def _guess(content: Content) -> str:

@@ -7,6 +7,7 @@ from melanoma_pl.evaluation.assessment import Decisions
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.table import format_table
 from melanoma_pl.reporting.evaluation.content import Content, SetFigures, Shortcut
+from melanoma_pl.reporting.evaluation.words import is_scaled
 from melanoma_pl.reporting.words import readable
 
 WIDTH = 120
@@ -57,9 +58,12 @@ def _calibrated(content: Content) -> str:
     before, after = content.calibration
     expected = after.ece_if_calibrated
     chance = f" ({expected[0]:.3f}–{expected[1]:.3f} if perfectly calibrated)" if expected else ""
+    ece, brier = f"{after.ece}{chance}", _value(after.brier)
+    if not is_scaled(content):
+        return f"calibration, temperature {after.temperature:.3g}, not fitted: ECE {ece}, Brier score {brier}"
     return (
-        f"calibration, temperature {after.temperature:.3g}: ECE {_value(before.ece)} → {_value(after.ece)}{chance}, "
-        f"Brier score {_value(before.brier)} → {_value(after.brier)}"
+        f"calibration, temperature {after.temperature:.3g}: ECE {_value(before.ece)} → {ece}, "
+        f"Brier score {_value(before.brier)} → {brier}"
     )
 
 

@@ -1,7 +1,7 @@
 """An evaluation in plain words: estimates in cells, and what the main ones mean."""
 
 from melanoma_pl.evaluation.assessment import Calibration
-from melanoma_pl.evaluation.estimate import NOT_COMPUTABLE, Estimate
+from melanoma_pl.evaluation.estimate import NOT_COMPUTABLE, Estimate, brackets, decimal
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.words import amount
 
@@ -11,16 +11,24 @@ TOO_SMALL = "too small"
 def figure(estimate: Estimate) -> str:
     """Return "0.915", "too small" or "not computable"."""
     if estimate.value is not None:
-        return _decimal(estimate.value)
+        return decimal(estimate.value)
     return TOO_SMALL if estimate.reason.startswith(TOO_SMALL) else NOT_COMPUTABLE
 
 
 def beside(estimate: Estimate) -> str:
     """Return what stands beside a figure: its interval, or why there is none."""
     if estimate.value is not None and estimate.interval is not None:
-        return f"[{_decimal(estimate.interval[0])}–{_decimal(estimate.interval[1])}]"
+        return brackets(estimate.interval)
     why = estimate.reason.removeprefix(f"{TOO_SMALL}: ")
     return why if estimate.value is None else f"no interval{': ' if why else ''}{why}"
+
+
+def lost(estimate: Estimate) -> tuple[str, Estimate]:
+    """Return "lost" with a loss as it is, or "more" with a gain: a loss below 0, turned round."""
+    if estimate.value is None or round(estimate.value, 3) >= 0:
+        return "lost", estimate
+    ends = estimate.interval and (-estimate.interval[1], -estimate.interval[0])
+    return "more", Estimate(-estimate.value, ends, estimate.reason)
 
 
 def share(value: float) -> str:
@@ -66,6 +74,12 @@ def calibration_verdict(calibration: Calibration) -> str:
     return f"{told}: nothing here speaks against its probabilities."
 
 
+def is_scaled(content: Content) -> bool:
+    """Return whether a temperature was fitted: without one, logits are divided by 1."""
+    before, after = content.calibration
+    return before.temperature != after.temperature
+
+
 def mistakes(content: Content) -> str:
     """Return how many photos of either class were decided wrongly."""
     negative, positive = content.class_names
@@ -74,10 +88,6 @@ def mistakes(content: Content) -> str:
         f"{missed:,} of {amount(content.wrong.positives, f'{positive} photo')} {_was(missed)} called {negative}, "
         f"{alarms:,} of {amount(content.wrong.negatives, f'{negative} photo')} {_was(alarms)} called {positive}."
     )
-
-
-def _decimal(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")  # a hyphen beside a dash reads badly
 
 
 def _was(count: int) -> str:

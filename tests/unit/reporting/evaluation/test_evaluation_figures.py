@@ -74,7 +74,7 @@ def test_roc_points_lie_where_decisions_are(content: Content) -> None:
 def test_calibration_is_drawn_once_where_nothing_was_scaled(content: Content) -> None:
     assert len(labels(reliability(content))) == 3
     after = content.calibration[1]
-    assert labels(reliability(replace(content, calibration=(after, after))))[1:] == ["temperature 1.73"]
+    assert labels(reliability(replace(content, calibration=(after, after))))[1:] == ["temperature 1.73, not fitted"]
 
 
 def test_groups_that_are_too_small_are_dashes(content: Content) -> None:

@@ -13,6 +13,7 @@ from melanoma_pl.reporting.evaluation import words
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.drawings import CAPTIONS, drawings
 from melanoma_pl.reporting.evaluation.figures.writing import DRAWN
+from melanoma_pl.reporting.evaluation.model_card import model_card
 from melanoma_pl.reporting.evaluation.page import write_page
 
 SVG = '<svg viewBox="0 0 309.6 200.5"><!-- <script>alert(1)</script> --></svg>'
@@ -153,6 +154,33 @@ def test_clean_results_look_clean(content: Content, tmp_path: Path) -> None:
     assert verdict(replace(clean, warnings=("Drawn.",))) == "verdict problem"
 
 
+def test_one_column_where_no_temperature_was_fitted(bare: Page, page: Page) -> None:
+    assert "temperature 1 not fitted ECE" in said(bare) and "here no temperature was fitted" in said(bare)
+    assert "before temperature" not in said(bare) and "not fitted" not in said(page)
+
+
+def test_a_gain_is_no_negative_loss(content: Content, tmp_path: Path) -> None:
+    gain = Estimate(-0.008, (-0.03, 0.014))
+    steps = (replace(content.robustness[0], lost=gain),)
+    won = replace(content, shortcuts=(replace(content.shortcuts[0], lost=gain),), robustness=steps)
+    text = said(Page(write_page(won, {}, tmp_path).read_text(encoding="utf-8")))
+    assert "More than on whole photos: 0.008 [−0.014–0.030]." in text
+    assert "0.008 more [−0.014–0.030]" in text
+    assert r"0.008 \[−0.014–0.030\] more" in model_card(won, {})
+    assert words.lost(Estimate(-0.0001)) == ("lost", Estimate(-0.0001))
+
+
+def test_long_reasons_stand_below_the_columns(content: Content, tmp_path: Path) -> None:
+    why = "the probabilities of the classes are perfectly apart"
+    apart = tuple(replace(own, slope=Estimate(None, None, why)) for own in content.calibration)
+    page = Page(write_page(replace(content, calibration=apart), {}, tmp_path).read_text(encoding="utf-8"))
+    assert f"they are too extreme not computable not computable {why}" in said(page)
+
+
+def test_page_says_where_its_files_lie(page: Page) -> None:
+    assert "beside it, or in report/test/ of the run's folder: metrics.json" in said(page)
+
+
 def test_same_content_makes_the_same_page(content: Content, tmp_path: Path) -> None:
     first, second = (write_page(content, FIGURES, tmp_path / name).read_bytes() for name in ("one", "two"))
     assert first == second
@@ -177,6 +205,7 @@ def test_figures_keep_their_size() -> None:
     [
         (Estimate(0.5, (-0.25, 1)), "0.500", "[−0.250–1.000]"),
         (Estimate(-0.5), "−0.500", "no interval"),
+        (Estimate(-0.0001), "0.000", "no interval"),
         (Estimate(None, None, "too small: 3 photos"), "too small", "3 photos"),
         (Estimate(None), "not computable", ""),
     ],

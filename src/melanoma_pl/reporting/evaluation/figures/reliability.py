@@ -7,6 +7,7 @@ from melanoma_pl.evaluation.assessment import Calibration
 from melanoma_pl.plotting import BLUE, GREY, ORANGE, canvas
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.figures.frame import BAR, WIDTH, legend_below, share_axes, values, whiskers
+from melanoma_pl.reporting.evaluation.words import is_scaled
 
 
 def reliability(content: Content) -> Figure | None:
@@ -16,11 +17,11 @@ def reliability(content: Content) -> Figure | None:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=5.0)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
-    if before.temperature != after.temperature:
+    if is_scaled(content):
         _draw(ax, before, "s", ORANGE, "before temperature scaling")
         _draw(ax, after, "o", BLUE, f"after: temperature {after.temperature:.3g}")
     else:
-        _draw(ax, after, "o", BLUE, f"temperature {after.temperature:.3g}")
+        _draw(ax, after, "o", BLUE, f"temperature {after.temperature:.3g}, not fitted")
     share_axes(ax, "mean probability of malignant", "share that is malignant")
     legend_below(figure, ax)
     return figure
