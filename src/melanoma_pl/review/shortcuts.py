@@ -117,11 +117,12 @@ def _shortcut(
     reached, lost = auroc_with_delong(scores, targets), auroc_lost(malignant, scores, targets)
     whole = auroc_with_delong(malignant, targets)
     tells = not is_control and reached.interval is not None and reached.interval[0] > TELLING
-    verdict = _of_control(lost) if is_control else verdict_of(reached, whole, lost, tells)
+    without = "the lesion" if name == "centre erased" else "any medicine"
+    verdict = _of_control(lost) if is_control else verdict_of(reached, whole, lost, tells, without)
     return Shortcut(name, meaning, reached, lost, verdict, tells)
 
 
-def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool) -> str:
+def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool, without: str) -> str:
     """Say what it means that something without medicine reaches an AUROC.
 
     Args:
@@ -129,6 +130,7 @@ def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool) 
         whole: What the network reaches on whole photos.
         lost: The difference, paired.
         tells: Whether the lower end of what it reaches is above what hardly tells.
+        without: What it has to do without.
     """
     if reached.value is None or whole.value is None or lost.interval is None:
         return ""
@@ -139,7 +141,7 @@ def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool) 
     if lost.interval[0] <= 0:
         return "As good as the network on whole photos, as far as these photos can show: its result may be no medicine."
     share = (reached.value - 0.5) / (whole.value - 0.5) if whole.value > 0.5 else 1.0
-    return f"{min(share, 1):.0%} of what the network has above a guess is reached without any medicine."
+    return f"{min(share, 1):.0%} of what the network has above a guess is reached without {without}."
 
 
 def _of_control(lost: Estimate) -> str:

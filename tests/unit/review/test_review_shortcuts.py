@@ -86,6 +86,8 @@ def test_photos_of_one_class_have_no_verdict(photo_folder: Path) -> None:
 def test_what_reaches_the_networks_result_is_called_what_it_is() -> None:
     good, low, high = Estimate(0.9, (0.87, 0.93)), Estimate(0.55, (0.5, 0.6)), Estimate(0.8, (0.75, 0.85))
     same, lost = Estimate(0.0, (-0.02, 0.02)), Estimate(0.1, (0.07, 0.13))
-    assert "its result may be no medicine" in verdict_of(good, good, same, tells=True)
-    assert verdict_of(high, good, lost, tells=True).startswith("75% of what the network has above a guess")
-    assert verdict_of(low, good, lost, tells=False) == "It hardly tells the classes apart."
+    assert "its result may be no medicine" in verdict_of(good, good, same, tells=True, without="the lesion")
+    assert verdict_of(high, good, lost, tells=True, without="the lesion") == (
+        "75% of what the network has above a guess is reached without the lesion."
+    )
+    assert verdict_of(low, good, lost, tells=False, without="the lesion") == "It hardly tells the classes apart."

@@ -71,7 +71,7 @@ def _scale(ax: Axes, estimates: Sequence[Estimate], own: float | None, most_tick
     """End the axis at a round number below every interval, and at 1."""
     ends = [end for estimate in estimates if estimate.value is not None for end in (estimate.interval or ())]
     ends += [value for value in (own, *(estimate.value for estimate in estimates)) if value is not None]
-    low = max(0.0, int(10 * min(ends, default=0.5)) / 10)
+    low = min(max(0.0, int(10 * min(ends, default=0.5)) / 10), 0.9)  # an axis needs a length, also where all is 1
     step = next((step for step in STEPS if (1 - low) / step < most_ticks), STEPS[-1])
     ax.set_xlim(low - 0.03 * (1 - low), 1 + 0.03 * (1 - low))
     ax.xaxis.set_major_locator(FixedLocator([1 - step * n for n in range(int((1 - low) / step + 1e-9) + 1)]))
