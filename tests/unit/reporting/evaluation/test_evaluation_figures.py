@@ -9,6 +9,7 @@ from tests.unit.reporting.evaluation.evaluation_examples import bare_content, fu
 
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content, SubgroupTable
+from melanoma_pl.reporting.evaluation.figures.forest import Row, forest
 from melanoma_pl.reporting.evaluation.figures.frame import whiskers
 from melanoma_pl.reporting.evaluation.figures.groups import shortcuts, subgroups
 from melanoma_pl.reporting.evaluation.figures.probabilities import probabilities
@@ -107,3 +108,10 @@ def test_whiskers_never_point_inwards() -> None:
     found = whiskers([Estimate(0.5, (0.4, 0.7)), Estimate(0.9, (0.91, 0.95)), Estimate(0.3), Estimate(None)])
     assert found.tolist() == [pytest.approx([0.1, 0, 0, 0]), pytest.approx([0.2, 0.05, 0, 0])]
     assert whiskers([]).shape == (2, 0)
+
+
+def test_an_axis_has_a_length_also_where_all_is_one() -> None:
+    perfect = [Row(name, (Estimate(1.0),)) for name in ("one", "two")]
+    figure = forest(perfect, ("AUROC",), (1.0,), chance=0.5)
+    low, high = figure.axes[0].get_xlim()
+    assert low < 0.95 < 1 < high
