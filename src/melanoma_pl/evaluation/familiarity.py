@@ -6,6 +6,7 @@ shrunk as Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004) proposed, 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,8 @@ from sklearn.covariance import LedoitWolf
 from melanoma_pl.evaluation.checks import Floats, check_no_nan
 
 SHARE = 0.95  # of ordinary photos that pass
+ENOUGH = 20_000  # training photos: more would hardly change a covariance
+ROWS = 10_000  # photos whose distances are computed at once: memory stays bounded
 TINY = 1e-6  # a feature that never varies must not be divided by 0
 
 
@@ -35,8 +38,12 @@ class Familiarity:
 
     def distances(self, features: ArrayLike) -> Floats:
         """Return each photo's distance from the training photos: float64 `(N,)` from float `(N, D)`."""
-        scaled = (np.asarray(features, dtype=np.float64) - self.mean) / self.scale
-        return np.asarray(np.sqrt(np.einsum("nd,de,ne->n", scaled, self.precision, scaled)), dtype=np.float64)
+        photos = np.asarray(features)
+        squared = np.empty(len(photos))
+        for start in range(0, len(photos), ROWS):
+            scaled = _scaled(photos[start : start + ROWS], self.mean, self.scale)
+            squared[start : start + ROWS] = np.einsum("nd,nd->n", scaled @ self.precision, scaled)
+        return np.sqrt(np.maximum(squared, 0))  # which rounding alone could take below 0
 
     def is_unlike(self, features: ArrayLike) -> NDArray[np.bool_]:
         """Tell which photos are unlike the training photos: bool `(N,)` from float `(N, D)`."""
@@ -47,7 +54,8 @@ def fit_familiarity(training: ArrayLike, validation: ArrayLike, share: float = S
     """Learn what ordinary photos look like.
 
     Args:
-        training: float `(N, D)`, features of the training photos, as they are without augmentation.
+        training: float `(N, D)`, features of the training photos, as they are without augmentation; of more than
+            20,000, as many are taken in even steps.
         validation: float `(M, D)`, of photos that the network did not train on: they set the threshold, since a
             network knows its training photos too well.
         share: Of the validation photos that are to pass, in (0, 1).
@@ -58,13 +66,25 @@ def fit_familiarity(training: ArrayLike, validation: ArrayLike, share: float = S
     Raises:
         ValueError: if a feature is NaN.
     """
-    known, held = np.asarray(training, dtype=np.float64), np.asarray(validation, dtype=np.float64)
+    known, held = np.asarray(training), np.asarray(validation)
     if len(known) < 2 or len(held) == 0 or known.shape[1] == 0:
         return None
     check_no_nan("features", known)
     check_no_nan("features", held)
+    known = np.asarray(known[_even_steps(len(known))], dtype=np.float64)
     mean, scale = known.mean(axis=0), known.std(axis=0) + TINY
-    precision = LedoitWolf(assume_centered=True).fit((known - mean) / scale).precision_
+    precision = LedoitWolf(assume_centered=True).fit(_scaled(known, mean, scale)).precision_
     undecided = Familiarity(mean, scale, np.asarray(precision), np.inf)
     threshold = float(np.quantile(undecided.distances(held), share))
     return Familiarity(mean, scale, undecided.precision, threshold)
+
+
+def _even_steps(n: int) -> NDArray[np.int64]:
+    """Return the places of at most `ENOUGH` of n photos, from the first to the last, in even steps."""
+    return np.linspace(0, n - 1, min(n, ENOUGH)).round().astype(np.int64)
+
+
+def _scaled(features: NDArray[Any], mean: Floats, scale: Floats) -> Floats:
+    scaled: Floats = np.subtract(features, mean, dtype=np.float64)
+    scaled /= scale
+    return scaled

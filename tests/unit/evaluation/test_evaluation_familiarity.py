@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
 
+from melanoma_pl.evaluation import familiarity
 from melanoma_pl.evaluation.familiarity import fit_familiarity
 
 
@@ -48,3 +49,25 @@ def test_nan_is_refused():
     broken[3, 2] = np.nan
     with pytest.raises(ValueError, match="features must be numbers"):
         fit_familiarity(broken, features(1, 9))
+
+
+def test_distances_are_the_same_whatever_the_blocks(monkeypatch):
+    known, photos = fit_familiarity(features(0, 300), features(1, 100)), features(2, 23)
+    expected = known.distances(photos)
+    monkeypatch.setattr(familiarity, "ROWS", 5)
+    assert known.distances(photos) == pytest.approx(expected, rel=1e-12)
+    assert known.distances(np.empty((0, 6))).shape == (0,)
+
+
+def test_of_very_many_training_photos_some_in_even_steps_are_enough(monkeypatch):
+    training, held = features(0, 3000).astype(np.float32), features(1, 500).astype(np.float32)
+    whole = fit_familiarity(training, held)
+    monkeypatch.setattr(familiarity, "ENOUGH", 1000)
+    part = fit_familiarity(training, held)
+    chosen = training[np.linspace(0, 2999, 1000).round().astype(int)].astype(np.float64)
+    np.testing.assert_allclose(part.mean, chosen.mean(axis=0), rtol=1e-12)
+    assert part.mean.dtype == part.precision.dtype == np.float64
+    assert part.distances(held) == pytest.approx(whole.distances(held), rel=0.15)
+    training[1, 0] = np.nan  # a photo between the steps
+    with pytest.raises(ValueError, match="1 of 18000 are NaN"):
+        fit_familiarity(training, held)
