@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from melanoma_pl.evaluation.intervals import Interval
 
 NOT_COMPUTABLE = "not computable"
+ALWAYS_SO = "always so"
+"""The reason why there is no interval where the value follows from a definition, whatever the photos."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """What a threshold decides, with intervals that hold for photos drawn independently."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from melanoma_pl.evaluation.assessment import Decisions
 from melanoma_pl.evaluation.checks import check_photos
-from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.evaluation.estimate import ALWAYS_SO, Estimate
 from melanoma_pl.evaluation.intervals import Interval, wilson
 from melanoma_pl.evaluation.metrics import Counts, count
 from melanoma_pl.evaluation.predictive import negative_predictive_value_at, positive_predictive_value_at
@@ -38,10 +39,23 @@ def always_benign(targets: ArrayLike, prevalence: float | None = None) -> Decisi
     Args:
         targets: int `(N,)`, 1 is malignant.
         prevalence: share of malignant ones, in (0, 1), at which predictive values are wanted too.
+
+    Returns:
+        Sensitivity 0, specificity 1, balanced accuracy 0.5 and, at the given prevalence, a negative predictive value of
+        1 less that, all `ALWAYS_SO`: they follow from the rule. Accuracy and predictive value at the share of malignant
+        photos among these have intervals, for that share could be another one.
     """
     _, labels = check_photos(np.zeros(np.shape(targets)), targets)
     malignant = int(labels.sum())
-    return _decisions("always benign", None, Counts(0, 0, labels.size - malignant, malignant), prevalence)
+    found = _decisions("always benign", None, Counts(0, 0, labels.size - malignant, malignant), prevalence)
+    later = found.negative_predictive_value_at
+    return replace(
+        found,
+        sensitivity=_certain(found.sensitivity),
+        specificity=_certain(found.specificity),
+        balanced_accuracy=_certain(found.balanced_accuracy),
+        negative_predictive_value_at=None if later is None else _certain(later),
+    )
 
 
 def share(part: int, whole: int, reason: str) -> Estimate:
@@ -62,6 +76,10 @@ def balanced_accuracy(counts: Counts) -> Estimate:
         return Estimate(None, None, "no malignant photos" if counts.positives == 0 else "no benign photos")
     first, second = counts.true_positives / counts.positives, counts.true_negatives / counts.negatives
     return Estimate(value, _halved(value, (first, sensitivity), (second, specificity)))
+
+
+def _certain(estimate: Estimate) -> Estimate:
+    return estimate if estimate.value is None else Estimate(estimate.value, None, ALWAYS_SO)
 
 
 def _halved(value: float, *shares: tuple[float, Interval]) -> Interval:

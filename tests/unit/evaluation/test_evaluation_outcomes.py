@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from melanoma_pl.evaluation import Counts, count, wilson
+from melanoma_pl.evaluation.estimate import ALWAYS_SO
 from melanoma_pl.evaluation.outcomes import always_benign, balanced_accuracy, decide
 from melanoma_pl.evaluation.predictive import negative_predictive_value_at, positive_predictive_value_at
 
@@ -61,6 +62,15 @@ def test_always_benign_finds_nothing_and_its_ppv_is_not_computable():
         assert (estimate.value, estimate.interval) == (None, None)
         assert estimate.reason == "no photo was called malignant"
     assert found.negative_predictive_value_at.value == pytest.approx(0.9)
+
+
+def test_what_follows_from_the_rule_has_no_interval():
+    found = always_benign(draw()[1], prevalence=0.1)
+    for name in ("sensitivity", "specificity", "balanced_accuracy", "negative_predictive_value_at"):
+        assert (getattr(found, name).interval, getattr(found, name).reason) == (None, ALWAYS_SO)
+    assert found.accuracy.interval == found.negative_predictive_value.interval == wilson(90, 120)
+    assert always_benign(draw()[1]).negative_predictive_value_at is None
+    assert always_benign([0, 0]).sensitivity.reason == "no malignant photos"
 
 
 @pytest.mark.parametrize(("target", "missing", "name"), [(0, "sensitivity", "malignant"), (1, "specificity", "benign")])
