@@ -23,7 +23,8 @@ def mean_rank(logits: ArrayLike, references: ArrayLike) -> Floats:
     """Return the logit of the mean rank, in which every network weighs alike, however sure it sounds.
 
     A photo's rank is the share of reference photos that the network finds less suspicious, so that it does not depend
-    on which other photos happen to be judged.
+    on which other photos happen to be judged. Between two references it rises in a straight line, so that few of them
+    do not make ties; beyond them all it rises ever more slowly.
 
     Args:
         logits: float `(M, N)`.
@@ -32,12 +33,17 @@ def mean_rank(logits: ArrayLike, references: ArrayLike) -> Floats:
     Returns:
         float64 `(N,)`.
     """
-    pairs = zip(np.asarray(logits), np.asarray(references), strict=True)
+    pairs = zip(np.asarray(logits, dtype=np.float64), np.asarray(references, dtype=np.float64), strict=True)
     return np.asarray(logit(np.mean([_ranks(values, reference) for values, reference in pairs], axis=0)))
 
 
 def _ranks(values: Floats, reference: Floats) -> Floats:
-    """Return each value's place among the references, in (0, 1); ties count half."""
-    ordered = np.sort(reference)
-    below, not_above = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
-    return np.asarray(((below + not_above) / 2 + 0.5) / (len(ordered) + 1))
+    """Return each value's place among the references, float64 `(N,)` in (0, 1); those that tie share their mean."""
+    different, counts = np.unique(reference, return_counts=True)
+    midranks = np.cumsum(counts) - (counts - 1) / 2
+    beyond = np.maximum(values - different[-1], 0) - np.maximum(different[0] - values, 0)  # below 0: under them all
+    spread = reference.std()
+    # From the outermost reference's place half a place on, or to where its ties end, which infinity alone reaches.
+    way = beyond / (np.abs(beyond) + spread) if spread else np.sign(beyond)
+    ends = np.where(beyond > 0, len(reference) + 0.5 - midranks[-1], midranks[0] - 0.5)
+    return np.asarray((np.interp(values, different, midranks) + way * ends) / (len(reference) + 1))

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import rankdata
 
+from melanoma_pl.evaluation import auroc
 from melanoma_pl.evaluation.combination import mean_logit, mean_rank
 
 
@@ -31,6 +32,25 @@ def test_a_network_that_sounds_surer_weighs_no_more():
 def test_beyond_all_references_the_answer_stays_a_number(far):
     (answer,) = mean_rank([[far]], [[0.0, 1.0, 2.0]])
     assert expit(answer) == pytest.approx(0.125 if far < 0 else 0.875)
+    (answer,) = mean_rank([[far]], [[1.0, 1.0, 1.0]])
+    assert expit(answer) == pytest.approx(0.125 if far < 0 else 0.875)
+
+
+@pytest.mark.parametrize("references", [[0.0, 1.0, 2.0], [2.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0]])
+def test_ranks_rise_with_every_logit_inside_the_references_and_outside(references):
+    answers = mean_rank([np.linspace(-3, 5, 1001)], [references])
+    assert np.all(np.diff(answers) > 0)
+    assert np.all((expit(answers) > 0.5 / (len(references) + 1)) & (expit(answers) < 1 - 0.5 / (len(references) + 1)))
+
+
+def test_few_references_do_not_cost_the_order():
+    random = np.random.default_rng(4)
+    targets = (random.random(2000) < 0.3).astype(int)
+    shared = random.normal(targets, 1)
+    logits, references = shared + random.normal(0, 0.3, (3, 2000)), random.normal(0.3, 1.1, (3, 20))
+    combined = mean_rank(logits, references)
+    assert len(np.unique(combined)) == 2000
+    assert auroc(combined, targets) == pytest.approx(auroc(mean_logit(logits), targets), abs=0.003)
 
 
 def test_a_photos_rank_does_not_depend_on_the_photos_beside_it():
