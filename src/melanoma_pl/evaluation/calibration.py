@@ -14,6 +14,7 @@ from scipy.special import expit
 from melanoma_pl.evaluation.checks import Floats, check_logits, check_no_nan
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)
+FARTHEST_LOGIT = 30.0  # from 36.8 on, the sigmoid is 1 in double precision
 
 
 def probabilities(logits: ArrayLike, temperature: float = 1.0) -> Floats:
@@ -47,16 +48,18 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
         targets: int `(N,)`, 1 is malignant.
 
     Returns:
-        A number in [0.05, 20]. Near 20 the logits are no better than chance, and the probabilities become one half. 1.0
-        where nothing can be fitted: with one class only, and where no logit has the wrong sign, because then the
-        likelihood grows for ever as the temperature falls (Albert and Anderson, Biometrika 71, 1984) and would make a
-        few easy photos into certainty.
+        A number in [0.05, 20], and so large that no logit divided by it is beyond ±30: so few photos tell nothing of
+        what is rarer than one in 10¹³, and soon after double precision would call it certain. Near 20 the logits are
+        no better than chance, and the probabilities become one half. 1.0 where nothing can be fitted: with one class
+        only, and where no logit has the wrong sign, because then the likelihood grows for ever as the temperature falls
+        (Albert and Anderson, Biometrika 71, 1984) and would make a few easy photos into certainty.
     """
     logits, targets = check_logits(logits, targets)
     margins = np.where(targets == 1, logits, -logits)  # (N,), positive where the sign is right
     if np.unique(targets).size < 2 or margins.min() >= 0:
         return 1.0
     low, high = TEMPERATURE_BOUNDS
+    low = min(max(low, float(np.abs(logits).max()) / FARTHEST_LOGIT), high)
     result = minimize_scalar(
         lambda log_temperature: negative_log_likelihood(margins / math.exp(log_temperature)),
         bounds=(math.log(low), math.log(high)),

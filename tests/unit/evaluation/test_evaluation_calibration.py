@@ -94,3 +94,10 @@ def test_photos_with_no_wrong_sign_are_left_alone(logits):
 def test_targets_and_logits_are_checked():
     with pytest.raises(ValueError, match="logits and targets"):
         fit_temperature([0.1], [0, 1])
+
+
+def test_the_fit_makes_no_photo_certain():
+    logits, targets = np.append(np.linspace(-4, 4, 200), 0.001), np.append(np.repeat([0, 1], 100), 0)
+    temperature = fit_temperature(logits, targets)  # alone, the one wrong photo would ask for a hundredth of this
+    assert temperature == pytest.approx(4 / 30)
+    assert len(np.unique(probabilities(logits, temperature))) == 201
