@@ -31,9 +31,8 @@ def recalibration_intercept(
     Returns:
         0 at best; below 0 the probabilities are too high. Not computable with one class.
     """
-    logits, targets = check_logits(logits, targets)
-    check_unit("confidence", confidence, open_ends=True)
-    if missing := missing_class(targets):
+    logits, targets, missing = _checked(logits, targets, confidence)
+    if missing:
         return Estimate(None, None, missing)
     share = logit(targets.mean())  # each photo alone would ask for this less its logit: the answer lies between
     low, high = share - logits.max() - 1e-9, share - logits.min() + 1e-9
@@ -48,26 +47,32 @@ def recalibration_slope(
     """Return b of P(malignant) = sigmoid(a + b · logit).
 
     Args:
-        logits: float `(N,)`, finite; of calibrated probabilities, if those are asked about.
-        targets: int `(N,)`, 1 is malignant.
-        groups: `(N,)`, such as lesions, whose photos are alike; None if each photo stands alone.
-        confidence: wanted coverage of Wald's interval, in (0, 1).
+        logits: as of `recalibration_intercept`.
+        targets: the same.
+        groups: the same.
+        confidence: the same.
 
     Returns:
         1 at best; below 1 the probabilities are too extreme. Not computable with one class, with equal logits, and if
         the classes are perfectly apart, because any steeper slope would fit still better (Albert and Anderson,
         Biometrika 71, 1984).
     """
-    logits, targets = check_logits(logits, targets)
-    check_unit("confidence", confidence, open_ends=True)
-    if missing := missing_class(targets) or _lack_of_overlap(logits, targets):
+    logits, targets, missing = _checked(logits, targets, confidence)
+    if missing := missing or _lack_of_overlap(logits, targets):
         return Estimate(None, None, missing)
     centre, scale = logits.mean(), logits.std()
     design = np.column_stack([np.ones(targets.size), (logits - centre) / scale])  # (N, 2), which keeps the fit tame
     coefficients = _fit(design, targets)
     estimate = _wald(coefficients[1], design, expit(design @ coefficients), targets, groups, confidence)
-    ends = estimate.interval and (estimate.interval[0] / scale, estimate.interval[1] / scale)
+    ends = estimate.interval and (float(estimate.interval[0] / scale), float(estimate.interval[1] / scale))
     return Estimate(float(coefficients[1] / scale), ends, estimate.reason)
+
+
+def _checked(logits: ArrayLike, targets: ArrayLike, confidence: float) -> tuple[Floats, Integers, str]:
+    """Return logits and targets in one precision, and which class is missing; refuse what is not allowed."""
+    check_unit("confidence", confidence, open_ends=True)
+    scores, labels = check_logits(logits, targets)
+    return scores, labels, missing_class(labels)
 
 
 def _lack_of_overlap(logits: Floats, targets: Integers) -> str:
