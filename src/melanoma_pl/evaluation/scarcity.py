@@ -26,17 +26,18 @@ def too_small(size: int, name: str, smallest: int = SMALLEST) -> str:
     return f"too small: {_photos(size, name)}" if size < smallest else ""
 
 
-def warnings_of(targets: ArrayLike) -> tuple[str, ...]:
+def warnings_of(targets: ArrayLike, class_names: tuple[str, str] = ("benign", "malignant")) -> tuple[str, ...]:
     """Return what must be said beside figures of so few photos, a line each; nothing for 10 of each class or more.
 
     Args:
         targets: int `(N,)`, 1 is malignant.
+        class_names: of 0 and of 1.
     """
     _, labels = check_photos(np.zeros(np.shape(targets)), targets)
-    malignant = int(labels.sum())
+    malignant, (negative, positive) = int(labels.sum()), class_names
     lines = (
-        _warning(malignant, "malignant", "neither sensitivity nor ranking can be computed"),
-        _warning(labels.size - malignant, "benign", "neither specificity nor ranking can be computed"),
+        _warning(malignant, positive, "neither sensitivity nor ranking can be computed"),
+        _warning(labels.size - malignant, negative, "neither specificity nor ranking can be computed"),
     )
     return tuple(line for line in lines if line)
 

@@ -26,3 +26,10 @@ def test_too_small_names_how_many():
     assert too_small(0, "benign") == "too small: no benign photos"
     assert too_small(10, "benign") == ""
     assert too_small(10, "benign", smallest=11) == "too small: 10 benign photos"
+
+
+def test_classes_can_have_names_of_their_own():
+    assert warnings_of([1, 0, 0], ("nevus", "melanoma")) == (
+        "only 1 melanoma photo: the intervals say little",
+        "only 2 nevus photos: the intervals say little",
+    )
