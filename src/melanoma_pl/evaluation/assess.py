@@ -7,7 +7,7 @@ from melanoma_pl.evaluation import metrics, ranking, weighted
 from melanoma_pl.evaluation.assessment import Calibration, Ranking, Subgroup
 from melanoma_pl.evaluation.calibration import probabilities as sigmoid
 from melanoma_pl.evaluation.calibration_error import ece_estimate
-from melanoma_pl.evaluation.checks import Floats, Integers, check_logits, check_photos
+from melanoma_pl.evaluation.checks import Floats, Integers, check_logits, check_scores
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.intervals import delong
 from melanoma_pl.evaluation.outcomes import share
@@ -20,36 +20,40 @@ SENSITIVITIES = (0.82, 0.9, 0.95)  # 0.82: of the International Skin Imaging Col
 
 
 def rank(
-    probabilities: ArrayLike, targets: ArrayLike, groups: ArrayLike | None = None, draws: int = 2000, seed: int = 0
+    scores: ArrayLike, targets: ArrayLike, groups: ArrayLike | None = None, draws: int | None = None, seed: int = 0
 ) -> Ranking:
     """Return how well malignant photos rank above benign ones.
 
     Args:
-        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        scores: float `(N,)`, the higher, the more suspicious: logits, which never tie where photos differ, or
+            probabilities, which do from a logit of 37 on, where double precision ends.
         targets: int `(N,)`, 1 is malignant.
         groups: `(N,)`, the lesion of each photo; None if each photo stands alone.
-        draws: of the bootstrap, which draws lesions where they are known.
+        draws: of the bootstrap, which draws lesions where they are known; None for `draws_for(N)`.
         seed: of the bootstrap.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    scores, targets = check_scores(scores, targets)
     if missing := missing_class(targets):
         none = Estimate(None, None, missing)
         return Ranking(none, None if groups is None else none, none, none, dict.fromkeys(SENSITIVITIES, none))
 
+    order = weighted.order_of(scores, targets)
+
     def statistics(weights: Integers) -> Floats:
-        points = weighted.curves(weights, probabilities, targets)
+        points = weighted.ordered_curves(weights, order)
         figures = [weighted.auroc(points), weighted.average_precision(points), weighted.partial_auroc(points)]
         figures += [weighted.specificity_at_sensitivity(points, sensitivity) for sensitivity in SENSITIVITIES]
         return np.column_stack(figures)
 
-    area, precision, partial, *specificities = bootstrap(statistics, targets.size, groups, draws, seed).T
+    owners = weighted.ordered_groups(order, groups)
+    area, precision, partial, *specificities = bootstrap(statistics, targets.size, owners, draws, seed).T
     return Ranking(
-        auroc=auroc_with_delong(probabilities, targets),
-        auroc_by_lesion=None if groups is None else _resampled(metrics.auroc(probabilities, targets), area),
-        average_precision=_resampled(metrics.average_precision(probabilities, targets), precision),
-        partial_auroc=_resampled(ranking.partial_auroc(probabilities, targets), partial),
+        auroc=auroc_with_delong(scores, targets),
+        auroc_by_lesion=None if groups is None else _resampled(metrics.auroc(scores, targets), area),
+        average_precision=_resampled(metrics.average_precision(scores, targets), precision),
+        partial_auroc=_resampled(ranking.partial_auroc(scores, targets), partial),
         specificity_at={
-            sensitivity: _resampled(ranking.specificity_at_sensitivity(probabilities, targets, sensitivity), values)
+            sensitivity: _resampled(ranking.specificity_at_sensitivity(scores, targets, sensitivity), values)
             for sensitivity, values in zip(SENSITIVITIES, specificities, strict=True)
         },
     )
@@ -61,7 +65,7 @@ def calibrate(
     temperature: float = 1.0,
     groups: ArrayLike | None = None,
     bins: int = 10,
-    draws: int = 2000,
+    draws: int | None = None,
     seed: int = 0,
 ) -> Calibration:
     """Return whether sigmoid(logits / temperature) means what it says.
@@ -72,7 +76,7 @@ def calibrate(
         temperature: above 0.
         groups: `(N,)`, the lesion of each photo; None if each photo stands alone.
         bins: of the reliability diagram and the ECE.
-        draws: of the bootstrap and of the range of a calibrated model.
+        draws: of the bootstrap and of the range of a calibrated model; None for `draws_for(N)`.
         seed: of both.
     """
     logits, targets = check_logits(logits, targets)
@@ -95,7 +99,12 @@ def calibrate(
 
 
 def subgroup(
-    value: str, probabilities: ArrayLike, targets: ArrayLike, threshold: float, smallest: int = SMALLEST
+    value: str,
+    probabilities: ArrayLike,
+    targets: ArrayLike,
+    threshold: float,
+    smallest: int = SMALLEST,
+    scores: ArrayLike | None = None,
 ) -> Subgroup:
     """Return the figures of photos that share a value of a column.
 
@@ -105,28 +114,30 @@ def subgroup(
         targets: int `(N,)`, 1 is malignant; of these photos only.
         threshold: in [0, 1].
         smallest: photos of a class, at least 1, that a figure about it needs; with fewer it is "too small".
+        scores: float `(N,)`, logits of these photos, by which they are ranked; None for their probabilities.
     """
     counts = metrics.count(probabilities, targets, threshold)
     few_malignant = too_small(counts.positives, "malignant", smallest)
     few_benign = too_small(counts.negatives, "benign", smallest)
     few = few_malignant or few_benign
+    ranked = probabilities if scores is None else scores
     return Subgroup(
         value=value,
         n=counts.n,
         positives=counts.positives,
-        auroc=Estimate(None, None, few) if few else auroc_with_delong(probabilities, targets),
+        auroc=Estimate(None, None, few) if few else auroc_with_delong(ranked, targets),
         sensitivity=share(counts.true_positives, 0 if few_malignant else counts.positives, few_malignant),
         specificity=share(counts.true_negatives, 0 if few_benign else counts.negatives, few_benign),
     )
 
 
-def auroc_with_delong(probabilities: ArrayLike, targets: ArrayLike) -> Estimate:
-    """Return the AUROC with DeLong's interval."""
-    probabilities, targets = check_photos(probabilities, targets)
+def auroc_with_delong(scores: ArrayLike, targets: ArrayLike) -> Estimate:
+    """Return the AUROC with DeLong's interval, of logits or probabilities, float `(N,)`, and targets, int `(N,)`."""
+    scores, targets = check_scores(scores, targets)
     if missing := missing_class(targets):
         return Estimate(None, None, missing)
-    interval = delong(probabilities, targets)
-    return Estimate(metrics.auroc(probabilities, targets), interval, "" if interval else "only one photo of a class")
+    interval = delong(scores, targets)
+    return Estimate(metrics.auroc(scores, targets), interval, "" if interval else "only one photo of a class")
 
 
 def _resampled(value: float | None, values: Floats) -> Estimate:

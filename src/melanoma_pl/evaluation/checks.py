@@ -1,5 +1,7 @@
 """What every function of this package asks of its arrays, checked in one place."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -40,11 +42,23 @@ def check_logits(logits: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integer
     Raises:
         ValueError: if there are no photos, the shapes differ, or a value is not allowed.
     """
-    values, labels = _check_pair("logits", logits, targets)
-    infinite = int(np.isinf(values).sum())
-    if infinite:
-        raise ValueError(f"logits must be finite, but {infinite} of {values.size} are not")
-    return values, labels
+    return _check_finite("logits", logits, targets)
+
+
+def check_scores(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integers]:
+    """Return scores and targets in one precision, or say in one line what is wrong with them.
+
+    Args:
+        scores: float `(N,)`, finite; only their order counts: logits or probabilities.
+        targets: int `(N,)`, 0 (benign) or 1 (malignant).
+
+    Returns:
+        scores: float64 `(N,)`, and targets: int64 `(N,)`; N is at least 1.
+
+    Raises:
+        ValueError: if there are no photos, the shapes differ, or a value is not allowed.
+    """
+    return _check_finite("scores", scores, targets)
 
 
 def check_no_nan(name: str, values: Floats) -> None:
@@ -56,6 +70,18 @@ def check_no_nan(name: str, values: Floats) -> None:
     missing = int(np.isnan(values).sum())
     if missing:
         raise ValueError(f"{name} must be numbers, but {missing} of {values.size} are NaN")
+
+
+def check_groups(groups: ArrayLike, n: int) -> NDArray[Any]:
+    """Return the group of each photo, `(n,)`.
+
+    Raises:
+        ValueError: if there are not as many groups as photos.
+    """
+    members = np.asarray(groups)
+    if members.shape != (n,):
+        raise ValueError(f"groups must have shape ({n},), one for each photo, not {members.shape}")
+    return members
 
 
 def check_unit(name: str, value: float, *, open_ends: bool = False) -> float:
@@ -70,8 +96,16 @@ def check_unit(name: str, value: float, *, open_ends: bool = False) -> float:
     return float(value)
 
 
+def _check_finite(name: str, numbers: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integers]:
+    values, labels = _check_pair(name, numbers, targets)
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise ValueError(f"{name} must be finite, but {infinite} of {values.size} are not")
+    return values, labels
+
+
 def _check_pair(name: str, values: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integers]:
-    """Check what probabilities and logits have in common."""
+    """Check what probabilities, logits and scores have in common."""
     numbers, labels = np.asarray(values, dtype=np.float64), np.asarray(targets)
     if numbers.ndim != 1 or numbers.shape != labels.shape:
         raise ValueError(f"{name} and targets must both have shape (N,), not {numbers.shape} and {labels.shape}")

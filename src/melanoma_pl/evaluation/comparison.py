@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from melanoma_pl.evaluation import metrics, weighted
-from melanoma_pl.evaluation.checks import Floats, Integers, check_photos, check_unit
+from melanoma_pl.evaluation.checks import Floats, Integers, check_scores, check_unit
 from melanoma_pl.evaluation.intervals import Interval, placements
 from melanoma_pl.evaluation.resampling import bootstrap, resampled
 from melanoma_pl.evaluation.scarcity import missing_class
@@ -47,14 +47,14 @@ def paired_delong(first: ArrayLike, second: ArrayLike, targets: ArrayLike, confi
     see `paired_auroc_by_lesion`.
 
     Args:
-        first: float64 `(N,)` in [0, 1], probability of being malignant.
+        first: float `(N,)`, the higher, the more suspicious: logits or probabilities.
         second: the same, of the other model.
         targets: int `(N,)`, 1 is malignant.
         confidence: wanted coverage, in (0, 1).
     """
     check_unit("confidence", confidence, open_ends=True)
-    first, labels = check_photos(first, targets)
-    second, labels = check_photos(second, targets)
+    first, labels = check_scores(first, targets)
+    second, labels = check_scores(second, targets)
     if missing := missing_class(labels):
         return Difference(None, reason=missing)
     of_first, of_second = (placements(model[labels == 1], model[labels == 0]) for model in (first, second))
@@ -75,35 +75,40 @@ def paired_auroc_by_lesion(
     second: ArrayLike,
     targets: ArrayLike,
     groups: ArrayLike,
-    draws: int = 2000,
+    draws: int | None = None,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Difference:
     """Return how much the AUROCs of two models differ, where several photos show one lesion.
 
     Args:
-        first: float64 `(N,)` in [0, 1], probability of being malignant.
+        first: float `(N,)`, the higher, the more suspicious: logits or probabilities.
         second: the same, of the other model.
         targets: int `(N,)`, 1 is malignant.
         groups: `(N,)`, the lesion of each photo.
-        draws: of the bootstrap, which draws the same lesions for both models.
+        draws: of the bootstrap, which draws the same lesions for both models; None for `draws_for(N)`.
         seed: of the bootstrap.
         confidence: wanted coverage, in (0, 1).
 
     Returns:
         The p-value is the level at which the percentile interval would just touch 0; at least 2 / (draws + 1).
     """
-    first, labels = check_photos(first, targets)
-    second, labels = check_photos(second, targets)
+    first, labels = check_scores(first, targets)
+    second, labels = check_scores(second, targets)
     area, other = metrics.auroc(first, labels), metrics.auroc(second, labels)
     if area is None or other is None:
         return Difference(None, reason=missing_class(labels))
 
-    def statistics(weights: Integers) -> Floats:
-        areas = [weighted.auroc(weighted.curves(weights, model, labels)) for model in (first, second)]
-        return np.asarray(areas[0] - areas[1], dtype=np.float64)
+    order, other_order = (weighted.order_of(model, labels) for model in (first, second))
+    to_other = np.argsort(order.places)[other_order.places]  # places of the second order among those of the first
 
-    values = bootstrap(statistics, labels.size, groups, draws, seed)
+    def statistics(weights: Integers) -> Floats:
+        mine = weighted.auroc(weighted.ordered_curves(weights, order))
+        yours = weighted.auroc(weighted.ordered_curves(weights[:, to_other], other_order))
+        return np.asarray(mine - yours, dtype=np.float64)
+
+    owners = weighted.ordered_groups(order, groups)
+    values = bootstrap(statistics, labels.size, owners, draws, seed)
     estimate = resampled(area - other, values, confidence)
     if estimate.interval is None:
         reason = SAME_ORDER if not np.any(values[~np.isnan(values)]) else estimate.reason

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import binomtest, norm, rankdata, t
 
-from melanoma_pl.evaluation.checks import Floats, check_photos, check_unit
+from melanoma_pl.evaluation.checks import Floats, check_scores, check_unit
 
 Interval = tuple[float, float]
 
@@ -34,7 +34,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval | None:
     return float(interval.low), float(interval.high)
 
 
-def delong(probabilities: ArrayLike, targets: ArrayLike, confidence: float = 0.95) -> Interval | None:
+def delong(scores: ArrayLike, targets: ArrayLike, confidence: float = 0.95) -> Interval | None:
     """Return the interval of the AUROC (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988).
 
     The variance comes from midranks (Sun and Xu, IEEE Signal Processing Letters 21, 2014), in O(N log N). The interval
@@ -45,16 +45,16 @@ def delong(probabilities: ArrayLike, targets: ArrayLike, confidence: float = 0.9
     of knowledge and no certainty, see `_bounds_of_unanimous_pairs`.
 
     Args:
-        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        scores: float `(N,)`, the higher, the more suspicious: logits or probabilities.
         targets: int `(N,)`, 1 is malignant.
         confidence: wanted coverage, in (0, 1).
 
     Returns:
         Lower and upper end, in [0, 1]; None if a class has fewer than 2 photos.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    scores, targets = check_scores(scores, targets)
     check_unit("confidence", confidence, open_ends=True)
-    positives, negatives = probabilities[targets == 1], probabilities[targets == 0]
+    positives, negatives = scores[targets == 1], scores[targets == 0]
     pairs = min(positives.size, negatives.size)
     if pairs < 2:
         return None
@@ -70,8 +70,8 @@ def placements(positives: Floats, negatives: Floats) -> tuple[Floats, Floats]:
     """Return the share of the other class that each photo is ranked against rightly, ties counting half.
 
     Args:
-        positives: float64 `(P,)`, probabilities of malignant photos.
-        negatives: float64 `(N,)`, probabilities of benign photos.
+        positives: float64 `(P,)`, scores of malignant photos.
+        negatives: float64 `(N,)`, scores of benign photos.
 
     Returns:
         Of the malignant `(P,)` and of the benign ones `(N,)`; the mean of either is the AUROC.

@@ -11,36 +11,36 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from melanoma_pl.evaluation.checks import Integers, check_photos, check_unit
+from melanoma_pl.evaluation.checks import Integers, check_photos, check_scores, check_unit
 
 
-def auroc(probabilities: ArrayLike, targets: ArrayLike) -> float | None:
+def auroc(scores: ArrayLike, targets: ArrayLike) -> float | None:
     """Return the area under the ROC curve: how often a malignant photo ranks above a benign one, ties counting half.
 
     Args:
-        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        scores: float `(N,)`, the higher, the more suspicious: logits or probabilities.
         targets: int `(N,)`, 1 is malignant.
 
     Returns:
         A number in [0, 1]; None where there is only one class.
     """
-    probabilities, targets = check_photos(probabilities, targets)
-    return float(roc_auc_score(targets, probabilities)) if _has_both_classes(targets) else None
+    scores, targets = check_scores(scores, targets)
+    return float(roc_auc_score(targets, scores)) if _has_both_classes(targets) else None
 
 
-def average_precision(probabilities: ArrayLike, targets: ArrayLike) -> float | None:
+def average_precision(scores: ArrayLike, targets: ArrayLike) -> float | None:
     """Return the precision averaged over the melanomas: the area under the precision-recall curve, as a step function.
 
     Args:
-        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        scores: float `(N,)`, the higher, the more suspicious: logits or probabilities.
         targets: int `(N,)`, 1 is malignant.
 
     Returns:
         A number in (0, 1], the share of melanomas for a model that knows nothing; None where there is only one class
         (with melanomas alone it is 1 whatever the model says).
     """
-    probabilities, targets = check_photos(probabilities, targets)
-    return float(average_precision_score(targets, probabilities)) if _has_both_classes(targets) else None
+    scores, targets = check_scores(scores, targets)
+    return float(average_precision_score(targets, scores)) if _has_both_classes(targets) else None
 
 
 def log_loss(probabilities: ArrayLike, targets: ArrayLike) -> float:

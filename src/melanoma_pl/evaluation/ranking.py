@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from melanoma_pl.evaluation.checks import check_photos, check_unit
+from melanoma_pl.evaluation.checks import check_scores, check_unit
 
 
-def partial_auroc(probabilities: ArrayLike, targets: ArrayLike, sensitivity: float = 0.8) -> float | None:
+def partial_auroc(scores: ArrayLike, targets: ArrayLike, sensitivity: float = 0.8) -> float | None:
     """Return the area between the ROC curve and the line of the given sensitivity, above that line.
 
     It is the score of the ISIC 2024 challenge (Kurtansky et al., Scientific Data 11, 2024): with classes and order
@@ -18,7 +18,7 @@ def partial_auroc(probabilities: ArrayLike, targets: ArrayLike, sensitivity: flo
     standardisation of McClish (Medical Decision Making 9, 1989) is then undone.
 
     Args:
-        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        scores: float `(N,)`, the higher, the more suspicious: logits or probabilities.
         targets: int `(N,)`, 1 is malignant.
         sensitivity: in (0, 1).
 
@@ -26,31 +26,31 @@ def partial_auroc(probabilities: ArrayLike, targets: ArrayLike, sensitivity: flo
         A number in [0, 1 - sensitivity], half the square of 1 - sensitivity for a model that knows nothing; None where
         there is only one class.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    scores, targets = check_scores(scores, targets)
     width = 1 - check_unit("sensitivity", sensitivity, open_ends=True)
     if np.unique(targets).size < 2:
         return None
-    standardised = roc_auc_score(1 - targets, -probabilities, max_fpr=width)
+    standardised = roc_auc_score(1 - targets, -scores, max_fpr=width)
     lowest, highest = width**2 / 2, width
     return float(lowest + (2 * standardised - 1) * (highest - lowest))
 
 
-def specificity_at_sensitivity(probabilities: ArrayLike, targets: ArrayLike, sensitivity: float) -> float | None:
+def specificity_at_sensitivity(scores: ArrayLike, targets: ArrayLike, sensitivity: float) -> float | None:
     """Return the highest specificity among the points of the ROC curve that reach the wanted sensitivity.
 
     Args:
-        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        scores: float `(N,)`, the higher, the more suspicious: logits or probabilities.
         targets: int `(N,)`, 1 is malignant.
         sensitivity: in (0, 1].
 
     Returns:
         A number in [0, 1]; None where there is only one class.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    scores, targets = check_scores(scores, targets)
     check_wanted(sensitivity)
     if np.unique(targets).size < 2:
         return None
-    false_positive_rate, true_positive_rate, _ = roc_curve(targets, probabilities, drop_intermediate=False)
+    false_positive_rate, true_positive_rate, _ = roc_curve(targets, scores, drop_intermediate=False)
     return float(1 - false_positive_rate[true_positive_rate >= sensitivity].min())
 
 

@@ -7,7 +7,7 @@ from melanoma_pl.evaluation.assessment import Bin
 from melanoma_pl.evaluation.checks import Floats, Integers, check_photos
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.intervals import Interval, wilson
-from melanoma_pl.evaluation.resampling import BLOCK
+from melanoma_pl.evaluation.resampling import BLOCK, draws_for
 
 
 def reliability_bins(probabilities: ArrayLike, targets: ArrayLike, bins: int = 10) -> tuple[Bin, ...]:
@@ -66,7 +66,7 @@ def calibrated_ece_range(
     probabilities: ArrayLike,
     groups: ArrayLike | None = None,
     bins: int = 10,
-    draws: int = 2000,
+    draws: int | None = None,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
@@ -79,7 +79,7 @@ def calibrated_ece_range(
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
         groups: `(N,)`, such as lesions, whose photos share one fate; None if each photo stands alone.
         bins: at least 1.
-        draws: number of drawn sets of targets.
+        draws: number of drawn sets of targets; None for `draws_for(N)`.
         seed: of the random generator.
         confidence: share of the draws within the range, in (0, 1).
 
@@ -87,6 +87,7 @@ def calibrated_ece_range(
         Lower and upper end, in [0, 1].
     """
     probabilities, _ = check_photos(probabilities, np.zeros(np.shape(probabilities), dtype=np.int64))
+    draws = draws_for(probabilities.size) if draws is None else draws
     membership = _membership(probabilities, bins)
     owners = np.arange(probabilities.size) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     random, size = np.random.default_rng(seed), max(1, BLOCK // probabilities.size)

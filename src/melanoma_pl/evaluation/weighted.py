@@ -4,18 +4,21 @@ Weights are int `(B, N)`: how often each of B draws holds each photo. A thousand
 these take milliseconds, and give what scikit-learn gives with `sample_weight`. NaN where a draw lacks a class.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from melanoma_pl.evaluation.checks import Floats, Integers
+from melanoma_pl.evaluation.checks import Floats, Integers, check_groups
+
+Flags = NDArray[np.bool_]
 
 
 class Curves(NamedTuple):
     """The ROC curves of B draws, in whole numbers: how many each threshold calls malignant, from the highest down.
 
     Attributes:
-        true_positives: int64 `(B, K + 1)`, the first 0; K is the number of different probabilities.
+        true_positives: int64 `(B, K + 1)`, the first 0; K is the number of different scores.
         false_positives: int64 `(B, K + 1)`, the first 0.
     """
 
@@ -23,18 +26,57 @@ class Curves(NamedTuple):
     false_positives: Integers
 
 
-def curves(weights: Integers, probabilities: Floats, targets: Integers) -> Curves:
-    """Return the ROC curve of every draw; photos of equal probability make one step.
+class Order(NamedTuple):
+    """Photos from the highest score down, which any number of draws can share.
+
+    Attributes:
+        places: int64 `(N,)`, where each of them stands among the photos as they came.
+        is_last: bool `(N,)`, whether it is the last of its score.
+        is_malignant: bool `(N,)`.
+    """
+
+    places: Integers
+    is_last: Flags
+    is_malignant: Flags
+
+
+def order_of(scores: Floats, targets: Integers) -> Order:
+    """Return the photos' order.
+
+    Args:
+        scores: float64 `(N,)`, such as probabilities: the higher, the more suspicious.
+        targets: int64 `(N,)`, 1 is malignant.
+    """
+    places = np.argsort(-scores, kind="stable")
+    return Order(places, np.append(np.diff(scores[places]) != 0, True), targets[places] == 1)
+
+
+def ordered_groups(order: Order, groups: ArrayLike | None) -> NDArray[Any]:
+    """Return the groups `(N,)` with which a bootstrap draws the same photos, and gives their weights in this order.
+
+    Args:
+        order: of the photos.
+        groups: `(N,)`, such as lesions, of the photos as they came; None if each photo stands alone.
+    """
+    return order.places if groups is None else check_groups(groups, order.places.size)[order.places]
+
+
+def curves(weights: Integers, scores: Floats, targets: Integers) -> Curves:
+    """Return the ROC curve of every draw; photos of equal score make one step.
 
     Args:
         weights: int `(B, N)`, at least 0.
-        probabilities: float64 `(N,)`.
+        scores: float64 `(N,)`, such as probabilities.
         targets: int64 `(N,)`, 1 is malignant.
     """
-    order = np.argsort(-probabilities, kind="stable")
-    steps = np.append(np.diff(probabilities[order]) != 0, True)  # the last photo of each probability
-    sorted_weights = np.asarray(weights)[:, order]  # (B, N)
-    return Curves(*(_cumulate(sorted_weights * (targets[order] == label), steps) for label in (1, 0)))
+    order = order_of(scores, targets)
+    return ordered_curves(np.asarray(weights)[:, order.places], order)
+
+
+def ordered_curves(weights: Integers, order: Order) -> Curves:
+    """Return the ROC curve of every draw from weights, int `(B, N)`, that stand in the order already."""
+    narrow = np.asarray(weights).astype(np.int32)  # which is quicker to add up
+    return Curves(*(_cumulate(narrow * own, order.is_last) for own in (order.is_malignant, ~order.is_malignant)))
 
 
 def auroc(points: Curves) -> Floats:
@@ -68,7 +110,7 @@ def partial_auroc(points: Curves, sensitivity: float = 0.8) -> Floats:
 
 def specificity_at_sensitivity(points: Curves, sensitivity: float) -> Floats:
     """Return the highest specificity of each draw that reaches a sensitivity in (0, 1], float64 `(B,)`."""
-    enough = _divide(points.true_positives, points.true_positives[:, -1:]) >= sensitivity
+    enough = points.true_positives >= _fewest(points.true_positives[:, -1], sensitivity)[:, None]
     first = np.argmax(enough, axis=1)[:, None]  # both rates only rise, so the first is the best
     false_positives = np.take_along_axis(points.false_positives, first, axis=1)[:, 0]
     specificity = 1 - _divide(false_positives, points.false_positives[:, -1])
@@ -81,9 +123,17 @@ def mean(weights: Integers, values: Floats) -> Floats:
     return _divide(np.asarray(weights) @ values, totals if values.ndim == 1 else totals[:, None])
 
 
-def _cumulate(weights: Integers, steps: np.typing.NDArray[np.bool_]) -> Integers:
-    sums = np.cumsum(weights, axis=1, dtype=np.int64)[:, steps]
-    return np.pad(sums, ((0, 0), (1, 0)))
+def _cumulate(weights: NDArray[np.int32], is_last: Flags) -> Integers:
+    """Return sums of everything up to each step, int64 `(B, K + 1)`."""
+    sums = np.cumsum(weights, axis=1, dtype=np.int64)
+    return np.pad(sums if is_last.all() else sums[:, is_last], ((0, 0), (1, 0)))
+
+
+def _fewest(malignant: Integers, sensitivity: float) -> Integers:
+    """Return how many of so many malignant photos, int64 `(B,)`, make up a sensitivity, as division rounds it."""
+    fewest = np.ceil(sensitivity * malignant)
+    fewest -= _divide(fewest - 1, malignant) >= sensitivity
+    return np.asarray(fewest + (_divide(fewest, malignant) < sensitivity), dtype=np.int64)
 
 
 def _divide(part: Floats | Integers, whole: Integers) -> Floats:

@@ -153,3 +153,27 @@ def test_all_figures_of_400_photos_take_a_second_at_most():
     began = time.process_time()
     rank(*photos), calibrate(logits, photos[1])
     assert time.process_time() - began < 1.5
+
+
+def test_logits_that_double_precision_calls_certain_still_rank():
+    logits, _, targets = draw()
+    far = 40 + logits  # whose sigmoids are 1, but for a few
+    assert len(np.unique(expit(far))) < 50
+    assert rank(far, targets) == rank(logits, targets) != rank(expit(far), targets)
+    found = subgroup("female", expit(far), targets, 0.5, scores=far)
+    assert found.auroc == rank(logits, targets).auroc and found.specificity.value == 0
+
+
+def test_fewer_draws_are_the_first_of_many():
+    logits, probabilities, targets = draw(n=60, malignant=20)
+    assert rank(probabilities, targets) == rank(probabilities, targets, draws=2000)
+    assert calibrate(logits, targets) == calibrate(logits, targets, draws=2000)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_photos_take_seconds():
+    logits, probabilities, targets = draw(n=100_000, malignant=10_000)
+    lesions = np.arange(100_000) // 2
+    began = time.process_time()
+    rank(probabilities, targets, lesions), calibrate(logits, targets, 1.0, lesions), calibrate(logits, targets, 1.3)
+    assert time.process_time() - began < 20

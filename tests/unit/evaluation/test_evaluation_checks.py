@@ -4,24 +4,26 @@ import pytest
 from melanoma_pl import evaluation
 from melanoma_pl.evaluation.checks import check_logits, check_photos, check_unit
 
-READERS = [
+RANKERS = [  # for which any scores do
     evaluation.auroc,
     evaluation.average_precision,
+    evaluation.delong,
+    evaluation.rank,
+    evaluation.partial_auroc,
+    lambda scores, targets: evaluation.specificity_at_sensitivity(scores, targets, 0.9),
+    lambda scores, targets: evaluation.paired_delong(scores, scores, targets),
+]
+READERS = [
     evaluation.log_loss,
     evaluation.brier,
-    evaluation.delong,
     evaluation.choose_threshold,
     lambda probabilities, targets: evaluation.count(probabilities, targets, 0.5),
     lambda probabilities, targets: evaluation.summarise(probabilities, targets, 0.5),
     lambda probabilities, targets: evaluation.intervals_of(probabilities, targets, 0.5),
-    evaluation.rank,
-    evaluation.partial_auroc,
     evaluation.reliability_bins,
     evaluation.expected_calibration_error,
-    lambda probabilities, targets: evaluation.specificity_at_sensitivity(probabilities, targets, 0.9),
     lambda probabilities, targets: evaluation.decide("0.5", probabilities, targets, 0.5),
     lambda probabilities, targets: evaluation.subgroup("female", probabilities, targets, 0.5),
-    lambda probabilities, targets: evaluation.paired_delong(probabilities, probabilities, targets),
 ]
 MISTAKES = {
     "empty": ([], [], "at least one photo"),
@@ -29,23 +31,40 @@ MISTAKES = {
     "column": ([[0.1], [0.2]], [0, 1], r"not \(2, 1\) and \(2,\)"),
     "scalar": (0.5, 1, r"not \(\) and \(\)"),
     "NaN": ([0.1, np.nan], [0, 1], "1 of 2 are NaN"),
-    "logits": ([0.1, 3.5], [0, 1], "1 of 2 do not: 3.5"),
-    "just above 1": ([0.1, 1 + 1e-12], [0, 1], "1.000000000001"),
-    "infinite": ([0.1, -np.inf], [0, 1], "-inf"),
+    "infinite": ([0.1, -np.inf], [0, 1], "-inf|1 of 2 are not"),
     "signed targets": ([0.1, 0.2], [-1, 1], "not -1"),
     "three classes": ([0.1, 0.2], [1, 2], "not 2"),
     "soft targets": ([0.1, 0.2], [0, 0.5], "not 0.5"),
     "missing target": ([0.1, 0.2], [0, np.nan], "not nan"),
 }
+OUTSIDE = {
+    "logits": ([0.1, 3.5], [0, 1], "1 of 2 do not: 3.5"),
+    "just above 1": ([0.1, 1 + 1e-12], [0, 1], "1.000000000001"),
+}
 
 
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_every_function_refuses_what_it_cannot_read_in_one_line(reader, mistake):
-    probabilities, targets, message = MISTAKES[mistake]
+def refuse(reader, probabilities, targets, message):
     with pytest.raises(ValueError, match=message) as error:
         reader(probabilities, targets)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("reader", READERS + RANKERS)
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_every_function_refuses_what_it_cannot_read_in_one_line(reader, mistake):
+    refuse(reader, *MISTAKES[mistake])
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("mistake", OUTSIDE)
+def test_probabilities_lie_between_0_and_1(reader, mistake):
+    refuse(reader, *OUTSIDE[mistake])
+
+
+@pytest.mark.parametrize("ranker", RANKERS)
+def test_rankings_ask_for_the_order_alone(ranker):
+    probabilities, targets = np.array([0.1, 0.3, 0.2, 0.9, 0.4]), [0, 1, 0, 1, 0]
+    assert ranker(probabilities, targets) == ranker(40 * probabilities - 9, targets)
 
 
 def test_lists_and_other_precisions_become_double_precision():

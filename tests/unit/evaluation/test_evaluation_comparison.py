@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from melanoma_pl.evaluation import auroc, delong
+from melanoma_pl.evaluation import auroc, delong, weighted
 from melanoma_pl.evaluation.comparison import detectable, paired_auroc_by_lesion, paired_delong
+from melanoma_pl.evaluation.resampling import draw_weights, percentile_interval
 
 
 def draw(random, positives=40, negatives=60, distance=1.0, correlation=0.6, decimals=15):
@@ -117,7 +118,16 @@ def test_a_detectable_difference_is_found_in_four_of_five_draws():
 
 
 def test_photos_are_checked():
-    with pytest.raises(ValueError, match="probabilities and targets"):
+    with pytest.raises(ValueError, match="scores and targets"):
         paired_delong([0.1, 0.2], [0.1], [0, 1])
     with pytest.raises(ValueError, match="groups must have shape"):
         paired_auroc_by_lesion([0.1, 0.2], [0.2, 0.1], [0, 1], [1])
+
+
+def test_the_two_orders_are_of_the_same_draws():
+    first, second, targets = draw(np.random.default_rng(10), decimals=2)
+    lesions = np.arange(100) // 2
+    weights = draw_weights(100, lesions, 300, seed=4)
+    areas = [weighted.auroc(weighted.curves(weights, model, targets)) for model in (first, second)]
+    expected = percentile_interval(areas[0] - areas[1])
+    assert paired_auroc_by_lesion(first, second, targets, lesions, draws=300, seed=4).interval == expected

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from melanoma_pl.evaluation import delong, resampling, weighted
-from melanoma_pl.evaluation.resampling import bootstrap, draw_weights, percentile_interval, resampled
+from melanoma_pl.evaluation.resampling import bootstrap, draw_weights, draws_for, percentile_interval, resampled
 
 
 def test_each_draw_holds_as_many_photos_as_there_are():
@@ -95,3 +95,10 @@ def test_drawing_lesions_covers_where_drawing_photos_does_not():
     by_lesion, by_photo = covered / draws
     assert by_lesion == pytest.approx(0.95, abs=0.035)
     assert by_photo < 0.9
+
+
+def test_very_many_photos_are_drawn_less_often(monkeypatch):
+    assert [draws_for(n) for n in (1, 10_000, 20_000, 100_000, 10**9)] == [2000, 2000, 1000, 200, 200]
+    monkeypatch.setattr(resampling, "MOST_WEIGHTS", 9000)
+    assert draw_weights(3).shape == (2000, 3)
+    assert bootstrap(lambda block: weighted.mean(block, np.ones(30)), 30).shape == (300,)

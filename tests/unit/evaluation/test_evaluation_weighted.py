@@ -72,3 +72,23 @@ def test_two_thousand_draws_take_well_under_a_second():
     for sensitivity in (0.82, 0.9, 0.95):
         weighted.specificity_at_sensitivity(points, sensitivity)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("groups", [None, np.array([f"lesion {place // 3}" for place in range(60)])])
+def test_photos_in_order_are_the_same_photos_drawn(groups):
+    probabilities, targets = draw(1)
+    order = weighted.order_of(probabilities, targets)
+    drawn = draw_weights(60, weighted.ordered_groups(order, groups), draws=30, seed=5)
+    weights = draw_weights(60, groups, draws=30, seed=5)
+    assert np.array_equal(drawn, weights[:, order.places])
+    for ordered, found in zip(
+        weighted.ordered_curves(drawn, order), weighted.curves(weights, probabilities, targets), strict=True
+    ):
+        assert np.array_equal(ordered, found) and ordered.dtype == np.int64
+
+
+@pytest.mark.parametrize("sensitivity", [0.1, 0.3, 0.7, 0.82, 0.9, 0.95, 1.0])
+def test_enough_malignant_photos_are_as_many_as_division_says(sensitivity):
+    malignant = np.arange(1, 300)
+    enough = np.arange(301) / malignant[:, None] >= sensitivity
+    assert np.array_equal(weighted._fewest(malignant, sensitivity), np.argmax(enough, axis=1))
