@@ -1,6 +1,7 @@
 """`melanoma-evaluate`: what a run's checkpoint is worth, as a Hydra app."""
 
 import logging
+import shlex
 import sys
 import time
 from typing import Any
@@ -9,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.cli import OK, conf_dir, run_command, run_hydra, wants_help
 from melanoma_pl.photo_places import check_photo_places
-from melanoma_pl.review.requests import make_request
+from melanoma_pl.review.requests import make_request, refuse_twice
 from melanoma_pl.settings import EvaluateSettings, check_settings
 
 logger = logging.getLogger(__name__)
@@ -52,12 +53,13 @@ def job(config: DictConfig) -> None:
     values: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     settings: EvaluateSettings = check_settings(EvaluateSettings, values)
     requests = [make_request(folder, settings) for folder in settings.run]
+    refuse_twice(requests)
     for request in requests:
         check_photo_places(request.judged.data, ["test" if settings.split == "test" else "train"])
     from melanoma_pl.review.evaluating import evaluate  # PyTorch takes seconds: only once all else is right
 
     began = time.perf_counter()
-    report = evaluate(requests, settings)
+    report = evaluate(requests, settings, shlex.join(["melanoma-evaluate", *sys.argv[1:]]))
     seconds = time.perf_counter() - began
     logger.info("%s\n\nreport  %s  (%.1f s after start-up)", report.text, report.folder / "report.html", seconds)
 

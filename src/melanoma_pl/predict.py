@@ -200,6 +200,8 @@ def check_folder(folder: str | None) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--heatmaps {folder} cannot be made ({error.strerror})", "name another folder") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"--heatmaps {folder}: nothing can be written there", "name another folder")
 
 
 if __name__ == "__main__":

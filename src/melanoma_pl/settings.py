@@ -235,8 +235,6 @@ class EvaluateSettings(Strict):
             raise ValueError("run=[] names no run: give a run's folder, or several: run=[<run>,<run>]")
         if self.combine == "rank" and len(self.run) == 1:
             raise ValueError("combine=rank is for several runs: run=[<run>,<run>], or leave it out")
-        if len(set(self.run)) < len(self.run):
-            raise ValueError(f"run={list(self.run)} names a run twice: name each once")
         return self
 
 

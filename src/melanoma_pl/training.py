@@ -21,12 +21,12 @@ from melanoma_pl.models.classifier import MelanomaClassifier, as_tensors
 from melanoma_pl.models.summary import summarize
 from melanoma_pl.models.weights import amend_checkpoint, read_checkpoint
 from melanoma_pl.photo_list import check_photos
-from melanoma_pl.review.evaluating import REPORT, Report, report
+from melanoma_pl.review.evaluating import Report, report
 from melanoma_pl.review.opening import name_of
-from melanoma_pl.review.panel import Member, single
+from melanoma_pl.review.panel import Member, Panel
 from melanoma_pl.review.requests import Request
 from melanoma_pl.review.reviewing import Depth, Question
-from melanoma_pl.runs import Run, is_main_process, now
+from melanoma_pl.runs import REPORT, Run, is_main_process, now
 from melanoma_pl.settings import TrainSettings
 from melanoma_pl.specs import TARGET, build
 
@@ -54,7 +54,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     kept = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     data = make_data(settings)
     data.setup("fit")
-    depth: Depth = settings.report if open_test else "numbers"
+    in_sweep = not open_test
     open_test = open_test and settings.test
     if open_test:
         data.load("test")  # broken photos are told now, not after hours of training
@@ -72,7 +72,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     _fit(settings, run, data, classifier, accelerator, precision, resumed)
     if not is_main_process():
         return {}  # one process is enough to evaluate
-    return _judge(settings, run, data, accelerator, open_test, depth)
+    return _judge(settings, run, data, accelerator, open_test, in_sweep)
 
 
 def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, precision: str, open_test: bool) -> None:
@@ -188,21 +188,25 @@ def _where(run: Run, settings: TrainSettings) -> tuple[int, bool]:
 
 
 def _judge(
-    settings: TrainSettings, run: Run, data: MoleDataModule, accelerator: Accelerator, open_test: bool, depth: Depth
+    settings: TrainSettings, run: Run, data: MoleDataModule, accelerator: Accelerator, open_test: bool, in_sweep: bool
 ) -> dict[str, float]:
     """Evaluate the run's checkpoint on validation, and once on test."""
     evaluated = run.checkpoint(settings.checkpoint.evaluate)
     classifier = load_classifier(evaluated, accelerator)
     fits = settings.data.validate_on == "validation"
-    if fits and (known := learn_familiarity(classifier, data.split("train"), data.split("validation"))):
-        amend_checkpoint(evaluated, familiarity=as_tensors(known))
-    panel = single(Member(name_of(run), classifier, data, data, fits))
+    if fits and not in_sweep:  # of a sweep's jobs melanoma-evaluate teaches the one that is looked at
+        known = learn_familiarity(classifier, data.split("train"), data.split("validation"))
+        if known:
+            amend_checkpoint(evaluated, familiarity=as_tensors(known))
+    panel = Panel.of_one(Member(name_of(run), classifier, data, data, fits))
     request = Request(run, evaluated, settings, settings)
-    names = ["validation", "test"] if open_test else ["validation"]
-    questions = [Question(name, depth=depth) for name in names]
+    depths: dict[str, Depth] = {"validation": "numbers" if open_test or in_sweep else settings.report}
+    if open_test:
+        depths["test"] = settings.report
+    command = f"at the end of: {run.read()['command']}"
     reports = [
-        report(panel, [request], question, run.folder / REPORT / question.split, is_runs_own=True)
-        for question in questions
+        report(panel, [request], Question(name, depth=depth), run.folder / REPORT / name, command)
+        for name, depth in depths.items()
     ]
     figures = {tag: value for each in reports for tag, value in each.figures.items()}
     _note_hyper_parameters(settings, run, reports[0])

@@ -183,7 +183,7 @@ def test_photos_that_trained_the_network_are_told_apart(
     result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}", "subgroups=[skin_tone]")
     assert result.code == 0, result.error
     told = read(f"{runs[0]}/report/other/test/metrics.json")
-    assert "The network trained on 1 of these 13 photos." in told["notes"]
+    assert "The network trained or chose on 1 of these 13 photos." in told["report"]["warnings"]
     assert [row["n"] for row in told["rows"].values()] == [13, 12]
 
 
@@ -206,11 +206,86 @@ def test_validating_on_test_is_marked_and_fits_nothing(
     assert "Validated on the test photos" in (run / "report/test_dihedral/report.html").read_text()
 
 
+def test_another_checkpoint_leaves_the_runs_report(run_command: Command, runs: tuple[str, str]) -> None:
+    before = (Path(runs[0]) / "report/test/predictions.csv").read_text()
+    assert run_command(evaluate.command, f"run={runs[0]}", "checkpoint=last").code == 0
+    assert (Path(runs[0]) / "report/test_last/report.html").is_file()
+    assert (Path(runs[0]) / "report/test/predictions.csv").read_text() == before
+    assert not (Path(runs[0]) / "report/report.html").exists() and not (Path(runs[0]) / "MODEL_CARD.md").exists()
+
+
+def test_other_metadata_make_no_other_validation_photos(
+    run_command: Command, runs: tuple[str, str], workplace: Path, photo_folder: Path
+) -> None:
+    """Cut anew by another column, most of the validation photos would be training photos of the run."""
+    with (photo_folder / "metadata.csv").open() as file:
+        rows = [
+            {**row, "other": f"{place % 7}{row['image'].split('/')[1]}"}
+            for place, row in enumerate(csv.DictReader(file))
+        ]
+    with (workplace / "other.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    options = ("tta=dihedral", "data.metadata=other.csv", "data.group_column=other")
+    assert run_command(evaluate.command, f"run={runs[0]}", *options, "output=out").code == 0
+    assert read("out/metrics.json")["report"]["facts"]["fitted on"] == "8 validation photos"
+    plain = ("tta=dihedral", "output=plain")
+    assert run_command(evaluate.command, f"run={runs[0]}", *plain).code == 0
+    assert read("out/metrics.json")["temperature"] == read("plain/metrics.json")["temperature"]
+
+
+def test_a_table_of_something_else_is_no_reason_to_fail(
+    run_command: Command, runs: tuple[str, str], workplace: Path
+) -> None:
+    other = write_photo_folder(workplace / "other", train=2, test=12)
+    (other / "metadata.csv").write_text("isic_id,age\nISIC_1,40\n")
+    result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}")
+    assert result.code == 0, result.error
+    (table,) = read(f"{runs[0]}/report/other/test/metrics.json")["report"]["subgroups"]
+    assert table["column"] == "skin tone" and "has no column 'image'" in table["note"]
+
+
+@pytest.mark.slow
+def test_every_members_warnings_and_lesions_count_in_any_order(
+    run_command: Command, workplace: Path, own_photo_folder: Path
+) -> None:
+    table = own_photo_folder / "metadata.csv"
+    table.write_text(table.read_text().replace("testFalse0", "trainFalse0"))
+    options = [*TINY, "data=folder", f"data.root={own_photo_folder}"]
+    on_test = ["data.validate_on=test", "threshold=fixed", "checkpoint.evaluate=last"]
+    assert run_command(train.command, *options, "name=a", "data.group_column=group").code == 0
+    assert run_command(train.command, *options, "name=b", *on_test).code == 0
+    a, b = only_run(workplace, "a"), only_run(workplace, "b")
+    for place, order in enumerate(([a, b], [b, a])):
+        result = run_command(evaluate.command, f"run=[{order[0]},{order[1]}]", f"output=out{place}", "mistakes=0")
+        assert result.code == 0, result.error
+        told = read(f"out{place}/metrics.json")
+        assert any(f"{b.parent.name}/{b.name}: Validated on the test photos" in note for note in told["notes"])
+        assert any("decide at 0.5" in note for note in told["notes"])
+        assert [row["n"] for row in told["rows"].values()] == [12, 10]
+        assert told["report"]["facts"]["threshold"] == "0.5 (nothing was fitted)"
+
+
+@pytest.mark.slow
+def test_a_run_that_did_not_learn_what_is_familiar_learns_it_when_it_is_evaluated(
+    run_command: Command, runs: tuple[str, str]
+) -> None:
+    path = Path(runs[0]) / "checkpoints/best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    learnt = checkpoint["melanoma_pl"].pop("familiarity")  # as a sweep's job leaves it
+    torch.save(checkpoint, path)
+    assert run_command(evaluate.command, f"run={runs[0]}").code == 0
+    again = torch.load(path, weights_only=True)["melanoma_pl"]["familiarity"]
+    torch.testing.assert_close(again["mean"], learnt["mean"])
+    assert again["threshold"] == pytest.approx(learnt["threshold"])
+
+
 MISTAKES = {
     "no run": (["run=nowhere"], "the run folder nowhere does not exist"),
     "no run at all": (["run=[]"], "run=[] names no run"),
     "not given": ([], "run is not set"),
-    "twice": (["run=[{run},{run}]"], "names a run twice"),
+    "twice": (["run=[{run},{run}/]"], "names a run twice"),
     "ranks of one": (["run={run}", "combine=rank"], "combine=rank is for several runs"),
     "no checkpoint": (["run={run}", "checkpoint=last"], "has no checkpoints/last.ckpt"),
     "prevalence": (["run={run}", "prevalence=2"], "prevalence=2 is not allowed"),

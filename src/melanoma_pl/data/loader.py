@@ -43,6 +43,11 @@ class PhotoBatches(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.positions)
 
+    @property
+    def contents(self) -> list[str]:
+        """The hash of each photo's file, in the order of the split."""
+        return [self.loaded.sha256[position] for position in self.positions.tolist()]
+
     def __getitem__(self, key: tuple[int, Tensor]) -> Batch:
         epoch, indices = key
         positions = self.positions[indices]

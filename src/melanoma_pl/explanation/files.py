@@ -21,9 +21,12 @@ SIDE = 1024  # pixels: the longer side of a written picture, where the photo is 
 def heat_map_files(paths: Sequence[Path], folder: Path) -> list[Path]:
     """Return where each photo's heat map goes: below `folder` as the photos lie, since names repeat in folders."""
     parents = [path.resolve().parent for path in paths]
-    common = Path(os.path.commonpath(parents)) if parents else Path()
+    try:
+        common = os.path.commonpath(parents)
+    except ValueError:  # no photos, or on two drives of Windows
+        common = ""
     pairs = zip(paths, parents, strict=True)
-    return [folder / parent.relative_to(common) / f"{path.name}.png" for path, parent in pairs]
+    return [folder / parent.relative_to(common or parent.anchor) / f"{path.name}.png" for path, parent in pairs]
 
 
 def write_heat_map(classifier: MelanomaClassifier, prediction: Prediction, target: Path) -> Path | None:

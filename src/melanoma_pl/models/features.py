@@ -1,6 +1,6 @@
 """What a network makes of a photo before it decides: what its last convolution, or its last dense layer, works with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,9 +23,14 @@ def last_convolution(network: nn.Module, images: Tensor | None = None) -> nn.Mod
     if images is None:
         convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
         return convolutions[-1] if convolutions else None
-    with torch.no_grad(), _maps(network) as ran:
+    ran: list[nn.Module] = []
+
+    def note(layer: nn.Module, maps: Tensor) -> None:
+        ran.append(layer)
+
+    with torch.no_grad(), _watching(network, note, lambda features: None):
         network(images[:1])
-    return ran[-1][0] if ran else None
+    return ran[-1] if ran else None
 
 
 @contextmanager
@@ -37,15 +42,21 @@ def tapped(network: nn.Module) -> Iterator[list[Tensor]]:
     collected where there is neither, or where the features are more than `MOST_FEATURES`.
     """
     collected: list[Tensor] = []
-    with _maps(network) as ran, _dense_inputs(network) as given:
+    latest: dict[str, Tensor] = {}
 
-        def gather(module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
-            found = _summarise(ran[-1][1]) if ran else given[-1] if given else None
-            if found is not None and found.shape[1] <= MOST_FEATURES:
-                collected.append(found)
-            ran.clear()
-            given.clear()
+    def summarise(layer: nn.Module, maps: Tensor) -> None:
+        latest["maps"] = _summarise(maps)  # now: an activation may overwrite the maps in place
 
+    def keep(features: Tensor) -> None:
+        latest["dense"] = features.detach().float().flatten(1)
+
+    def gather(module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
+        found = latest.get("maps", latest.get("dense"))
+        if found is not None and found.shape[1] <= MOST_FEATURES:
+            collected.append(found)
+        latest.clear()
+
+    with _watching(network, summarise, keep):
         handle = network.register_forward_hook(gather)
         try:
             yield collected
@@ -63,33 +74,22 @@ def _summarise(maps: Tensor) -> Tensor:
 
 
 @contextmanager
-def _maps(network: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor]]]:
-    """Keep the last convolution that ran and returned a map of more than 1×1, with that map."""
-    ran: list[tuple[nn.Module, Tensor]] = []
+def _watching(
+    network: nn.Module, of_maps: Callable[[nn.Module, Tensor], None], of_dense: Callable[[Tensor], None]
+) -> Iterator[None]:
+    """Pass on each convolution that returned a map of more than 1×1, and the input of each dense layer, as they run."""
 
-    def keep(layer: nn.Module, inputs: tuple[Any, ...], maps: Tensor) -> None:
+    def after(layer: nn.Module, inputs: tuple[Any, ...], maps: Tensor) -> None:
         if maps[0, 0].numel() > 1:
-            ran[:] = [(layer, maps)]  # the earlier ones' memory is given back
+            of_maps(layer, maps)
 
-    handles = [layer.register_forward_hook(keep) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    def before(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        of_dense(inputs[0])
+
+    handles = [layer.register_forward_hook(after) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    handles += [layer.register_forward_pre_hook(before) for layer in network.modules() if isinstance(layer, nn.Linear)]
     try:
-        yield ran
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _dense_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Keep what the last dense layer that ran was given."""
-    given: list[Tensor] = []
-
-    def keep(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        given[:] = [inputs[0].detach().float().flatten(1)]
-
-    handles = [layer.register_forward_pre_hook(keep) for layer in network.modules() if isinstance(layer, nn.Linear)]
-    try:
-        yield given
+        yield
     finally:
         for handle in handles:
             handle.remove()

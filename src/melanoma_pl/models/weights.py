@@ -45,16 +45,23 @@ def amend_checkpoint(path: Path, **additions: Any) -> None:
     """Add to what a checkpoint says of itself, which prediction reads; all else in it stays.
 
     Args:
-        path: A checkpoint of this project; it is replaced whole or not at all.
+        path: A checkpoint of this project; it is replaced whole or not at all, and other names of it stay as they are.
         additions: Plain values and tensors.
+
+    Raises:
+        UserError: If it cannot be read or written.
     """
     checkpoint = read_checkpoint(path)
     checkpoint[CHECKPOINT_KEY] |= additions
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.amended")
     try:
         torch.save(checkpoint, temporary)
         flush_to_disk(temporary)
         temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # PyTorch's own for a full disk
+        raise UserError(
+            f"{path} cannot be written ({str(error).splitlines()[0]})", "it is as it was: make space, or the right to"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,31 +1,32 @@
 """From a request to a written report: for `melanoma-evaluate`, and at the end of every training."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from melanoma_pl.data.audit.record import audit_warning
-from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 from melanoma_pl.hardware import choose_accelerator, keep_freed_memory
+from melanoma_pl.inference import learn_familiarity
+from melanoma_pl.models.classifier import as_tensors
 from melanoma_pl.models.weights import amend_checkpoint
-from melanoma_pl.notices import SYNTHETIC
 from melanoma_pl.reporting.evaluation.model_card import FILE_NAME, model_card
 from melanoma_pl.reporting.evaluation.text import format_report
 from melanoma_pl.review import opening
-from melanoma_pl.review.panel import Member, Panel
+from melanoma_pl.review.context import card_facts, make_context
+from melanoma_pl.review.panel import NOTHING, Member, Panel
 from melanoma_pl.review.requests import Request
-from melanoma_pl.review.reviewing import Context, Question, Review, review
+from melanoma_pl.review.reviewing import Question, review
 from melanoma_pl.review.writing import show_first, write_numbers, write_pages
-from melanoma_pl.runs import Run
-from melanoma_pl.settings import EvaluateSettings, TrainSettings
+from melanoma_pl.runs import REPORT
+from melanoma_pl.settings import EvaluateSettings
 
-REPORT = "report"
+logger = logging.getLogger(__name__)
+
 ENSEMBLES = Path("outputs/ensembles")
-ON_TEST = "Validated on the test photos, as the original did: no figure here is that of unseen photos."
 
 
 @dataclass(frozen=True)
@@ -43,38 +44,78 @@ class Report:
     folder: Path
 
 
-def evaluate(requests: Sequence[Request], settings: EvaluateSettings) -> Report:
+def evaluate(requests: Sequence[Request], settings: EvaluateSettings, command: str) -> Report:
     """Judge photos as `melanoma-evaluate` was asked to.
 
     Raises:
         UserError: If something is wrong that the user can mend.
     """
     keep_freed_memory()
-    own_photos = settings.data.root is None
+    own_photos = all(request.judges_own for request in requests)
     accelerator = choose_accelerator(settings.device)
     members = opening.open_members(requests, accelerator, settings.split, own_photos=own_photos)
     panel = opening.make_panel(members, settings.tta, settings.combine)
-    if (decision := opening.stored_decision(panel)) is not None and members[0].fits:
-        amend_checkpoint(requests[0].checkpoint, augmented_decision=decision)
+    additions = _additions(panel, own_photos)
     question = Question(settings.split, settings.prevalence, settings.subgroups, settings.robustness, settings.mistakes)
-    is_plain = own_photos and len(requests) == 1 and settings.tta == "none" and settings.output is None
-    return report(panel, requests, question, report_folder(requests, members, settings), is_runs_own=is_plain)
+    folder, is_runs_own = report_folder(requests, members, settings, own_photos)
+    written = report(panel, requests, question, folder, command, own_photos=own_photos, is_runs_own=is_runs_own)
+    if additions:
+        _keep(requests[0], additions)
+    return written
 
 
-def report_folder(requests: Sequence[Request], members: Sequence[Member], settings: EvaluateSettings) -> Path:
-    """Return where a report goes: a run's own one stays what it is when another set is judged, or in another way."""
-    name = settings.split if settings.tta == "none" else f"{settings.split}_{settings.tta}"
+def _additions(panel: Panel, own_photos: bool) -> dict[str, Any]:
+    """Return what a network alone can learn from its own validation photos and its checkpoint does not hold yet."""
+    first = panel.members[0]
+    if len(panel.members) > 1 or not first.fits:
+        return {}
+    if panel.views == "dihedral" and first.classifier.augmented_decision is None and panel.decided_on != NOTHING:
+        return {"augmented_decision": asdict(panel.decision)}
+    if panel.views == "none" and own_photos and first.classifier.familiarity is None:
+        known = learn_familiarity(first.classifier, first.own.split("train"), first.own.split("validation"))
+        return {"familiarity": as_tensors(known)} if known else {}
+    return {}
+
+
+def _keep(request: Request, additions: dict[str, Any]) -> None:
+    """Add to a run's checkpoint, for prediction to use, unless it is being trained or cannot be written."""
+    try:
+        with request.run.lock():
+            amend_checkpoint(request.checkpoint, **additions)
+    except (UserError, OSError) as error:
+        logger.warning("%s: its checkpoint does not keep the %s", error, " and ".join(additions).replace("_", " "))
+
+
+def report_folder(
+    requests: Sequence[Request], members: Sequence[Member], settings: EvaluateSettings, own_photos: bool
+) -> tuple[Path, bool]:
+    """Return where a report goes, and whether it is what the run itself is worth.
+
+    A run's own report stays what it is when another set or another checkpoint is judged, or in another way.
+    """
+    first = requests[0]
+    is_other = first.checkpoint.stem != first.own.checkpoint.evaluate
+    parts = [settings.split, *([settings.tta] if settings.tta != "none" else [])]
+    name = "_".join([*parts, *([first.checkpoint.stem] if is_other else [])])
+    is_runs_own = own_photos and len(requests) == 1 and settings.output is None and name == settings.split
     if settings.output is not None:
-        return Path(settings.output)
+        return Path(settings.output), False
     if len(requests) > 1:
-        return ENSEMBLES / f"{datetime.now(UTC).astimezone():%Y-%m-%d_%H-%M-%S-%f}" / name
-    folder = requests[0].run.folder / REPORT
-    if settings.data.root is not None:
-        folder = folder / opening.photo_set_name(members[0].judged)
-    return folder / name
+        return ENSEMBLES / f"{datetime.now(UTC).astimezone():%Y-%m-%d_%H-%M-%S-%f}" / name, False
+    folder = first.run.folder / REPORT
+    return (folder if own_photos else folder / opening.photo_set_name(members[0].judged)) / name, is_runs_own
 
 
-def report(panel: Panel, requests: Sequence[Request], question: Question, folder: Path, *, is_runs_own: bool) -> Report:
+def report(
+    panel: Panel,
+    requests: Sequence[Request],
+    question: Question,
+    folder: Path,
+    command: str,
+    *,
+    own_photos: bool = True,
+    is_runs_own: bool = True,
+) -> Report:
     """Review a split and write its report.
 
     Args:
@@ -82,112 +123,21 @@ def report(panel: Panel, requests: Sequence[Request], question: Question, folder
         requests: Where they come from, in the same order.
         question: What is asked.
         folder: Where the report goes.
+        command: What was typed.
+        own_photos: Whether these are photos of the runs.
         is_runs_own: Whether this is what the run itself is worth: then it also gets the run's page and model card.
     """
-    context = make_context(panel, requests, question.split)
+    context = make_context(panel, requests, question.split, command, own_photos=own_photos)
     reviewed = review(panel, question, context)
     figures = write_numbers(reviewed, panel.decision, folder)
+    written = Report(figures, format_report(reviewed.content), folder)
     if question.depth == "numbers":
-        return Report(figures, format_report(reviewed.content), folder)
+        return written
     write_pages(reviewed, folder)
     if is_runs_own:
         show_first(folder.parent, question.split)
-    is_final = not is_runs_own or question.split == "test" or not (folder.parent / "test").is_dir()
-    if is_final:
+    if not is_runs_own or question.split == "test" or not (folder.parent / "test" / "report.html").is_file():
         place = requests[0].run.folder if is_runs_own else folder
-        _write_card(reviewed, panel, requests[0], place)
-    return Report(figures, format_report(reviewed.content), folder)
-
-
-def make_context(panel: Panel, requests: Sequence[Request], split: str) -> Context:
-    """Return what is known of photos and networks beside pixels and weights."""
-    first = panel.members[0]
-    own_photos = first.own is first.judged
-    is_known, known_note = opening.known_photos(requests, panel.members, split, own_photos=own_photos)
-    return Context(
-        title=" + ".join(member.name for member in panel.members),
-        photos=opening.photo_set_name(first.judged),
-        facts=_facts(panel, requests),
-        runs=tuple(str(request.run.folder) for request in requests),
-        warnings=result_notes(requests[0].own, own_photos=own_photos),
-        is_known=is_known,
-        known_note=known_note,
-        may_learn=_has_training_photos(first.own),
-    )
-
-
-def result_notes(own: TrainSettings, *, own_photos: bool = True) -> tuple[str, ...]:
-    """Return what must be said beside every figure of a run."""
-    if not own_photos:
-        return (f"The network was trained on {own.photos_note} photos.",) if own.photos_note else ()
-    notes = []
-    if own.photos_note:
-        notes.append(SYNTHETIC)
-    if own.data.validate_on == "test":
-        notes.append(ON_TEST)
-    return tuple(notes)
-
-
-def _has_training_photos(own: MoleDataModule) -> bool:
-    try:
-        return own.list_split("train").files[0].is_file()
-    except UserError:  # the folder or table is gone
-        return False
-
-
-def _facts(panel: Panel, requests: Sequence[Request]) -> dict[str, str]:
-    record: Mapping[str, Any] = requests[0].run.read()
-    asked = rule_in_words(panel.members[0].classifier.threshold_rule)
-    return {
-        "run": ", ".join(str(request.run.folder) for request in requests),
-        "checkpoint": ", ".join(sorted({request.checkpoint.name for request in requests})),
-        "trained with": record["command"],
-        "trained": record["started"],
-        "commit": record["git_commit"] or "unknown",
-        "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
-        "temperature": f"{panel.decision.temperature:.4g}",
-        "threshold": f"{panel.decision.threshold:.4g} ({asked})",
-        "fitted on": panel.decided_on,
-        "views": "mean logit of eight flips and quarter turns" if panel.views == "dihedral" else "one",
-        **({"combined": f"mean {panel.combine}"} if len(panel.members) > 1 else {}),
-    }
-
-
-def rule_in_words(rule: Mapping[str, Any]) -> str:
-    """Say how a threshold was chosen."""
-    if rule["rule"] == "sensitivity":
-        return f"the highest that finds {rule['sensitivity']:.0%} of the malignant photos"
-    return "largest sensitivity + specificity" if rule["rule"] == "youden" else f"fixed at {rule['value']:g}"
-
-
-def _write_card(reviewed: Review, panel: Panel, request: Request, folder: Path) -> None:
-    text = model_card(reviewed.content, card_facts(panel.members[0], request))
-    folder.mkdir(parents=True, exist_ok=True)
-    with write_atomically(folder / FILE_NAME) as file:
-        file.write(text)
-
-
-def card_facts(member: Member, request: Request) -> dict[str, str]:
-    """Return what a model card says of the training, by title."""
-    data, settings = member.own, request.own
-    cut = f"fold {settings.data.fold}" if settings.data.fold is not None else f"{settings.data.validation_fraction:g}"
-    together = f", lesions of column {data.group_column} kept together" if data.group_column else ""
-    return {
-        "photos": opening.photo_set_name(data) + (f" ({settings.photos_note})" if settings.photos_note else ""),
-        "split": f"validation {cut}{together}",
-        "audit": audit_sentence(data, request.run),
-    }
-
-
-def audit_sentence(data: MoleDataModule, run: Run) -> str:
-    """Return what the audit of a run's photos found, in one line."""
-    noted = opening.noted_contents(run)
-    train = [*noted.get("train", []), *noted.get("validation", [])]
-    if not train:
-        return "unknown: the run did not list its photos"
-    warning = audit_warning(data.table or data.root, _listed(train) or ([], []), _listed(noted.get("test", [])))
-    return warning or "an audit of these photos found no training photo that shows what a test photo shows"
-
-
-def _listed(photos: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]] | None:
-    return ([path for path, _ in photos], [content for _, content in photos]) if photos else None
+        with write_atomically(place / FILE_NAME) as file:
+            file.write(model_card(reviewed.content, card_facts(panel.members, requests)))
+    return written

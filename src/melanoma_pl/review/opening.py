@@ -2,23 +2,22 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melanoma_pl.building import make_data
-from melanoma_pl.data.loader import PhotoBatches
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.combination import Combine
-from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.hardware import Accelerator
 from melanoma_pl.inference import Views, load_classifier
-from melanoma_pl.photo_list import PHOTOS, compare_photos
-from melanoma_pl.review.panel import Member, Panel, assemble, single
+from melanoma_pl.photo_list import compare_photos
+from melanoma_pl.review.panel import Member, Panel, assemble
 from melanoma_pl.review.requests import Request
-from melanoma_pl.runs import Run
+from melanoma_pl.runs import PHOTOS, Run
 
 
 def open_members(
@@ -32,20 +31,25 @@ def open_members(
     members = []
     for request in requests:
         judged = make_data(request.judged, every_class=own_photos)  # another set may hold melanomas alone
-        own = judged if own_photos else make_data(request.own)
+        own = judged if request.own == request.judged else make_data(request.own)
         if own_photos:
             compare_photos(request.run, judged, [split])
         fits = request.own.data.validate_on == "validation"
         classifier = load_classifier(request.checkpoint, accelerator)
-        members.append(Member(name_of(request.run), classifier, own, judged, fits))
+        members.append(Member(name_of(request.run), classifier, own, judged, fits, held_photos(request.run)))
     return members
 
 
 def make_panel(members: Sequence[Member], views: Views, combine: Combine) -> Panel:
-    """Return who judges: one network with its checkpoint's decision, or a decision fitted anew."""
-    if len(members) == 1 and views == "none":
-        return single(members[0])
-    return assemble(members, views, combine)
+    """Return who judges: one network as its checkpoint decides, or views or several with a decision of their own."""
+    return Panel.of_one(members[0]) if len(members) == 1 and views == "none" else assemble(members, views, combine)
+
+
+def held_photos(run: Run) -> frozenset[str]:
+    """Return the hashes of the photos that a run validated on and did not train on, as its list tells."""
+    noted = noted_contents(run)
+    contents = {name: {content for _, content in noted.get(name, [])} for name in ("train", "validation")}
+    return frozenset(contents["validation"] - contents["train"])
 
 
 def name_of(run: Run) -> str:
@@ -53,22 +57,34 @@ def name_of(run: Run) -> str:
     return "/".join(run.folder.resolve().parts[-2:])
 
 
-def known_photos(
-    requests: Sequence[Request], members: Sequence[Member], split: str, *, own_photos: bool
-) -> tuple[NDArray[np.bool_], str]:
-    """Tell which of the judged photos a network has trained on, or whose lesion it has.
+@dataclass(frozen=True)
+class Known:
+    """Which of the judged photos the networks know.
 
-    Returns:
-        bool `(N,)`, and what to say of them.
+    Attributes:
+        mask: bool `(N,)`, photos that a network trained or chose on, or whose lesion is in its train folder.
+        notes: What is worth knowing of them.
+        warnings: What must be said beside every figure.
+    """
+
+    mask: NDArray[np.bool_]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def known_photos(requests: Sequence[Request], members: Sequence[Member], split: str, *, own_photos: bool) -> Known:
+    """Tell which of the judged photos a network has trained on, or whose lesion it has.
 
     Raises:
         UserError: If several networks judge, and one has trained on photos that it is to judge.
     """
-    batches = members[0].judged.split(split)
-    contents = [batches.loaded.sha256[position] for position in batches.positions.tolist()]
-    trained = np.zeros(len(contents), dtype=bool)
+    contents = members[0].judged.split(split).contents
+    trained, shared = (np.zeros(len(contents), dtype=bool) for _ in range(2))
+    warnings = []
     for request, member in zip(requests, members, strict=True):
         seen = trained_on(request.run, split, member.fits)
+        if not noted_contents(request.run):
+            warnings.append(f"{member.name} has no list of its photos: whether it trained on these cannot be checked.")
         is_seen = np.array([content in seen for content in contents], dtype=bool)
         if is_seen.any() and len(members) > 1:
             raise UserError(
@@ -76,14 +92,17 @@ def known_photos(
                 "take runs of one split: one data.root, and for split=validation one data.split_seed",
             )
         trained |= is_seen
-    lesions = _shared_lesions(members[0].judged, batches) if own_photos and split == "test" else np.zeros_like(trained)
-    known = trained | lesions
-    if lesions.any():
-        return known, f"{known.sum()} of {len(known)} test photos show a lesion that is also in train."
-    return known, f"The network trained on {known.sum()} of these {len(known)} photos." if known.any() else ""
+        if own_photos and split == "test":
+            shared |= _shared_lesions(member.judged)
+    if trained.any():
+        warnings.append(f"The network trained or chose on {trained.sum()} of these {len(trained)} photos.")
+    count = int((shared | trained).sum()) if own_photos else 0
+    lesions = f"{count} of {len(shared)} test photos show a lesion that is also in train."
+    return Known(trained | shared, (lesions,) if shared.any() else (), tuple(warnings))
 
 
-def _shared_lesions(data: MoleDataModule, batches: PhotoBatches) -> NDArray[np.bool_]:
+def _shared_lesions(data: MoleDataModule) -> NDArray[np.bool_]:
+    batches = data.split("test")
     return data.shared_with_train(batches.loaded.photos.take(batches.positions.numpy()))
 
 
@@ -109,11 +128,3 @@ def photo_set_name(data: MoleDataModule) -> str:
     """Return the name of the photos' folder or table."""
     place: Path = data.table or data.root
     return place.resolve().name
-
-
-def stored_decision(panel: Panel) -> dict[str, float] | None:
-    """Return the decision of a network's eight views as plain values, for its checkpoint; None for any other panel."""
-    if len(panel.members) > 1 or panel.views == "none":
-        return None
-    decision: Decision = panel.decision
-    return {"temperature": decision.temperature, "threshold": decision.threshold}

@@ -1,5 +1,6 @@
 """One network, or several that judge together, with one decision."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,10 @@ from melanoma_pl.evaluation.decision import Decision, fit_decision
 from melanoma_pl.inference import Change, Views, predict_logits, split_batches
 from melanoma_pl.models.classifier import MelanomaClassifier
 
+logger = logging.getLogger(__name__)
+
+OWN = "its validation photos"
+NOTHING = "nothing: temperature 1 and threshold 0.5"
 FEWEST = 20  # photos that several networks have validated on in common: with fewer nothing is fitted
 
 Logits = NDArray[np.floating[Any]]
@@ -33,6 +38,8 @@ class Member:
         own: The photos of its own run, of which it validated on some.
         judged: The photos that are judged; `own` where they are the run's own.
         fits: Whether it may fit a decision on its validation photos: not where those are the test photos.
+        held: Hashes of the photos that its run has listed as validation and not as train; None for no such list, as
+            in a notebook: then the data module's own cut counts.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Member:
     own: MoleDataModule
     judged: MoleDataModule
     fits: bool
+    held: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,12 @@ class Panel:
     decision: Decision
     decided_on: str
     references: Logits | None = None
+
+    @classmethod
+    def of_one(cls, member: Member) -> "Panel":
+        """Return a network alone, with the decision that its checkpoint holds."""
+        decision = Decision(member.classifier.temperature, member.classifier.threshold)
+        return cls((member,), "none", "logit", decision, OWN if member.fits else NOTHING)
 
     def member_logits(self, split: str, title: str, change: Callable[[Tensor, Tensor], Tensor] | None = None) -> Logits:
         """Return each member's logits of the judged photos: float `(M, N)`."""
@@ -86,22 +100,17 @@ class Panel:
         return replace(self, members=tuple(self.members[index] for index in kept), references=references)
 
 
-def single(member: Member) -> Panel:
-    """Return a network alone, with the decision that its checkpoint holds."""
-    classifier = member.classifier
-    decided_on = "its validation photos" if member.fits else NOTHING
-    return Panel((member,), "none", "logit", Decision(classifier.temperature, classifier.threshold), decided_on)
-
-
-NOTHING = "nothing: temperature 1 and threshold 0.5"
-
-
 def assemble(members: Sequence[Member], views: Views, combine: Combine) -> Panel:
     """Return a panel whose decision is fitted on photos that all members validated on, and none trained on.
+
+    Of one network's eight views the decision that its checkpoint holds is taken, if it holds one.
 
     Raises:
         UserError: If ranks are to be combined and there are no such photos to rank among.
     """
+    stored = members[0].classifier.augmented_decision
+    if len(members) == 1 and stored is not None:
+        return Panel(tuple(members), views, "logit", stored, OWN)
     held = _held_out(members)
     if held is None and combine == "rank":
         raise UserError(
@@ -125,8 +134,12 @@ def _held_out(members: Sequence[Member]) -> tuple[list[PhotoBatches], NDArray[np
     """Return, as each member sees them, the photos that all validated on; None where they are too few."""
     if not all(member.fits for member in members):
         return None
-    splits = [member.own.split("validation") for member in members]
-    held = [_contents(split) for split in splits]
+    try:
+        splits = [member.own.split("validation") for member in members]
+    except UserError as error:
+        logger.warning("nothing can be fitted on validation photos: %s", error)
+        return None
+    held = [_contents(split, member.held) for split, member in zip(splits, members, strict=True)]
     common = [content for content in held[0] if all(content in other for other in held[1:])]
     chosen = [
         PhotoBatches(split.loaded, torch.tensor([places[content] for content in common], dtype=torch.int64))
@@ -138,9 +151,13 @@ def _held_out(members: Sequence[Member]) -> tuple[list[PhotoBatches], NDArray[np
     return chosen, targets
 
 
-def _contents(split: PhotoBatches) -> dict[str, int]:
-    """Return the hash of each photo's file with its place in the folder's list."""
-    return {split.loaded.sha256[position]: position for position in split.positions.tolist()}
+def _contents(split: PhotoBatches, listed: frozenset[str] | None) -> dict[str, int]:
+    """Return the hash of each photo's file that the run has listed, with its place in the folder's list.
+
+    The list counts, not how the photos are cut now: other metadata or other files would make another cut.
+    """
+    places = dict(zip(split.contents, split.positions.tolist(), strict=True))
+    return {content: place for content, place in places.items() if listed is None or content in listed}
 
 
 def _logits(

@@ -1,6 +1,6 @@
 """What is to be judged by whom, before anything heavy is imported. Light."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,11 @@ class Request:
     own: TrainSettings
     judged: TrainSettings
 
+    @property
+    def judges_own(self) -> bool:
+        """Whether the photos that are judged are those of the run."""
+        return (self.own.data.root, self.own.data.table) == (self.judged.data.root, self.judged.data.table)
+
 
 def make_request(folder: str, settings: EvaluateSettings) -> Request:
     """Return what one run is asked for.
@@ -37,8 +42,20 @@ def make_request(folder: str, settings: EvaluateSettings) -> Request:
     """
     run = runs.open_run(folder)
     record = run.read()
-    own, judged = _settings(record, {}), _settings(record, _changes(settings, record["config"]["data"]))
+    own = _settings(record, {})
+    judged = _settings(record, _changes(settings, record["config"]["data"], own))
     return Request(run, run.checkpoint(settings.checkpoint or own.checkpoint.evaluate), own, judged)
+
+
+def refuse_twice(requests: Sequence[Request]) -> None:
+    """Refuse a run that is named twice, however it is spelt.
+
+    Raises:
+        UserError: If one is.
+    """
+    folders = [request.run.folder.resolve() for request in requests]
+    if len(set(folders)) < len(folders):
+        raise UserError(f"run={[str(request.run.folder) for request in requests]} names a run twice", "name each once")
 
 
 def _settings(record: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainSettings:
@@ -48,18 +65,17 @@ def _settings(record: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainSet
     return settings
 
 
-def _changes(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[str, Any]:
+def _changes(settings: EvaluateSettings, data: Mapping[str, Any], own: TrainSettings) -> dict[str, Any]:
     """Return what differs from the run's own photos."""
     chosen = settings.data.model_dump()
     changes = {key: chosen[key] for key in OVERRIDABLE if chosen[key] is not None}
     changes["folder_names"] = {**data["folder_names"], **settings.data.folder_names}
-    if settings.data.root is None:
+    root = settings.data.root
+    if root is None or (own.data.root is not None and Path(root).resolve() == Path(own.data.root).resolve()):
         return changes
     if settings.split == "validation":
-        raise UserError(
-            f"data.root={settings.data.root} has no validation split of this run", "evaluate it with split=test"
-        )
+        raise UserError(f"data.root={root} has no validation split of this run", "evaluate it with split=test")
     # another set: its own lesions, if it tells them, and none shared with the run's
-    other = {"synthetic": None, "table": None, "exclude": None, "root": settings.data.root, "limit": None}
+    other = {"synthetic": None, "table": None, "exclude": None, "fold": None, "root": root, "limit": None}
     other |= {"metadata": settings.data.metadata or "auto", "group_column": settings.data.group_column}
     return {**changes, **other}

@@ -1,7 +1,7 @@
 """The review of one split: judge the photos, then put everything that is to be said into the report's content."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -59,8 +59,8 @@ class Context:
         facts: Label → text.
         runs: Folders of the runs that judge.
         warnings: What must be said beside every figure.
+        notes: What is worth knowing.
         is_known: bool `(N,)`, photos that the network trained on, or whose lesion it trained on.
-        known_note: What to say of them.
         may_learn: Whether the run's own training photos are there for what knows no medicine to learn from.
     """
 
@@ -69,8 +69,8 @@ class Context:
     facts: dict[str, str] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     is_known: NDArray[np.bool_] | None = None
-    known_note: str = ""
     may_learn: bool = True
 
 
@@ -107,13 +107,14 @@ def review(panel: Panel, question: Question, context: Context) -> Review:
     """
     first, split = panel.members[0], question.split
     batches = first.judged.split(split)
-    judged = batches.loaded.photos.take(batches.positions.numpy())
-    groupings = find_groupings(first.judged, batches, question.subgroups)  # what is missing is said before the work
-    member_logits, is_unlike = _judge(panel, split, judged)
+    judged = _photos(panel, split)
+    is_full = question.depth == "page"
+    # what is missing is said before the work
+    groupings = find_groupings(first.judged, batches, question.subgroups) if is_full else []
+    member_logits, is_unlike = _judge(panel, split)
     logits = panel.combined(member_logits)
     malignant, targets = panel.decision.probabilities(logits), judged.targets
     is_known = np.zeros(len(judged), dtype=bool) if context.is_known is None else context.is_known
-    is_full = question.depth == "page"
     training = training_photos(first.own.list_split("train"), judged.paths) if context.may_learn and is_full else None
     missed, alarms = worst_mistakes(panel, split, malignant, targets, question.mistakes if is_full else 0)
     threshold = panel.decision.threshold
@@ -126,7 +127,7 @@ def review(panel: Panel, question: Question, context: Context) -> Review:
         positives=int(targets.sum()),
         facts=context.facts,
         warnings=(*context.warnings, *warnings_of(targets)),
-        notes=_notes(context.known_note, batches.loaded.broken, is_unlike),
+        notes=_notes(context.notes, batches.loaded.broken, is_unlike),
         sets=_sets(split, malignant, judged, is_known, threshold, question.prevalence),
         decisions=(
             decide(_chosen(panel), malignant, targets, threshold, question.prevalence),
@@ -152,21 +153,31 @@ def review(panel: Panel, question: Question, context: Context) -> Review:
     return Review(content, judged, logits, malignant, is_known, is_unlike, _loss(panel, logits, targets), context.runs)
 
 
-def _judge(panel: Panel, split: str, judged: Photos) -> tuple[Logits, NDArray[np.bool_] | None]:
-    """Return each member's logits `(M, N)`, and which photos are unlike the training photos of a network alone."""
-    for member in panel.members[1:]:
-        batches = member.judged.split(split)
-        photos = batches.loaded.photos.take(batches.positions.numpy())
-        if photos.paths != judged.paths or not np.array_equal(photos.targets, judged.targets):
+def _photos(panel: Panel, split: str) -> Photos:
+    """Return the judged photos, with their lesions if any member knows them.
+
+    Raises:
+        UserError: If the members do not judge the same photos.
+    """
+    seen = [member.judged.split(split) for member in panel.members]
+    photos = [batches.loaded.photos.take(batches.positions.numpy()) for batches in seen]
+    for member, batches, other in zip(panel.members[1:], seen[1:], photos[1:], strict=True):
+        same = other.paths == photos[0].paths and np.array_equal(other.targets, photos[0].targets)
+        if not same or batches.contents != seen[0].contents:
             raise UserError(
                 f"{member.name} has other {split} photos than {panel.members[0].name}",
                 "take runs on one photo set, or give the photos: data.root=<folder>",
             )
-    familiarity = panel.members[0].classifier.familiarity
-    with tapped(panel.members[0].classifier.network) as collected:
-        logits = panel.member_logits(split, f"judging {split} photos")
+    return replace(photos[0], groups=next((each.groups for each in photos if each.groups is not None), None))
+
+
+def _judge(panel: Panel, split: str) -> tuple[Logits, NDArray[np.bool_] | None]:
+    """Return each member's logits `(M, N)`, and which photos are unlike the training photos of a network alone."""
+    familiarity, title = panel.members[0].classifier.familiarity, f"judging {split} photos"
     if familiarity is None or len(panel.members) > 1 or panel.views != "none":
-        return logits, None
+        return panel.member_logits(split, title), None
+    with tapped(panel.members[0].classifier.network) as collected:
+        logits = panel.member_logits(split, title)
     return logits, familiarity.is_unlike(torch.cat(collected).cpu().numpy())
 
 
@@ -214,8 +225,8 @@ def _members(panel: Panel, logits: Logits, malignant: Floats, targets: Integers)
     return tuple(found)
 
 
-def _notes(known: str, broken: dict[str, str], is_unlike: NDArray[np.bool_] | None) -> tuple[str, ...]:
-    notes = [known] if known else []
+def _notes(known: tuple[str, ...], broken: dict[str, str], is_unlike: NDArray[np.bool_] | None) -> tuple[str, ...]:
+    notes = [*known]
     if broken:
         notes.append(f"{len(broken)} photos of this folder cannot be read and are left out.")
     if is_unlike is not None:

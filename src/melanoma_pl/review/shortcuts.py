@@ -30,9 +30,16 @@ from melanoma_pl.reporting.evaluation.content import Shortcut
 from melanoma_pl.review.panel import Panel
 from melanoma_pl.review.robustness import auroc_lost
 
-CENTRE = "The network itself, on photos whose middle, where the lesion is, was painted in the colour of the border"
+CENTRE = (
+    "The network itself, on photos whose middle, where the lesion is, was painted in the colour of the border; "
+    "of large lesions the rim is left"
+)
 BORDER = "The network itself, on photos of which only the middle is left: a control, no shortcut"
-COLOUR = "A logistic regression that knows nothing but each photo's mean red, green and blue"
+COLOUR = (
+    "A logistic regression that knows nothing but each photo's mean red, green and blue: light, camera, skin, and "
+    "how large and dark the lesion is, but no shape and no structure"
+)
+WITHOUT = {"centre erased": "the lesion", "mean colour": "any shape or structure", "file facts": "a single pixel"}
 FILES = "Boosted trees that see no pixel, only how the files were written (bytes, density, EXIF, compression)"
 
 Integers = NDArray[np.int64]
@@ -117,8 +124,7 @@ def _shortcut(
     reached, lost = auroc_with_delong(scores, targets), auroc_lost(malignant, scores, targets)
     whole = auroc_with_delong(malignant, targets)
     tells = not is_control and reached.interval is not None and reached.interval[0] > TELLING
-    without = "the lesion" if name == "centre erased" else "any medicine"
-    verdict = _of_control(lost) if is_control else verdict_of(reached, whole, lost, tells, without)
+    verdict = _of_control(lost) if is_control else verdict_of(reached, whole, lost, tells, WITHOUT[name])
     return Shortcut(name, meaning, reached, lost, verdict, tells)
 
 
@@ -134,12 +140,15 @@ def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool, 
     """
     if reached.value is None or whole.value is None or lost.interval is None:
         return ""
+    if not tells and reached.interval is not None and reached.interval[1] < 1 - TELLING:
+        return "It ranks the classes the other way round, and so tells them apart."
     if not tells and reached.value > TELLING:
         return "It may tell the classes apart: these photos are too few to say."
     if not tells:
         return "It hardly tells the classes apart."
     if lost.interval[0] <= 0:
-        return "As good as the network on whole photos, as far as these photos can show: its result may be no medicine."
+        as_good = "As good as the network on whole photos, as far as these can show"
+        return f"{as_good}: its result can be had without {without}."
     share = (reached.value - 0.5) / (whole.value - 0.5) if whole.value > 0.5 else 1.0
     return f"{min(share, 1):.0%} of what the network has above a guess is reached without {without}."
 

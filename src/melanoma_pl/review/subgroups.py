@@ -1,7 +1,7 @@
 """Whom a network fails: its figures by columns of the metadata, or by skin tone estimated from the photos."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,13 @@ def find_groupings(data: MoleDataModule, split: PhotoBatches, wanted: Sequence[s
         UserError: If a wanted column is not there, or the table lacks photos and they may not be without a row.
     """
     photos = split.loaded.photos.take(split.positions.numpy())
-    rows = _rows(data, photos, wanted)
+    try:
+        rows = _rows(data, photos, wanted)
+    except UserError as error:
+        if wanted is not None:
+            raise
+        # nobody asked for it: a table of something else is no reason to fail
+        return [replace(_skin_tone(split), note=f"{ESTIMATE} The metadata cannot be used: {error}")]
     columns = list(next(iter(rows.values()), {}))
     names = wanted if wanted is not None else [name for name in columns if role_of(name) in ROLES]
     found = [

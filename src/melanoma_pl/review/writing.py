@@ -83,9 +83,12 @@ def _write_metrics(review: Review, decision: Decision, folder: Path) -> dict[str
 
 
 def content_of(review: Review) -> dict[str, Any]:
-    """Return the report's content as plain values, without its pictures and without what predictions.csv holds."""
+    """Return the report's content as plain values.
+
+    Without its pictures, what predictions.csv holds, and when it was asked for: the same photos give the same file.
+    """
     content = asdict(review.content)
-    del content["curves"]
+    del content["curves"], content["facts"]["evaluated"], content["facts"]["evaluated with"]
     for mistakes in (content["false_negatives"], content["false_positives"]):
         for mistake in mistakes:
             for name in PICTURES:

@@ -67,6 +67,18 @@ def test_of_very_many_channels_the_means_are_taken_alone() -> None:
     assert collected[0].shape == (1, MOST_FEATURES)
 
 
+def test_an_activation_in_place_changes_nothing() -> None:
+    torch.manual_seed(0)
+    convolution, images = nn.Conv2d(3, 4, 3), torch.rand(2, 3, 8, 8)
+    found = []
+    for inplace in (False, True):
+        net = nn.Sequential(convolution, nn.ReLU(inplace=inplace), nn.Flatten(), nn.Linear(144, 1))
+        with torch.no_grad(), tapped(net) as collected:
+            net(images)
+        found.append(collected[0])
+    torch.testing.assert_close(*found)
+
+
 def test_the_last_convolution() -> None:
     net = network()
     assert last_convolution(net) is net.conv_3

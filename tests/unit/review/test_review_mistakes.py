@@ -4,11 +4,11 @@ import numpy as np
 from tests.unit.review.conftest import member
 
 from melanoma_pl.review.mistakes import worst_mistakes
-from melanoma_pl.review.panel import Member, single
+from melanoma_pl.review.panel import Member, Panel
 
 
 def test_the_worst_come_first_and_right_ones_never(members: list[Member]) -> None:
-    panel = single(members[0])
+    panel = Panel.of_one(members[0])
     targets = members[0].judged.list_split("test").targets
     paths = members[0].judged.list_split("test").paths
     malignant = np.linspace(0.05, 0.95, 12)  # benign photos come first
@@ -26,7 +26,7 @@ def test_the_worst_come_first_and_right_ones_never(members: list[Member]) -> Non
 
 
 def test_none_wrong_none_wanted_none_shown(members: list[Member]) -> None:
-    panel = single(members[0])
+    panel = Panel.of_one(members[0])
     targets = members[0].judged.list_split("test").targets
     assert worst_mistakes(panel, "test", targets.astype(float), targets, 6) == ((), ())
     assert worst_mistakes(panel, "test", 1 - targets.astype(float), targets, 0) == ((), ())
@@ -38,5 +38,5 @@ def test_a_network_without_convolutions_has_no_maps(photo_folder) -> None:  # ty
     one = member(photo_folder)
     one.classifier.network = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 1))
     targets = one.judged.list_split("test").targets
-    missed, _ = worst_mistakes(single(one), "test", 1 - targets.astype(float), targets, 1)
+    missed, _ = worst_mistakes(Panel.of_one(one), "test", 1 - targets.astype(float), targets, 1)
     assert (missed[0].heat_map, missed[0].control, missed[0].likeness) == ("", "", None)

@@ -13,7 +13,7 @@ from melanoma_pl.evaluation import fit_temperature
 from melanoma_pl.evaluation.combination import mean_rank
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.inference import dihedral_views, predict_logits, split_batches
-from melanoma_pl.review.panel import NOTHING, Member, assemble, single
+from melanoma_pl.review.panel import NOTHING, Member, Panel, assemble
 
 
 def test_the_eight_views_are_those_of_the_augmentation() -> None:
@@ -29,7 +29,7 @@ def test_the_eight_views_are_those_of_the_augmentation() -> None:
 def test_one_network_alone_decides_as_its_checkpoint_says(members: list[Member]) -> None:
     first = members[0]
     first.classifier.temperature, first.classifier.threshold = 2.0, 0.3
-    panel = single(first)
+    panel = Panel.of_one(first)
     expected = predict_logits(first.classifier, split_batches(first.own.split("test"), ""))
     np.testing.assert_array_equal(panel.logits("test", ""), expected)
     assert panel.decision == Decision(2.0, 0.3)
@@ -88,4 +88,4 @@ def test_nothing_is_fitted_on_test_photos(photo_folder: Path) -> None:
 def test_a_network_that_answers_no_numbers_is_refused(members: list[Member]) -> None:
     torch.nn.init.constant_(members[0].classifier.network.dense_2.weight, float("nan"))
     with pytest.raises(UserError, match="for 12 of 12 photos the network's answers are no numbers"):
-        single(members[0]).logits("test", "")
+        Panel.of_one(members[0]).logits("test", "")

@@ -10,7 +10,7 @@ from tests.unit.review.conftest import member
 from melanoma_pl.data.folder import Photos
 from melanoma_pl.evaluation import auroc
 from melanoma_pl.evaluation.estimate import Estimate
-from melanoma_pl.review.panel import Member, single
+from melanoma_pl.review.panel import Member, Panel
 from melanoma_pl.review.shortcuts import find_shortcuts, training_photos, unmedical_scores, verdict_of
 
 
@@ -52,7 +52,7 @@ def test_judged_photos_are_not_learnt_from() -> None:
 
 
 def test_the_four_are_compared_with_the_network_itself(members: list[Member]) -> None:
-    panel, data = single(members[0]), members[0].judged
+    panel, data = Panel.of_one(members[0]), members[0].judged
     malignant = panel.decision.probabilities(panel.logits("test", ""))
     targets = data.list_split("test").targets
     found = find_shortcuts(panel, "test", malignant, targets, data.list_split("train"))
@@ -68,7 +68,7 @@ def test_the_four_are_compared_with_the_network_itself(members: list[Member]) ->
 
 
 def test_without_training_photos_it_says_so(members: list[Member]) -> None:
-    panel = single(members[0])
+    panel = Panel.of_one(members[0])
     malignant = panel.decision.probabilities(panel.logits("test", ""))
     targets = members[0].judged.list_split("test").targets
     colour, files = find_shortcuts(panel, "test", malignant, targets, None)[2:]
@@ -77,7 +77,7 @@ def test_without_training_photos_it_says_so(members: list[Member]) -> None:
 
 
 def test_photos_of_one_class_have_no_verdict(photo_folder: Path) -> None:
-    panel = single(member(photo_folder))
+    panel = Panel.of_one(member(photo_folder))
     malignant = panel.decision.probabilities(panel.logits("test", ""))
     for shortcut in find_shortcuts(panel, "test", malignant, np.zeros(12, dtype=np.int64), None):
         assert shortcut.auroc.value is None and not shortcut.is_problem and not shortcut.verdict
@@ -86,7 +86,7 @@ def test_photos_of_one_class_have_no_verdict(photo_folder: Path) -> None:
 def test_what_reaches_the_networks_result_is_called_what_it_is() -> None:
     good, low, high = Estimate(0.9, (0.87, 0.93)), Estimate(0.55, (0.5, 0.6)), Estimate(0.8, (0.75, 0.85))
     same, lost = Estimate(0.0, (-0.02, 0.02)), Estimate(0.1, (0.07, 0.13))
-    assert "its result may be no medicine" in verdict_of(good, good, same, tells=True, without="the lesion")
+    assert "its result can be had without the lesion" in verdict_of(good, good, same, tells=True, without="the lesion")
     assert verdict_of(high, good, lost, tells=True, without="the lesion") == (
         "75% of what the network has above a guess is reached without the lesion."
     )
