@@ -13,7 +13,7 @@ from melanoma_pl.runs.showing import NONE
 
 WIDTH = 110  # columns
 HEADER = ("", "A [95 % CI]", "B [95 % CI]", "B − A [95 % CI]", "p", "detectable")
-PHOTOS = {"sensitivity": "malignant photos", "specificity": "benign photos", "accuracy": "all photos"}
+PHOTOS_OF = {"sensitivity": "malignant photos", "specificity": "benign photos", "accuracy": "all photos"}
 SIGN = "B − A: above 0, B is the better one; below 0, A is."
 METHODS = (
     "Each decides at its own threshold. AUROC: DeLong, the difference paired; sensitivity, specificity and accuracy: "
@@ -129,7 +129,7 @@ def _p(value: float | None) -> str:
 
 def _discordant(comparison: Comparison) -> list[tuple[str, ...]]:
     counts = comparison.discordances
-    return [(PHOTOS[name], str(counts[name].first_only), str(counts[name].second_only)) for name in SHARES]
+    return [(PHOTOS_OF[name], str(counts[name].first_only), str(counts[name].second_only)) for name in SHARES]
 
 
 def _notes(comparison: Comparison) -> list[str]:

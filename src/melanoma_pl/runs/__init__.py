@@ -2,7 +2,9 @@
 
 from melanoma_pl.runs.folder import (
     OUTPUTS,
+    PHOTOS,
     RECORD,
+    REPORT,
     Run,
     all_runs,
     describe,
@@ -15,7 +17,9 @@ from melanoma_pl.runs.folder import (
 
 __all__ = [
     "OUTPUTS",
+    "PHOTOS",
     "RECORD",
+    "REPORT",
     "Run",
     "all_runs",
     "describe",

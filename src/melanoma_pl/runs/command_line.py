@@ -5,6 +5,7 @@ from pathlib import Path
 
 from melanoma_pl.runs.folder import OUTPUTS
 from melanoma_pl.runs.listing import BY
+from melanoma_pl.runs.sources import SPLITS
 
 DESCRIPTION = "Runs side by side: which is best on validation, and whether two differ by more than chance."
 EXAMPLES = """examples:
@@ -14,7 +15,6 @@ EXAMPLES = """examples:
   melanoma-runs compare <A> <B> --split validation --json
   melanoma-runs compare <A> <B>/report/other/test      reports on other photos, of ensembles, or a predictions.csv
 """
-SPLITS = ("test", "validation")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,8 +19,11 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 
 RECORD = "run.json"
+PHOTOS = "photos.csv"  # which photo is in which split, and the hash of its file
+REPORT = "report"  # folder of the evaluations of its own photos
 OUTPUTS = Path("outputs")
 PLACES = ("root", "table", "metadata", "exclude")  # keys of the group data that name folders and files
+BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged record can raise
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 
 
@@ -50,8 +53,14 @@ class Run:
         return path
 
     def read(self) -> dict[str, Any]:
-        """Return what `run.json` says."""
-        record: dict[str, Any] = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        """Return what `run.json` says.
+
+        Raises:
+            ValueError: If it holds no JSON object.
+        """
+        record: Any = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it holds no JSON object")
         return record
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -118,16 +127,23 @@ def all_runs(outputs: Path = OUTPUTS) -> Iterator[Run]:
 
 
 def newest_unfinished(outputs: Path = OUTPUTS) -> Run:
-    """Return the newest run that was interrupted.
+    """Return the newest run that was interrupted; a record that cannot be read is left to `melanoma-runs list`.
 
     Raises:
         UserError: If there is none.
     """
     for run in all_runs(outputs):
-        record = run.read()
-        if not record["finished"] and "error" not in record:
+        if _was_interrupted(run):
             return run
     raise UserError(f"there is no unfinished run under {outputs}/", "name one with resume=<run folder>")
+
+
+def _was_interrupted(run: Run) -> bool:
+    try:
+        record = run.read()
+        return not record["finished"] and "error" not in record
+    except BROKEN:
+        return False
 
 
 def _newest_hint() -> str:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.overrides import hydra_word
-from melanoma_pl.runs.folder import RECORD, Run
+from melanoma_pl.runs.folder import RECORD, REPORT, Run
 
 PREDICTIONS = "predictions.csv"
-REPORT = "report"
 SPLITS = ("test", "validation")  # in the order in which one of them is taken where none is named
 
 
