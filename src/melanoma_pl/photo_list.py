@@ -1,15 +1,17 @@
 """`photos.csv` of a run: which photo trained, which validated; what a resumed run is compared with."""
 
 import csv
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 
 from melanoma_pl.callbacks.checkpoints import LAST
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
-from melanoma_pl.runs import Run, is_main_process
+from melanoma_pl.runs import PHOTOS, Run, is_main_process
+from melanoma_pl.runs.listed import ListedPhoto, listed_photos
 
-PHOTOS = "photos.csv"
+logger = logging.getLogger(__name__)
 
 
 def check_photos(run: Run, data: MoleDataModule, splits: Sequence[str]) -> bool:
@@ -36,13 +38,22 @@ def check_photos(run: Run, data: MoleDataModule, splits: Sequence[str]) -> bool:
 def compare_photos(run: Run, data: MoleDataModule, splits: Sequence[str]) -> None:
     """Compare the photos of some splits with those that the run noted; a split that it did not note is let pass.
 
+    An old run that noted none is let pass, too, and that is said.
+
     Raises:
-        UserError: If photos were added, removed or changed, or are in another split now.
+        UserError: If the list cannot be read, or photos were added, removed or changed, or are in another split now.
     """
-    with (run.folder / PHOTOS).open(newline="", encoding="utf-8") as file:
-        noted = [row for row in csv.DictReader(file) if row["split"] in splits]
-    known = {row["split"] for row in noted}
-    before, after = _by_path(noted), _by_path(photo_rows(data, [name for name in splits if name in known]))
+    listed = listed_photos(run)
+    if listed is None:
+        logger.warning(
+            "%s has no %s: whether these are the photos that it began with cannot be checked", run.folder, PHOTOS
+        )
+        return
+    noted = [photo for photo in listed if photo.split in splits]
+    known = {photo.split for photo in noted}
+    now = photo_rows(data, [name for name in splits if name in known])
+    before = _by_path(noted)
+    after = _by_path(ListedPhoto(row["path"], row["split"], row["sha256"]) for row in now)
     added, gone = len(after.keys() - before.keys()), len(before.keys() - after.keys())
     changed = sum(before[path] != after[path] for path in before.keys() & after.keys())
     if added or gone or changed:
@@ -53,11 +64,11 @@ def compare_photos(run: Run, data: MoleDataModule, splits: Sequence[str]) -> Non
         )
 
 
-def _by_path(rows: list[dict[str, str]]) -> dict[str, list[tuple[str, str]]]:
+def _by_path(photos: Iterable[ListedPhoto]) -> dict[str, list[tuple[str, str]]]:
     """Return each photo's splits (the original validates on test: two) with the hash of its file."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for row in rows:
-        found.setdefault(row["path"], []).append((row["split"], row["sha256"]))
+    for photo in photos:
+        found.setdefault(photo.path, []).append((photo.split, photo.sha256))
     return found
 
 
