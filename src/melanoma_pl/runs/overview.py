@@ -1,5 +1,6 @@
 """What `run.json` says of a run, as far as runs are compared by it. Light: nothing heavy is imported."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -7,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from melanoma_pl.runs.folder import RECORD, Run
+from melanoma_pl.runs.folder import BROKEN, PHOTOS, RECORD, REPORT, Run
+from melanoma_pl.runs.listed import ListedPhoto, read_list
 
-BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged record can raise
 FINISHED, STOPPED = "finished", "stopped, or still training"
-TEST_METRICS = Path("report/test/metrics.json")
+TEST_METRICS = Path(REPORT, "test", "metrics.json")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ValidationPhotos:
         fold: The fold that was validated on; None where a share was cut.
         fraction: Share of the photos that was cut; None with a fold or on test.
         seed: Of that cut; None with a fold or on test.
+        listed: Hash of their paths and files, which a table of splits or folds may change; None where none are listed.
     """
 
     fingerprint: str
@@ -33,6 +35,7 @@ class ValidationPhotos:
     fold: int | None
     fraction: float | None
     seed: int | None
+    listed: str | None
 
     @property
     def cut(self) -> str:
@@ -74,7 +77,7 @@ class Overview:
 
 @dataclass(frozen=True)
 class Broken:
-    """A record that cannot be read, and why."""
+    """A record, or a list of photos, that cannot be read, and why."""
 
     record: Path
     reason: str
@@ -83,13 +86,17 @@ class Broken:
 def read_overview(run: Run) -> Overview | Broken:
     """Return a run's row, or what is wrong with its record."""
     try:
-        return _overview(run.folder, run.read())
+        photos = read_list(run)
+    except BROKEN as error:
+        return Broken(run.folder / PHOTOS, str(error))
+    try:
+        return _overview(run.folder, run.read(), photos)
     except BROKEN as error:
         missing = f"it holds no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         return Broken(run.folder / RECORD, missing)
 
 
-def _overview(folder: Path, record: Mapping[str, Any]) -> Overview:
+def _overview(folder: Path, record: Mapping[str, Any], photos: list[ListedPhoto] | None) -> Overview:
     config, is_finished = record["config"], record["finished"]
     data = config["data"]
     figures = record["figures"] if is_finished else {}
@@ -99,20 +106,20 @@ def _overview(folder: Path, record: Mapping[str, Any]) -> Overview:
         status=FINISHED if is_finished else str(record.get("error", STOPPED)),
         started=str(record["started"]),
         epochs=int(config["trainer"]["max_epochs"]),
-        photos=photo_set_name(data),
+        photos=configured_name(data),
         is_synthetic=bool(data["synthetic"]),
-        validation=_validation(record.get("fingerprint"), data),
+        validation=_validation(record.get("fingerprint"), data, photos),
         # a sweep's job opens no test split; melanoma-evaluate may have done so since
         figures=_numbers({**(_test_metrics(folder) if is_finished else {}), **figures}),
     )
 
 
-def photo_set_name(data: Mapping[str, Any]) -> str:
+def configured_name(data: Mapping[str, Any]) -> str:
     """Return what a configuration's photos are called: their folder's or table's name."""
     return "synthetic" if data["synthetic"] else Path(data.get("table") or data["root"]).name
 
 
-def _validation(fingerprint: str | None, data: Mapping[str, Any]) -> ValidationPhotos:
+def _validation(fingerprint: str | None, data: Mapping[str, Any], photos: list[ListedPhoto] | None) -> ValidationPhotos:
     on_test, fold = data["validate_on"] == "test", data.get("fold")
     is_cut = not on_test and fold is None
     return ValidationPhotos(
@@ -122,7 +129,14 @@ def _validation(fingerprint: str | None, data: Mapping[str, Any]) -> ValidationP
         fold=fold,
         fraction=float(data["validation_fraction"]) if is_cut else None,
         seed=int(data["split_seed"]) if is_cut else None,
+        listed=_hash([photo for photo in photos or () if photo.split == "validation"]),
     )
+
+
+def _hash(photos: list[ListedPhoto]) -> str | None:
+    lines = sorted(f"{photo.path}\t{photo.sha256}" for photo in photos)
+    text = "\n".join(lines).encode(errors="surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:16] if lines else None
 
 
 def _test_metrics(folder: Path) -> dict[str, Any]:

@@ -77,7 +77,10 @@ def _words(run: Overview) -> list[str]:
 def _header(group: Group) -> str:
     photos, validation = readable(group.photos), group.validation
     counts = {run.figures.get("val/n") for run in group.runs} - {None}
-    number = f"{amount(int(counts.pop() or 0), 'photo')}, " if len(counts) == 1 else ""
+    number = amount(int(counts.pop() or 0), "photo") if len(counts) == 1 else ""
+    if validation.listed:
+        number = f"{number or 'photos'} ({validation.listed[:SHORT]})"
+    number += ", " if number else ""
     ending = ", as the original did: not ranked" if validation.on_test else ""
     return f"{photos} ({validation.fingerprint[:SHORT]}), validation: {number}{validation.cut}{ending}"
 

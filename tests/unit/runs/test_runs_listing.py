@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.runs.run_examples import tagged, write_run
+from tests.unit.runs.run_examples import rows_of, tagged, write_photos, write_run
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.runs.listing import Listing, list_runs
@@ -88,6 +88,34 @@ def test_what_does_not_change_the_validation_photos_is_the_same_table(tmp_path: 
     write_run(tmp_path / "a", data={"fold": 1, "split_seed": 1, "root": "here"})
     write_run(tmp_path / "b", data={"fold": 1, "split_seed": 2, "root": "moved/there"})
     assert len(list_runs(tmp_path).groups) == 1
+
+
+def test_the_listed_validation_photos_are_told_apart(tmp_path: Path) -> None:
+    """A table of splits or folds can change, and nothing else with it."""
+    rows = rows_of([0.1, 0.9, 0.4], "bmb", "train")
+    lists = {"a": (rows[:1], rows[1:]), "b": (rows[:1], rows[:0:-1]), "c": (rows[1:], rows[:1]), "d": ([], [])}
+    for day, (name, (train, validation)) in enumerate(lists.items(), start=1):
+        run = write_run(tmp_path / name, started=f"2026-01-0{9 - day}T00:00:00+00:00", data={"fold": 0})
+        if name != "d":
+            write_photos(run, train=train, validation=validation)
+    listing = list_runs(tmp_path)
+    assert ranked(listing) == [["a", "b"], ["c"], ["d"]], "whatever the order of the rows"
+    headers = [block.splitlines()[0] for block in text_of(tmp_path).split("\n\n")[:3]]
+    hashes = [group.validation.listed for group in listing.groups]
+    assert headers == [
+        f"photos (01234567), validation: 40 photos ({str(hashes[0])[:8]}), fold 0",
+        f"photos (01234567), validation: 40 photos ({str(hashes[1])[:8]}), fold 0",
+        "photos (01234567), validation: 40 photos, fold 0",
+    ]
+    write_photos(tmp_path / "b", train=rows[:1], validation=[("train/001.png#changed", 0.9, "malignant"), rows[2]])
+    assert ranked(list_runs(tmp_path)) == [["a"], ["b"], ["c"], ["d"]]
+
+
+def test_a_broken_list_of_photos_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    (write_run(tmp_path / "b") / "photos.csv").write_text("path,sha256\na,0\n")
+    assert f"cannot be read: {tmp_path / 'b/photos.csv'} (it has no column 'split')" in text_of(tmp_path)
+    assert ranked(list_runs(tmp_path)) == [["a"]]
 
 
 def test_validated_on_test_comes_last_and_is_not_ranked(tmp_path: Path) -> None:
