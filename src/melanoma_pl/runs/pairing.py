@@ -1,15 +1,15 @@
 """Two models' predictions of the same photos, side by side, or why they cannot be compared. Light."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from melanoma_pl.errors import UserError, first_of
 from melanoma_pl.overrides import hydra_word
 from melanoma_pl.reporting.words import amount
+from melanoma_pl.runs.folder import PHOTOS, REPORT
 from melanoma_pl.runs.predictions import Predictions
-from melanoma_pl.runs.seen import PHOTOS, Seen, check_training, read_seen, warnings_about
-from melanoma_pl.runs.sources import REPORT
+from melanoma_pl.runs.seen import Seen, check_training, read_seen, warnings_about
 
 UNCHECKED = "The photos are matched by their paths: that A's and B's are the same files cannot be checked."
 
@@ -44,7 +44,7 @@ def pair(first: Predictions, second: Predictions) -> Pair:
     models = (("A", first, read_seen(first)), ("B", second, read_seen(second)))
     files = [(seen if side.own_photos else Seen()).files(side.split) for _, side, seen in models]
     _check_files(first, *files)
-    contents = {known[path] for known in files for path in first.photos if path in known}
+    contents = {content for known in files for path in first.photos for content in known.get(path, ())}
     warnings = [] if _are_the_same_files(first, second, *files) else [UNCHECKED]
     for model in models:
         check_training(*model, contents)
@@ -85,7 +85,7 @@ def _check_labels(first: Predictions, second: Predictions) -> None:
         )
 
 
-def _check_files(first: Predictions, here: Mapping[str, str], there: Mapping[str, str]) -> None:
+def _check_files(first: Predictions, here: Mapping[str, Set[str]], there: Mapping[str, Set[str]]) -> None:
     changed = [path for path in first.photos if path in here and path in there and here[path] != there[path]]
     if changed:
         raise UserError(
@@ -96,7 +96,7 @@ def _check_files(first: Predictions, here: Mapping[str, str], there: Mapping[str
 
 
 def _are_the_same_files(
-    first: Predictions, second: Predictions, here: Mapping[str, str], there: Mapping[str, str]
+    first: Predictions, second: Predictions, here: Mapping[str, Set[str]], there: Mapping[str, Set[str]]
 ) -> bool:
     """Tell whether that is known: each file's hash, or at least that both runs had the same training folder."""
     if all(path in here and path in there for path in first.photos):

@@ -9,9 +9,8 @@ from typing import Any
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.notices import SYNTHETIC
-from melanoma_pl.runs.folder import RECORD, Run
-from melanoma_pl.runs.overview import BROKEN
-from melanoma_pl.runs.sources import REPORT, Source, split_of
+from melanoma_pl.runs.folder import BROKEN, RECORD, REPORT, Run
+from melanoma_pl.runs.sources import Source, split_of
 
 METRICS = "metrics.json"
 COLUMNS = ("path", "probability", "decision", "label")
@@ -27,14 +26,14 @@ class Photo:
         is_called_malignant: The decision at the model's own threshold.
         is_malignant: The label.
         group: The lesion; empty where it is not known.
-        shares_lesion_with_train: Whether the model was trained on another photo of this lesion.
+        is_known: Whether it shows a lesion, or is a copy of a photo, of the train folder; a part of that validates.
     """
 
     probability: float
     is_called_malignant: bool
     is_malignant: bool
     group: str
-    shares_lesion_with_train: bool
+    is_known: bool
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Predictions:
         own_photos: Whether these are photos of the run's own set, so that paths mean what they mean in `photos.csv`.
         is_synthetic: Whether the photos were drawn.
         runs: The run, or all those that judged together; none where they are not known.
-        record: What the first one's `run.json` says; None where there is none.
+        records: What their `run.json` say, in the same order.
     """
 
     source: Source
@@ -61,21 +60,26 @@ class Predictions:
     own_photos: bool
     is_synthetic: bool
     runs: tuple[Run, ...]
-    record: dict[str, Any] | None
+    records: tuple[dict[str, Any], ...]
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What the first run's `run.json` says; None where no run is known."""
+        return next(iter(self.records), None)
 
 
 def read_predictions(source: Source, split: str) -> Predictions:
     """Return the predictions of one split, which are there.
 
     Raises:
-        UserError: If the table, or the record of its run, cannot be read.
+        UserError: If the table, or the record of a run that judged, cannot be read.
     """
     table = source.table(split)
     assert table is not None  # choose_split saw to it
     report = _read_report(table.parent / METRICS)
     runs = (source.run,) if source.run else _judges(report)
-    record = _record(runs[0]) if runs else None
-    names = record["config"]["data"]["class_names"] if record else CLASS_NAMES
+    records = tuple(map(_record, runs))
+    names = records[0]["config"]["data"]["class_names"] if records else CLASS_NAMES
     photos = {}
     for path, photo in _read_rows(table, tuple(names)):
         if path in photos:
@@ -84,9 +88,9 @@ def read_predictions(source: Source, split: str) -> Predictions:
     if not photos:
         raise UserError(f"{table} holds no photos", f"make it anew: {source.evaluating(split)}")
     own = source.run is not None and _is_own(table, source.run, split)
-    drawn = record is not None and own and bool(record["config"]["data"]["synthetic"])
+    drawn = own and bool(records[0]["config"]["data"]["synthetic"])
     drawn = drawn or SYNTHETIC in report.get("notes", ())
-    return Predictions(source, table, split, photos, report.get("threshold"), own, drawn, runs, record)
+    return Predictions(source, table, split, photos, report.get("threshold"), own, drawn, runs, records)
 
 
 def _is_own(table: Path, run: Run, split: str) -> bool:

@@ -1,37 +1,41 @@
 """What a run saw of the photos that it is compared on: a model must not be judged on what it was trained on. Light."""
 
-import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.reporting.words import amount
+from melanoma_pl.runs.folder import PHOTOS
+from melanoma_pl.runs.listed import listed_photos
 from melanoma_pl.runs.predictions import Predictions
 
-PHOTOS = "photos.csv"
 TRAIN, VALIDATION = "train", "validation"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Which photos a run saw, as its `photos.csv` notes them.
+    """Which photos a run saw, or several that judged together, as their `photos.csv` note them.
 
     Attributes:
-        sha256: Split → path → hash of the file; empty where nothing is noted.
+        sha256: Split → path → hashes of the files that had this path, one a run at most; empty where nothing is noted.
     """
 
-    sha256: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sha256: Mapping[str, Mapping[str, Set[str]]] = field(default_factory=dict)
 
-    def files(self, split: str) -> Mapping[str, str]:
-        """Return path → hash of one split."""
+    def files(self, split: str) -> Mapping[str, Set[str]]:
+        """Return path → hashes of one split."""
         return self.sha256.get(split, {})
+
+    def contents(self, split: str) -> set[str]:
+        """Return the hashes of all files of one split."""
+        return set().union(*self.files(split).values())
 
     def count(self, split: str, side: Predictions, contents: set[str]) -> int:
         """Return how many of the photos compared on a split of the run holds: by path if they are its own set's."""
-        files = self.files(split)
-        return len(files.keys() & side.photos.keys()) if side.own_photos else len(set(files.values()) & contents)
+        if side.own_photos:
+            return len(self.files(split).keys() & side.photos.keys())
+        return len(self.contents(split) & contents)
 
 
 def read_seen(side: Predictions) -> Seen:
@@ -40,23 +44,14 @@ def read_seen(side: Predictions) -> Seen:
     Raises:
         UserError: If a list cannot be read.
     """
-    lists = [run.folder / PHOTOS for run in side.runs]
-    sha256: dict[str, dict[str, str]] = defaultdict(dict)
-    if all(path.is_file() for path in lists):
-        for path in lists:
-            _read_list(path, sha256)
+    sha256: dict[str, dict[str, set[str]]] = defaultdict(dict)
+    for run in side.runs:
+        photos = listed_photos(run)
+        if photos is None:
+            return Seen()
+        for photo in photos:
+            sha256[photo.split].setdefault(photo.path, set()).add(photo.sha256)
     return Seen(sha256)
-
-
-def _read_list(path: Path, sha256: dict[str, dict[str, str]]) -> None:
-    try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            for row in csv.DictReader(file):
-                sha256[row["split"]][row["path"]] = row["sha256"]
-    except (OSError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read ({error})") from error
-    except KeyError as error:
-        raise UserError(f"{path} cannot be read (it has no column {error})") from error
 
 
 def check_training(name: str, side: Predictions, seen: Seen, contents: set[str]) -> None:
@@ -81,15 +76,17 @@ def check_training(name: str, side: Predictions, seen: Seen, contents: set[str])
 def warnings_about(name: str, side: Predictions, seen: Seen, contents: set[str]) -> Iterator[str]:
     """Say what makes a model's figures on these photos too good, or may do so; the arguments are those above."""
     these = f"these {amount(len(side.photos), 'photo')}"
-    if side.own_photos and side.record and side.record["config"]["data"]["validate_on"] == "test":
+    validated = seen.count(VALIDATION, side, contents)
+    on_test = any(record["config"]["data"].get("validate_on") == "test" for record in side.records)
+    if on_test and (side.own_photos or validated):  # what the runs of another set validated on says nothing of this one
         yield f"{name} validated on the test photos, as the original did: its figures on them are too good."
-    elif validated := seen.count(VALIDATION, side, contents):
+    elif validated:
         yield f"{name} chose its epoch and its threshold on {validated} of {these}: its figures are too good."
     if not seen.sha256:
         yield f"{name} has no list of its training photos ({PHOTOS}): whether these are among them cannot be checked."
     elif not side.own_photos and not contents:
         yield f"These are not the photos of {name}'s run: whether it was trained on them cannot be checked."
-    if copies := len(set(seen.files(TRAIN).values()) & contents):
+    if copies := len(seen.contents(TRAIN) & contents):
         yield f"{copies} of {these} are, byte for byte, among those that {name} was trained on, under other names."
-    if shared := sum(photo.shares_lesion_with_train for photo in side.photos.values()):
-        yield f"{shared} of {these} show a lesion that {name} was trained on."
+    if known := sum(photo.is_known for photo in side.photos.values()):
+        yield f"{known} of {these} show a lesion, or are a copy, of the train folder of {name}'s run."

@@ -118,6 +118,28 @@ def test_runs_that_judged_together(models: tuple[Path, Path], tmp_path: Path) ->
         compared(models[0], table)
 
 
+def test_one_path_is_another_file_in_each_of_those_that_judged_together(
+    models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    table = write_ensemble(tmp_path / "ensembles/now/test", tmp_path / "c", models[1])
+    write_model(tmp_path / "c")
+    write_photos(tmp_path / "c", train=[("train/000.png#test/001.png", 0.0, "benign")])
+    write_photos(models[1], train=TRAINED)
+    with pytest.raises(UserError, match=r"B \(.*\) was trained on 1 of these 4 photos"):
+        compared(models[0], table)
+
+
+@pytest.mark.parametrize("rows", [ROWS, rows_of([0.5], "b", "other")])
+def test_one_of_those_that_judged_together_validated_on_test(
+    rows: list[Row], models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    original = write_run(tmp_path / "c", data={"validate_on": "test"})
+    write_photos(original, train=TRAINED, validation=rows)
+    warnings = compared(models[0], write_ensemble(tmp_path / "now/test", models[1], original)).warnings
+    said = [warning for warning in warnings if warning.startswith("B validated on the test photos, as the original")]
+    assert len(said) == (rows == ROWS), "on these, not on the test photos of another set"
+
+
 def test_one_of_those_that_judged_together_is_gone(models: tuple[Path, Path], tmp_path: Path) -> None:
     table = write_ensemble(tmp_path / "ensembles/now/test", models[1], tmp_path / "gone")
     assert "B has no list of its training photos" in compared(models[0], table).warnings[1]
@@ -234,11 +256,13 @@ def test_the_validation_photos_of_both(tmp_path: Path) -> None:
     )
 
 
-def test_lesions_shared_with_train(models: tuple[Path, Path]) -> None:
+def test_lesions_and_copies_shared_with_the_train_folder(models: tuple[Path, Path]) -> None:
     table = models[1] / "report/test/predictions.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines[:-1], f"{lines[-1][:-1]}1"]))
-    assert compared(*models).warnings == ("1 of these 4 photos show a lesion that B was trained on.",)
+    assert compared(*models).warnings == (
+        "1 of these 4 photos show a lesion, or are a copy, of the train folder of B's run.",
+    )
 
 
 def test_jobs_of_a_sweep_have_no_list_of_test_photos(models: tuple[Path, Path]) -> None:
@@ -281,6 +305,7 @@ def test_broken_tables(case: str, models: tuple[Path, Path]) -> None:
     [
         ("run.json", "{", "run.json cannot be read"),
         ("photos.csv", "path,sha256\na,0\n", "photos.csv cannot be read .it has no column 'split'"),
+        ("photos.csv", "path,split,sha256\na,train\n", "photos.csv cannot be read .a line of it is cut short"),
     ],
 )
 def test_broken_files_of_a_run(name: str, content: str, expected: str, models: tuple[Path, Path]) -> None:
