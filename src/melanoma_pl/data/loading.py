@@ -3,14 +3,19 @@
 import hashlib
 import logging
 import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from melanoma_pl.data.decoding import decode_all, decode_file, stack
 from melanoma_pl.data.folder import Photos
+from melanoma_pl.data.opening import THREADS
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 
@@ -42,7 +47,18 @@ class LoadedPhotos:
         """Return photos by position: uint8 `(len(positions), 3, S, S)` in channels-last memory."""
         if self.cache is not None:
             return self.cache[positions].permute(0, 3, 1, 2)
-        return stack([self._read(self.photos.files[position]) for position in positions.tolist()])
+        return stack(
+            self._read_all([self.photos.root / self.photos.paths[position] for position in positions.tolist()])
+        )
+
+    def _read_all(self, files: Sequence[Path]) -> list[Tensor]:
+        """Decode files on all cores, or on a loader's worker's share of them, in their order."""
+        worker = get_worker_info()
+        threads = max(1, THREADS // (worker.num_workers if worker else 1))
+        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+            # each photo is opened with warnings off, and threads that do so at once put back each other's filters
+            warnings.simplefilter("ignore")
+            return list(pool.map(self._read, files))
 
     def _read(self, file: Path) -> Tensor:
         decoded = decode_file(file, self.preprocessing)
