@@ -24,7 +24,7 @@ def sections(content: Content) -> list[str]:
             text(calibration_verdict(content.calibration[1])),
             _table(columns, calibration_lines(content)),
         ),
-        _subgroups(content.subgroups),
+        _subgroups(content.subgroups, content.class_names[1]),
         _shortcuts(content.shortcuts),
         _robustness(content),
         _members(content),
@@ -68,7 +68,7 @@ def _wrong(content: Content) -> str:
     )
 
 
-def _subgroups(tables: Sequence[SubgroupTable]) -> str:
+def _subgroups(tables: Sequence[SubgroupTable], positive: str) -> str:
     if not tables:
         return ""
     parts = []
@@ -84,7 +84,7 @@ def _subgroups(tables: Sequence[SubgroupTable]) -> str:
             for row in found.rows
         ]
         parts += [f"### {code(found.column)}{estimated}", text(found.note)]
-        parts.append(table(["", "photos", "malignant", "AUROC", "sensitivity", "specificity"], rows))
+        parts.append(table(["", "photos", text(positive), "AUROC", "sensitivity", "specificity"], rows))
     return section("Subgroups", *parts)
 
 

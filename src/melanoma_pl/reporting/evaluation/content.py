@@ -150,6 +150,8 @@ class Content:
         members: Of an ensemble.
         curves: What figures are drawn from.
         disclaimer: That this is no medical device.
+        pictures_note: What is to be said of the heat maps.
+        lesions: How many different ones these photos show; None where that is not known.
     """
 
     title: str
@@ -175,3 +177,4 @@ class Content:
     curves: Curves
     disclaimer: str
     pictures_note: str = field(default="")
+    lesions: int | None = None

@@ -5,23 +5,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from melanoma_pl.reporting.words import readable
+
 SIZE = re.compile(r'viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
 POINT = 96 / 72  # in CSS pixels
 
 CAPTIONS = {
     "roc": (
         "ROC curve with the operating points of the chosen threshold and of 0.5",
-        "Each threshold is a point of the curve: further up, more malignant photos are found; further left, fewer "
-        "benign ones are called malignant. Crosses are 95 % intervals. The open diamond is another set's photos: no "
-        "comparison, only a sense of scale.",
+        "Each threshold is a point of the curve: further up, more {positive} photos are found; further left, fewer "
+        "{negative} ones are called {positive}. Crosses are 95 % intervals. The open diamond is another set's photos: "
+        "no comparison, only a sense of scale.",
     ),
     "precision_recall": (
-        "Precision-recall curve with the share of malignant photos as a line",
-        "How many of the photos that are called malignant are malignant, as more and more malignant ones are found.",
+        "Precision-recall curve with the share of {positive} photos as a line",
+        "How many of the photos that are called {positive} are {positive}, as more and more {positive} ones are found.",
     ),
     "probabilities": (
         "Histograms of the probabilities of both classes with the threshold",
-        "Right of the dashed threshold a photo is called malignant. The less both overlap, the better.",
+        "Right of the dashed threshold a photo is called {positive}. The less both overlap, the better.",
     ),
     "reliability": (
         "Reliability diagram before and after temperature scaling with 95 % intervals",
@@ -40,7 +42,7 @@ CAPTIONS = {
         "Dashed: photos as they are. Bars are 95 % intervals.",
     ),
 }
-"""Of each figure, what stands for it where it is not seen, and what stands below it."""
+"""Of each figure, what stands for it where it is not seen, and what stands below it; with gaps for class names."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,16 @@ class Drawing:
     caption: str
 
 
-def drawings(figures: Mapping[str, str]) -> dict[str, Drawing]:
-    """Return the figures, given as SVG by their name, as images: side by side their inner names cannot clash."""
-    return {name: _drawing(svg, *CAPTIONS[name]) for name, svg in figures.items()}
+def drawings(figures: Mapping[str, str], class_names: tuple[str, str]) -> dict[str, Drawing]:
+    """Return the figures as images: side by side their inner names cannot clash.
+
+    Args:
+        figures: SVG by its name.
+        class_names: Negative class, positive class.
+    """
+    negative, positive = map(readable, class_names)
+    named = {name: [told.format(negative=negative, positive=positive) for told in CAPTIONS[name]] for name in figures}
+    return {name: _drawing(svg, *named[name]) for name, svg in figures.items()}
 
 
 def _drawing(svg: str, alternative: str, caption: str) -> Drawing:

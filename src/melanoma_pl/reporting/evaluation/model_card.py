@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from melanoma_pl.reporting.evaluation import card_figures
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.limits import limits
+from melanoma_pl.reporting.evaluation.naming import with_class_names
 from melanoma_pl.reporting.evaluation.words import counted
 from melanoma_pl.reporting.markdown import bullets, code, section, text
 
@@ -26,6 +27,7 @@ def model_card(content: Content, data_facts: Mapping[str, str]) -> str:
         data_facts: What is to be said of the training photos, by its label: `photos`, `split`, `audit`, counts and
             the like, as plain text.
     """
+    content = with_class_names(content)
     parts = [
         f"# Model card: {text(content.title)}",
         f"**{text(content.disclaimer)}**",

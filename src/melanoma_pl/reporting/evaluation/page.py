@@ -9,10 +9,11 @@ from melanoma_pl.reporting.evaluation import words
 from melanoma_pl.reporting.evaluation.content import Content, Robustness
 from melanoma_pl.reporting.evaluation.drawings import drawings
 from melanoma_pl.reporting.evaluation.limits import limits
+from melanoma_pl.reporting.evaluation.naming import with_class_names
 from melanoma_pl.reporting.evaluation.published import PUBLISHED
 from melanoma_pl.reporting.evaluation.tables import calibration_lines, decision_lines, ranking_lines, scales
 from melanoma_pl.reporting.html import write_html
-from melanoma_pl.reporting.words import amount
+from melanoma_pl.reporting.words import amount, readable
 
 FILE_NAME = "report.html"
 TEMPLATE = "evaluation.html.j2"
@@ -33,16 +34,26 @@ def write_page(content: Content, figures: Mapping[str, str], folder: Path) -> Pa
 
 
 def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
+    content = with_class_names(content)
+    negative, positive = map(readable, content.class_names)
     mistakes = {
-        "Malignant, called benign": ("false-negatives", content.false_negatives, content.wrong.false_negatives),
-        "Benign, called malignant": ("false-positives", content.false_positives, content.wrong.false_positives),
+        f"{_capital(positive)}, called {negative}": (
+            "false-negatives",
+            content.false_negatives,
+            content.wrong.false_negatives,
+        ),
+        f"{_capital(negative)}, called {positive}": (
+            "false-positives",
+            content.false_positives,
+            content.wrong.false_positives,
+        ),
     }
     return {
         "content": content,
         "words": words,
         "main": content.sets[0] if content.sets else None,
         "chosen": content.decisions[0].name if content.decisions else "",
-        "drawings": drawings(figures),
+        "drawings": drawings(figures, content.class_names),
         "published": PUBLISHED,
         "columns": _columns(content),
         "ranking": ranking_lines(content),
@@ -67,8 +78,12 @@ def _columns(content: Content) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
 def _matrix(counts: Counts) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return malignant photos, then benign ones: called malignant, called benign."""
+    """Return photos of the positive class, then of the other: called positive, called negative."""
     return (counts.true_positives, counts.false_negatives), (counts.false_positives, counts.true_negatives)
 
 

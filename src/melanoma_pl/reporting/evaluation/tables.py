@@ -28,7 +28,7 @@ class Line:
 
 
 def ranking_lines(content: Content) -> list[Line]:
-    """Return how well malignant photos rank above benign ones, a column for each of the content's sets."""
+    """Return how well photos of the positive class rank above the others, a column for each of the content's sets."""
     rankings = [figures.ranking for figures in content.sets]
     wanted = dict.fromkeys(sensitivity for ranking in rankings for sensitivity in ranking.specificity_at)
     lines = [
@@ -50,13 +50,14 @@ def ranking_lines(content: Content) -> list[Line]:
 
 def decision_lines(content: Content) -> list[Line]:
     """Return what each threshold decides, a column for each of the content's decisions."""
-    here = f"as here, {share(content.positives / content.n)} malignant" if content.n else ""
-    there = "" if content.prevalence is None else f"if {share(content.prevalence)} were malignant"
+    negative, positive = content.class_names
+    here = f"as here, {share(content.positives / content.n)} {positive}" if content.n else ""
+    there = "" if content.prevalence is None else f"if {share(content.prevalence)} were {positive}"
     measures: tuple[tuple[str, str, Callable[[Decisions], Estimate | None]], ...] = (
-        ("Sensitivity", "malignant photos that are found", lambda own: own.sensitivity),
-        ("Specificity", "benign photos that are left alone", lambda own: own.specificity),
+        ("Sensitivity", f"{positive} photos that are found", lambda own: own.sensitivity),
+        ("Specificity", f"{negative} photos that are left alone", lambda own: own.specificity),
         ("Balanced accuracy", "the mean of both; 0.5 is a guess", lambda own: own.balanced_accuracy),
-        ("Accuracy", "flatters whoever always says benign", lambda own: own.accuracy),
+        ("Accuracy", f"flatters whoever always says {negative}", lambda own: own.accuracy),
         ("Positive predictive value", here, lambda own: own.positive_predictive_value),
         ("Positive predictive value", there, lambda own: own.positive_predictive_value_at),
         ("Negative predictive value", here, lambda own: own.negative_predictive_value),

@@ -7,6 +7,7 @@ from melanoma_pl.evaluation.assessment import Decisions
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.table import format_table
 from melanoma_pl.reporting.evaluation.content import Content, SetFigures, Shortcut
+from melanoma_pl.reporting.evaluation.naming import with_class_names
 from melanoma_pl.reporting.evaluation.words import is_scaled
 from melanoma_pl.reporting.words import readable
 
@@ -16,11 +17,12 @@ NONE = "not computable"
 
 def format_report(content: Content) -> str:
     """Return the figures of each set as a table, then decisions, calibration, shortcuts and what must be said."""
+    content = with_class_names(content)
     table = format_table({readable(figures.title): _row(figures) for figures in content.sets})
     blocks = [
         [f"Warning: {warning}" for warning in content.warnings],
         [_decided(decisions) for decisions in content.decisions],
-        [_calibrated(content)],
+        _calibrated(content),
         [_reached(shortcut) for shortcut in content.shortcuts],
         [*content.notes, content.disclaimer],
     ]
@@ -54,17 +56,16 @@ def _decided(decisions: Decisions) -> str:
     )
 
 
-def _calibrated(content: Content) -> str:
+def _calibrated(content: Content) -> list[str]:
     before, after = content.calibration
     expected = after.ece_if_calibrated
     chance = f" ({expected[0]:.3f}–{expected[1]:.3f} if perfectly calibrated)" if expected else ""
-    ece, brier = f"{after.ece}{chance}", _value(after.brier)
-    if not is_scaled(content):
-        return f"calibration, temperature {after.temperature:.3g}, not fitted: ECE {ece}, Brier score {brier}"
-    return (
-        f"calibration, temperature {after.temperature:.3g}: ECE {_value(before.ece)} → {ece}, "
-        f"Brier score {_value(before.brier)} → {brier}"
-    )
+    fitted = "" if is_scaled(content) else ", not fitted"
+    was = [f"{_value(own)} → " if is_scaled(content) else "" for own in (before.ece, before.brier, before.log_loss)]
+    return [
+        f"calibration, temperature {after.temperature:.3g}{fitted}: ECE {was[0]}{after.ece}{chance}",
+        f"  Brier score {was[1]}{_value(after.brier)}, log loss {was[2]}{_value(after.log_loss)}",
+    ]
 
 
 def _reached(shortcut: Shortcut) -> str:

@@ -1,7 +1,7 @@
 """An evaluation in plain words: estimates in cells, and what the main ones mean."""
 
 from melanoma_pl.evaluation.assessment import Calibration
-from melanoma_pl.evaluation.estimate import NOT_COMPUTABLE, Estimate, brackets, decimal
+from melanoma_pl.evaluation.estimate import ALWAYS_SO, NOT_COMPUTABLE, Estimate, brackets, decimal
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.words import amount
 
@@ -19,6 +19,8 @@ def beside(estimate: Estimate) -> str:
     """Return what stands beside a figure: its interval, or why there is none."""
     if estimate.value is not None and estimate.interval is not None:
         return brackets(estimate.interval)
+    if estimate.value is not None and estimate.reason == ALWAYS_SO:
+        return ALWAYS_SO
     why = estimate.reason.removeprefix(f"{TOO_SMALL}: ")
     return why if estimate.value is None else f"no interval{': ' if why else ''}{why}"
 

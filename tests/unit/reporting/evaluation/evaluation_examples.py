@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from melanoma_pl.evaluation import outcomes
 from melanoma_pl.evaluation.assessment import Bin, Calibration, Decisions, Ranking, Subgroup
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.intervals import delong, wilson
@@ -141,7 +142,7 @@ def decided(name: str, probabilities: np.ndarray, targets: np.ndarray, threshold
 
 def always_benign(targets: np.ndarray) -> Decisions:
     """Return what no network at all decides."""
-    return decisions("always benign", None, Counts(0, 0, int((targets == 0).sum()), int(targets.sum())))
+    return outcomes.always_benign(targets, 0.02 if targets.any() else None)
 
 
 def decisions(name: str, threshold: float | None, counts: Counts) -> Decisions:
@@ -278,3 +279,17 @@ def picture(colour: tuple[int, int, int]) -> str:
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "JPEG", quality=70)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def named_content(negative: str, positive: str) -> Content:
+    """Return an evaluation with every feature, and with reasons that name classes, of classes with these names."""
+    content = full_content()
+    wrong = replace(content.false_negatives[0], path="1.png", label=positive)
+    return replace(
+        content,
+        class_names=(negative, positive),
+        facts={},
+        false_negatives=(wrong,),
+        false_positives=(replace(wrong, label=negative),),
+        lesions=390,
+    )

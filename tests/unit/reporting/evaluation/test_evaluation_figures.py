@@ -4,14 +4,16 @@ from xml.etree import ElementTree
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
-from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content, small
+from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content, named_content, small
 
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content, SubgroupTable
 from melanoma_pl.reporting.evaluation.figures.forest import Row, forest
 from melanoma_pl.reporting.evaluation.figures.frame import whiskers
 from melanoma_pl.reporting.evaluation.figures.groups import shortcuts, subgroups
+from melanoma_pl.reporting.evaluation.figures.precision_recall import precision_recall
 from melanoma_pl.reporting.evaluation.figures.probabilities import probabilities
 from melanoma_pl.reporting.evaluation.figures.reliability import reliability
 from melanoma_pl.reporting.evaluation.figures.robustness import robustness
@@ -115,3 +117,27 @@ def test_an_axis_has_a_length_also_where_all_is_one() -> None:
     figure = forest(perfect, ("AUROC",), (1.0,), chance=0.5)
     low, high = figure.axes[0].get_xlim()
     assert low < 0.95 < 1 < high
+
+
+def test_a_shortcut_far_below_a_guess_is_drawn_whole(content: Content) -> None:
+    worse = replace(content.shortcuts[0], auroc=Estimate(0.02, (0.004, 0.09)))
+    worst = replace(content.shortcuts[1], auroc=Estimate(0.0))
+    figure = shortcuts(replace(content, shortcuts=(worse, worst)))
+    assert figure is not None
+    low, high = figure.axes[0].get_xlim()
+    assert -0.1 < low < 0 and 1 < high < 1.1
+    assert figure.axes[0].get_xticks().tolist() == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
+    assert [round(float(line.get_xdata()[0]), 3) for line in figure.axes[0].lines].count(0.5) == 1
+
+
+def test_axes_name_the_class() -> None:
+    named = named_content("nevus", "$melanoma$")
+    for draw, words in (
+        (probabilities, "probability of $melanoma$"),
+        (reliability, "mean probability of $melanoma$"),
+        (precision_recall, "a guess: 35 % of the photos are $melanoma$"),
+    ):
+        figure = draw(named)
+        assert figure is not None
+        found = {text.get_text() for text in figure.findobj(Text)}
+        assert words in found and not any("malignant" in text or "benign" in text for text in found)

@@ -5,15 +5,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.unit.reporting.evaluation.evaluation_examples import MARKUP, bare_content, full_content
+from tests.unit.reporting.evaluation.evaluation_examples import MARKUP, bare_content, full_content, named_content
 from tests.unit.reporting.page_reading import Page
 
-from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.evaluation.estimate import ALWAYS_SO, Estimate
 from melanoma_pl.reporting.evaluation import words
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.drawings import CAPTIONS, drawings
 from melanoma_pl.reporting.evaluation.figures.writing import DRAWN
+from melanoma_pl.reporting.evaluation.limits import limits, of_lesions
 from melanoma_pl.reporting.evaluation.model_card import model_card
+from melanoma_pl.reporting.evaluation.naming import with_class_names
 from melanoma_pl.reporting.evaluation.page import write_page
 
 SVG = '<svg viewBox="0 0 309.6 200.5"><!-- <script>alert(1)</script> --></svg>'
@@ -178,7 +180,60 @@ def test_long_reasons_stand_below_the_columns(content: Content, tmp_path: Path) 
 
 
 def test_page_says_where_its_files_lie(page: Page) -> None:
-    assert "beside it, or in report/test/ of the run's folder: metrics.json" in said(page)
+    assert "beside it, or in report/<split>/: metrics.json" in said(page)
+
+
+def test_what_is_always_so_has_no_bracket(page: Page) -> None:
+    text = said(page)
+    for name, value in (
+        ("found", "0.000"),
+        ("left alone", "1.000"),
+        ("0.5 is a guess", "0.500"),
+        ("2 % were", "0.980"),
+    ):
+        assert re.search(rf"{name}.{{1,90}}{value} always so", text), name
+    assert text.count("always so") == 4 and "no interval: always so" not in text
+
+
+@pytest.mark.parametrize("names", [("nevus", "melanoma"), ("{braces}", "<b> & \\1")])
+def test_classes_have_their_own_names(names: tuple[str, str], tmp_path: Path) -> None:
+    negative, positive = names
+    page = Page(write_page(named_content(*names), FIGURES, tmp_path).read_text(encoding="utf-8"))
+    text = said(page)
+    for sentence in (
+        f"always {negative}",
+        f"flatters whoever always says {negative}",
+        f"{positive} photos that are found",
+        f"{negative} photos that are left alone",
+        f"if 2 % were {positive}",
+        f"no photo was called {positive}",
+        f"too small 3 {positive} photos",
+        f"{positive[0].upper()}{positive[1:]}, called {negative}",
+        f"{negative[0].upper()}{negative[1:]}, called {positive}",
+        f"{positive}, probability of {positive} 0.000",
+        f"fewer {negative} ones are called {positive}",
+    ):
+        assert sentence in text, sentence
+    told = text + " ".join(str(image["alt"]) for image in page.all("img"))
+    assert not re.search("malignant|benign", told, re.IGNORECASE)
+
+
+def test_class_names_change_nothing_but_names(content: Content) -> None:
+    assert with_class_names(content) is content
+    there = with_class_names(replace(content, class_names=("nevus", "melanoma")))
+    assert with_class_names(replace(there, class_names=("nevus", "melanoma"))) == there
+    assert there.decisions[2].name == "always nevus" and there.curves is content.curves
+    assert there.sets == content.sets and there.calibration == content.calibration
+
+
+def test_limits_tell_which_intervals_allow_for_lesions(content: Content, page: Page) -> None:
+    assert "is not known: if any do, all intervals are too narrow" in said(page)
+    assert of_lesions(400, 400).startswith("Every photo shows another lesion.")
+    few, many = limits(replace(content, lesions=390))[2], limits(replace(content, lesions=200))[2]
+    assert few.startswith("These 400 photos show 390 different lesions, most of them once.")
+    assert "for independent, which here hardly matters." in few and "too narrow" not in few
+    assert "show 200 different lesions, and photos of one lesion are alike." in many
+    assert "All others (AUROC, sensitivity, specificity" in many and "for independent: they are too narrow." in many
 
 
 def test_same_content_makes_the_same_page(content: Content, tmp_path: Path) -> None:
@@ -193,10 +248,10 @@ def test_no_photos_at_all(tmp_path: Path) -> None:
 
 
 def test_figures_keep_their_size() -> None:
-    drawing = drawings({"roc": SVG})["roc"]
+    drawing = drawings({"roc": SVG}, ("benign", "malignant"))["roc"]
     assert (drawing.width, drawing.height) == (413, 267)
     with pytest.raises(ValueError, match="no viewBox"):
-        drawings({"roc": "<svg/>"})
+        drawings({"roc": "<svg/>"}, ("benign", "malignant"))
     assert set(CAPTIONS) == set(DRAWN)
 
 
@@ -205,6 +260,7 @@ def test_figures_keep_their_size() -> None:
     [
         (Estimate(0.5, (-0.25, 1)), "0.500", "[−0.250–1.000]"),
         (Estimate(-0.5), "−0.500", "no interval"),
+        (Estimate(0.5, None, ALWAYS_SO), "0.500", "always so"),
         (Estimate(-0.0001), "0.000", "no interval"),
         (Estimate(None, None, "too small: 3 photos"), "too small", "3 photos"),
         (Estimate(None), "not computable", ""),

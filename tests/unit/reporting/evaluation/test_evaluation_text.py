@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content
+from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content, named_content
 
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.text import format_report
@@ -22,7 +22,8 @@ def test_all_is_said_in_few_lines(content: Content) -> None:
         "chosen on validation (threshold 0.31): sensitivity 0.907, specificity 0.685, balanced accuracy 0.796",
         "threshold 0.5: sensitivity 0.779",
         "always benign: sensitivity 0.000, specificity 1.000, balanced accuracy 0.500, accuracy 0.650",
-        "calibration, temperature 1.73: ECE 0.095 → 0.031 [0.011–0.061] (0.019–0.056 if perfectly calibrated), ",
+        "calibration, temperature 1.73: ECE 0.095 → 0.031 [0.011–0.061] (0.019–0.056 if perfectly calibrated)\n"
+        "  Brier score 0.112 → 0.112, log loss 0.346 → 0.346\n",
         "! centre erased: AUROC 0.782 [0.730–0.830]. Much of the result needs no lesion",
         "file facts: AUROC not computable: all files are alike",
         content.disclaimer,
@@ -43,6 +44,13 @@ def test_what_cannot_be_computed_is_said() -> None:
     text = format_report(bare_content())
     assert "fixed (threshold 0.5): sensitivity not computable, specificity 0.800" in text
     assert (
-        "calibration, temperature 1, not fitted: ECE not computable: no malignant photos, Brier score 0.222\n" in text
+        "calibration, temperature 1, not fitted: ECE not computable: no malignant photos\n"
+        "  Brier score 0.222, log loss 0.700\n" in text
     )
     assert "Warning" not in text and "None" not in text and "nan" not in text.split()
+
+
+def test_classes_have_their_own_names() -> None:
+    text = format_report(named_content("nevus", "melanoma"))
+    assert "always nevus: sensitivity 0.000, specificity 1.000" in text
+    assert "malignant" not in text and "benign" not in text

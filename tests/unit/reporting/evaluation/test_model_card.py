@@ -2,7 +2,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content
+from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content, named_content
 
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.model_card import model_card
@@ -82,3 +82,15 @@ def test_nothing_computable_is_no_figure() -> None:
     assert "Not stated." in card.split("## Training data")[1].split("##")[0]
     empty = replace(bare_content(), n=0, sets=(), decisions=())
     assert "Nothing could be computed." in model_card(empty, {})
+
+
+def test_what_is_always_so_has_no_bracket(card: str) -> None:
+    (line,) = (line for line in card.splitlines() if line.startswith("| Balanced accuracy"))
+    assert line.rstrip(" |").endswith("| 0.500 (always so)")
+
+
+def test_classes_have_their_own_names() -> None:
+    card = model_card(named_content("nevus", "melanoma"), {})
+    assert "| always nevus |" in card and "no photo was called melanoma" in card
+    assert "too small: 3 melanoma photos" in card and "| photos | melanoma | AUROC |" in card
+    assert not re.search("malignant|benign", card)

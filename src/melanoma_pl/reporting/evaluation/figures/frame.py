@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.plotting import GREY
 from melanoma_pl.reporting.evaluation.content import Content
+from melanoma_pl.reporting.words import readable
 
 WIDTH = 4.3  # inches: at 10 points a letter is 11 pixels high when a phone shows the figure 340 pixels wide
 BAR: dict[str, Any] = {"elinewidth": 1.6, "capsize": 2.5, "markersize": 6}
@@ -26,6 +27,11 @@ def sample(content: Content) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def has_both_classes(content: Content) -> bool:
     """Return whether there are malignant and benign photos: a curve needs both."""
     return len(set(content.curves.targets)) == 2
+
+
+def positive_name(content: Content) -> str:
+    """Return the positive class's name."""
+    return readable(content.class_names[1])
 
 
 def share_axes(ax: Axes, across: str, up: str) -> None:

@@ -5,7 +5,14 @@ from sklearn.metrics import precision_recall_curve
 
 from melanoma_pl.plotting import BLUE, GREY, canvas
 from melanoma_pl.reporting.evaluation.content import Content
-from melanoma_pl.reporting.evaluation.figures.frame import WIDTH, has_both_classes, legend_below, sample, share_axes
+from melanoma_pl.reporting.evaluation.figures.frame import (
+    WIDTH,
+    has_both_classes,
+    legend_below,
+    positive_name,
+    sample,
+    share_axes,
+)
 from melanoma_pl.reporting.evaluation.words import share
 
 
@@ -17,7 +24,8 @@ def precision_recall(content: Content) -> Figure | None:
     probabilities, targets = sample(content)
     precision, recall, _ = precision_recall_curve(targets, probabilities)
     prevalence = float(targets.mean())
-    ax.axhline(prevalence, color=GREY, ls=":", label=f"a guess: {share(prevalence)} of the photos are malignant")
+    guess = f"a guess: {share(prevalence)} of the photos are {positive_name(content)}"
+    ax.axhline(prevalence, color=GREY, ls=":", label=guess)
     label = f"average precision {content.sets[0].ranking.average_precision}" if content.sets else "precision"
     ax.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=label)
     share_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")

@@ -5,7 +5,7 @@ from matplotlib.ticker import MaxNLocator
 
 from melanoma_pl.plotting import BLUE, ORANGE, canvas
 from melanoma_pl.reporting.evaluation.content import Content
-from melanoma_pl.reporting.evaluation.figures.frame import WIDTH, sample
+from melanoma_pl.reporting.evaluation.figures.frame import WIDTH, positive_name, sample
 from melanoma_pl.reporting.words import readable
 
 BINS = [place / 25 for place in range(26)]
@@ -38,5 +38,5 @@ def probabilities(content: Content) -> Figure | None:
             va="top",
             fontsize=9,
         )
-    axes[1].set(xlim=(0, 1), xlabel="probability of malignant")
+    axes[1].set(xlim=(0, 1), xlabel=f"probability of {positive_name(content)}")
     return figure

@@ -6,7 +6,15 @@ from matplotlib.figure import Figure
 from melanoma_pl.evaluation.assessment import Calibration
 from melanoma_pl.plotting import BLUE, GREY, ORANGE, canvas
 from melanoma_pl.reporting.evaluation.content import Content
-from melanoma_pl.reporting.evaluation.figures.frame import BAR, WIDTH, legend_below, share_axes, values, whiskers
+from melanoma_pl.reporting.evaluation.figures.frame import (
+    BAR,
+    WIDTH,
+    legend_below,
+    positive_name,
+    share_axes,
+    values,
+    whiskers,
+)
 from melanoma_pl.reporting.evaluation.words import is_scaled
 
 
@@ -22,7 +30,7 @@ def reliability(content: Content) -> Figure | None:
         _draw(ax, after, "o", BLUE, f"after: temperature {after.temperature:.3g}")
     else:
         _draw(ax, after, "o", BLUE, f"temperature {after.temperature:.3g}, not fitted")
-    share_axes(ax, "mean probability of malignant", "share that is malignant")
+    share_axes(ax, f"mean probability of {positive_name(content)}", f"share that is {positive_name(content)}")
     legend_below(figure, ax)
     return figure
 
