@@ -25,7 +25,10 @@ OK, FAILED, MISUSED = 0, 1, 2
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 FULL_ERROR = "HYDRA_FULL_ERROR"
-QUOTING = "put a value with spaces, parentheses, commas or = into two kinds of quotes: 'data.root=\"/my photos (1)\"'"
+QUOTING = (
+    "put a value with spaces, accents, parentheses, commas or = into two kinds of quotes: "
+    "'data.root=\"/my photos (1)\"'"
+)
 
 
 def conf_dir() -> Path:
@@ -150,7 +153,8 @@ def explain(error: Exception, config_name: str) -> UserError:
 def unknown_key(key: str, config_name: str) -> UserError:
     """Return what to say of a key that the configuration does not have."""
     config = OmegaConf.to_container(compose_config(config_name, []), resolve=False)
-    groups = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()} - {"hydra"}
+    is_train = config_name == "train"  # the other commands have no groups
+    groups = {folder.name for folder in conf_dir().iterdir() if folder.is_dir() and is_train} - {"hydra"}
     parent = key.rpartition(".")[0]
     siblings = set(flatten(config)) | groups
     near = {other for other in siblings if other.rpartition(".")[0] == parent} or siblings

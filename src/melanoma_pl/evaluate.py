@@ -9,8 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.cli import OK, conf_dir, run_command, run_hydra, wants_help
+from melanoma_pl.errors import UserError
 from melanoma_pl.photo_places import check_photo_places
-from melanoma_pl.review.requests import make_request, refuse_twice
+from melanoma_pl.review.requests import check_output, make_request, refuse_twice
 from melanoma_pl.settings import EvaluateSettings, check_settings
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,25 @@ def command(arguments: list[str]) -> int:
     if wants_help(arguments):
         print(HELP.format(conf=conf_dir()))
         return OK
+    check_arguments(arguments)
     run_hydra("evaluate", job, arguments)
     return OK
+
+
+def check_arguments(arguments: list[str]) -> None:
+    """Refuse what looks like another command's options.
+
+    Raises:
+        UserError: If something is no `key=value`, or a sweep is asked for.
+    """
+    for argument in arguments:
+        if argument in ("-m", "--multirun"):
+            raise UserError(
+                "melanoma-evaluate has no sweeps (-m)",
+                "name several runs to judge together, run=[<run>,<run>], or loop",
+            )
+        if argument.startswith("--run") or not (argument.startswith("-") or "=" in argument or argument == "job"):
+            raise UserError(f"{argument} is no key=value", "write run=<run folder>")
 
 
 def job(config: DictConfig) -> None:
@@ -56,6 +74,7 @@ def job(config: DictConfig) -> None:
     refuse_twice(requests)
     for request in requests:
         check_photo_places(request.judged.data, ["test" if settings.split == "test" else "train"])
+    check_output(settings.output)
     from melanoma_pl.review.evaluating import evaluate  # PyTorch takes seconds: only once all else is right
 
     began = time.perf_counter()

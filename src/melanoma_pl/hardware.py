@@ -30,8 +30,12 @@ def keep_freed_memory() -> bool:
     return bool(library.mallopt(M_MMAP_MAX, 0) and library.mallopt(M_TRIM_THRESHOLD, -1))
 
 
-def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"]) -> Accelerator:
+def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"], on_processor: str = "trainer=cpu") -> Accelerator:
     """Return `gpu` if it is wanted or, with `auto`, if there is one.
+
+    Args:
+        wanted: What the user typed.
+        on_processor: What to type instead for the processor.
 
     Raises:
         UserError: If a GPU is wanted and there is none.
@@ -40,7 +44,7 @@ def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"]) -> Accelerator:
     if wanted == "gpu" and not has_gpu:
         raise UserError(
             "a GPU is asked for and there is none that PyTorch can use",
-            "take the processor: trainer=cpu, or device=cpu",
+            f"take the processor: {on_processor}",
         )
     return "gpu" if has_gpu and wanted != "cpu" else "cpu"
 

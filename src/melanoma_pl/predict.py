@@ -67,13 +67,13 @@ def command(arguments: list[str]) -> int:
     if not checkpoint.is_file():
         raise UserError(f"the checkpoint {checkpoint} does not exist", "give best.ckpt or last.ckpt of a run, or --run")
     paths = find_photos(chosen.photos)
-    check_target(chosen.csv)
-    check_folder(chosen.heatmaps)
+    check_target(chosen.csv, paths)
+    check_folder(chosen.heatmaps, chosen.photos)
     from melanoma_pl.hardware import choose_accelerator, keep_freed_memory
     from melanoma_pl.inference import load_classifier, predict_files
 
     keep_freed_memory()
-    classifier = load_classifier(checkpoint, choose_accelerator(chosen.device))
+    classifier = load_classifier(checkpoint, choose_accelerator(chosen.device, "--device cpu"))
     say(ADVICE)
     for caution in cautions(classifier, chosen.tta):
         say(caution)
@@ -137,7 +137,7 @@ def decision_names(text: str) -> tuple[str, str]:
         UserError: If there are not two.
     """
     names = tuple(name.strip() for name in text.split(","))
-    if len(names) != 2 or not all(names):
+    if len(set(names)) != 2 or not all(names):
         raise UserError(f"--names {text} should be two names with a comma between", f"for instance --names {NAMES}")
     return names[0], names[1]
 
@@ -172,12 +172,14 @@ def find_photos(arguments: Iterable[str]) -> list[Path]:
     return paths
 
 
-def check_target(csv_path: str | None) -> None:
-    """Refuse a table that could not be written, before anything is predicted.
+def check_target(csv_path: str | None, photos: Sequence[Path]) -> None:
+    """Refuse a table that could not be written, or would take a photo's place, before anything is predicted.
 
     Raises:
-        UserError: If its folder is missing or not writable, or it is a folder itself.
+        UserError: If its folder is missing or not writable, or it is a folder or one of the photos.
     """
+    if csv_path is not None and Path(csv_path).resolve() in {photo.resolve() for photo in photos}:
+        raise UserError(f"--csv {csv_path} is one of the photos", "name another file, predictions.csv for instance")
     if csv_path is not None and Path(csv_path).is_dir():
         raise UserError(
             f"--csv {csv_path} is a folder", f"name a file, {Path(csv_path) / 'predictions.csv'} for instance"
@@ -188,14 +190,18 @@ def check_target(csv_path: str | None) -> None:
         raise UserError(f"--csv {csv_path}: nothing can be written into {Path(csv_path).resolve().parent}")
 
 
-def check_folder(folder: str | None) -> None:
-    """Refuse a folder for heat maps that could not be written into, before anything is predicted.
+def check_folder(folder: str | None, arguments: Sequence[str]) -> None:
+    """Refuse a folder for heat maps that could not be written into, or is looked for photos, before any is predicted.
 
     Raises:
-        UserError: If it is a file, or cannot be made.
+        UserError: If it is a file, cannot be made, or lies among the photos.
     """
     if folder is None:
         return
+    inputs = [Path(argument).resolve() for argument in arguments if Path(argument).is_dir()]
+    if not folder or any(Path(folder).resolve().is_relative_to(place) for place in inputs):
+        message = f"--heatmaps {folder} lies among the photos" if folder else "--heatmaps names no folder"
+        raise UserError(message, "name a folder elsewhere: the next time its pictures would be taken for photos")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:

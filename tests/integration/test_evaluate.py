@@ -108,9 +108,9 @@ def test_test_time_augmentation_fits_a_decision_of_its_own(run_command: Command,
     result = run_command(evaluate.command, f"run={run}", "tta=dihedral")
     assert result.code == 0, result.error
     told = read(run / "report/test_dihedral/metrics.json")
-    saved = torch.load(run / "checkpoints/best.ckpt", weights_only=True)["melanoma_pl"]
-    assert saved["augmented_decision"] == {key: told[key] for key in ("temperature", "threshold")}
-    assert saved["threshold"] == before["threshold"], "the decision of single views stays"
+    checkpoint = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    assert checkpoint["augmented_decision"] == {key: told[key] for key in ("temperature", "threshold")}
+    assert checkpoint["melanoma_pl"]["threshold"] == before["threshold"], "the decision of single views stays"
     assert read(run / "report/test/metrics.json") == before
     assert told["report"]["facts"]["fitted on"] == "8 validation photos"
 
@@ -193,15 +193,16 @@ def test_validating_on_test_is_marked_and_fits_nothing(
     options = ["data=folder", f"data.root={photo_folder}", "data.validate_on=test", "threshold=fixed"]
     assert run_command(train.command, *TINY, *options, "checkpoint.evaluate=last").code == 0
     run = only_run(workplace)
-    saved = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["melanoma_pl"]
+    checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    saved = checkpoint["melanoma_pl"]
     assert (saved["temperature"], saved["threshold"]) == (1.0, 0.5)
-    assert "familiarity" not in saved, "its limit would be set on test photos"
+    assert "familiarity" not in checkpoint, "its limit would be set on test photos"
     result = run_command(evaluate.command, f"run={run}", "tta=dihedral")
     assert result.code == 0, result.error
     assert "Validated on the test photos" in result.output
     told = read(run / "report/test_dihedral/metrics.json")
     assert (told["temperature"], told["threshold"]) == (1.0, 0.5)
-    again = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["melanoma_pl"]
+    again = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     assert "augmented_decision" not in again
     assert "Validated on the test photos" in (run / "report/test_dihedral/report.html").read_text()
 
@@ -273,10 +274,10 @@ def test_a_run_that_did_not_learn_what_is_familiar_learns_it_when_it_is_evaluate
 ) -> None:
     path = Path(runs[0]) / "checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    learnt = checkpoint["melanoma_pl"].pop("familiarity")  # as a sweep's job leaves it
+    learnt = checkpoint.pop("familiarity")  # as a sweep's job leaves it
     torch.save(checkpoint, path)
     assert run_command(evaluate.command, f"run={runs[0]}").code == 0
-    again = torch.load(path, weights_only=True)["melanoma_pl"]["familiarity"]
+    again = torch.load(path, weights_only=True)["familiarity"]
     torch.testing.assert_close(again["mean"], learnt["mean"])
     assert again["threshold"] == pytest.approx(learnt["threshold"])
 
@@ -293,6 +294,12 @@ MISTAKES = {
     "no table": (["run={run}", "data.metadata=no.csv"], "no.csv does not exist"),
     "unknown key": (["run={run}", "robust=true"], "did you mean 'robustness'"),
     "validation of another set": (["run={run}", "split=validation", "data.root=x"], "has no validation split"),
+    "output in a run": (["run={run}", "output={run}/report"], "lies in the run"),
+    "output without a name": (["run={run}", "output="], "output names no folder"),
+    "output is a file": (["run={run}", "output={run}/../../../file/x"], "cannot be made"),
+    "an option of another command": (["--run", "{run}"], "--run is no key=value: write run=<run folder>"),
+    "a sweep": (["-m", "run={run},{run}"], "has no sweeps (-m)"),
+    "a key of training": (["run={run}", "trainer=cpu"], "there is no key trainer"),
     "no such views": (["run={run}", "tta=eight"], "should be 'none' or 'dihedral'"),
 }
 
@@ -300,6 +307,7 @@ MISTAKES = {
 @pytest.mark.parametrize("case", MISTAKES)
 def test_mistakes_are_one_line(case: str, run_command: Command, runs: tuple[str, str]) -> None:
     (Path(runs[0]) / "checkpoints/last.ckpt").unlink()
+    Path("file").write_text("")
     before = sorted(Path().rglob("*"))
     overrides, expected = MISTAKES[case]
     result = run_command(evaluate.command, *(text.format(run=runs[0]) for text in overrides))
@@ -318,6 +326,28 @@ def test_a_table_that_lacks_photos(run_command: Command, runs: tuple[str, str], 
     assert refused.code == 2
     assert "has no row for 6 of 12 photos" in refused.error and "data.without_row=own_group" in refused.error
     assert run_command(evaluate.command, *arguments, "data.without_row=own_group").code == 0
+
+
+def test_sets_of_one_name_have_a_report_each(
+    run_command: Command, runs: tuple[str, str], workplace: Path, photo_folder: Path
+) -> None:
+    for place in ("a/same", "b/same", "test"):
+        shutil.copytree(photo_folder / "test", workplace / place / "test")
+        arguments = (f"run={runs[0]}", f"data.root={place}", "mistakes=0")
+        assert run_command(evaluate.command, *arguments).code == 0
+    reports = (Path(runs[0]) / "report").glob("*/test/metrics.json")
+    places = {str(workplace / place) for place in ("a/same", "b/same", "test")}
+    assert {read(path)["photos"] for path in reports} == places
+    assert not (Path(runs[0]) / "report/test/test").exists()
+
+
+def test_drawn_photos_of_another_folder_are_called_so(
+    run_command: Command, runs: tuple[str, str], workplace: Path, photo_folder: Path
+) -> None:
+    shutil.copytree(photo_folder / "test", workplace / "drawn/test")
+    (workplace / "drawn/synthetic.json").write_text("{}")
+    result = run_command(evaluate.command, f"run={runs[0]}", "data.root=drawn", "mistakes=0")
+    assert "these figures say nothing about patients" in result.output
 
 
 def test_another_sets_class_names(run_command: Command, runs: tuple[str, str], workplace: Path) -> None:

@@ -86,7 +86,7 @@ def test_photos_unlike_the_training_photos_are_told(
 def test_a_checkpoint_that_cannot_tell_says_so(run_command: Command, run_folder: str, photo_folder: Path) -> None:
     path = Path(run_folder) / "checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    del checkpoint["melanoma_pl"]["familiarity"]  # what an interrupted run leaves
+    del checkpoint["familiarity"]  # what an interrupted run leaves
     torch.save(checkpoint, path)
     photo = str(photo_folder / "test/benign/000.png")
     result = run_command(predict.command, "--checkpoint", str(path), photo, "--json")
@@ -125,9 +125,9 @@ def test_eight_views(run_command: Command, run_folder: str, workplace: Path, pho
     assert run_command(evaluate.command, f"run={run_folder}", "split=validation", "tta=dihedral").code == 0
     fitted = run_command(predict.command, "--run", run_folder, str(photo), "--tta", "--json")
     assert "to fit them" not in fitted.error
-    saved = torch.load(Path(run_folder) / "checkpoints/best.ckpt", weights_only=True)["melanoma_pl"]
-    logit = np.log(probability / (1 - probability)) * saved["temperature"]
-    expected = 1 / (1 + np.exp(-logit / saved["augmented_decision"]["temperature"]))
+    checkpoint = torch.load(Path(run_folder) / "checkpoints/best.ckpt", weights_only=True)
+    logit = np.log(probability / (1 - probability)) * checkpoint["melanoma_pl"]["temperature"]
+    expected = 1 / (1 + np.exp(-logit / checkpoint["augmented_decision"]["temperature"]))
     assert json.loads(fitted.output)["probability"] == pytest.approx(expected, abs=1e-6)
 
 
@@ -137,6 +137,17 @@ def test_a_folder_that_cannot_be_made(run_command: Command, run_folder: str, wor
     result = run_command(predict.command, "--run", run_folder, "photo.png", "--heatmaps", "file/maps")
     assert result.code == 2
     assert "--heatmaps file/maps cannot be made" in result.error
+
+
+def test_nothing_takes_a_photos_place(run_command: Command, run_folder: str, workplace: Path) -> None:
+    draw_photo(workplace / "in/photo.png", malignant=True, seed=0)
+    before = (workplace / "in/photo.png").read_bytes()
+    table = run_command(predict.command, "--run", run_folder, "in/photo.png", "--csv", "in/photo.png")
+    assert (table.code, "is one of the photos" in table.error) == (2, True)
+    maps = run_command(predict.command, "--run", run_folder, "in", "--heatmaps", "in/maps")
+    assert (maps.code, "lies among the photos" in maps.error) == (2, True)
+    assert (workplace / "in/photo.png").read_bytes() == before
+    assert not (workplace / "in/maps").exists()
 
 
 @pytest.mark.real_data

@@ -18,6 +18,7 @@ FOLDER_NAMES = {
 }
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")  # torchvision's
 SPLIT_FILE = "split.csv"  # where each photo of a folder came from, and its fold
+DRAWN_FILE = "synthetic.json"  # marks photos that were drawn
 CUT_FOLDS = "cut folds: melanoma-data split <photos> <target> --folds 5, then data.root=<target>"
 LAYOUT = "<root>/{train,test}/{benign,malignant}"
 

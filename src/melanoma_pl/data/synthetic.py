@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from melanoma_pl.data.layout import DRAWN_FILE
 from melanoma_pl.data.mole_drawing import Mole, draw_photo, generator
 from melanoma_pl.errors import UserError
 
@@ -110,7 +111,7 @@ def write_photos(
     with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent) as workplace:
         drawn = Path(workplace) / home.name
         _write_set(drawn, list(_plan(train, test, class_names)), seed, size)
-        (drawn / "synthetic.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        (drawn / DRAWN_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         _move(drawn, home, settings)
     return folder
 
@@ -136,7 +137,7 @@ def _holds_set(folder: Path, settings: dict[str, Any]) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        found = dict(json.loads((folder / "synthetic.json").read_text(encoding="utf-8")))
+        found = dict(json.loads((folder / DRAWN_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise UserError(f"{folder} holds something other than a synthetic set", "name another folder") from None
     differing = [f"{key}={found.get(key)}, not {value}" for key, value in settings.items() if found.get(key) != value]

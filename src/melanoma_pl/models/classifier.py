@@ -199,10 +199,10 @@ class MelanomaClassifier(pl.LightningModule):
         """Take temperature and threshold back, and what was added once training had ended."""
         saved = checkpoint[CHECKPOINT_KEY]
         self.temperature, self.threshold = float(saved["temperature"]), float(saved["threshold"])
-        if "augmented_decision" in saved:
-            self.augmented_decision = Decision(**saved["augmented_decision"])
-        if "familiarity" in saved:
-            known = saved["familiarity"].items()
+        if "augmented_decision" in checkpoint:
+            self.augmented_decision = Decision(**checkpoint["augmented_decision"])
+        if "familiarity" in checkpoint:
+            known = checkpoint["familiarity"].items()
             self.familiarity = Familiarity(**{name: as_array(value) for name, value in known})
 
     @classmethod

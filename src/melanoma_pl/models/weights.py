@@ -42,7 +42,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def amend_checkpoint(path: Path, **additions: Any) -> None:
-    """Add to what a checkpoint says of itself, which prediction reads; all else in it stays.
+    """Add what was learnt once training had ended, which prediction reads, to a checkpoint; all else in it stays.
 
     Args:
         path: A checkpoint of this project; it is replaced whole or not at all, and other names of it stay as they are.
@@ -52,7 +52,7 @@ def amend_checkpoint(path: Path, **additions: Any) -> None:
         UserError: If it cannot be read or written.
     """
     checkpoint = read_checkpoint(path)
-    checkpoint[CHECKPOINT_KEY] |= additions
+    checkpoint |= additions
     temporary = path.with_name(f".{path.name}.amended")
     try:
         torch.save(checkpoint, temporary)

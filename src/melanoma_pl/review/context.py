@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from melanoma_pl.data.audit.record import audit_warning
+from melanoma_pl.data.layout import DRAWN_FILE
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.notices import SYNTHETIC
@@ -52,6 +53,8 @@ def _warnings(panel: Panel, requests: Sequence[Request], split: str, own_photos:
         for warning in result_warnings(request.own, split, own_photos=own_photos):
             said.setdefault(warning, []).append(member.name)
     several = len(panel.members) > 1
+    if not own_photos and (panel.members[0].judged.root / DRAWN_FILE).is_file():
+        said[SYNTHETIC] = ["these photos"]
     found = [f"{', '.join(names)}: {warning}" if several else warning for warning, names in said.items()]
     return [*found, UNFITTED] if several and panel.decided_on == NOTHING else found
 

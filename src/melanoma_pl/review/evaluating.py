@@ -52,7 +52,7 @@ def evaluate(requests: Sequence[Request], settings: EvaluateSettings, command: s
     """
     keep_freed_memory()
     own_photos = all(request.judges_own for request in requests)
-    accelerator = choose_accelerator(settings.device)
+    accelerator = choose_accelerator(settings.device, "device=cpu")
     members = opening.open_members(requests, accelerator, settings.split, own_photos=own_photos)
     panel = opening.make_panel(members, settings.tta, settings.combine)
     additions = _additions(panel, own_photos)
@@ -103,7 +103,7 @@ def report_folder(
     if len(requests) > 1:
         return ENSEMBLES / f"{datetime.now(UTC).astimezone():%Y-%m-%d_%H-%M-%S-%f}" / name, False
     folder = first.run.folder / REPORT
-    return (folder if own_photos else folder / opening.photo_set_name(members[0].judged)) / name, is_runs_own
+    return (folder if own_photos else folder / opening.set_folder(folder, members[0].judged, name)) / name, is_runs_own
 
 
 def report(

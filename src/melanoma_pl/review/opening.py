@@ -1,6 +1,8 @@
 """From runs to a panel of networks that judge, and what is known of the photos they judge."""
 
 import csv
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,3 +130,19 @@ def photo_set_name(data: MoleDataModule) -> str:
     """Return the name of the photos' folder or table."""
     place: Path = data.table or data.root
     return place.resolve().name
+
+
+def set_folder(reports: Path, judged: MoleDataModule, name: str) -> str:
+    """Return the folder below a run's reports for another photo set: its name, and more where that is another set's.
+
+    Args:
+        reports: The run's `report/`.
+        judged: The photos.
+        name: Of the report's own folder, such as `test`.
+    """
+    place, own = (judged.table or judged.root).resolve(), photo_set_name(judged)
+    told = reports / own / name / "metrics.json"
+    is_others = told.is_file() and json.loads(told.read_text(encoding="utf-8")).get("photos") != str(place)
+    if is_others or own.startswith(("test", "validation")):  # those are the run's own
+        return f"{own}-{hashlib.sha256(str(place).encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+    return own

@@ -58,6 +58,25 @@ def refuse_twice(requests: Sequence[Request]) -> None:
         raise UserError(f"run={[str(request.run.folder) for request in requests]} names a run twice", "name each once")
 
 
+def check_output(output: str | None) -> None:
+    """Refuse a folder for the report that cannot be one, or that is a run's own.
+
+    Raises:
+        UserError: If it has no name, is a file, cannot be made, or is or lies in a run's folder.
+    """
+    if output is None:
+        return
+    folder = Path(output).resolve()
+    own = next((place for place in (folder, *folder.parents) if (place / runs.RECORD).is_file()), None)
+    if not output or own is not None:
+        message = f"output={output} lies in the run {own}" if output else "output names no folder"
+        raise UserError(message, "name a folder of its own, or leave output out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output={output} cannot be made ({error.strerror})", "name another folder") from error
+
+
 def _settings(record: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainSettings:
     data = record["config"]["data"]
     places = {key: str(place) for key, place in runs.started_in(record, data).items()}

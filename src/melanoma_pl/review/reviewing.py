@@ -118,17 +118,18 @@ def review(panel: Panel, question: Question, context: Context) -> Review:
     training = training_photos(first.own.list_split("train"), judged.paths) if context.may_learn and is_full else None
     missed, alarms = worst_mistakes(panel, split, malignant, targets, question.mistakes if is_full else 0)
     threshold = panel.decision.threshold
+    class_names = (first.classifier.class_names[0], first.classifier.class_names[1])
     content = Content(
         title=context.title,
         split=split,
         photos=context.photos,
-        class_names=(first.classifier.class_names[0], first.classifier.class_names[1]),
+        class_names=class_names,
         n=len(judged),
         positives=int(targets.sum()),
         facts=context.facts,
-        warnings=(*context.warnings, *warnings_of(targets)),
+        warnings=(*context.warnings, *warnings_of(targets, class_names)),
         notes=_notes(context.notes, batches.loaded.broken, is_unlike),
-        sets=_sets(split, malignant, judged, is_known, threshold, question.prevalence),
+        sets=_sets(split, logits, malignant, judged, is_known, threshold, question.prevalence),
         decisions=(
             decide(_chosen(panel), malignant, targets, threshold, question.prevalence),
             *([decide("0.5", malignant, targets, 0.5, question.prevalence)] if threshold != 0.5 else []),
@@ -139,15 +140,16 @@ def review(panel: Panel, question: Question, context: Context) -> Review:
             calibrate(logits, targets, 1.0, judged.groups),
             calibrate(logits, targets, panel.decision.temperature, judged.groups),
         ),
-        subgroups=subgroup_tables(groupings, malignant, targets, threshold),
-        shortcuts=find_shortcuts(panel, split, malignant, targets, training) if is_full else (),
-        robustness=measure_robustness(panel, split, malignant, targets) if question.robustness else (),
+        subgroups=subgroup_tables(groupings, logits, malignant, targets, threshold),
+        shortcuts=find_shortcuts(panel, split, logits, targets, training) if is_full else (),
+        robustness=measure_robustness(panel, split, logits, targets) if question.robustness else (),
         false_negatives=missed,
         false_positives=alarms,
         wrong=count(malignant, targets, threshold),
-        members=_members(panel, member_logits, malignant, targets),
+        members=_members(panel, member_logits, targets),
         curves=Curves(tuple(malignant.tolist()), tuple(targets.tolist())),
         disclaimer=DISCLAIMER,
+        lesions=None if judged.groups is None else len(set(judged.groups)),
         pictures_note=f"Heat maps of {first.name} alone." if len(panel.members) > 1 else "",
     )
     return Review(content, judged, logits, malignant, is_known, is_unlike, _loss(panel, logits, targets), context.runs)
@@ -189,6 +191,7 @@ def _chosen(panel: Panel) -> str:
 
 def _sets(
     split: str,
+    logits: Logits,
     malignant: Floats,
     judged: Photos,
     is_known: NDArray[np.bool_],
@@ -201,7 +204,7 @@ def _sets(
     return tuple(
         SetFigures(
             title,
-            rank(malignant[mask], judged.targets[mask], _groups(judged, mask)),
+            rank(logits[mask], judged.targets[mask], _groups(judged, mask)),
             decide(title, malignant[mask], judged.targets[mask], threshold, prevalence),
         )
         for title, mask in masks.items()
@@ -212,16 +215,15 @@ def _groups(judged: Photos, mask: NDArray[np.bool_]) -> list[str] | None:
     return None if judged.groups is None else list(judged.take(np.flatnonzero(mask)).groups or ())
 
 
-def _members(panel: Panel, logits: Logits, malignant: Floats, targets: Integers) -> tuple[Member, ...]:
+def _members(panel: Panel, logits: Logits, targets: Integers) -> tuple[Member, ...]:
     if len(panel.members) == 1:
         return ()
-    found = []
+    together, found = panel.combined(logits), []
     for position, member in enumerate(panel.members):
-        alone = panel.decision.probabilities(logits[position])
-        others = panel.without(position)
-        rest = others.decision.probabilities(others.combined(np.delete(logits, position, axis=0)))
-        contribution = auroc_lost(malignant, rest, targets)
-        found.append(Member(member.name, auroc_with_delong(alone, targets), contribution))
+        rest = panel.without(position).combined(np.delete(logits, position, axis=0))
+        found.append(
+            Member(member.name, auroc_with_delong(logits[position], targets), auroc_lost(together, rest, targets))
+        )
     return tuple(found)
 
 

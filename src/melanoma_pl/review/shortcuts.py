@@ -27,7 +27,7 @@ from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.inference import split_batches
 from melanoma_pl.perturbations.erasure import erase_border, erase_centre
 from melanoma_pl.reporting.evaluation.content import Shortcut
-from melanoma_pl.review.panel import Panel
+from melanoma_pl.review.panel import Logits, Panel
 from melanoma_pl.review.robustness import auroc_lost
 
 CENTRE = (
@@ -42,43 +42,44 @@ COLOUR = (
 WITHOUT = {"centre erased": "the lesion", "mean colour": "any shape or structure", "file facts": "a single pixel"}
 FILES = "Boosted trees that see no pixel, only how the files were written (bytes, density, EXIF, compression)"
 
+CHANCE = 0.5  # the AUROC of a guess
+
 Integers = NDArray[np.int64]
 
 
 def find_shortcuts(
-    panel: Panel, split: str, malignant: Floats, targets: Integers, training: Photos | None
+    panel: Panel, split: str, whole: Logits, targets: Integers, training: Photos | None
 ) -> tuple[Shortcut, ...]:
     """Measure what is reached without the lesion.
 
     Args:
         panel: Who judges.
         split: `validation` or `test`.
-        malignant: float64 `(N,)`, probabilities of the photos as they are.
+        whole: float `(N,)`, logits of the photos as they are.
         targets: int64 `(N,)`.
         training: Photos that what knows no medicine learns from, none of them judged; None where they are gone.
     """
-    erased = erased_probabilities(panel, split)
+    erased = erased_logits(panel, split)
     found = [
-        _shortcut("centre erased", CENTRE, erased["centre erased"], malignant, targets),
-        _shortcut("border erased", BORDER, erased["border erased"], malignant, targets, is_control=True),
+        _shortcut("centre erased", CENTRE, erased["centre erased"], whole, targets),
+        _shortcut("border erased", BORDER, erased["border erased"], whole, targets, is_control=True),
     ]
     if training is None:
         gone = Estimate(None, None, "the run's training photos are not where they were")
         return (*found, *(Shortcut(name, meaning, gone, gone, "", False) for name, (meaning, _) in UNMEDICAL.items()))
     batches = panel.members[0].judged.split(split)
     scores = unmedical_scores(training, batches.loaded.photos.take(batches.positions.numpy()))
-    found += [_shortcut(name, UNMEDICAL[name][0], scores[name], malignant, targets) for name in UNMEDICAL]
+    found += [_shortcut(name, UNMEDICAL[name][0], scores[name], whole, targets) for name in UNMEDICAL]
     return tuple(found)
 
 
-def erased_probabilities(panel: Panel, split: str) -> dict[str, Floats]:
-    """Return the probabilities of photos without their middle, and of their middle alone: float64 `(N,)` each."""
+def erased_logits(panel: Panel, split: str) -> dict[str, Logits]:
+    """Return the logits of photos without their middle, and of their middle alone: float `(N,)` each."""
     fill = mean_colour(panel.members[0].judged.split(split))
-    logits = {
+    return {
         "centre erased": panel.logits(split, "centre erased", lambda pixels, _: erase_centre(pixels)),
         "border erased": panel.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill)),
     }
-    return {name: panel.decision.probabilities(values) for name, values in logits.items()}
 
 
 def mean_colour(split: PhotoBatches) -> torch.Tensor:
@@ -119,12 +120,14 @@ UNMEDICAL: dict[str, tuple[str, Callable[[Floats, Integers], Any]]] = {
 
 
 def _shortcut(
-    name: str, meaning: str, scores: Floats, malignant: Floats, targets: Integers, *, is_control: bool = False
+    name: str, meaning: str, scores: Logits, whole: Logits, targets: Integers, *, is_control: bool = False
 ) -> Shortcut:
-    reached, lost = auroc_with_delong(scores, targets), auroc_lost(malignant, scores, targets)
-    whole = auroc_with_delong(malignant, targets)
-    tells = not is_control and reached.interval is not None and reached.interval[0] > TELLING
-    verdict = _of_control(lost) if is_control else verdict_of(reached, whole, lost, tells, WITHOUT[name])
+    reached, lost = auroc_with_delong(scores, targets), auroc_lost(whole, scores, targets)
+    own = auroc_with_delong(whole, targets)
+    low = reached.interval[0] if reached.interval else 0.0
+    is_better = low > CHANCE and lost.interval is not None and lost.interval[1] < 0
+    tells = not is_control and (low > TELLING or is_better)
+    verdict = _of_control(own, lost) if is_control else verdict_of(reached, own, lost, tells, WITHOUT[name])
     return Shortcut(name, meaning, reached, lost, verdict, tells)
 
 
@@ -140,9 +143,10 @@ def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool, 
     """
     if reached.value is None or whole.value is None or lost.interval is None:
         return ""
-    if not tells and reached.interval is not None and reached.interval[1] < 1 - TELLING:
+    high = reached.interval[1] if reached.interval else 1.0
+    if not tells and high < 1 - TELLING:
         return "It ranks the classes the other way round, and so tells them apart."
-    if not tells and reached.value > TELLING:
+    if not tells and high > TELLING:
         return "It may tell the classes apart: these photos are too few to say."
     if not tells:
         return "It hardly tells the classes apart."
@@ -153,9 +157,11 @@ def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool, 
     return f"{min(share, 1):.0%} of what the network has above a guess is reached without {without}."
 
 
-def _of_control(lost: Estimate) -> str:
-    if lost.interval is None:
+def _of_control(whole: Estimate, lost: Estimate) -> str:
+    if lost.interval is None or whole.interval is None:
         return ""
+    if whole.interval[0] <= CHANCE:
+        return "The network does not tell the classes apart to begin with, as far as these photos can show."
     if lost.interval[0] > 0:
         return "The network needs what lies around the lesion, or is thrown off by its absence."
     return "The network does as well on the middle alone, as far as these photos can show."

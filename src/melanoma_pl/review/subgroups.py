@@ -18,6 +18,7 @@ from melanoma_pl.evaluation.skin_tone import TONES, tone_of, typology_angle
 from melanoma_pl.evaluation.subgroups import BANDS, UNKNOWN, age_bands, split_by
 from melanoma_pl.inference import split_batches
 from melanoma_pl.reporting.evaluation.content import SubgroupTable
+from melanoma_pl.review.panel import Logits
 
 SKIN_TONE = "skin_tone"
 ROLES = ("age", "sex", "site", "skin type")  # of columns that are looked at unasked
@@ -49,18 +50,20 @@ class Grouping:
 
 
 def subgroup_tables(
-    groupings: Sequence[Grouping], malignant: Floats, targets: NDArray[np.int64], threshold: float
+    groupings: Sequence[Grouping], logits: Logits, malignant: Floats, targets: NDArray[np.int64], threshold: float
 ) -> tuple[SubgroupTable, ...]:
     """Return the figures of each value of each column."""
-    return tuple(_table(grouping, malignant, targets, threshold) for grouping in groupings)
+    return tuple(_table(grouping, logits, malignant, targets, threshold) for grouping in groupings)
 
 
-def _table(grouping: Grouping, malignant: Floats, targets: NDArray[np.int64], threshold: float) -> SubgroupTable:
+def _table(
+    grouping: Grouping, logits: Logits, malignant: Floats, targets: NDArray[np.int64], threshold: float
+) -> SubgroupTable:
     masks = split_by(grouping.values)
     names = [name for name in grouping.order if name in masks] or list(masks)
-    shown = names[:MOST]
     left = [] if len(names) <= MOST else [f"{len(names)} values, of which the {MOST} most frequent are shown."]
-    rows = tuple(subgroup(name, malignant[masks[name]], targets[masks[name]], threshold) for name in shown)
+    shown = [(name, masks[name]) for name in names[:MOST]]
+    rows = tuple(subgroup(name, malignant[mask], targets[mask], threshold, scores=logits[mask]) for name, mask in shown)
     note = " ".join([*([grouping.note] if grouping.note else []), *left])
     return SubgroupTable(grouping.column, grouping.is_estimated, rows, note)
 

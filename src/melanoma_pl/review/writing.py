@@ -69,6 +69,7 @@ def _write_metrics(review: Review, decision: Decision, folder: Path) -> dict[str
     text: Mapping[str, Any] = {
         "split": content.split,
         "runs": list(review.runs),
+        "photos": str(review.judged.root.resolve()),
         "temperature": decision.temperature,
         "threshold": decision.threshold,
         "notes": [*content.warnings, *content.notes, content.disclaimer],

@@ -81,12 +81,12 @@ class _Side:
     right: Flags
 
 
-def compare_pair(pair: Pair, draws: int = 2000, seed: int = 0) -> Comparison:
+def compare_pair(pair: Pair, draws: int | None = None, seed: int = 0) -> Comparison:
     """Return how B differs from A.
 
     Args:
         pair: Predictions of the same photos.
-        draws: Of the bootstrap over lesions.
+        draws: Of the bootstrap over lesions; None: as many as suit the number of photos.
         seed: Of the bootstrap.
     """
     targets = np.array([photo.is_malignant for photo in pair.first.photos.values()], dtype=np.int64)  # (N,)

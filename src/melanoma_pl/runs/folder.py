@@ -45,12 +45,14 @@ class Run:
             UserError: If the run has none yet.
         """
         path = self.checkpoints / f"{name}.ckpt"
-        if not path.is_file():
-            raise UserError(
-                f"{self.folder} has no checkpoints/{name}.ckpt",
-                "train it first, or let it train on: melanoma-train resume=" + str(self.folder),
-            )
-        return path
+        if path.is_file():
+            return path
+        others = sorted(other.stem for other in self.checkpoints.glob("*.ckpt"))
+        instead = f", or take the one that is there: checkpoint={others[0]}" if others else ""
+        raise UserError(
+            f"{self.folder} has no checkpoints/{name}.ckpt",
+            f"train it first, or let it train on: melanoma-train resume={self.folder}{instead}",
+        )
 
     def read(self) -> dict[str, Any]:
         """Return what `run.json` says.

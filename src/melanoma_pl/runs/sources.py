@@ -57,10 +57,10 @@ def find_source(place: Path) -> Source:
     if not place.exists():
         raise UserError(f"{place} does not exist", "name a run's folder; melanoma-runs list shows them")
     run = next((Run(folder) for folder in (place, *place.absolute().parents) if (folder / RECORD).is_file()), None)
+    if run is not None and run.folder == place:  # its own report, whatever else lies there
+        return Source(place, place / REPORT, run)
     if place.is_file() or (place / PREDICTIONS).is_file():
         return Source(place, None, run)
-    if run is not None and run.folder == place:
-        return Source(place, place / REPORT, run)
     if any((place / split / PREDICTIONS).is_file() for split in SPLITS):
         return Source(place, place, run)
     raise UserError(

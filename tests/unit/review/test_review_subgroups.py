@@ -56,7 +56,7 @@ def test_figures_are_those_of_each_groups_photos(own_photo_folder: Path) -> None
     data = member(root).judged
     photos = data.list_split("test")
     scores = np.linspace(0, 1, 12)
-    (site,) = subgroup_tables(find_groupings(data, data.split("test"), ["site"]), scores, photos.targets, 0.5)
+    (site,) = subgroup_tables(find_groupings(data, data.split("test"), ["site"]), scores, scores, photos.targets, 0.5)
     assert {row.value: row.n for row in site.rows} == {"back": 6, "arm": 6}
     assert sum(row.positives for row in site.rows) == photos.targets.sum()
     assert all(row.auroc.value is None and "too small" in row.auroc.reason for row in site.rows)
@@ -69,7 +69,7 @@ def test_of_many_values_the_most_frequent_are_shown(own_photo_folder: Path) -> N
     targets = data.list_split("test").targets
     many = [*found[0].values, *(f"more{number}" for number in range(9))]
     assert len(set(many)) > MOST
-    (table,) = subgroup_tables(found, np.zeros(12), targets, 0.5)
+    (table,) = subgroup_tables(found, np.zeros(12), np.zeros(12), targets, 0.5)
     assert len(table.rows) == 12
 
 
