@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content, Shortcut, SubgroupTable
 from melanoma_pl.reporting.evaluation.tables import Line, calibration_lines, decision_lines, ranking_lines, scales
-from melanoma_pl.reporting.evaluation.words import beside, calibration_verdict, figure, lost
+from melanoma_pl.reporting.evaluation.words import calibration_verdict, lost, sentence, told
 from melanoma_pl.reporting.markdown import bullets, code, section, table, text
 
 
@@ -42,12 +42,7 @@ def _named(line: Line) -> str:
 
 def _shown(estimate: Estimate | None) -> str:
     """Return an estimate with its interval, or with the reason why it has none."""
-    if estimate is None:
-        return "–"
-    why = beside(estimate)
-    if estimate.value is not None:
-        return text(f"{figure(estimate)} {why if estimate.interval else f'({why})'}")
-    return text(f"{figure(estimate)}: {why}" if why else figure(estimate))
+    return "–" if estimate is None else text(told(estimate))
 
 
 def _thresholds(content: Content) -> list[str]:
@@ -83,7 +78,7 @@ def _subgroups(tables: Sequence[SubgroupTable], positive: str) -> str:
             ]
             for row in found.rows
         ]
-        parts += [f"### {code(found.column)}{estimated}", text(found.note)]
+        parts += [f"### {code(found.column)}{estimated}", text(sentence(found.note))]
         parts.append(table(["", "photos", text(positive), "AUROC", "sensitivity", "specificity"], rows))
     return section("Subgroups", *parts)
 
@@ -92,10 +87,14 @@ def _shortcuts(shortcuts: Sequence[Shortcut]) -> str:
     if not shortcuts:
         return ""
     told = [
-        " ".join(filter(None, (f"{text(own.name)}: AUROC {_shown(own.auroc)}.", text(own.meaning), text(own.verdict))))
+        " ".join(map(sentence, filter(None, (f"{text(own.name)}: AUROC {_shown(own.auroc)}", *_explained(own)))))
         for own in shortcuts
     ]
     return section("Shortcuts", "What is reached without the lesion:", bullets(told))
+
+
+def _explained(shortcut: Shortcut) -> tuple[str, str]:
+    return text(shortcut.meaning), text(shortcut.verdict)
 
 
 def _robustness(content: Content) -> str:

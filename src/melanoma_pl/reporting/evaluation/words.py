@@ -2,6 +2,7 @@
 
 from melanoma_pl.evaluation.assessment import Calibration
 from melanoma_pl.evaluation.estimate import ALWAYS_SO, NOT_COMPUTABLE, Estimate, brackets, decimal
+from melanoma_pl.evaluation.intervals import Interval
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.words import amount
 
@@ -18,11 +19,31 @@ def figure(estimate: Estimate) -> str:
 def beside(estimate: Estimate) -> str:
     """Return what stands beside a figure: its interval, or why there is none."""
     if estimate.value is not None and estimate.interval is not None:
-        return brackets(estimate.interval)
+        return bracketed(estimate.interval)
     if estimate.value is not None and estimate.reason == ALWAYS_SO:
         return ALWAYS_SO
     why = estimate.reason.removeprefix(f"{TOO_SMALL}: ")
     return why if estimate.value is None else f"no interval{': ' if why else ''}{why}"
+
+
+def bracketed(interval: Interval) -> str:
+    """Return "[0.884–0.938]", or "[−0.120 to 0.160]": beside a minus a dash reads badly."""
+    low, high = map(decimal, interval)
+    return f"[{low} to {high}]" if "−" in f"{low}{high}" else brackets(interval)
+
+
+def told(estimate: Estimate) -> str:
+    """Return "0.915 [0.884–0.938]", or the figure with the reason why something of it is missing."""
+    why = beside(estimate)
+    if estimate.value is not None:
+        return f"{figure(estimate)} {why if estimate.interval else f'({why})'}"
+    return f"{figure(estimate)}: {why}" if why else figure(estimate)
+
+
+def sentence(said: str) -> str:
+    """Return what was said with its full stop; nothing stays nothing."""
+    ended = said.rstrip()
+    return ended if ended.endswith((".", "!", "?", "…")) or not ended else f"{ended}."
 
 
 def lost(estimate: Estimate) -> tuple[str, Estimate]:

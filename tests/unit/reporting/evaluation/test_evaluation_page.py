@@ -166,9 +166,9 @@ def test_a_gain_is_no_negative_loss(content: Content, tmp_path: Path) -> None:
     steps = (replace(content.robustness[0], lost=gain),)
     won = replace(content, shortcuts=(replace(content.shortcuts[0], lost=gain),), robustness=steps)
     text = said(Page(write_page(won, {}, tmp_path).read_text(encoding="utf-8")))
-    assert "More than on whole photos: 0.008 [−0.014–0.030]." in text
-    assert "0.008 more [−0.014–0.030]" in text
-    assert r"0.008 \[−0.014–0.030\] more" in model_card(won, {})
+    assert "More than on whole photos: 0.008 [−0.014 to 0.030]." in text
+    assert "0.008 more [−0.014 to 0.030]" in text
+    assert r"0.008 \[−0.014 to 0.030\] more" in model_card(won, {})
     assert words.lost(Estimate(-0.0001)) == ("lost", Estimate(-0.0001))
 
 
@@ -258,7 +258,7 @@ def test_figures_keep_their_size() -> None:
 @pytest.mark.parametrize(
     ("estimate", "figure", "beside"),
     [
-        (Estimate(0.5, (-0.25, 1)), "0.500", "[−0.250–1.000]"),
+        (Estimate(0.5, (-0.25, 1)), "0.500", "[−0.250 to 1.000]"),
         (Estimate(-0.5), "−0.500", "no interval"),
         (Estimate(0.5, None, ALWAYS_SO), "0.500", "always so"),
         (Estimate(-0.0001), "0.000", "no interval"),
@@ -268,6 +268,25 @@ def test_figures_keep_their_size() -> None:
 )
 def test_estimates_in_cells(estimate: Estimate, figure: str, beside: str) -> None:
     assert (words.figure(estimate), words.beside(estimate)) == (figure, beside)
+
+
+def test_sentences_end() -> None:
+    assert [words.sentence(said) for said in ("", "A rim is left", "It is left.", "Is it? ")] == [
+        "", "A rim is left.", "It is left.", "Is it?",
+    ]  # fmt: skip
+
+
+def test_estimates_in_sentences() -> None:
+    estimates = (
+        Estimate(0.5, (0.4, 0.6)),
+        Estimate(1.0, None, "only one photo of a class"),
+        Estimate(None, None, "why"),
+    )
+    assert [words.told(estimate) for estimate in estimates] == [
+        "0.500 [0.400–0.600]",
+        "1.000 (no interval: only one photo of a class)",
+        "not computable: why",
+    ]
 
 
 def test_shares_and_probabilities_keep_what_matters() -> None:

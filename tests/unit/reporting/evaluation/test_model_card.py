@@ -6,6 +6,7 @@ from tests.unit.reporting.evaluation.evaluation_examples import bare_content, fu
 
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.model_card import model_card
+from melanoma_pl.reporting.evaluation.words import told
 
 TRAINING = {"photos": "ham10000 <b>drawn</b>", "split": "0.2 | by lesion_id", "audit": "no leak & no conflict"}
 SECTIONS = ["Model details", "Intended use", "Training data", "Evaluation data", "Metrics", "Decisions", "Calibration"]
@@ -49,7 +50,7 @@ def test_figures_have_intervals_or_reasons(card: str, content: Content) -> None:
     estimates = [content.sets[0].ranking.auroc, content.decisions[0].sensitivity, content.calibration[1].slope]
     estimates += [content.shortcuts[0].auroc, content.shortcuts[3].auroc, content.members[0].contribution]
     for estimate in [*estimates, content.robustness[0].lost]:
-        assert str(estimate).replace("-", "−") in plain
+        assert told(estimate) in plain
     for words in (
         "not computable: photos are grey",
         "too small: 3 malignant photos",
@@ -57,6 +58,12 @@ def test_figures_have_intervals_or_reasons(card: str, content: Content) -> None:
     ):
         assert words in plain
     assert "| malignant | 127 | 13 |" in card and "| benign | 82 | 178 |" in card
+
+
+def test_sentences_of_shortcuts_do_not_run_into_each_other(content: Content) -> None:
+    cut = replace(content.shortcuts[0], meaning="Painted over (§ 3)", verdict="84 % of it is left")
+    card = model_card(replace(content, shortcuts=(cut,)), {})
+    assert r"\[0.730–0.830\]. Painted over (§ 3). 84 % of it is left." in card
 
 
 def test_what_it_must_not_be_used_for_is_said(card: str, content: Content) -> None:
