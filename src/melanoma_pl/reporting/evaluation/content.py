@@ -88,6 +88,9 @@ class Mistake:
         heat_map: Where the network looks, laid over the photo; empty where it has no convolution.
         control: The same with the last layers' weights shuffled.
         likeness: Rank correlation of heat map and control, -1 to 1; near 1 the map says nothing about what was learnt.
+            None where one of them is the same everywhere.
+        map_is_empty: Whether nothing in the photo speaks for the decision: the heat map is the photo.
+        control_is_empty: Whether the shuffled network shows nothing: the control is the photo.
     """
 
     path: str
@@ -97,6 +100,8 @@ class Mistake:
     heat_map: str
     control: str
     likeness: float | None
+    map_is_empty: bool = False
+    control_is_empty: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,15 +28,19 @@ HARDLY_MORE = 1.1  # photos a lesion: up to here, intervals that take photos for
 
 def limits(content: Content) -> tuple[str, ...]:
     """Return the limits that matter for what is reported."""
-    has_maps = any(mistake.heat_map for mistake in (*content.false_negatives, *content.false_positives))
     return (
         LIKE_THESE,
         CHANCE_ALONE,
         of_lesions(content.n, content.lesions),
         NO_PHYSICIAN,
         *([ONE_OF_MANY] if content.subgroups else []),
-        *([HEAT_MAPS] if has_maps else []),
+        *([HEAT_MAPS] if has_maps(content) else []),
     )
+
+
+def has_maps(content: Content) -> bool:
+    """Return whether any heat map is shown."""
+    return any(mistake.heat_map for mistake in (*content.false_negatives, *content.false_positives))
 
 
 def of_lesions(photos: int, lesions: int | None) -> str:

@@ -8,7 +8,7 @@ from melanoma_pl.evaluation.metrics import Counts
 from melanoma_pl.reporting.evaluation import words
 from melanoma_pl.reporting.evaluation.content import Content, Robustness
 from melanoma_pl.reporting.evaluation.drawings import drawings
-from melanoma_pl.reporting.evaluation.limits import limits
+from melanoma_pl.reporting.evaluation.limits import has_maps, limits
 from melanoma_pl.reporting.evaluation.naming import with_class_names
 from melanoma_pl.reporting.evaluation.published import PUBLISHED
 from melanoma_pl.reporting.evaluation.tables import calibration_lines, decision_lines, ranking_lines, scales
@@ -63,6 +63,7 @@ def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
         "problems": sum(shortcut.is_problem for shortcut in content.shortcuts),
         "perturbations": _by_name(content.robustness),
         "mistakes": {title: own for title, own in mistakes.items() if own[1]},
+        "has_maps": has_maps(content),
         "limits": limits(content),
     }
 

@@ -129,9 +129,33 @@ def test_every_word_of_the_content_is_there(page: Page, content: Content) -> Non
         "13 of 140 malignant photos were called benign, 82 of 260 benign photos were called malignant.",
         "the worst 2 of 13",
         "heat map and control alike: 0.12",
+        "no heat map",
+        "Green to yellow: speaks for the decision",
+        "Without the lesion an AUROC of 0.782 is reached: see Shortcuts.",
+        "Shortcuts 1 problem",
+        "Mistakes 95 wrong",
         "eight dermatologists, sensitivity 82 %, specificity 59 % on 100 photos of the ISBI 2016 challenge",
     ):
         assert sentence in text, sentence
+
+
+def test_maps_that_cannot_be_compared_say_why(content: Content) -> None:
+    own = replace(content.false_negatives[0], likeness=None)
+    assert words.compared(replace(own, likeness=-0.126)) == "heat map and control alike: −0.13"
+    assert words.compared(replace(own, map_is_empty=True)) == "nothing speaks for this decision: no comparison"
+    assert words.compared(replace(own, control_is_empty=True)) == "the shuffled network shows nothing: no comparison"
+    assert words.compared(own) == "one of the maps is the same everywhere: no comparison"
+    assert words.of_whom(replace(content, pictures_note="")) == "Heat maps are of the first network alone."
+    assert words.of_whom(replace(content, pictures_note="", members=())) == ""
+
+
+def test_what_is_reached_without_the_lesion_is_said_at_the_top(content: Content) -> None:
+    files = replace(content.shortcuts[3], auroc=Estimate(0.872, (0.83, 0.91)), is_problem=True)
+    both = replace(content, shortcuts=(*content.shortcuts[:3], files))
+    said_of_both = "Without the lesion an AUROC of 0.782 is reached, by file facts alone 0.872"
+    assert words.reached_without(both) == said_of_both
+    assert words.reached_without(replace(content, shortcuts=(files,))).startswith("By file facts alone an AUROC of")
+    assert words.reached_without(replace(content, shortcuts=content.shortcuts[1:])) == ""
 
 
 def test_what_cannot_be_computed_says_why(bare: Page) -> None:
