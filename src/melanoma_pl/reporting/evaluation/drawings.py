@@ -14,8 +14,7 @@ CAPTIONS = {
     "roc": (
         "ROC curve with the operating points of the chosen threshold and of 0.5",
         "Each threshold is a point of the curve: further up, more {positive} photos are found; further left, fewer "
-        "{negative} ones are called {positive}. Crosses are 95 % intervals. The open diamond is another set's photos: "
-        "no comparison, only a sense of scale.",
+        "{negative} ones are called {positive}. Crosses are 95 % intervals.",
     ),
     "precision_recall": (
         "Precision-recall curve with the share of {positive} photos as a line",
@@ -35,7 +34,8 @@ CAPTIONS = {
     ),
     "shortcuts": (
         "AUROC of each shortcut beside that of whole photos; the list says the same",
-        "Dashed: whole photos. Dotted: a guess. A red diamond may be where the result comes from.",
+        "Dashed: whole photos. Dotted: a guess. An orange-red diamond is what the result may come from, a blue dot is "
+        "not. Bars are 95 % intervals.",
     ),
     "robustness": (
         "AUROC by perturbation and strength with 95 % intervals; the table says the same",

@@ -119,6 +119,14 @@ def test_an_axis_has_a_length_also_where_all_is_one() -> None:
     assert low < 0.95 < 1 < high
 
 
+def test_a_guess_is_on_the_axis_also_where_all_is_better(content: Content) -> None:
+    good = tuple(replace(own, auroc=Estimate(0.9, (0.85, 0.95))) for own in content.shortcuts)
+    for figure in (shortcuts(replace(content, shortcuts=good)), subgroups(content)):
+        assert figure is not None
+        low, _ = figure.axes[0].get_xlim()
+        assert low < 0.5 and 0.5 in [round(float(line.get_xdata()[0]), 3) for line in figure.axes[0].lines]
+
+
 def test_a_shortcut_far_below_a_guess_is_drawn_whole(content: Content) -> None:
     worse = replace(content.shortcuts[0], auroc=Estimate(0.02, (0.004, 0.09)))
     worst = replace(content.shortcuts[1], auroc=Estimate(0.0))

@@ -43,11 +43,12 @@ def forest(rows: Sequence[Row], panels: Sequence[str], own: Sequence[float | Non
     figure, axes = canvas(len(panels), width=WIDTH / len(panels), height=height, sharey=True)
     for place, (ax, title, value) in enumerate(zip(axes, panels, own, strict=True)):
         _draw(ax, rows, place)
-        _scale(ax, [row.estimates[place] for row in rows if row.estimates], value, MOST_TICKS.get(len(panels), 3))
+        lines = (value, None if place else chance)
+        _scale(ax, [row.estimates[place] for row in rows if row.estimates], lines, MOST_TICKS.get(len(panels), 3))
         ax.set_title(title, fontsize=9)
         if value is not None:
             ax.axvline(value, color=GREY, ls="--", lw=1, zorder=0)
-    if chance is not None and axes[0].get_xlim()[0] <= chance:
+    if chance is not None:
         axes[0].axvline(chance, color=GREY, ls=":", lw=1, zorder=0)
     _label(axes[0], rows)
     return figure
@@ -67,10 +68,10 @@ def _draw(ax: Axes, rows: Sequence[Row], place: int) -> None:
         )
 
 
-def _scale(ax: Axes, estimates: Sequence[Estimate], own: float | None, most_ticks: int) -> None:
-    """End the axis at a round number below every interval, and at 1."""
+def _scale(ax: Axes, estimates: Sequence[Estimate], lines: Sequence[float | None], most_ticks: int) -> None:
+    """End the axis at a round number below every interval and line, and at 1."""
     ends = [end for estimate in estimates if estimate.value is not None for end in (estimate.interval or ())]
-    ends += [value for value in (own, *(estimate.value for estimate in estimates)) if value is not None]
+    ends += [value for value in (*lines, *(estimate.value for estimate in estimates)) if value is not None]
     low = min(max(0.0, int(10 * min(ends, default=0.5)) / 10), 0.9)  # an axis needs a length, also where all is 1
     step = next((step for step in STEPS if (1 - low) / step < most_ticks), STEPS[-1])
     ax.set_xlim(low - 0.03 * (1 - low), 1 + 0.03 * (1 - low))
