@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content, Shortcut, SubgroupTable
 from melanoma_pl.reporting.evaluation.tables import Line, calibration_lines, decision_lines, ranking_lines, scales
-from melanoma_pl.reporting.evaluation.words import calibration_verdict, lost, sentence, told
+from melanoma_pl.reporting.evaluation.words import calibration_verdict, lost, named, note_of, sentence, told
 from melanoma_pl.reporting.markdown import bullets, code, section, table, text
 
 
@@ -21,7 +21,7 @@ def sections(content: Content) -> list[str]:
         section("Decisions", _table(_thresholds(content), decision_lines(content)), _wrong(content)),
         section(
             "Calibration",
-            text(calibration_verdict(content.calibration[1])),
+            text(calibration_verdict(content)),
             _table(columns, calibration_lines(content)),
         ),
         _subgroups(content.subgroups, content.class_names[1]),
@@ -46,10 +46,7 @@ def _shown(estimate: Estimate | None) -> str:
 
 
 def _thresholds(content: Content) -> list[str]:
-    return [
-        text(own.name) if own.threshold is None else f"{text(own.name)}: threshold {own.threshold:.3g}"
-        for own in content.decisions
-    ]
+    return [": ".join(text(part) for part in named(own) if part) for own in content.decisions]
 
 
 def _wrong(content: Content) -> str:
@@ -78,7 +75,7 @@ def _subgroups(tables: Sequence[SubgroupTable], positive: str) -> str:
             ]
             for row in found.rows
         ]
-        parts += [f"### {code(found.column)}{estimated}", text(sentence(found.note))]
+        parts += [f"### {code(found.column)}{estimated}", text(note_of(found))]
         parts.append(table(["", "photos", text(positive), "AUROC", "sensitivity", "specificity"], rows))
     return section("Subgroups", *parts)
 

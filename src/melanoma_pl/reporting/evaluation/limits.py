@@ -1,6 +1,7 @@
 """What no figure of an evaluation can say, whoever made it."""
 
 from melanoma_pl.reporting.evaluation.content import Content
+from melanoma_pl.reporting.words import amount
 
 LIKE_THESE = "The figures hold for photos like these: other clinics, cameras, skin types and ages may give worse ones."
 CHANCE_ALONE = (
@@ -49,7 +50,7 @@ def of_lesions(photos: int, lesions: int | None) -> str:
         return NO_LESIONS
     if lesions == photos:
         return f"Every photo shows another lesion. {ONE_PATIENT}"
-    counted = f"These {photos:,} photos show {lesions:,} different lesions"
+    counted = f"These {photos:,} photos show {amount(lesions, 'different lesion')}"
     if photos <= HARDLY_MORE * lesions:
         return f"{counted}, most of them once. {SOME_ALLOW}, which here hardly matters. {ONE_PATIENT}"
     return f"{counted}, and photos of one lesion are alike. {SOME_ALLOW}: they are too narrow. {ONE_PATIENT}"

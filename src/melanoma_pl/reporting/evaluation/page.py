@@ -59,7 +59,9 @@ def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
         "ranking": ranking_lines(content),
         "decisions": decision_lines(content),
         "calibration": calibration_lines(content),
-        "matrices": [(own.name, _matrix(own.counts)) for own in content.decisions if own.threshold is not None],
+        "matrices": [
+            (words.named(own)[0], _matrix(own.counts)) for own in content.decisions if own.threshold is not None
+        ],
         "problems": sum(shortcut.is_problem for shortcut in content.shortcuts),
         "perturbations": _by_name(content.robustness),
         "mistakes": {title: own for title, own in mistakes.items() if own[1]},
@@ -72,9 +74,7 @@ def _columns(content: Content) -> dict[str, list[tuple[str, str]]]:
     """Return the name of each table's columns, and what stands below it."""
     return {
         "sets": [(own.title, amount(own.decisions.counts.n, "photo")) for own in content.sets],
-        "thresholds": [
-            (own.name, "" if own.threshold is None else f"threshold {own.threshold:.3g}") for own in content.decisions
-        ],
+        "thresholds": [words.named(own) for own in content.decisions],
         "temperatures": list(scales(content)),
     }
 

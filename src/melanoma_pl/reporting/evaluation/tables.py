@@ -35,7 +35,11 @@ def ranking_lines(content: Content) -> list[Line]:
         Line("AUROC", "0.5 is a guess, 1 is perfect", tuple(own.auroc for own in rankings)),
         Line("AUROC, by lesion", "interval for lesions, not photos", tuple(own.auroc_by_lesion for own in rankings)),
         Line("Average precision", _guess(content), tuple(own.average_precision for own in rankings)),
-        Line("Partial AUROC", "above 80 % sensitivity; 0.2 is perfect", tuple(own.partial_auroc for own in rankings)),
+        Line(
+            "Partial AUROC",
+            "above 80 % sensitivity; 0.02 is a guess, 0.2 is perfect",
+            tuple(own.partial_auroc for own in rankings),
+        ),
         *(
             Line(
                 f"Specificity at {share(sensitivity)} sensitivity",

@@ -1,11 +1,16 @@
 """An evaluation in plain words: estimates in cells, and what the main ones mean."""
 
-from melanoma_pl.evaluation.assessment import Calibration
+from melanoma_pl.evaluation.assessment import Decisions
 from melanoma_pl.evaluation.estimate import ALWAYS_SO, NOT_COMPUTABLE, Estimate, brackets, decimal
 from melanoma_pl.evaluation.intervals import Interval
-from melanoma_pl.reporting.evaluation.content import Content, Mistake
+from melanoma_pl.evaluation.scarcity import SMALLEST
+from melanoma_pl.evaluation.subgroups import UNKNOWN
+from melanoma_pl.reporting.evaluation.content import Content, Mistake, SubgroupTable
 from melanoma_pl.reporting.words import amount
 
+FEWEST = 50  # photos: with fewer, an ECE within what chance explains says nothing
+WIDEST = 0.15  # of the ECE that chance explains: a wider range hides any error that matters
+UNKNOWN_TONE = "Unknown: the border was too dark, grey or blue to tell."
 TOO_SMALL = "too small"
 MEANS = {"centre erased": "without the lesion", "border erased": "by the middle alone"}
 """By what some shortcuts reach their result; the others by what they are called."""
@@ -85,18 +90,37 @@ def counted(content: Content) -> str:
     return f"{amount(content.n, 'photo')}, {content.positives:,} of them {content.class_names[1]}{of_all}"
 
 
-def calibration_verdict(calibration: Calibration) -> str:
+def calibration_verdict(content: Content) -> str:
     """Return what the ECE says, beside the one that chance alone would give."""
-    found, expected = calibration.ece.value, calibration.ece_if_calibrated
+    found, expected = content.calibration[1].ece.value, content.calibration[1].ece_if_calibrated
+    few = f"Whether the probabilities mean what they say: too few photos to say ({counted(content)})."
     if found is None or expected is None:
-        return "Whether the probabilities mean what they say cannot be judged with these photos."
+        return few
     told = (
         f"With these probabilities, a perfectly calibrated network would show an ECE of {expected[0]:.3f}–"
         f"{expected[1]:.3f} by chance alone; this one shows {found:.3f}"
     )
     if found > expected[1]:
         return f"{told}: more than chance explains, so do not take its probabilities at their word."
+    negatives = content.n - content.positives
+    too_few = content.n < FEWEST or min(content.positives, negatives) < SMALLEST
+    if too_few or expected[1] - expected[0] > WIDEST:
+        return f"{told}. {few}"
     return f"{told}: nothing here speaks against its probabilities."
+
+
+def named(decisions: Decisions) -> tuple[str, str]:
+    """Return a decision's name and its threshold: "threshold 0.5" alone where the name is that number."""
+    if decisions.threshold is None:
+        return decisions.name, ""
+    threshold = f"threshold {decisions.threshold:.3g}"
+    return (threshold, "") if decisions.name == f"{decisions.threshold:g}" else (decisions.name, threshold)
+
+
+def note_of(table: SubgroupTable) -> str:
+    """Return what must be said of a table of subgroups."""
+    is_unknown = table.is_estimated and any(row.value in ("", UNKNOWN) for row in table.rows)
+    return " ".join(filter(None, (sentence(table.note), UNKNOWN_TONE if is_unknown else "")))
 
 
 def is_scaled(content: Content) -> bool:
@@ -110,8 +134,8 @@ def mistakes(content: Content) -> str:
     negative, positive = content.class_names
     missed, alarms = content.wrong.false_negatives, content.wrong.false_positives
     return (
-        f"{missed:,} of {amount(content.wrong.positives, f'{positive} photo')} {_was(missed)} called {negative}, "
-        f"{alarms:,} of {amount(content.wrong.negatives, f'{negative} photo')} {_was(alarms)} called {positive}."
+        f"Wrongly called {negative}: {missed:,} of {amount(content.wrong.positives, f'{positive} photo')}. "
+        f"Wrongly called {positive}: {alarms:,} of {amount(content.wrong.negatives, f'{negative} photo')}."
     )
 
 
@@ -142,7 +166,3 @@ def reached_without(content: Content) -> str:
         return ""
     means, value = parts[0].rsplit(" ", 1)
     return ", ".join([f"{means[:1].upper()}{means[1:]} an AUROC of {value} is reached", *parts[1:]])
-
-
-def _was(count: int) -> str:
-    return "was" if count == 1 else "were"

@@ -9,6 +9,7 @@ from tests.unit.reporting.evaluation.evaluation_examples import MARKUP, bare_con
 from tests.unit.reporting.page_reading import Page
 
 from melanoma_pl.evaluation.estimate import ALWAYS_SO, Estimate
+from melanoma_pl.evaluation.metrics import Counts
 from melanoma_pl.reporting.evaluation import words
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.drawings import CAPTIONS, drawings
@@ -126,7 +127,7 @@ def test_every_word_of_the_content_is_there(page: Page, content: Content) -> Non
         "no interval: too few lesions for a bootstrap",
         "127 right 13 wrong",
         "82 wrong 178 right",
-        "13 of 140 malignant photos were called benign, 82 of 260 benign photos were called malignant.",
+        "Wrongly called benign: 13 of 140 malignant photos. Wrongly called malignant: 82 of 260 benign photos.",
         "the worst 2 of 13",
         "heat map and control alike: 0.12",
         "no heat map",
@@ -325,4 +326,41 @@ def test_words_do_not_round_up_to_perfect(content: Content) -> None:
 
 
 def test_bad_calibration_is_said(content: Content) -> None:
-    assert "do not take its probabilities at their word" in words.calibration_verdict(content.calibration[0])
+    before = content.calibration[0]
+    verdict = words.calibration_verdict(replace(content, calibration=(before, before)))
+    assert "do not take its probabilities at their word" in verdict
+
+
+def test_calibration_of_few_photos_is_no_praise(content: Content) -> None:
+    wide = replace(content.calibration[1], ece_if_calibrated=(0.02, 0.31))
+    few = (
+        replace(content, n=49, positives=20),
+        replace(content, positives=9),
+        replace(content, positives=391),
+        replace(content, calibration=(wide, wide)),
+        bare_content(),
+    )
+    for own in few:
+        verdict = words.calibration_verdict(own)
+        assert "too few photos to say" in verdict and "speaks against" not in verdict
+
+
+def test_one_photo_is_one_photo(content: Content, tmp_path: Path) -> None:
+    one = replace(content.subgroups[3].rows[1], value="unknown", n=1, positives=1)
+    table = replace(content.subgroups[3], rows=(one,))
+    text = said(Page(write_page(replace(content, subgroups=(table,)), {}, tmp_path).read_text(encoding="utf-8")))
+    assert "unknown 1 photo, 1 malignant" in text
+    assert "By the border. Unknown: the border was too dark, grey or blue to tell." in text
+    assert "too dark" not in words.note_of(replace(table, is_estimated=False))
+    wrong = Counts(true_positives=1, false_positives=1, true_negatives=1, false_negatives=0)
+    expected = "Wrongly called benign: 0 of 1 malignant photo. Wrongly called malignant: 1 of 2 benign photos."
+    assert words.mistakes(replace(content, wrong=wrong)) == expected
+
+
+def test_a_threshold_is_named_once(content: Content, page: Page) -> None:
+    assert [words.named(own) for own in content.decisions] == [
+        ("chosen on validation", "threshold 0.31"),
+        ("threshold 0.5", ""),
+        ("always benign", ""),
+    ]
+    assert "threshold 0.31 threshold 0.5 always benign Sensitivity" in said(page)

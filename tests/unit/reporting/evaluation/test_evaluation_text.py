@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content, named_content
 
+from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.text import format_report
 
@@ -42,12 +43,33 @@ def test_nothing_obeys_the_terminal(content: Content) -> None:
 
 def test_what_cannot_be_computed_is_said() -> None:
     text = format_report(bare_content())
-    assert "fixed (threshold 0.5): sensitivity not computable, specificity 0.800" in text
+    assert "fixed (threshold 0.5): sensitivity not computable (no malignant photos), specificity 0.800" in text
     assert (
         "calibration, temperature 1, not fitted: ECE not computable: no malignant photos\n"
         "  Brier score 0.222, log loss 0.700\n" in text
     )
+    assert "all photos, not computable: AUROC, sensitivity (no malignant photos)\n" in text
     assert "Warning" not in text and "None" not in text and "nan" not in text.split()
+
+
+def test_gaps_have_their_reasons(content: Content) -> None:
+    lone = Estimate(1.0, None, "only one photo of a class")
+    ranking = replace(content.sets[0].ranking, auroc=lone)
+    shortcuts = (replace(content.shortcuts[1], auroc=lone),)
+    own = replace(content, sets=(replace(content.sets[0], ranking=ranking),), shortcuts=shortcuts)
+    text = format_report(own)
+    assert "all photos, no interval: AUROC (only one photo of a class)\n" in text
+    assert "border erased: AUROC 1.000 (no interval: only one photo of a class)" in text
+    assert "no interval" not in format_report(content)
+
+
+def test_predictive_values_at_a_prevalence(content: Content) -> None:
+    expected = (
+        "chosen on validation (threshold 0.31), if 2 % were malignant: positive predictive value 0.071 [0.050–0.100], "
+        "negative 0.997 [0.990–0.999]"
+    )
+    assert expected in " ".join(format_report(content).split())
+    assert "were malignant" not in format_report(replace(content, prevalence=None))
 
 
 def test_classes_have_their_own_names() -> None:

@@ -13,7 +13,7 @@ from melanoma_pl.reporting.evaluation.figures.frame import (
     sample,
     share_axes,
 )
-from melanoma_pl.reporting.evaluation.words import share
+from melanoma_pl.reporting.evaluation.words import share, told
 
 
 def precision_recall(content: Content) -> Figure | None:
@@ -26,7 +26,11 @@ def precision_recall(content: Content) -> Figure | None:
     prevalence = float(targets.mean())
     guess = f"a guess: {share(prevalence)} of the photos are {positive_name(content)}"
     ax.axhline(prevalence, color=GREY, ls=":", label=guess)
-    label = f"average precision {content.sets[0].ranking.average_precision}" if content.sets else "precision"
+    label = (
+        f"average precision {told(content.sets[0].ranking.average_precision)}".replace(" (", "\n(")
+        if content.sets
+        else "precision"
+    )
     ax.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=label)
     share_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")
     legend_below(figure, ax)

@@ -20,6 +20,7 @@ from melanoma_pl.reporting.evaluation.figures.frame import (
     whiskers,
 )
 from melanoma_pl.reporting.evaluation.published import PUBLISHED, PublishedPoint
+from melanoma_pl.reporting.evaluation.words import named, told
 from melanoma_pl.reporting.words import readable
 
 MARKS = (("o", ORANGE), ("s", GREEN))  # of the chosen threshold, of 0.5
@@ -33,7 +34,7 @@ def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Fi
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="a guess")
     probabilities, targets = sample(content)
     alarms, found, _ = roc_curve(targets, probabilities)
-    ax.plot(alarms, found, color=BLUE, label=f"AUROC {content.sets[0].ranking.auroc}" if content.sets else "ROC")
+    ax.plot(alarms, found, color=BLUE, label=_area(content))
     for decisions, (marker, colour) in zip(_drawn(content.decisions), MARKS, strict=False):
         _draw_decisions(ax, decisions, marker, colour)
     for point in published:
@@ -42,6 +43,11 @@ def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Fi
     share_axes(ax, "1 − specificity", "sensitivity")
     legend_below(figure, ax)
     return figure
+
+
+def _area(content: Content) -> str:
+    # A reason is as long as the legend is wide: it gets a line of its own.
+    return f"AUROC {told(content.sets[0].ranking.auroc)}".replace(" (", "\n(") if content.sets else "ROC"
 
 
 def _drawn(decisions: Sequence[Decisions]) -> list[Decisions]:
@@ -54,9 +60,7 @@ def _draw_decisions(ax: Axes, decisions: Decisions, marker: str, colour: str) ->
     found, alarms = decisions.sensitivity, _complement(decisions.specificity)
     if found.value is None or alarms.value is None or decisions.threshold is None:
         return
-    label = f"{readable(decisions.name)}: threshold {decisions.threshold:.3g}"
-    if decisions.name == f"{decisions.threshold:g}":
-        label = f"threshold {decisions.name}"
+    label = readable(": ".join(filter(None, named(decisions))))
     ax.errorbar(
         alarms.value,
         found.value,
