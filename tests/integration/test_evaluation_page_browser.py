@@ -2,16 +2,18 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from melanoma_pl.reporting.evaluation.content import Content
+from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.reporting.evaluation.content import Content, SubgroupTable
 from melanoma_pl.reporting.evaluation.figures.writing import write_figures
 from melanoma_pl.reporting.evaluation.page import write_page
 from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
-from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content
+from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content, group
 
 pytestmark = MARKS
 BOTH = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -66,6 +68,23 @@ def test_tables_of_three_columns_fit_a_phone(browser: Any, address: str) -> None
     wide = """[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)
         .map(box => box.getAttribute('aria-label'))"""
     assert visit.ask(wide) in ([], ["Robustness"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_long_values_are_whole_on_a_phone(scheme: str, browser: Any, tmp_path: Path) -> None:
+    rows = (group("intermediate", 120, 40), group("melanoma|seborrheic keratosis|pigmented_benign_keratosis", 90, 30))
+    signed = replace(rows[0], value="letters" * 12, auroc=Estimate(-0.012, (-0.123, 0.156)))
+    table = SubgroupTable("diagnosis_of_the_pathologist_of_the_clinic", False, (*rows, signed))
+    visit = Visit(browser, written(replace(full_content(), subgroups=(table,)), tmp_path), PHONE, scheme)
+    visit.open_all()
+    cut = """[...document.querySelectorAll('#subgroups .scroll *, #subgroups h3')]
+        .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest('.hidden'))
+        .map(element => element.textContent)"""
+    assert visit.ask(cut) == []
+    broken = (
+        "[...document.querySelectorAll('.interval')].filter(own => own.offsetHeight > 24).map(own => own.textContent)"
+    )
+    assert visit.ask(broken) == []
 
 
 def test_letters_in_figures_are_legible_on_a_phone(browser: Any, address: str) -> None:
