@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content, Shortcut, SubgroupTable
+from melanoma_pl.reporting.evaluation.statements import calibration_verdict, named, note_of
 from melanoma_pl.reporting.evaluation.tables import Line, calibration_lines, decision_lines, ranking_lines, scales
-from melanoma_pl.reporting.evaluation.words import calibration_verdict, lost, named, note_of, sentence, told
+from melanoma_pl.reporting.evaluation.words import lost, sentence, told
 from melanoma_pl.reporting.markdown import bullets, code, section, table, text
 
 

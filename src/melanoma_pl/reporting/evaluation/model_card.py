@@ -9,7 +9,7 @@ from melanoma_pl.reporting.evaluation import card_figures
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.limits import limits
 from melanoma_pl.reporting.evaluation.naming import with_class_names
-from melanoma_pl.reporting.evaluation.words import counted
+from melanoma_pl.reporting.evaluation.statements import counted
 from melanoma_pl.reporting.markdown import bullets, code, section, text
 
 FILE_NAME = "MODEL_CARD.md"

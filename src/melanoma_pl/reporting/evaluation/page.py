@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from melanoma_pl.evaluation.metrics import Counts
-from melanoma_pl.reporting.evaluation import words
+from melanoma_pl.reporting.evaluation import statements, words
 from melanoma_pl.reporting.evaluation.content import Content, Robustness
 from melanoma_pl.reporting.evaluation.drawings import drawings
 from melanoma_pl.reporting.evaluation.limits import has_maps, limits
@@ -51,6 +51,8 @@ def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
     return {
         "content": content,
         "words": words,
+        "statements": statements,
+        "amount": amount,
         "main": content.sets[0] if content.sets else None,
         "chosen": content.decisions[0].name if content.decisions else "",
         "drawings": drawings(figures, content.class_names),
@@ -60,7 +62,7 @@ def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
         "decisions": decision_lines(content),
         "calibration": calibration_lines(content),
         "matrices": [
-            (words.named(own)[0], _matrix(own.counts)) for own in content.decisions if own.threshold is not None
+            (statements.named(own)[0], _matrix(own.counts)) for own in content.decisions if own.threshold is not None
         ],
         "problems": sum(shortcut.is_problem for shortcut in content.shortcuts),
         "perturbations": _by_name(content.robustness),
@@ -74,7 +76,7 @@ def _columns(content: Content) -> dict[str, list[tuple[str, str]]]:
     """Return the name of each table's columns, and what stands below it."""
     return {
         "sets": [(own.title, amount(own.decisions.counts.n, "photo")) for own in content.sets],
-        "thresholds": [words.named(own) for own in content.decisions],
+        "thresholds": [statements.named(own) for own in content.decisions],
         "temperatures": list(scales(content)),
     }
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from melanoma_pl.evaluation.assessment import Calibration, Decisions
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.reporting.evaluation.content import Content
-from melanoma_pl.reporting.evaluation.words import beside, is_scaled, share
+from melanoma_pl.reporting.evaluation.statements import is_scaled
+from melanoma_pl.reporting.evaluation.words import beside, share
 
 LONGEST_REASON = 30  # letters that a narrow column holds in two or three lines
 

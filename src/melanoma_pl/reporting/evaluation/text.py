@@ -8,7 +8,8 @@ from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.table import format_table
 from melanoma_pl.reporting.evaluation.content import Content, SetFigures, Shortcut
 from melanoma_pl.reporting.evaluation.naming import with_class_names
-from melanoma_pl.reporting.evaluation.words import beside, figure, is_scaled, named, sentence, share, told
+from melanoma_pl.reporting.evaluation.statements import is_scaled, named
+from melanoma_pl.reporting.evaluation.words import beside, figure, sentence, share, told
 from melanoma_pl.reporting.words import readable
 
 WIDTH = 120

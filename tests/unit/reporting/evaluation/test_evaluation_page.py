@@ -10,7 +10,7 @@ from tests.unit.reporting.page_reading import Page
 
 from melanoma_pl.evaluation.estimate import ALWAYS_SO, Estimate
 from melanoma_pl.evaluation.metrics import Counts
-from melanoma_pl.reporting.evaluation import words
+from melanoma_pl.reporting.evaluation import statements, words
 from melanoma_pl.reporting.evaluation.content import Content
 from melanoma_pl.reporting.evaluation.drawings import CAPTIONS, drawings
 from melanoma_pl.reporting.evaluation.figures.writing import DRAWN
@@ -142,21 +142,25 @@ def test_every_word_of_the_content_is_there(page: Page, content: Content) -> Non
 
 def test_maps_that_cannot_be_compared_say_why(content: Content) -> None:
     own = replace(content.false_negatives[0], likeness=None)
-    assert words.compared(replace(own, likeness=-0.126)) == "heat map and control alike: −0.13"
-    assert words.compared(replace(own, map_is_empty=True)) == "nothing speaks for this decision: no comparison"
-    assert words.compared(replace(own, control_is_empty=True)) == "the shuffled network shows nothing: no comparison"
-    assert words.compared(own) == "one of the maps is the same everywhere: no comparison"
-    assert words.of_whom(replace(content, pictures_note="")) == "Heat maps are of the first network alone."
-    assert words.of_whom(replace(content, pictures_note="", members=())) == ""
+    assert statements.compared(replace(own, likeness=-0.126)) == "heat map and control alike: −0.13"
+    assert statements.compared(replace(own, map_is_empty=True)) == "nothing speaks for this decision: no comparison"
+    assert (
+        statements.compared(replace(own, control_is_empty=True)) == "the shuffled network shows nothing: no comparison"
+    )
+    assert statements.compared(own) == "one of the maps is the same everywhere: no comparison"
+    assert statements.of_whom(replace(content, pictures_note="")) == "Heat maps are of the first network alone."
+    assert statements.of_whom(replace(content, pictures_note="", members=())) == ""
 
 
 def test_what_is_reached_without_the_lesion_is_said_at_the_top(content: Content) -> None:
     files = replace(content.shortcuts[3], auroc=Estimate(0.872, (0.83, 0.91)), is_problem=True)
     both = replace(content, shortcuts=(*content.shortcuts[:3], files))
     said_of_both = "Without the lesion an AUROC of 0.782 is reached, by file facts alone 0.872"
-    assert words.reached_without(both) == said_of_both
-    assert words.reached_without(replace(content, shortcuts=(files,))).startswith("By file facts alone an AUROC of")
-    assert words.reached_without(replace(content, shortcuts=content.shortcuts[1:])) == ""
+    assert statements.reached_without(both) == said_of_both
+    assert statements.reached_without(replace(content, shortcuts=(files,))).startswith(
+        "By file facts alone an AUROC of"
+    )
+    assert statements.reached_without(replace(content, shortcuts=content.shortcuts[1:])) == ""
 
 
 def test_what_cannot_be_computed_says_why(bare: Page) -> None:
@@ -322,12 +326,12 @@ def test_shares_and_probabilities_keep_what_matters() -> None:
 def test_words_do_not_round_up_to_perfect(content: Content) -> None:
     ranking = replace(content.sets[0].ranking, auroc=Estimate(0.9991, (0.99, 1)))
     near = replace(content, sets=(replace(content.sets[0], ranking=ranking),))
-    assert words.headline(near).startswith("In more than 99 of 100 pairs")
+    assert statements.headline(near).startswith("In more than 99 of 100 pairs")
 
 
 def test_bad_calibration_is_said(content: Content) -> None:
     before = content.calibration[0]
-    verdict = words.calibration_verdict(replace(content, calibration=(before, before)))
+    verdict = statements.calibration_verdict(replace(content, calibration=(before, before)))
     assert "do not take its probabilities at their word" in verdict
 
 
@@ -341,7 +345,7 @@ def test_calibration_of_few_photos_is_no_praise(content: Content) -> None:
         bare_content(),
     )
     for own in few:
-        verdict = words.calibration_verdict(own)
+        verdict = statements.calibration_verdict(own)
         assert "too few photos to say" in verdict and "speaks against" not in verdict
 
 
@@ -351,14 +355,14 @@ def test_one_photo_is_one_photo(content: Content, tmp_path: Path) -> None:
     text = said(Page(write_page(replace(content, subgroups=(table,)), {}, tmp_path).read_text(encoding="utf-8")))
     assert "unknown 1 photo, 1 malignant" in text
     assert "By the border. Unknown: the border was too dark, grey or blue to tell." in text
-    assert "too dark" not in words.note_of(replace(table, is_estimated=False))
+    assert "too dark" not in statements.note_of(replace(table, is_estimated=False))
     wrong = Counts(true_positives=1, false_positives=1, true_negatives=1, false_negatives=0)
     expected = "Wrongly called benign: 0 of 1 malignant photo. Wrongly called malignant: 1 of 2 benign photos."
-    assert words.mistakes(replace(content, wrong=wrong)) == expected
+    assert statements.mistakes(replace(content, wrong=wrong)) == expected
 
 
 def test_a_threshold_is_named_once(content: Content, page: Page) -> None:
-    assert [words.named(own) for own in content.decisions] == [
+    assert [statements.named(own) for own in content.decisions] == [
         ("chosen on validation", "threshold 0.31"),
         ("threshold 0.5", ""),
         ("always benign", ""),

@@ -15,7 +15,7 @@ from melanoma_pl.reporting.evaluation.figures.frame import (
     values,
     whiskers,
 )
-from melanoma_pl.reporting.evaluation.words import is_scaled
+from melanoma_pl.reporting.evaluation.statements import is_scaled
 
 
 def reliability(content: Content) -> Figure | None:

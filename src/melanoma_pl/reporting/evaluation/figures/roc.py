@@ -20,7 +20,8 @@ from melanoma_pl.reporting.evaluation.figures.frame import (
     whiskers,
 )
 from melanoma_pl.reporting.evaluation.published import PUBLISHED, PublishedPoint
-from melanoma_pl.reporting.evaluation.words import named, told
+from melanoma_pl.reporting.evaluation.statements import named
+from melanoma_pl.reporting.evaluation.words import told
 from melanoma_pl.reporting.words import readable
 
 MARKS = (("o", ORANGE), ("s", GREEN))  # of the chosen threshold, of 0.5
