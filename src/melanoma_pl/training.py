@@ -200,13 +200,11 @@ def _judge(
             amend_checkpoint(evaluated, familiarity=as_tensors(known))
     panel = Panel.of_one(Member(name_of(run), classifier, data, data, fits))
     request = Request(run, evaluated, settings, settings)
-    depths: dict[str, Depth] = {"validation": "numbers" if open_test or in_sweep else settings.report}
-    if open_test:
-        depths["test"] = settings.report
+    depth: Depth = "numbers" if in_sweep else settings.report
     command = f"at the end of: {run.read()['command']}"
     reports = [
         report(panel, [request], Question(name, depth=depth), run.folder / REPORT / name, command)
-        for name, depth in depths.items()
+        for name in ("validation", "test")[: 1 + open_test]
     ]
     figures = {tag: value for each in reports for tag, value in each.figures.items()}
     _note_hyper_parameters(settings, run, reports[0])

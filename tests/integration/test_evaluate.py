@@ -123,7 +123,7 @@ def test_networks_judge_together(combine: str, run_command: Command, runs: tuple
     )
     assert result.code == 0, result.error
     told = read("together/metrics.json")
-    assert told["runs"] == [first, second]
+    assert told["runs"] == [str(Path(run).resolve()) for run in runs]
     members = told["report"]["members"]
     assert [member["name"] for member in members] == [f"{Path(run).parts[-2]}/{Path(run).name}" for run in runs]
     alone = [read(Path(run) / "report/test/metrics.json")["metrics"]["test/auroc"] for run in runs]

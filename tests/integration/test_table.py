@@ -50,7 +50,7 @@ def test_a_table_trains_as_its_folder_does(run_command: Command, place: Path) ->
 def test_evaluated_from_another_folder(
     run_command: Command, place: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_command(train.command, *TABLE)
+    run_command(train.command, *TABLE, "report=page")
     run = only_run(place)
     told = {split: (run / f"report/{split}/metrics.json").read_text() for split in ("validation", "test")}
     monkeypatch.chdir(place / "tables")
@@ -86,7 +86,7 @@ def test_resumed_from_another_folder(run_command: Command, place: Path, monkeypa
 
 def test_photos_left_out(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = (*TINY, "data=folder", "data.root=photos", "data.exclude=q.csv")
-    result = run_command(train.command, *options)
+    result = run_command(train.command, *options, "report=page")
     assert result.code == 0, result.error
     assert "left out    1 training photos that q.csv names; 1 test photos that it names stay" in result.output
     run = only_run(place)

@@ -38,7 +38,7 @@ def make_context(panel: Panel, requests: Sequence[Request], split: str, command:
         title=" + ".join(member.name for member in panel.members),
         photos=opening.photo_set_name(first.judged),
         facts={**_facts(panel, requests), "evaluated": _now(), "evaluated with": command},
-        runs=tuple(str(request.run.folder) for request in requests),
+        runs=tuple(str(request.run.folder.resolve()) for request in requests),
         warnings=(*_warnings(panel, requests, split, own_photos), *known.warnings),
         notes=known.notes,
         is_known=known.mask,
@@ -85,7 +85,7 @@ def _facts(panel: Panel, requests: Sequence[Request]) -> dict[str, str]:
     rule = rule_in_words(panel.members[0].classifier.threshold_rule)
     asked = "nothing was fitted" if panel.decided_on == NOTHING else rule
     return {
-        "run": ", ".join(str(request.run.folder) for request in requests),
+        "run": ", ".join(member.name for member in panel.members),
         "checkpoint": ", ".join(sorted({request.checkpoint.name for request in requests})),
         **_trainings(panel.members, requests),
         "temperature": f"{decision.temperature:.4g}",

@@ -21,17 +21,14 @@ class Request:
         checkpoint: Its checkpoint.
         own: The settings that it was trained with, with its photos where they lie now.
         judged: The same with the photos that are judged.
+        judges_own: Whether those are the photos of the run.
     """
 
     run: runs.Run
     checkpoint: Path
     own: TrainSettings
     judged: TrainSettings
-
-    @property
-    def judges_own(self) -> bool:
-        """Whether the photos that are judged are those of the run."""
-        return (self.own.data.root, self.own.data.table) == (self.judged.data.root, self.judged.data.table)
+    judges_own: bool = True
 
 
 def make_request(folder: str, settings: EvaluateSettings) -> Request:
@@ -43,8 +40,9 @@ def make_request(folder: str, settings: EvaluateSettings) -> Request:
     run = runs.open_run(folder)
     record = run.read()
     own = _settings(record, {})
-    judged = _settings(record, _changes(settings, record["config"]["data"], own))
-    return Request(run, run.checkpoint(settings.checkpoint or own.checkpoint.evaluate), own, judged)
+    judged = _settings(record, _changes(settings, record["config"]["data"]))
+    checkpoint = run.checkpoint(settings.checkpoint or own.checkpoint.evaluate)
+    return Request(run, checkpoint, own, judged, judges_own=settings.data.root is None)
 
 
 def refuse_twice(requests: Sequence[Request]) -> None:
@@ -84,13 +82,13 @@ def _settings(record: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainSet
     return settings
 
 
-def _changes(settings: EvaluateSettings, data: Mapping[str, Any], own: TrainSettings) -> dict[str, Any]:
+def _changes(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what differs from the run's own photos."""
     chosen = settings.data.model_dump()
     changes = {key: chosen[key] for key in OVERRIDABLE if chosen[key] is not None}
     changes["folder_names"] = {**data["folder_names"], **settings.data.folder_names}
     root = settings.data.root
-    if root is None or (own.data.root is not None and Path(root).resolve() == Path(own.data.root).resolve()):
+    if root is None:
         return changes
     if settings.split == "validation":
         raise UserError(f"data.root={root} has no validation split of this run", "evaluate it with split=test")
