@@ -91,7 +91,9 @@ def _facts(panel: Panel, requests: Sequence[Request]) -> dict[str, str]:
         "temperature": f"{decision.temperature:.4g}",
         "threshold": f"{decision.threshold:.4g} ({asked})",
         "fitted on": panel.decided_on,
-        "views": "mean logit of eight flips and quarter turns" if panel.views == "dihedral" else "one",
+        "views": "eight flips and quarter turns: their mean logit" if panel.views == "dihedral" else "one of each photo",
+        if panel.views == "dihedral"
+        else "one view of each photo",
         **({"combined": f"mean {panel.combine}"} if several else {}),
     }
 
@@ -112,8 +114,10 @@ def _trainings(members: Sequence[Member], requests: Sequence[Request]) -> dict[s
 def rule_in_words(rule: Mapping[str, Any]) -> str:
     """Say how a threshold was chosen."""
     if rule["rule"] == "sensitivity":
-        return f"the highest that finds {rule['sensitivity']:.0%} of the malignant photos"
-    return "largest sensitivity + specificity" if rule["rule"] == "youden" else f"fixed at {rule['value']:g}"
+        return f"the highest that finds {100 * rule['sensitivity']:g} % of the malignant validation photos"
+    if rule["rule"] == "youden":
+        return "largest sensitivity + specificity on the validation photos"
+    return f"fixed at {rule['value']:g}"
 
 
 def card_facts(members: Sequence[Member], requests: Sequence[Request]) -> dict[str, str]:
@@ -132,7 +136,7 @@ def _split_in_words(own: TrainSettings) -> str:
     data = own.data
     if data.validate_on == "test":
         return "no validation split: it validated on the test photos"
-    cut = f"fold {data.fold}" if data.fold is not None else f"{data.validation_fraction:.0%} of train/"
+    cut = f"fold {data.fold}" if data.fold is not None else f"{100 * data.validation_fraction:g} % of train/"
     return f"validation {cut}" + (f", lesions of column {data.group_column} kept together" if data.group_column else "")
 
 

@@ -55,15 +55,18 @@ def _describe(panel: Panel, split: str, malignant: Floats, targets: Integers, ch
         called = malignant[list(chosen)] >= panel.decision.threshold
         maps = heat_maps(first.classifier, pixels, called)
         controls = heat_maps(shuffled(first.classifier), pixels, called)
+    pictures = [_picture(each) for each in pixels]
     return [
         Mistake(
             path=path,
             label=first.classifier.class_names[targets[index]],
             probability=float(malignant[index]),
-            photo=picture_uri(_picture(pixels[place])),
-            heat_map="" if maps is None else picture_uri(overlay(_picture(pixels[place]), maps[place])),
-            control="" if controls is None else picture_uri(overlay(_picture(pixels[place]), controls[place])),
+            photo=picture_uri(pictures[place]),
+            heat_map="" if maps is None else picture_uri(overlay(pictures[place], maps[place])),
+            control="" if controls is None else picture_uri(overlay(pictures[place], controls[place])),
             likeness=None if maps is None or controls is None else likeness(maps[place], controls[place]),
+            map_is_empty=maps is not None and not maps[place].any(),
+            control_is_empty=controls is not None and not controls[place].any(),
         )
         for place, (index, path) in enumerate(zip(chosen, paths, strict=True))
     ]

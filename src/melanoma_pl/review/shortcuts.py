@@ -154,7 +154,7 @@ def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool, 
         as_good = "As good as the network on whole photos, as far as these can show"
         return f"{as_good}: its result can be had without {without}."
     share = (reached.value - 0.5) / (whole.value - 0.5) if whole.value > 0.5 else 1.0
-    return f"{min(share, 1):.0%} of what the network has above a guess is reached without {without}."
+    return f"{100 * min(share, 1):.0f} % of what the network has above a guess is reached without {without}."
 
 
 def _of_control(whole: Estimate, lost: Estimate) -> str:

@@ -88,6 +88,6 @@ def test_what_reaches_the_networks_result_is_called_what_it_is() -> None:
     same, lost = Estimate(0.0, (-0.02, 0.02)), Estimate(0.1, (0.07, 0.13))
     assert "its result can be had without the lesion" in verdict_of(good, good, same, tells=True, without="the lesion")
     assert verdict_of(high, good, lost, tells=True, without="the lesion") == (
-        "75% of what the network has above a guess is reached without the lesion."
+        "75 % of what the network has above a guess is reached without the lesion."
     )
     assert verdict_of(low, good, lost, tells=False, without="the lesion") == "It hardly tells the classes apart."
