@@ -15,6 +15,7 @@ from melanoma_pl.review.requests import Request
 from melanoma_pl.review.reviewing import Context
 from melanoma_pl.settings import TrainSettings
 
+VIEWS = {"none": "one view of each photo", "dihedral": "mean logit of eight flips and quarter turns of each photo"}
 ON_TEST = "Validated on the test photos, as the original did: no figure here is that of unseen photos."
 CHOSEN_ON = "These photos chose epoch, temperature and threshold: unseen ones will look a little worse."
 UNFITTED = (
@@ -91,9 +92,7 @@ def _facts(panel: Panel, requests: Sequence[Request]) -> dict[str, str]:
         "temperature": f"{decision.temperature:.4g}",
         "threshold": f"{decision.threshold:.4g} ({asked})",
         "fitted on": panel.decided_on,
-        "views": "eight flips and quarter turns: their mean logit" if panel.views == "dihedral" else "one of each photo",
-        if panel.views == "dihedral"
-        else "one view of each photo",
+        "views": VIEWS[panel.views],
         **({"combined": f"mean {panel.combine}"} if several else {}),
     }
 
