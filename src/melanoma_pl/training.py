@@ -24,8 +24,8 @@ from melanoma_pl.photo_list import check_photos
 from melanoma_pl.review.evaluating import Report, report
 from melanoma_pl.review.opening import name_of
 from melanoma_pl.review.panel import Member, Panel
+from melanoma_pl.review.question import Depth, Question
 from melanoma_pl.review.requests import Request
-from melanoma_pl.review.reviewing import Depth, Question
 from melanoma_pl.runs import REPORT, Run, is_main_process, now
 from melanoma_pl.settings import TrainSettings
 from melanoma_pl.specs import TARGET, build

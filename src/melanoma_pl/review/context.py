@@ -11,8 +11,8 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.notices import SYNTHETIC
 from melanoma_pl.review import opening
 from melanoma_pl.review.panel import NOTHING, Member, Panel
+from melanoma_pl.review.question import Context
 from melanoma_pl.review.requests import Request
-from melanoma_pl.review.reviewing import Context
 from melanoma_pl.settings import TrainSettings
 
 VIEWS = {"none": "one view of each photo", "dihedral": "mean logit of eight flips and quarter turns of each photo"}

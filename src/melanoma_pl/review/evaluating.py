@@ -18,8 +18,9 @@ from melanoma_pl.reporting.evaluation.text import format_report
 from melanoma_pl.review import opening
 from melanoma_pl.review.context import card_facts, make_context
 from melanoma_pl.review.panel import NOTHING, Member, Panel
+from melanoma_pl.review.question import Question
 from melanoma_pl.review.requests import Request
-from melanoma_pl.review.reviewing import Question, review
+from melanoma_pl.review.reviewing import review
 from melanoma_pl.review.writing import show_first, write_numbers, write_pages
 from melanoma_pl.runs import REPORT
 from melanoma_pl.settings import EvaluateSettings

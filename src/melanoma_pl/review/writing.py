@@ -15,7 +15,7 @@ from melanoma_pl.evaluation.table import intervals_of, summarise
 from melanoma_pl.files import copy, write_atomically
 from melanoma_pl.reporting.evaluation.figures.writing import write_figures
 from melanoma_pl.reporting.evaluation.page import FILE_NAME, write_page
-from melanoma_pl.review.reviewing import Review
+from melanoma_pl.review.question import Review
 
 TAGS = {"validation": "val", "test": "test"}
 PICTURES = ("photo", "heat_map", "control")  # of a mistake: they stand in the page
