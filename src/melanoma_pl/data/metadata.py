@@ -105,6 +105,8 @@ def require_column(table: Path, columns: Sequence[str], column: str, key: str) -
     Raises:
         UserError: Naming the table, the key and the columns there are.
     """
+    if not columns:
+        raise UserError(f"{table} is empty", "its first line should name the columns")
     if column not in columns:
         raise UserError(f"{table} has no column '{column}' ({key})", did_you_mean(column, columns))
 
