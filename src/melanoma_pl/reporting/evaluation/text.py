@@ -6,7 +6,7 @@ from typing import Any
 from melanoma_pl.evaluation.assessment import Decisions
 from melanoma_pl.evaluation.estimate import Estimate
 from melanoma_pl.evaluation.table import format_table
-from melanoma_pl.reporting.evaluation.content import Content, SetFigures, Shortcut
+from melanoma_pl.reporting.evaluation.content import Content, Member, SetFigures, Shortcut
 from melanoma_pl.reporting.evaluation.naming import with_class_names
 from melanoma_pl.reporting.evaluation.statements import is_scaled, named
 from melanoma_pl.reporting.evaluation.words import beside, figure, sentence, share, told
@@ -27,9 +27,15 @@ def format_report(content: Content) -> str:
         [*map(_decided, content.decisions), *_predictive(content)],
         _calibrated(content),
         [_reached(shortcut) for shortcut in content.shortcuts],
+        [_added(member) for member in content.members],
         [*content.notes, content.disclaimer],
     ]
     return "\n\n".join([table, *("\n".join(map(_wrapped, block)) for block in blocks if block)])
+
+
+def _added(member: Member) -> str:
+    """Say what one network of several reaches alone, and what the others would lose without it."""
+    return f"{readable(member.name)}: AUROC {told(member.auroc)} alone, {told(member.contribution)} added to the others"
 
 
 def _estimates(figures: SetFigures) -> dict[str, Estimate]:

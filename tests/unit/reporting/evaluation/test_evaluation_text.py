@@ -76,3 +76,11 @@ def test_classes_have_their_own_names() -> None:
     text = format_report(named_content("nevus", "melanoma"))
     assert "always nevus: sensitivity 0.000, specificity 1.000" in text
     assert "malignant" not in text and "benign" not in text
+
+
+def test_each_member_says_what_it_adds() -> None:
+    content = full_content()
+    text = format_report(content)
+    for member in content.members:
+        assert f"{member.name}: AUROC {member.auroc.value:.3f}" in text
+    assert text.count("added to the others") == len(content.members) > 1
