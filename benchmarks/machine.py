@@ -1,0 +1,30 @@
+"""The machine that a figure was measured on, in a few words.
+
+python -m benchmarks.machine
+"""
+
+import os
+
+import torch
+
+from melanoma_pl.data.loading import machine_memory
+from melanoma_pl.hardware import has_bf16
+
+
+def describe() -> str:
+    """Return what of this machine and of PyTorch decides how fast things are."""
+    arithmetic = "bf16 arithmetic" if has_bf16("cpu") else "no bf16 arithmetic"
+    parts = [
+        f"{os.cpu_count()} cores",
+        torch.backends.cpu.get_cpu_capability(),
+        arithmetic,
+        f"{machine_memory() / 2**30:.0f} GiB",
+        f"PyTorch {torch.__version__.partition('+')[0]}",
+    ]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return ", ".join(parts)
+
+
+if __name__ == "__main__":
+    print(describe())
