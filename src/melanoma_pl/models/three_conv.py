@@ -6,10 +6,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from melanoma_pl.models.pooled_convolution import POOL, pooled_convolution
 from melanoma_pl.specs import TARGET, name_of
 
 KERNEL = 3
-POOL = 2
+PHOTOS_AT_ONCE = 16  # in a block: what two layers pass to each other then stays in the processor's cache
 
 
 class ThreeConvNet(nn.Module):
@@ -23,7 +24,13 @@ class ThreeConvNet(nn.Module):
         dropout: Share of those set to zero in training, in [0, 1).
         image_size: Side of the input, in pixels; at least 22, so that something is left to pool.
         initial_weights: `torch` (PyTorch's default) or `keras` (Glorot uniform kernels, zero biases).
+
+    Attributes:
+        blockwise: Whether training on a processor in 32 bits takes the convolutions block by block, by
+            `pooled_convolution`: 1.4 times as fast, and other in the last bits.
     """
+
+    blockwise = False
 
     def __init__(
         self,
@@ -73,13 +80,26 @@ class ThreeConvNet(nn.Module):
         Returns:
             float `(N, 1)`.
         """
-        # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
-        features = torch.relu(self.pool_1(self.conv_1(images)))  # (N, 16, 111, 111)
-        features = torch.relu(self.pool_2(self.conv_2(features)))  # (N, 64, 54, 54)
-        features = torch.relu(self.pool_3(self.conv_3(features)))  # (N, 64, 26, 26)
+        if self.blockwise and self.training and _is_plain(images):
+            features = torch.cat([self._block(photos) for photos in torch.split(images, PHOTOS_AT_ONCE)])
+        else:
+            # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
+            features = torch.relu(self.pool_1(self.conv_1(images)))  # (N, 16, 111, 111)
+            features = torch.relu(self.pool_2(self.conv_2(features)))  # (N, 64, 54, 54)
+            features = torch.relu(self.pool_3(self.conv_3(features)))  # (N, 64, 26, 26)
         hidden = torch.relu(self.dense_1(self.flatten(features)))  # (N, 100)
         logits: Tensor = self.dense_2(self.dropout(hidden))
         return logits
+
+    def _block(self, photos: Tensor) -> Tensor:
+        for convolution in (self.conv_1, self.conv_2, self.conv_3):
+            photos = pooled_convolution(photos, convolution.weight, convolution.bias)  # type: ignore[arg-type]
+        return photos
+
+
+def _is_plain(images: Tensor) -> bool:
+    """Tell whether images are computed with on a processor, in their own precision."""
+    return images.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def pooled_side(image_size: int) -> int:

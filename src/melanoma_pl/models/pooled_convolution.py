@@ -1,0 +1,91 @@
+"""Convolution, pooling and ReLU as one step of back-propagation: what training on a processor spends its time in."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv2d, max_pool2d
+
+POOL = 2
+FEW_CHANNELS = 16  # below them the products that make the kernel's gradient are too narrow to be fast
+
+_backward = torch.ops.aten.convolution_backward
+_unpool = torch.ops.aten.max_pool2d_with_indices_backward
+
+
+def pooled_convolution(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return `relu(max_pool(convolution))`, with a gradient that takes fewer passes over memory than PyTorch's.
+
+    What differs from the three layers one after another, up to rounding nothing:
+
+    - the maps before the pooling, the largest of all, are not kept: their gradient needs only where each maximum was;
+    - the bias's gradient is summed over the pooled maps, a quarter of them: the other three quarters are zeros;
+    - the kernel's gradient is a matrix product a row of the kernel. oneDNN 3 has no fast way of its own from
+      channels-last memory on a processor without AVX-512: this one takes half the time.
+
+    Args:
+        images: float `(N, C, H, W)`, fastest in channels-last memory.
+        weight: float `(D, C, K, K)`, a valid convolution's.
+        bias: float `(D,)`.
+
+    Returns:
+        float `(N, D, (H - K + 1) // 2, (W - K + 1) // 2)`.
+    """
+    pooled: Tensor = _PooledConvolution.apply(images, weight, bias)
+    return pooled
+
+
+class _PooledConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        maps = conv2d(images, weight, bias)
+        pooled, places = max_pool2d(maps, POOL, return_indices=True)
+        pooled.relu_()  # after the pooling: the two commute
+        ctx.shape = maps.shape
+        ctx.save_for_backward(images, weight, pooled, places)
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        images, weight, pooled, places = ctx.saved_tensors
+        gradient = gradient * (pooled > 0)
+        of_bias = gradient.sum(dim=(0, 2, 3))
+        # only the shape and the memory format of the unpooled maps are read
+        maps = torch.empty(ctx.shape, dtype=images.dtype, memory_format=torch.channels_last)
+        of_maps = _unpool(gradient, maps, [POOL, POOL], [POOL, POOL], [0, 0], [1, 1], False, places)
+        of_images = _library_gradients(of_maps, images, weight, 0) if ctx.needs_input_grad[0] else None
+        if images.shape[1] < FEW_CHANNELS:
+            return of_images, _library_gradients(of_maps, images, weight, 1), of_bias
+        return of_images, _kernel_gradient(of_maps, images, weight.shape[-1]), of_bias
+
+
+def _library_gradients(of_maps: Tensor, images: Tensor, weight: Tensor, which: int) -> Tensor:
+    """Return PyTorch's own gradient of the images (0) or of the kernel (1)."""
+    mask = [which == 0, which == 1, False]
+    gradients = _backward(of_maps, images, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, mask)
+    gradient: Tensor = gradients[which]
+    return gradient
+
+
+def _kernel_gradient(of_maps: Tensor, images: Tensor, kernel: int) -> Tensor:
+    """Return the gradient of a valid convolution's kernel, float `(D, C, K, K)`.
+
+    Args:
+        of_maps: Gradient of what the convolution returned, float `(N, D, h, w)`.
+        images: What it was given, float `(N, C, H, W)`.
+        kernel: K.
+    """
+    count, maps, height, width = of_maps.shape
+    channels = images.shape[1]
+    places = of_maps.permute(0, 2, 3, 1).reshape(count, height * width, maps)
+    rows = images.permute(0, 2, 3, 1)  # (N, H, W, C)
+    # the K neighbours of a place in its row side by side: the K rows of the kernel then differ by a whole row each
+    rows = torch.cat([rows[:, :, column : column + width] for column in range(kernel)], dim=3)
+    rows = rows.reshape(count, -1, kernel * channels)  # (N, H·w, K·C)
+    products = [
+        torch.bmm(rows[:, row * width :][:, : height * width].transpose(1, 2), places).sum(dim=0)
+        for row in range(kernel)
+    ]
+    return torch.stack(products).view(kernel, kernel, channels, maps).permute(3, 2, 0, 1)
