@@ -16,7 +16,7 @@ from melanoma_pl.overrides import literal
 CHANGEABLE = (
     "trainer.accelerator", "trainer.devices", "trainer.max_epochs", "trainer.keep_memory",
     "data.root", "data.table", "data.metadata", "data.exclude",
-    "data.num_workers", "data.cache_share", "data.synthetic.folder",
+    "data.num_workers", "data.cache_share", "data.cache_folder", "data.synthetic.folder",
     "checkpoint", "callbacks", "logger", "test", "report", "optimized_metric",
 )  # fmt: skip
 

@@ -65,6 +65,7 @@ class DataSettings(Strict):
     without_row: Literal["stop", "own_group"]
     on_broken: Literal["stop", "skip"]
     cache_share: Share
+    cache_folder: Text | None = None
 
 
 class OptimizerSettings(BaseModel):

@@ -1,4 +1,4 @@
-"""`melanoma-data`: what has to be right before training: audit, split, public sets, synthetic photos, data card."""
+"""`melanoma-data`: what has to be right before training: audits, splits, public sets, drawings, data cards, caches."""
 
 import argparse
 import os
@@ -37,6 +37,7 @@ def command(arguments: list[str]) -> int:
         "prepare": prepare,
         "synthesize": synthesize,
         "card": card,
+        "cache": cache,
     }
     return run[chosen.command](chosen)
 
@@ -206,6 +207,14 @@ def card(chosen: argparse.Namespace) -> int:
     folder = default_folder(chosen.source)
     written = write_card(data_card(listing, rows, read_audit(folder / AUDIT)), chosen.to or folder / FILE_NAME)
     print(f"data card   {written}")
+    return OK
+
+
+def cache(chosen: argparse.Namespace) -> int:
+    """List or remove the decoded photos that are kept on the disk."""
+    from melanoma_pl.data.cache_command import clean, format_entries
+
+    print(format_entries(chosen.folder) if chosen.action == "list" else clean(chosen.folder, chosen.older_than))
     return OK
 
 

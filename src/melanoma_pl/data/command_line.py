@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-DESCRIPTION = "What has to be right before training: audit, split, public sets, synthetic photos, data card."
+from melanoma_pl.data.cached_set import DEFAULT_FOLDER
+
+DESCRIPTION = "What has to be right before training: audits, splits, public sets, drawings, data cards, caches."
 NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")
 TASKS = ("melanoma-vs-nevus", "malignant-vs-benign", "melanoma-vs-rest")
 ON_PROBLEM = ("stop", "leave-out")
@@ -16,6 +18,8 @@ EXAMPLES = """examples:
   melanoma-data prepare ham10000 downloads/ham10000 ham10000   a public set's own download → our layout
   melanoma-data synthesize drawn --train 600 --test 120        photos drawn by a program
   melanoma-data card photos                                    a data card in Markdown
+  melanoma-data cache list                                     decoded photos that did not fit into memory
+  melanoma-data cache clean --older-than 30                    remove those that were not used for thirty days
   melanoma-data audit --help                                   every option of one of them
 """
 
@@ -34,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _prepare_parser(commands)
     _synthesize_parser(commands)
     _card_parser(commands)
+    _cache_parser(commands)
     return parsing
 
 
@@ -83,6 +88,20 @@ def _card_parser(commands: Commands) -> None:
     _source_options(parsing, "ROOT")
     _split_option(parsing)
     parsing.add_argument("--to", type=Path, metavar="FILE", help="default: outputs/audits/<name of ROOT>/DATA_CARD.md")
+
+
+def _cache_parser(commands: Commands) -> None:
+    parsing = commands.add_parser("cache", help="decoded photos on the disk, of sets that do not fit into memory")
+    actions = parsing.add_subparsers(required=True, dest="action", metavar="ACTION")
+    listing = actions.add_parser("list", help="what is there: photos, size, when it was last used")
+    cleaning = actions.add_parser("clean", help="remove it; training makes anew what it needs")
+    for action in (listing, cleaning):
+        action.add_argument(
+            "folder", nargs="?", type=Path, default=DEFAULT_FOLDER, metavar="FOLDER", help="default: %(default)s"
+        )
+    cleaning.add_argument(
+        "--older-than", type=float, default=0, metavar="DAYS", help="only what was not used for so many days"
+    )
 
 
 def _source_options(parsing: argparse.ArgumentParser, name: str) -> None:

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from melanoma_pl.data.decoding import decode_all, decode_file, stack
+from melanoma_pl.data.cached_set import bytes_per_photo
+from melanoma_pl.data.decoding import decode_file, stack
+from melanoma_pl.data.disk_cache import open_or_build
+from melanoma_pl.data.first_pass import first_pass
 from melanoma_pl.data.folder import Photos
 from melanoma_pl.data.opening import THREADS
 from melanoma_pl.errors import UserError
@@ -34,7 +37,8 @@ class LoadedPhotos:
         sha256: Of each photo's file.
         broken: Path → reason, of those left out.
         preprocessing: What made the pixels.
-        cache: uint8 `(N, S, S, 3)`, or None where it would not fit the share of memory: then read from the files.
+        cache: uint8 `(N, S, S, 3)`, in memory or mapped from a file; None where neither has room: then read from the
+            photos' files.
     """
 
     photos: Photos
@@ -79,6 +83,7 @@ def load_photos(
     on_broken: str = "stop",
     cache_share: float = 0.5,
     title: str = "photos",
+    cache_folder: Path | None = None,
 ) -> LoadedPhotos:
     """Decode every photo once.
 
@@ -86,27 +91,25 @@ def load_photos(
         photos: What to read.
         preprocessing: What makes the pixels.
         on_broken: `stop` (an error with the list) or `skip` (left out and counted).
-        cache_share: Largest share of the machine's memory that the pixels may take; above it they are not kept.
-        title: Of the progress bar.
+        cache_share: Largest share of the machine's memory that the pixels may take; above it they are kept on disk.
+        title: What the photos are called.
+        cache_folder: Where they are kept on disk; None: nowhere, they are read from their files again.
 
     Raises:
         UserError: If photos are broken and `on_broken` is `stop`, or none can be read.
     """
     side = preprocessing.image_size
-    keep = len(photos) * 3 * side * side <= cache_share * machine_memory()
-    cache = torch.empty((len(photos), side, side, 3), dtype=torch.uint8) if keep else None
-    readable: list[int] = []
-    sha256: list[str] = []
-    broken: dict[str, str] = {}
-    for index, decoded in enumerate(decode_all(photos.files, preprocessing, f"reading {title}")):
-        if decoded.pixels is None:
-            broken[photos.paths[index]] = decoded.reason
-            continue
-        if cache is not None:
-            cache[len(readable)] = decoded.pixels.permute(1, 2, 0)
-        readable.append(index)
-        sha256.append(decoded.sha256)
-    _handle_broken(broken, photos, on_broken)
+    fits = len(photos) * bytes_per_photo(side) <= cache_share * machine_memory()
+    on_disk = None if fits or cache_folder is None else open_or_build(photos, preprocessing, cache_folder, title)
+    if on_disk is not None:
+        cache, learnt = on_disk
+    elif fits:
+        cache = torch.empty((len(photos), side, side, 3), dtype=torch.uint8)
+        learnt = first_pass(photos, preprocessing, title, cache.__setitem__)
+    else:
+        cache = None
+        learnt = first_pass(photos, preprocessing, title, lambda place, pixels: None)
+    _handle_broken(learnt.broken, photos, on_broken)
     if cache is None:
         logger.info(
             "%s: %d photos do not fit %.0f %% of memory and are read again each epoch",
@@ -114,9 +117,8 @@ def load_photos(
             len(photos),
             100 * cache_share,
         )
-    return LoadedPhotos(
-        photos.take(readable), tuple(sha256), broken, preprocessing, None if cache is None else cache[: len(readable)]
-    )
+    kept = None if cache is None else cache[: len(learnt.sha256)]
+    return LoadedPhotos(learnt.readable(photos), learnt.sha256, learnt.broken, preprocessing, kept)
 
 
 def _handle_broken(broken: dict[str, str], photos: Photos, on_broken: str) -> None:

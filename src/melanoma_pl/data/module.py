@@ -39,7 +39,7 @@ class MoleDataModule(pl.LightningDataModule):
         preprocessing: What makes the pixels; by default 224×224, scaled by 1/255.
         batch_size: Photos a training step (on each device).
         drop_last: Train on whole batches only, as the original did.
-        num_workers: Processes that read ahead; `auto` is none while the pixels fit into memory.
+        num_workers: Processes that read ahead; `auto` is none where decoded pixels are kept, in memory or on disk.
         validation_fraction: Share of the train folder to validate on, in (0, 1).
         validate_on: `validation`, or `test` as the original did, which makes the test figures worthless.
         limit: Train on so many photos only, spread over both classes; None is all.
@@ -60,6 +60,7 @@ class MoleDataModule(pl.LightningDataModule):
         without_row: What a photo without a row gets: `stop` (an error) or `own_group`.
         on_broken: What broken photos get: `stop` (an error) or `skip`.
         cache_share: Largest share of the machine's memory for decoded pixels, in [0, 1].
+        cache_folder: Where pixels are kept that do not fit it; None: nowhere, the files are read again each epoch.
         every_class: Whether each class needs a photo; photos that are only judged may be of one.
     """
 
@@ -90,6 +91,7 @@ class MoleDataModule(pl.LightningDataModule):
         without_row: Literal["stop", "own_group"] = "stop",
         on_broken: Literal["stop", "skip"] = "stop",
         cache_share: float = 0.5,
+        cache_folder: str | Path | None = None,
         every_class: bool = True,
     ) -> None:
         super().__init__()
@@ -119,6 +121,7 @@ class MoleDataModule(pl.LightningDataModule):
         self.without_row: Literal["stop", "own_group"] = without_row
         self.on_broken = on_broken
         self.cache_share = cache_share
+        self.cache_folder = None if cache_folder is None else Path(cache_folder)
         self.every_class = every_class
         self._listed: dict[str, Photos] = {}
         self._loaded: dict[str, LoadedPhotos] = {}
@@ -173,7 +176,12 @@ class MoleDataModule(pl.LightningDataModule):
         """Return all photos of the folder `train` or `test`, decoded at the first call."""
         if folder not in self._loaded:
             self._loaded[folder] = load_photos(
-                self.list_split(folder), self.preprocessing, self.on_broken, self.cache_share, f"{folder} photos"
+                self.list_split(folder),
+                self.preprocessing,
+                self.on_broken,
+                self.cache_share,
+                f"{folder} photos",
+                self.cache_folder,
             )
         return self._loaded[folder]
 
