@@ -14,6 +14,7 @@ from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.data.synthetic import write_photos
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.schedules import Schedule
+from melanoma_pl.models.timm_backbone import backbone_preprocessing
 from melanoma_pl.models.weights import load_weights
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.settings import DataSettings, TrainSettings
@@ -26,7 +27,7 @@ def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataM
     passed = set(DataSettings.model_fields) - {"root", "synthetic", "image_size", "normalisation"}
     return MoleDataModule(
         photo_root(chosen),
-        preprocessing=make_preprocessing(chosen),
+        preprocessing=make_preprocessing(settings),
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
         seed=settings.seed,
         every_class=every_class,
@@ -43,19 +44,29 @@ def photo_root(chosen: DataSettings) -> Path | None:
     return write_photos(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
 
 
-def make_preprocessing(chosen: DataSettings) -> Preprocessing:
+def make_preprocessing(settings: TrainSettings) -> Preprocessing:
     """Return the one preprocessing."""
+    chosen = settings.data
+    if chosen.normalisation == "backbone":
+        return backbone_preprocessing(settings.model["backbone"], chosen.image_size)
     if chosen.normalisation == "imagenet":
         return Preprocessing.imagenet(chosen.image_size)
     return Preprocessing(chosen.image_size)
 
 
-def make_classifier(settings: TrainSettings, data: MoleDataModule) -> MelanomaClassifier:
-    """Return the classifier with its initial weights, which depend on the seed alone."""
+def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool = False) -> MelanomaClassifier:
+    """Return the classifier with its initial weights, which depend on the seed alone.
+
+    Args:
+        settings: All choices.
+        data: The photos.
+        resumed: Whether a checkpoint's weights will take their place: none are fetched then.
+    """
     torch.manual_seed(settings.seed)
     spec = {key: value for key, value in settings.model.items() if key != "weights"}
-    network = build(spec, torch.nn.Module)
-    if settings.model.get("weights"):
+    from_checkpoint = spec | ({"pretrained": False} if "pretrained" in spec else {})
+    network = build(from_checkpoint if resumed or settings.model.get("weights") else spec, torch.nn.Module)
+    if settings.model.get("weights") and not resumed:
         load_weights(network, Path(settings.model["weights"]))
     targets = data.split("train").targets
     balanced = float((targets == 0).sum() / (targets == 1).sum())
@@ -73,7 +84,7 @@ def make_classifier(settings: TrainSettings, data: MoleDataModule) -> MelanomaCl
         extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
         photos_note=settings.photos_note,
     )
-    classifier.network_spec = spec
+    classifier.network_spec = from_checkpoint
     if settings.trainer.channels_last:
         classifier.network.to(memory_format=torch.channels_last)
     return classifier

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from melanoma_pl.rgb import to_rgb
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Preprocessing:
             original did, so that nothing at a photo's border is cut off.
         mean: Of each RGB channel, on the scale 0 to 1, subtracted after the division by 255.
         std: Of each RGB channel, on the scale 0 to 1, divided by after that.
+        interpolation: How photos are resized; Pillow's filters smooth when they shrink.
     """
 
     image_size: int = 224
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     @classmethod
     def imagenet(cls, image_size: int = 224) -> "Preprocessing":
@@ -38,7 +41,8 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
         """Return what `to_dict` described."""
-        return cls(int(values["image_size"]), tuple(values["mean"]), tuple(values["std"]))
+        interpolation = values.get("interpolation", "bilinear")  # older checkpoints do not have it
+        return cls(int(values["image_size"]), tuple(values["mean"]), tuple(values["std"]), interpolation)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values for a checkpoint."""
@@ -53,7 +57,7 @@ class Preprocessing:
         side = (self.image_size, self.image_size)
         resized = to_rgb(photo)
         if resized.size != side:
-            resized = resized.resize(side, Image.Resampling.BILINEAR)  # Pillow's bilinear smooths when it shrinks
+            resized = resized.resize(side, FILTERS[self.interpolation])
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
     def to_input(self, pixels: Tensor) -> Tensor:

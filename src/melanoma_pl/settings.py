@@ -43,7 +43,7 @@ class DataSettings(Strict):
     root: Text | None
     synthetic: SyntheticSettings | None
     image_size: int = Field(ge=22, le=2048)
-    normalisation: Literal["none", "imagenet"]
+    normalisation: Literal["none", "imagenet", "backbone"]
     class_names: tuple[str, str]
     folder_names: dict[str, str]
     batch_size: Count
@@ -150,6 +150,7 @@ class TrainSettings(Strict):
     def _cross_checks(self) -> "TrainSettings":
         """Refuse what is only wrong together."""
         self._check_photos()
+        self._check_backbone()
         if self.data.validate_on == "test" and (self.threshold.rule, self.threshold.value) != ("fixed", 0.5):
             raise ValueError(
                 "data.validate_on=test would choose the threshold on the test photos: add threshold=fixed, which is 0.5"
@@ -185,6 +186,24 @@ class TrainSettings(Strict):
         if data.fold is not None and data.validate_on == "test":
             raise ValueError(
                 f"data.fold={data.fold} and data.validate_on=test exclude each other: leave one of them out"
+            )
+
+    def _check_backbone(self) -> None:
+        if self.data.normalisation == "backbone" and "backbone" not in self.model:
+            raise ValueError(
+                "data.normalisation=backbone needs a network with a backbone: add model=timm, or take none or imagenet"
+            )
+        is_random = str(self.model.get("pretrained")).lower() == "false" and not self.model.get("weights")
+        if is_random and self.model.get("head_epochs"):
+            raise ValueError(
+                f"model.pretrained=false and model.head_epochs={self.model['head_epochs']} exclude each other, random "
+                "weights must learn from the start: add model.head_epochs=0"
+            )
+        strategy = (self.trainer.model_extra or {}).get("strategy", "auto")
+        if self.trainer.devices > 1 and self.model.get("head_epochs") and strategy in ("auto", "ddp"):
+            raise ValueError(
+                f"model.head_epochs={self.model['head_epochs']} leaves weights out that trainer.devices="
+                f"{self.trainer.devices} wait for: add trainer.strategy=ddp_find_unused_parameters_true"
             )
 
     def _check_metric(self, key: str, name: str, more: tuple[str, ...]) -> None:

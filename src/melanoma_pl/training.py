@@ -48,7 +48,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         UserError: If something is wrong that the user can mend.
         RunStopped: If a signal stopped the training, after it was saved.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it would say is said below
+    for name in ("lightning.pytorch", "timm"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # what they would say is said below
     accelerator = choose_accelerator(settings.trainer.accelerator)
     precision = choose_precision(settings.trainer.precision, accelerator)
     kept = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
@@ -67,7 +68,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     _tell(settings, data, accelerator, precision, open_test)
     if settings.data.synthetic is None and (warning := _audit_warning(data, open_test)):
         logger.warning("audit       %s", warning)
-    classifier = make_classifier(settings, data)
+    classifier = make_classifier(settings, data, resumed)
     logger.info("%s", summarize(classifier.network, settings.data.image_size))
     _fit(settings, run, data, classifier, accelerator, precision, resumed)
     if not is_main_process():

@@ -24,6 +24,7 @@ from melanoma_pl import __version__
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision, fit_decision
 from melanoma_pl.evaluation.familiarity import Familiarity
+from melanoma_pl.models.fine_tuning import FineTuned
 from melanoma_pl.models.schedules import Constant, Schedule
 from melanoma_pl.models.weights import CHECKPOINT_KEY, network_state, read_checkpoint
 from melanoma_pl.preprocessing import Preprocessing
@@ -121,10 +122,15 @@ class MelanomaClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimizer; the schedule is no scheduler of PyTorch's, since those carry state."""
+        if isinstance(self.network, FineTuned):
+            groups = self.network.parameter_groups(self.optimizer_spec["lr"])
+            return build(self.optimizer_spec, torch.optim.Optimizer, groups)
         return build(self.optimizer_spec, torch.optim.Optimizer, self.parameters())
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set what depends on the step alone: the learning rate, and the seed of dropout."""
+        """Set what depends on the step alone: the stage of fine-tuning, the learning rate, the seed of dropout."""
+        if isinstance(self.network, FineTuned):
+            self.network.enter_stage(self.current_epoch)
         step, accumulated = self.trainer.global_step, self.trainer.accumulate_grad_batches
         factor = self.schedule.factor(step, int(self.trainer.estimated_stepping_batches))
         for group in self.trainer.optimizers[0].param_groups:

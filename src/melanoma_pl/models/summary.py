@@ -1,24 +1,24 @@
 """The table that Keras prints of a network: each layer's output shape and parameters."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+
+MOST_ROWS = 40  # of a table that can still be read
 
 
 def summarize(network: nn.Module, image_size: int) -> str:
-    """Return a table with one row a layer.
+    """Return a table with one row a layer; of a network with very many of them a row a block.
 
     Args:
         network: Takes float `(N, 3, S, S)`.
         image_size: Side S of its input, in pixels.
     """
-    rows: list[tuple[str, str, int]] = []
-    handles: list[RemovableHandle] = []
-    for name, layer in network.named_modules():
-        if not list(layer.children()) and name:
-            handles.append(layer.register_forward_hook(_recorder(f"{name} ({type(layer).__name__})", rows)))
+    rows: dict[str, tuple[str, int]] = {}
+    chosen = _choose(network)
+    handles = [layer.register_forward_hook(_recorder(title, rows)) for title, layer in chosen.items()]
     was_training = network.training
     device = next(network.parameters()).device
     with torch.inference_mode():
@@ -27,20 +27,52 @@ def summarize(network: nn.Module, image_size: int) -> str:
     for handle in handles:
         handle.remove()
     total = sum(parameter.numel() for parameter in network.parameters())
+    if rest := total - sum(parameters for _, parameters in rows.values()):
+        rows["outside of these"] = ("", rest)
     return _table(rows, total)
 
 
-def _recorder(title: str, rows: list[tuple[str, str, int]]) -> Any:
-    def record(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+def _choose(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers, or the smallest blocks of one depth that are few enough, by their titles."""
+    layers = list(_blocks(network, depth=None))
+    depth = 1
+    if len(layers) > MOST_ROWS:
+        layers = list(_blocks(network, depth))
+        while len(deeper := list(_blocks(network, depth + 1))) <= MOST_ROWS:
+            layers, depth = deeper, depth + 1
+    return {f"{name} ({type(layer).__name__})": layer for name, layer in layers}
+
+
+def _blocks(block: nn.Module, depth: int | None, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Go through the modules `depth` levels down, and those above them that hold no others with parameters."""
+    children = list(block.named_children())
+    is_layer = not children or depth == 0 or (depth is not None and _is_fused(block))
+    if name and is_layer:
+        if not isinstance(block, nn.Identity):
+            yield name, block
+        return
+    for part, child in children:
+        yield from _blocks(child, None if depth is None else depth - 1, f"{name}.{part}" if name else part)
+
+
+def _is_fused(block: nn.Module) -> bool:
+    """Tell whether a module is one layer and what follows it, such as timm's normalisation with an activation."""
+    own = sum(1 for _ in block.parameters(recurse=False))
+    return own > 0 and own == sum(1 for _ in block.parameters())
+
+
+def _recorder(title: str, rows: dict[str, tuple[str, int]]) -> Any:
+    def record(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         parameters = sum(parameter.numel() for parameter in layer.parameters())
-        rows.append((title, " × ".join(str(size) for size in output.shape[1:]), parameters))
+        shape = " × ".join(str(size) for size in output.shape[1:]) if isinstance(output, Tensor) else ""
+        rows[title] = (shape, parameters)
 
     return record
 
 
-def _table(rows: list[tuple[str, str, int]], total: int) -> str:
-    width = max(len(title) for title, _, _ in rows)
+def _table(rows: dict[str, tuple[str, int]], total: int) -> str:
+    width = max(len(title) for title in rows)
     lines = [f"{'layer':<{width}}  {'output':>16}  {'parameters':>12}"]
-    lines += [f"{title:<{width}}  {shape:>16}  {parameters:>12,}" for title, shape, parameters in rows]
+    lines += [f"{title:<{width}}  {shape:>16}  {parameters:>12,}" for title, (shape, parameters) in rows.items()]
     lines.append(f"{'in all':<{width}}  {'':>16}  {total:>12,}")
     return "\n".join(lines)

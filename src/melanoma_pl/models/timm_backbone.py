@@ -1,0 +1,108 @@
+"""Any network of timm with one logit, and the preprocessing that it was pretrained with."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from melanoma_pl.errors import UserError
+from melanoma_pl.models.fine_tuning import FineTuned
+from melanoma_pl.models.pretrained import create_network, find_configuration, heads_of, one_line
+from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.specs import TARGET, name_of
+
+
+class TimmBackbone(FineTuned):
+    """A network of timm, pretrained or not, with a new head of one neuron.
+
+    Args:
+        backbone: Name of the network, as `timm.list_models()` and, with a tag, `timm.list_pretrained()` give it.
+        pretrained: True (the weights of timm's hub), False (random), or a file of weights for that network.
+        dropout: Share of what the head is given that is set to zero in training, in [0, 1); in the first stage nothing.
+        image_size: Side of the input, in pixels.
+        head_epochs: Epochs in which only the head is trained, 0 or more.
+        backbone_lr: Factor of the learning rate for all but the head after those, above 0 to 1.
+
+    Raises:
+        UserError: If timm is not installed, does not have the network, cannot fetch its weights, or its network does
+            not take photos of that size.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet18",
+        pretrained: bool | str = True,
+        dropout: float = 0.0,
+        image_size: int = 224,
+        head_epochs: int = 1,
+        backbone_lr: float = 0.1,
+    ) -> None:
+        super().__init__(head_epochs, backbone_lr)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout}: allowed is 0 to below 1")
+        self.backbone = self._build(backbone, pretrained, dropout, image_size)
+        # a checkpoint holds the weights: nothing is fetched again
+        self.spec: dict[str, Any] = {
+            TARGET: name_of(type(self)),
+            "backbone": backbone,
+            "pretrained": False,
+            "dropout": dropout,
+            "image_size": image_size,
+            "head_epochs": head_epochs,
+            "backbone_lr": backbone_lr,
+        }
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return a logit a photo.
+
+        Args:
+            images: float `(N, 3, S, S)`.
+
+        Returns:
+            float `(N, 1)`.
+        """
+        logits: Tensor = self.backbone(images)
+        return logits
+
+    def head(self) -> Sequence[nn.Module]:
+        """Return what timm calls the classifier; distilled transformers have two."""
+        return heads_of(self.backbone)
+
+    @staticmethod
+    def _build(backbone: str, pretrained: bool | str, dropout: float, image_size: int) -> nn.Module:
+        """Build the network and run it once: some fail at sizes that leave no places in their maps."""
+        configuration = find_configuration(backbone)
+        options: dict[str, Any] = {"drop_rate": dropout} if dropout else {}
+        if configuration.fixed_input_size:
+            options["img_size"] = image_size
+        with_size = f"{backbone} with data.image_size={image_size}"
+        way_out = f"it was pretrained with data.image_size={configuration.input_size[-1]}"
+        try:
+            network = create_network(backbone, pretrained, **options)
+            with torch.no_grad():
+                logits = network.eval()(torch.zeros(1, 3, image_size, image_size))
+        except UserError:
+            raise
+        except Exception as error:  # each network has its own way to refuse a size
+            raise UserError(f"{with_size} cannot be built ({one_line(error)})", way_out) from error
+        if not isinstance(logits, Tensor) or logits.shape != (1, 1):
+            raise UserError(f"{with_size} does not return one logit a photo", "take another network")
+        return network.train()
+
+
+def backbone_preprocessing(backbone: str, image_size: int) -> Preprocessing:
+    """Return the preprocessing that a network of timm was pretrained with, but for size and crop.
+
+    Args:
+        backbone: Its name, with a tag or without; each tag has its own.
+        image_size: Side in pixels; photos are squashed to it and nothing is cropped.
+
+    Raises:
+        UserError: If timm is not installed or does not have the network.
+    """
+    configuration = find_configuration(backbone)
+    interpolation: Literal["bilinear", "bicubic"] = (
+        "bilinear" if configuration.interpolation == "bilinear" else "bicubic"
+    )
+    return Preprocessing(image_size, tuple(configuration.mean), tuple(configuration.std), interpolation)
