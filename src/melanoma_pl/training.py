@@ -1,4 +1,4 @@
-"""The main job, from settings to a trained and evaluated run: set up, fit, judge."""
+"""The main job, from settings to a trained and evaluated run: set up, fit, then judge."""
 
 import logging
 import sys
@@ -6,7 +6,6 @@ import warnings
 
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from melanoma_pl.building import make_callbacks, make_classifier, make_data, make_loggers
 from melanoma_pl.callbacks.checkpoints import LAST, RunCheckpoints
@@ -15,20 +14,13 @@ from melanoma_pl.data.audit.record import audit_warning
 from melanoma_pl.data.metadata import FILE_NAME
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
-from melanoma_pl.hardware import Accelerator, choose_accelerator, choose_precision, keep_freed_memory
-from melanoma_pl.inference import learn_familiarity, load_classifier
-from melanoma_pl.models.classifier import MelanomaClassifier, as_tensors
+from melanoma_pl.hardware import choose_accelerator, choose_precision, keep_freed_memory
+from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
-from melanoma_pl.models.weights import amend_checkpoint, read_checkpoint
+from melanoma_pl.models.weights import read_checkpoint
 from melanoma_pl.photo_list import check_photos
-from melanoma_pl.review.evaluating import Report, report
-from melanoma_pl.review.opening import name_of
-from melanoma_pl.review.panel import Member, Panel
-from melanoma_pl.review.question import Depth, Question
-from melanoma_pl.review.requests import Request
-from melanoma_pl.runs import REPORT, Run, is_main_process, now
+from melanoma_pl.runs import Run, is_main_process
 from melanoma_pl.settings import TrainSettings
-from melanoma_pl.specs import TARGET, build
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +65,9 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     _fit(settings, run, data, classifier, accelerator, precision, resumed)
     if not is_main_process():
         return {}  # one process is enough to evaluate
-    return _judge(settings, run, data, accelerator, open_test, in_sweep)
+    from melanoma_pl.judging import judge  # figures, pages, heat maps: no first step should wait for their libraries
+
+    return judge(settings, run, data, accelerator, open_test, in_sweep)
 
 
 def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, precision: str, open_test: bool) -> None:
@@ -183,62 +177,3 @@ def _where(run: Run, settings: TrainSettings) -> tuple[int, bool]:
             checkpoint["global_step"],
         )
     return epoch, bool(state["ended"]) and not longer
-
-
-# Judge
-
-
-def _judge(
-    settings: TrainSettings, run: Run, data: MoleDataModule, accelerator: Accelerator, open_test: bool, in_sweep: bool
-) -> dict[str, float]:
-    """Evaluate the run's checkpoint on validation, and once on test."""
-    evaluated = run.checkpoint(settings.checkpoint.evaluate)
-    classifier = load_classifier(evaluated, accelerator)
-    fits = settings.data.validate_on == "validation"
-    if fits and not in_sweep:  # of a sweep's jobs melanoma-evaluate teaches the one that is looked at
-        known = learn_familiarity(classifier, data.split("train"), data.split("validation"))
-        if known:
-            amend_checkpoint(evaluated, familiarity=as_tensors(known))
-    panel = Panel.of_one(Member(name_of(run), classifier, data, data, fits))
-    request = Request(run, evaluated, settings, settings)
-    depth: Depth = "numbers" if in_sweep else settings.report
-    command = f"at the end of: {run.read()['command']}"
-    reports = [
-        report(panel, [request], Question(name, depth=depth), run.folder / REPORT / name, command)
-        for name in ("validation", "test")[: 1 + open_test]
-    ]
-    figures = {tag: value for each in reports for tag, value in each.figures.items()}
-    _note_hyper_parameters(settings, run, reports[0])
-    run.update(figures=figures, evaluated=evaluated.name, finished=True, ended=now())
-    for each in reports:
-        logger.info("\n%s", each.text)
-    logger.info("\nrun  %s", run.folder)
-    return figures
-
-
-def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: Report) -> None:
-    """Let TensorBoard's HPARAMS compare runs by their final validation figures."""
-    spec = settings.logger.get("tensorboard")
-    if spec is None:
-        return
-    chosen = {
-        "experiment": settings.name,
-        "photos": settings.photos_note or "real",
-        "seed": settings.seed,
-        "augmentation": settings.augmentation[TARGET].rpartition(".")[2],
-        "scheduler": settings.scheduler[TARGET].rpartition(".")[2],
-        "optimizer": settings.model_dump()["optimizer"][TARGET].rpartition(".")[2],
-        "lr": settings.optimizer.lr,
-        "batch_size": settings.data.batch_size,
-        "max_epochs": settings.trainer.max_epochs,
-        "dropout": settings.model.get("dropout", ""),
-        "pos_weight": settings.loss.pos_weight,
-    }
-    names = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "log_loss")
-    metrics = {
-        f"val_final/{name}": validation.figures[f"val/{name}"] for name in names if f"val/{name}" in validation.figures
-    }
-    (run.folder / TensorBoardLogger.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning left an empty one
-    board = build(spec, TensorBoardLogger)
-    board.log_hyperparams(chosen, metrics, step=settings.trainer.max_epochs)
-    board.finalize("success")
