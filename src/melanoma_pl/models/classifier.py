@@ -136,7 +136,7 @@ class MelanomaClassifier(pl.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
         batch_number = step * accumulated + batch_idx % accumulated
-        torch.manual_seed((self.seed * 1_000_003 + batch_number) * 1_009 + self.global_rank)
+        seed_dropout((self.seed * 1_000_003 + batch_number) * 1_009 + self.global_rank, self.device)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
@@ -235,6 +235,17 @@ class MelanomaClassifier(pl.LightningModule):
         classifier.network.load_state_dict(network_state(checkpoint))
         classifier.on_load_checkpoint(checkpoint)
         return classifier.eval()
+
+
+def seed_dropout(seed: int, device: torch.device) -> None:
+    """Seed the generator that a step's dropout draws from.
+
+    `torch.manual_seed` seeds every kind of device there is, and where one is not in use it notes down the call stack
+    each time: two milliseconds a step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def as_tensors(familiarity: Familiarity) -> dict[str, Any]:
