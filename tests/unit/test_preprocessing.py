@@ -1,6 +1,7 @@
 """One preprocessing for any photo: mode, size, orientation."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -36,7 +37,23 @@ def test_memory_format_survives() -> None:
 
 
 def test_values_survive_a_checkpoint() -> None:
-    assert Preprocessing.from_dict(Preprocessing.imagenet(96).to_dict()) == Preprocessing.imagenet(96)
+    for one in (Preprocessing.imagenet(96), Preprocessing(96, interpolation="bicubic")):
+        assert Preprocessing.from_dict(one.to_dict()) == one
+
+
+def test_older_checkpoints_have_no_interpolation() -> None:
+    values = Preprocessing(96).to_dict()
+    del values["interpolation"]
+    assert Preprocessing.from_dict(values).interpolation == "bilinear"
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_interpolation_is_pillows(interpolation: Literal["bilinear", "bicubic"]) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
+    photo = Image.fromarray(array)
+    pixels = Preprocessing(8, interpolation=interpolation).to_pixels(photo)
+    expected = photo.resize((8, 8), Image.Resampling[interpolation.upper()])
+    assert torch.equal(pixels.permute(1, 2, 0), torch.from_numpy(np.array(expected)))
 
 
 def test_shape_is_squashed_and_colours_stay() -> None:

@@ -19,11 +19,12 @@ def summarize(network: nn.Module, image_size: int) -> str:
     rows: dict[str, tuple[str, int]] = {}
     chosen = _choose(network)
     handles = [layer.register_forward_hook(_recorder(title, rows)) for title, layer in chosen.items()]
-    was_training = network.training
+    modes = {module: module.training for module in network.modules()}
     device = next(network.parameters()).device
     with torch.inference_mode():
         network.eval()(torch.zeros(1, 3, image_size, image_size, device=device))
-    network.train(was_training)
+    for module, was_training in modes.items():
+        module.training = was_training
     for handle in handles:
         handle.remove()
     total = sum(parameter.numel() for parameter in network.parameters())
