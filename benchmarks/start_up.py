@@ -1,0 +1,109 @@
+"""How long the commands take to start, beside the import of Lightning, which most of them cannot do without.
+
+python -m benchmarks.start_up
+python -m benchmarks.start_up --photos photos/isic_moles --runs 9
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning.pytorch as pl
+
+from benchmarks.machine import describe
+from melanoma_pl.data.layout import is_photo
+from melanoma_pl.data.synthetic import write_photos
+from melanoma_pl.overrides import literal
+from melanoma_pl.runs import all_runs
+
+TRAIN, TEST = 320, 80  # photos that are drawn
+HELPED = ("train", "evaluate", "predict", "data", "runs")
+REFERENCE = "import lightning.pytorch"
+TOOK = Path("first_step.txt")  # in the folder that the command is started in
+
+
+class FirstStep(pl.Callback):
+    """Writes down when the first training step began, and ends the process: what follows is no start-up."""
+
+    def on_train_batch_start(self, *arguments: Any) -> None:
+        """Do so."""
+        TOOK.write_text(str(time.time()), encoding="utf-8")
+        os._exit(0)
+
+
+def python(folder: Path, *words: str) -> float:
+    """Run Python in a folder and return the seconds until it has ended."""
+    began = time.time()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    answer = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        sys.exit(f"{' '.join(words)} failed:\n{answer.stdout}{answer.stderr}")
+    return time.time() - began
+
+
+def first_step(folder: Path, photos: Path) -> float:
+    """Return the seconds from the start of a training to its first step."""
+    began = time.time()
+    python(folder, *training(photos), "+callbacks.first_step._target_=benchmarks.start_up.FirstStep")
+    return float((folder / TOOK).read_text(encoding="utf-8")) - began
+
+
+def training(photos: Path) -> list[str]:
+    return ["-m", "melanoma_pl.train", "data=folder", f"data.root={literal(str(photos))}"]
+
+
+def prepare(folder: Path, photos: Path, photo: Path) -> dict[str, Callable[[], float]]:
+    """Train a run to predict with, and return what is measured: name → what runs it and returns its seconds."""
+    python(folder, *training(photos), "name=short", "trainer.max_epochs=1", "report=numbers", "test=false")
+    run = next(all_runs(folder / "outputs" / "short")).folder
+    predicting = ["-m", "melanoma_pl.predict", "--run", str(run), str(photo)]
+    return {
+        **{
+            f"melanoma-{name} --help": partial(python, folder, "-m", f"melanoma_pl.{name}", "--help") for name in HELPED
+        },
+        "import torch": partial(python, folder, "-c", "import torch"),
+        REFERENCE: partial(python, folder, "-c", REFERENCE),
+        "melanoma-predict, one photo": partial(python, folder, *predicting),
+        "melanoma-train, first step": partial(first_step, folder, photos),
+    }
+
+
+def main() -> None:
+    """Measure all in turn, and print the medians."""
+    parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parsing.add_argument("--photos", type=Path, help="a folder of the usual layout; default: drawn photos of 224×224")
+    parsing.add_argument("--runs", type=int, default=5, help="default: %(default)s")
+    chosen = parsing.parse_args()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        photos = chosen.photos.resolve() if chosen.photos else write_photos(folder / "photos", TRAIN, TEST)
+        files = [file for file in sorted(photos.rglob("*")) if is_photo(file.relative_to(photos))]
+        measured = prepare(folder, photos, files[0])
+        seconds: dict[str, list[float]] = {what: [] for what in measured}
+        for _ in range(chosen.runs):
+            for what, run in measured.items():
+                seconds[what].append(run())
+    print(f"{describe()}; {len(files)} photos, {chosen.runs} runs in turn\n")
+    show(seconds)
+
+
+def show(seconds: dict[str, list[float]]) -> None:
+    reference = statistics.median(seconds[REFERENCE])
+    print(f"{'seconds':<28} {'median':>6} {'range':>11} {f'÷ {REFERENCE}':>28}")
+    for what, each in seconds.items():
+        median = statistics.median(each)
+        print(f"{what:<28} {median:>6.2f} {f'{min(each):.2f}–{max(each):.2f}':>11} {median / reference:>28.2f}")
+
+
+if __name__ == "__main__":
+    main()
