@@ -128,16 +128,17 @@ def _from_file(backbone: str, path: Path, **options: Any) -> nn.Module:
         raise UserError(
             f"model.pretrained={path} does not exist", "allowed are true (timm's hub), false (random), and a file"
         )
-    with torch.random.fork_rng(devices=[]):
-        random = _create(backbone, **options)
+    filled = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}, **options}
     try:
-        network = _create(backbone, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **options)
+        network = _create(backbone, **filled)
+        with torch.random.fork_rng(devices=[]):
+            again = _create(backbone, **filled)
     except Exception as error:  # what is no file of weights can fail in any way
         raise UserError(
             f"model.pretrained={path} cannot be read as weights of {backbone} ({one_line(error)})",
             "give a .safetensors or .pth file of that network; checkpoints of this project go into model.weights",
         ) from error
-    if missing := _unchanged(network, random):
+    if missing := _differing(network, again):
         more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
         raise UserError(
             f"model.pretrained={path} holds no weights of {backbone} for {missing[0]}{more}",
@@ -146,15 +147,11 @@ def _from_file(backbone: str, path: Path, **options: Any) -> nn.Module:
     return network
 
 
-def _unchanged(network: nn.Module, random: nn.Module) -> list[str]:
-    """Return the names of the weights that are the random ones still, the head's left out."""
+def _differing(network: nn.Module, again: nn.Module) -> list[str]:
+    """Return the names of the weights that differ, the head's left out: no file has filled them, they are random."""
     of_head = {id(parameter) for layer in heads_of(network) for parameter in layer.parameters()}
-    drawn = dict(random.named_parameters())
     return [
         name
-        for name, parameter in network.named_parameters()
-        # what begins as one value everywhere, as biases and factors do, can be the same in a file
-        if id(parameter) not in of_head
-        and drawn[name].min() < drawn[name].max()
-        and torch.equal(parameter, drawn[name])
+        for (name, one), other in zip(network.named_parameters(), again.parameters(), strict=True)
+        if id(one) not in of_head and not torch.equal(one, other)
     ]
