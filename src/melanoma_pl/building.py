@@ -14,6 +14,7 @@ from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.data.synthetic import write_photos
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.schedules import Schedule
+from melanoma_pl.models.three_conv import ThreeConvNet
 from melanoma_pl.models.timm_backbone import backbone_preprocessing
 from melanoma_pl.models.weights import load_weights
 from melanoma_pl.preprocessing import Preprocessing
@@ -85,9 +86,19 @@ def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool
         photos_note=settings.photos_note,
     )
     classifier.network_spec = from_checkpoint
+    _make_fast(classifier, settings)
+    return classifier
+
+
+def _make_fast(classifier: MelanomaClassifier, settings: TrainSettings) -> None:
+    """Apply what changes a training's speed, and its last bits."""
     if settings.trainer.channels_last:
         classifier.network.to(memory_format=torch.channels_last)
-    return classifier
+    if isinstance(classifier.network, ThreeConvNet):
+        # a compiler makes blocks of its own
+        classifier.network.blockwise = settings.trainer.blockwise and settings.trainer.compile == "none"
+    if settings.trainer.compile != "none":
+        classifier.compile_training(settings.trainer.compile)
 
 
 def make_callbacks(settings: TrainSettings) -> list[pl.Callback]:

@@ -1,7 +1,9 @@
 """What the machine can do: device, precision, and memory that is kept."""
 
 import ctypes
+import os
 import platform
+import shutil
 from typing import Literal
 
 import torch
@@ -64,6 +66,21 @@ def choose_precision(wanted: str, accelerator: Accelerator) -> str:
             f"trainer.precision=bf16-mixed: this {accelerator} does not compute in bf16", "take 32-true, or auto"
         )
     return wanted
+
+
+def check_compiler(mode: str, accelerator: Accelerator) -> None:
+    """Refuse to compile for a processor where nothing can.
+
+    Raises:
+        UserError: If there is no C++ compiler.
+    """
+    if mode == "none" or accelerator == "gpu":
+        return
+    if shutil.which(os.environ.get("CXX", "g++")) is None and shutil.which("clang++") is None:
+        raise UserError(
+            f"trainer.compile={mode} needs a C++ compiler for the processor, and there is none",
+            "install g++, or leave trainer.compile out: on a processor nothing is won by it",
+        )
 
 
 def has_bf16(accelerator: Accelerator) -> bool:

@@ -66,6 +66,7 @@ class DataSettings(Strict):
     on_broken: Literal["stop", "skip"]
     cache_share: Share
     cache_folder: Text | None = None
+    resident: Literal["auto"] | bool = "auto"
 
 
 class OptimizerSettings(BaseModel):
@@ -87,6 +88,8 @@ class TrainerSettings(BaseModel):
     max_epochs: Count
     channels_last: bool
     keep_memory: bool
+    blockwise: bool = True
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
 
 
 class LossSettings(Strict):

@@ -14,7 +14,7 @@ from melanoma_pl.data.audit.record import audit_warning
 from melanoma_pl.data.metadata import FILE_NAME
 from melanoma_pl.data.module import MoleDataModule
 from melanoma_pl.errors import UserError
-from melanoma_pl.hardware import choose_accelerator, choose_precision, keep_freed_memory
+from melanoma_pl.hardware import check_compiler, choose_accelerator, choose_precision, keep_freed_memory
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
 from melanoma_pl.models.weights import read_checkpoint
@@ -44,6 +44,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         logging.getLogger(name).setLevel(logging.WARNING)  # what they would say is said below
     accelerator = choose_accelerator(settings.trainer.accelerator)
     precision = choose_precision(settings.trainer.precision, accelerator)
+    check_compiler(settings.trainer.compile, accelerator)
     kept = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     data = make_data(settings)
     data.setup("fit")
@@ -52,15 +53,16 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     if open_test:
         data.load("test")  # broken photos are told now, not after hours of training
     resumed = check_photos(run, data, ("train", "validation", "test") if open_test else ("train", "validation"))
+    classifier = make_classifier(settings, data, resumed)
     if is_main_process():
         run.update(
             resolved={"accelerator": accelerator, "precision": precision, "keep_memory": kept},
+            arithmetic=_arithmetic(settings, classifier, accelerator, precision),
             fingerprint=data.load("train").fingerprint(),
         )
     _tell(settings, data, accelerator, precision, open_test)
     if settings.data.synthetic is None and (warning := _audit_warning(data, open_test)):
         logger.warning("audit       %s", warning)
-    classifier = make_classifier(settings, data, resumed)
     logger.info("%s", summarize(classifier.network, settings.data.image_size))
     _fit(settings, run, data, classifier, accelerator, precision, resumed)
     if not is_main_process():
@@ -68,6 +70,20 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     from melanoma_pl.judging import judge  # figures, pages, heat maps: no first step should wait for their libraries
 
     return judge(settings, run, data, accelerator, open_test, in_sweep)
+
+
+def _arithmetic(
+    settings: TrainSettings, classifier: MelanomaClassifier, accelerator: str, precision: str
+) -> dict[str, str | bool]:
+    """Return what decides the last bits of the weights, for the run's record."""
+    in_blocks = accelerator == "cpu" and precision == "32-true" and settings.trainer.compile == "none"
+    return {
+        "precision": precision,
+        "channels_last": settings.trainer.channels_last,
+        "blockwise": in_blocks and bool(getattr(classifier.network, "blockwise", False)),
+        "compile": settings.trainer.compile,
+        "fused": bool(classifier.optimizer_spec.get("fused")),
+    }
 
 
 def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, precision: str, open_test: bool) -> None:

@@ -141,7 +141,8 @@ class Dermoscopy(Augmentation):
 
 
 def _by_pieces(change: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, parameters: Tensor) -> Tensor:
-    pieces = zip(torch.split(pixels, _PHOTOS_AT_ONCE), torch.split(parameters, _PHOTOS_AT_ONCE), strict=True)
+    count = _PHOTOS_AT_ONCE if pixels.device.type == "cpu" else len(pixels)
+    pieces = zip(torch.split(pixels, count), torch.split(parameters, count), strict=True)
     return torch.cat([change(photos.contiguous(), values) for photos, values in pieces])
 
 

@@ -44,6 +44,11 @@ class PhotoBatches(Dataset[Batch]):
         return len(self.positions)
 
     @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return torch.device("cpu")
+
+    @property
     def contents(self) -> list[str]:
         """The hash of each photo's file, in the order of the split."""
         return [self.loaded.sha256[position] for position in self.positions.tolist()]
@@ -82,7 +87,7 @@ class ResumableLoader(DataLoader[Batch]):
             num_workers=num_workers,
             worker_init_fn=leave_signals_alone,
             persistent_workers=num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=torch.cuda.is_available() and dataset.device.type == "cpu",
         )
         batches.set_epoch(epoch)
         batches.skip = trained if trained < len(batches) else 0

@@ -21,6 +21,7 @@ from melanoma_pl.data.loader import Batch, PhotoBatches, ResumableLoader, leave_
 from melanoma_pl.data.loading import LoadedPhotos, load_photos
 from melanoma_pl.data.metadata import find_table, with_groups
 from melanoma_pl.data.order import EpochBatches
+from melanoma_pl.data.resident import Residence, ResidentBatches, is_resident
 from melanoma_pl.data.splits import cut_validation, shared_lesions
 from melanoma_pl.data.table import list_table
 from melanoma_pl.errors import UserError
@@ -61,6 +62,7 @@ class MoleDataModule(pl.LightningDataModule):
         on_broken: What broken photos get: `stop` (an error) or `skip`.
         cache_share: Largest share of the machine's memory for decoded pixels, in [0, 1].
         cache_folder: Where pixels are kept that do not fit it; None: nowhere, the files are read again each epoch.
+        resident: Whether decoded pixels lie on the device that trains; `auto` on a GPU that has room for them.
         every_class: Whether each class needs a photo; photos that are only judged may be of one.
     """
 
@@ -92,6 +94,7 @@ class MoleDataModule(pl.LightningDataModule):
         on_broken: Literal["stop", "skip"] = "stop",
         cache_share: float = 0.5,
         cache_folder: str | Path | None = None,
+        resident: Residence = "auto",
         every_class: bool = True,
     ) -> None:
         super().__init__()
@@ -122,6 +125,7 @@ class MoleDataModule(pl.LightningDataModule):
         self.on_broken = on_broken
         self.cache_share = cache_share
         self.cache_folder = None if cache_folder is None else Path(cache_folder)
+        self.resident: Residence = resident
         self.every_class = every_class
         self._listed: dict[str, Photos] = {}
         self._loaded: dict[str, LoadedPhotos] = {}
@@ -240,10 +244,16 @@ class MoleDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Return the training batches, in the order that (seed, epoch) decides."""
-        dataset = self.split("train")
+        dataset = self._near(self.split("train"))
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         batches = EpochBatches(
-            len(dataset), self.batch_size, self.seed, drop_last=self.drop_last, rank=rank, world_size=world_size
+            len(dataset),
+            self.batch_size,
+            self.seed,
+            drop_last=self.drop_last,
+            rank=rank,
+            world_size=world_size,
+            device=dataset.device,
         )
         return ResumableLoader(dataset, batches, self._workers(dataset), *self._progress())
 
@@ -254,6 +264,11 @@ class MoleDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         """Return the test batches, in the order of the photos."""
         return self._evaluation_loader("test")
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Send a batch to the device; the epoch stays, since the augmentation would wait to get it back."""
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved._replace(epoch=batch.epoch)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment training batches, wherever they lie."""
@@ -267,14 +282,23 @@ class MoleDataModule(pl.LightningDataModule):
         return batch._replace(pixels=self.augmentation.apply(batch.pixels, parameters))
 
     def _evaluation_loader(self, name: str) -> DataLoader[Batch]:
-        dataset = self.split(name)
-        batches = EpochBatches(len(dataset), EVALUATION_BATCH, seed=0, shuffle=False)
+        dataset = self._near(self.split(name))
+        batches = EpochBatches(len(dataset), EVALUATION_BATCH, seed=0, shuffle=False, device=dataset.device)
         workers = self._workers(dataset)
         return DataLoader(
             dataset, sampler=batches, batch_size=None, num_workers=workers, worker_init_fn=leave_signals_alone
         )
 
+    def _near(self, dataset: PhotoBatches) -> PhotoBatches:
+        """Return the photos on the device that trains, if they are to lie there."""
+        if self.trainer is None:
+            return dataset
+        device = self.trainer.strategy.root_device
+        return ResidentBatches(dataset, device) if is_resident(dataset, device, self.resident) else dataset
+
     def _workers(self, dataset: PhotoBatches) -> int:
+        if isinstance(dataset, ResidentBatches):
+            return 0
         if self.num_workers != "auto":
             return self.num_workers
         return 0 if dataset.loaded.cache is not None else os.cpu_count() or 1

@@ -8,6 +8,8 @@ from torch.utils.data import Sampler
 
 from melanoma_pl.data.hashing import ORDER_STREAM, hashes
 
+PROCESSOR = torch.device("cpu")
+
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
     """Return the order of `count` photos in one epoch: their indices, sorted by their hashes.
@@ -38,6 +40,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         drop_last: Whether to leave out the last batch where it is smaller.
         rank: This process, 0 to `world_size - 1`.
         world_size: Number of processes that share the photos.
+        device: Where the indices lie; an epoch's are moved there at once, so that no step waits for its own.
 
     Attributes:
         skip: Batches to leave out at the start of this epoch: those it had before an interruption. Another epoch
@@ -56,6 +59,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        device: torch.device = PROCESSOR,
     ) -> None:
         for name, value in (("count", count), ("batch_size", batch_size), ("world_size", world_size)):
             if value < 1:
@@ -65,6 +69,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self.shuffle, self.drop_last = shuffle, drop_last
         self.rank, self.world_size = rank, world_size
+        self.device = device
         self.epoch = 0
         self.skip = 0
         if len(self) == 0:
@@ -81,7 +86,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         return whole if self.drop_last else whole + (rest > 0)
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        batches = torch.split(self._indices(), self.batch_size)
+        batches = torch.split(self._indices().to(self.device), self.batch_size)
         # A list, not a generator: a later set_epoch must not reach into an iteration that has begun.
         return iter([(self.epoch, indices) for indices in batches[self.skip : len(self)]])
 

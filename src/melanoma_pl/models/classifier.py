@@ -120,6 +120,19 @@ class MelanomaClassifier(pl.LightningModule):
 
     # Training
 
+    def logits_and_loss(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a training step computes: float `(N,)` and a float scalar."""
+        logits = self(pixels)
+        return logits, self.loss(logits, targets)
+
+    def compile_training(self, mode: str) -> None:
+        """Let `torch.compile` make one program of a step's arithmetic; evaluation stays as it is.
+
+        Args:
+            mode: Of `torch.compile`; `reduce-overhead` records it as a CUDA graph where there is a GPU.
+        """
+        self.logits_and_loss = torch.compile(self.logits_and_loss, mode=mode)  # type: ignore[method-assign]
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimizer; the schedule is no scheduler of PyTorch's, since those carry state."""
         if isinstance(self.network, FineTuned):
@@ -140,8 +153,7 @@ class MelanomaClassifier(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        logits = self(batch.pixels)
-        loss = self.loss(logits, batch.targets)
+        logits, loss = self.logits_and_loss(batch.pixels, batch.targets)
         with torch.no_grad():
             self.train_metrics["loss"].update(loss, len(logits))
             self.train_metrics["accuracy"].update(torch.sigmoid(logits.float()), batch.targets)
