@@ -45,10 +45,9 @@ def _choose(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def _blocks(block: nn.Module, depth: int | None, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Go through the modules `depth` levels down, and those above them that hold no others with parameters."""
+    """Go through the modules `depth` levels down (None: the last ones), and those above that hold no further layers."""
     children = list(block.named_children())
-    is_layer = not children or depth == 0 or (depth is not None and _is_fused(block))
-    if name and is_layer:
+    if name and (not children or depth == 0 or _is_fused(block)):
         if not isinstance(block, nn.Identity):
             yield name, block
         return
