@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,6 +167,28 @@ def test_tensorboard(command: Command, workplace: Path) -> None:
     assert "val_final/auroc" in tags["scalars"]
     plugin = events.summary_metadata["_hparams_/session_start_info"].plugin_data.plugin_name
     assert plugin == "hparams"
+
+
+# what the evaluation after the last epoch imports, and nothing before
+LATE = ("melanoma_pl.judging", "melanoma_pl.review", "melanoma_pl.explanation", "captum", "jinja2", "IPython")
+
+
+@pytest.mark.slow
+def test_the_first_step_does_not_wait_for_what_the_evaluation_needs(workplace: Path, photo_folder: Path) -> None:
+    (workplace / "noting.py").write_text(
+        "import os, sys\nimport lightning.pytorch as pl\n"
+        "class Note(pl.Callback):\n"
+        "    def on_train_batch_start(self, *arguments):\n"
+        f"        print('late:', [name for name in {LATE} if name in sys.modules], flush=True)\n"
+        "        os._exit(0)\n"
+    )
+    as_configured = [word for word in TINY if not word.startswith(("logger", "callbacks", "report"))]
+    words = ["data=folder", f"data.root={photo_folder}", "+callbacks.note._target_=noting.Note", *as_configured]
+    answer = subprocess.run(
+        [sys.executable, "-m", "melanoma_pl.train", *words],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(workplace)},
+    )  # fmt: skip
+    assert "late: []" in answer.stdout, answer.stderr
 
 
 @pytest.mark.slow
