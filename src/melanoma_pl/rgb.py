@@ -1,8 +1,9 @@
 """A photo of any mode → upright RGB. Light: also what does not train reads photos."""
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
+ORIENTATION, UPRIGHT = ExifTags.Base.Orientation, 1
 WHITE = (255, 255, 255)
 
 
@@ -14,7 +15,9 @@ def to_rgb(photo: Image.Image) -> Image.Image:
     Raises:
         ValueError: If the pixels have no known range (32-bit floating point).
     """
-    upright = ImageOps.exif_transpose(photo)
+    photo.load()  # some formats tell only at their end how the camera was held
+    # Pillow's own function copies a photo that is upright
+    upright = photo if photo.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT else ImageOps.exif_transpose(photo)
     if upright.mode == "RGB":
         return upright
     if upright.mode == "F":
