@@ -92,3 +92,13 @@ def test_compiling_without_a_compiler_is_refused(
     result = run_command(command, *TINY, "data=folder", f"data.root={photo_folder}", "trainer.compile=default")
     assert result.code == 2
     assert "C++ compiler" in result.error
+
+
+def test_a_resumed_run_computes_as_it_is_told_to(photo_folder: Path, run_command: Command) -> None:
+    trained(run_command, photo_folder, "plain", "test=false")
+    run = only_run(Path.cwd(), "plain")
+    result = run_command(command, f"resume={run}", "trainer.max_epochs=3", "optimizer.fused=false")
+    assert result.code == 0, result.error
+    (state,) = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"]
+    assert state["param_groups"][0]["fused"] is False
+    assert json.loads((run / "run.json").read_text())["arithmetic"]["fused"] is False

@@ -215,6 +215,10 @@ class MelanomaClassifier(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take temperature and threshold back, and what was added once training had ended."""
+        for state in checkpoint.get("optimizer_states", ()):
+            for group in state["param_groups"]:
+                if "fused" in group:  # how it computes is this run's choice, not the checkpoint's
+                    group["fused"] = self.optimizer_spec.get("fused")
         saved = checkpoint[CHECKPOINT_KEY]
         self.temperature, self.threshold = float(saved["temperature"]), float(saved["threshold"])
         if "augmented_decision" in checkpoint:

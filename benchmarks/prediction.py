@@ -1,0 +1,109 @@
+"""Prediction beside the Keras original, and prediction of files beside that of photos in memory.
+
+python -m benchmarks.prediction memory [--keras keras-env/bin/python keras_original.py]
+python -m benchmarks.prediction files outputs/baseline/<run> photos/isic_moles
+
+`memory` predicts a batch of 128 photos. `files` runs melanoma-predict on a folder, after start-up: opening the
+checkpoint, listing, reading, decoding, the network, what is unlike, and the table are in its time.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks import original
+from benchmarks.machine import describe
+from benchmarks.turns import Rates, child, show, take_turns
+from melanoma_pl.hardware import keep_freed_memory
+from melanoma_pl.inference import load_classifier, predict_logits
+from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
+from melanoma_pl.predict import command, find_photos
+from melanoma_pl.runs import open_run
+
+BATCH, SIDE = 128, 224
+BATCHES, WARM_UP = 15, 3
+OURS, COMPILED, NOT_KEPT = "ours", "ours, by torch.compile", "ours, memory given back"
+FROM_FILES, IN_MEMORY = "melanoma-predict", "the same photos in memory"
+
+
+def photos_in_memory() -> torch.Tensor:
+    return torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+
+
+def memory_rate(variant: str) -> float:
+    """Return photos/s of a batch of uint8 pixels: the median of several."""
+    if variant != NOT_KEPT:
+        keep_freed_memory()
+    classifier = MelanomaClassifier(ThreeConvNet()).eval()
+    classifier.network.to(memory_format=torch.channels_last)
+    if variant == COMPILED:
+        classifier.network.compile()
+    pixels, seconds = photos_in_memory(), []
+    for _ in range(WARM_UP + BATCHES):
+        began = time.perf_counter()
+        predict_logits(classifier, [pixels])
+        seconds.append(time.perf_counter() - began)
+    return BATCH / statistics.median(seconds[WARM_UP:])
+
+
+def compare_memory(rounds: int, keras: list[Path] | None) -> None:
+    variants = (OURS, COMPILED, NOT_KEPT)
+    measured = {name: partial(child, "benchmarks.prediction", "--variant", name) for name in variants}
+    if keras:
+        measured[original.NAME] = partial(original.step_rate, keras, "predict")
+    show(f"a batch of {BATCH} photos", take_turns(measured, rounds), [original.NAME])
+
+
+def compare_files(run: str, photos: Path, rounds: int) -> None:
+    keep_freed_memory()
+    checkpoint = open_run(run).checkpoint("best")
+    classifier, pixels = load_classifier(checkpoint), photos_in_memory()
+    count = len(find_photos([str(photos)]))
+
+    def from_files() -> float:
+        with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            began = time.perf_counter()
+            command(["--checkpoint", str(checkpoint), str(photos), "--csv", str(Path(folder, "predictions.csv"))])
+            return count / (time.perf_counter() - began)
+
+    def in_memory() -> float:
+        batches = -(-count // BATCH)
+        began = time.perf_counter()
+        predict_logits(classifier, [pixels] * batches)
+        return BATCH * batches / (time.perf_counter() - began)
+
+    in_memory()  # warm
+    rates: Rates = take_turns({FROM_FILES: from_files, IN_MEMORY: in_memory}, rounds)
+    show(f"{count} photos", rates, [IN_MEMORY])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=("memory", "files"))
+    parser.add_argument("run", nargs="?", help="of files: a run's folder")
+    parser.add_argument("photos", nargs="?", type=Path, help="of files: a folder of photos")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    original.add_option(parser)
+    parser.add_argument("--variant", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.variant:
+        print(memory_rate(chosen.variant))
+    elif chosen.what is None or (chosen.what == "files") != (chosen.photos is not None):
+        parser.error("say memory, or files, a run and a folder of photos")
+    else:
+        print(f"{describe()}; median (range) of {chosen.rounds} in turn")
+        if chosen.what == "memory":
+            compare_memory(chosen.rounds, chosen.keras)
+        else:
+            compare_files(chosen.run, chosen.photos, chosen.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Training beside the Keras original and beside a bare loop of PyTorch, in turn, each in a process of its own.
+
+python -m benchmarks.training step [--keras keras-env/bin/python keras_original.py]
+python -m benchmarks.training epochs photos/isic_moles [--photos 640] [--keras …]
+
+`step` trains on one batch of 128 photos in memory. `epochs` trains on a folder, from the second epoch on: what
+melanoma-train writes down, Keras's fit, and a loop that has the scaled photos in memory as 32-bit tensors.
+"""
+
+import argparse
+import csv
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from benchmarks import original
+from benchmarks.machine import describe
+from benchmarks.turns import child, show, take_turns
+from melanoma_pl.data import MoleDataModule
+from melanoma_pl.hardware import has_bf16, keep_freed_memory
+from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
+
+BATCH, SIDE = 128, 224
+STEPS, WARM_UP = 7, 2
+EPOCHS = 3
+TEST = 16  # photos of each class that a folder needs to be validated on: not what is measured
+
+OURS, BF16 = "ours, 32-bit", "ours, bf16"
+LAYERS = "its layers one by one"
+AS_IT_COMES = "PyTorch as it comes"
+BARE = "bare loop"
+
+
+def make_step(variant: str) -> Callable[[Tensor, Tensor], None]:
+    """Return a training step on float images `(N, 3, S, S)` and targets, in one of the variants."""
+    if variant != AS_IT_COMES:
+        keep_freed_memory()
+    network = ThreeConvNet()
+    network.blockwise = variant == OURS
+    classifier = MelanomaClassifier(network).train()
+    if variant != AS_IT_COMES:
+        network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-4, fused=variant in (OURS, BF16))
+
+    def step(images: Tensor, targets: Tensor) -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=variant == BF16):
+            logits = network(images)[:, 0]
+        classifier.loss(logits, targets).backward()
+        optimizer.step()
+
+    return step
+
+
+def step_rate(variant: str) -> float:
+    """Return photos/s of a step that begins with uint8 pixels in memory: the median of several."""
+    step = make_step(variant)
+    pixels = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    targets = torch.randint(0, 2, (BATCH,))
+    seconds = []
+    for _ in range(WARM_UP + STEPS):
+        began = time.perf_counter()
+        images = pixels.float().div_(255)
+        step(images.contiguous() if variant == AS_IT_COMES else images, targets)
+        seconds.append(time.perf_counter() - began)
+    return BATCH / statistics.median(seconds[WARM_UP:])
+
+
+def loop_rate(root: Path) -> float:
+    """Return photos/s of a bare loop over a folder's training photos, scaled and in memory."""
+    data = MoleDataModule(root, batch_size=BATCH, drop_last=True, validate_on="test")
+    data.setup("fit")
+    batches = [(data.preprocessing.to_input(batch.pixels), batch.targets) for batch in data.train_dataloader()]
+    step = make_step(OURS)
+    rates = []
+    for _ in range(EPOCHS):
+        began = time.perf_counter()
+        for images, targets in batches:
+            step(images, targets)
+        rates.append(BATCH * len(batches) / (time.perf_counter() - began))
+    return statistics.median(rates[1:])
+
+
+def command_rate(root: Path, *overrides: str) -> float:
+    """Return photos/s of `melanoma-train`, as it writes them down."""
+    with TemporaryDirectory() as folder:
+        command = [
+            *(sys.executable, "-m", "melanoma_pl.train", "experiment=tipe", "data=folder", f"data.root={root}"),
+            *("trainer=cpu", f"trainer.max_epochs={EPOCHS}", "test=false", "report=numbers", *overrides),
+        ]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        (table,) = Path(folder).glob("outputs/*/*/metrics.csv")
+        with table.open() as file:
+            return statistics.median([float(row["train/photos_per_second"]) for row in csv.DictReader(file)][1:])
+
+
+def cut(photos: Path, root: Path, count: int) -> Path:
+    """Link so many training photos, half of each class, and a few test photos into a folder of the usual layout."""
+    for split, each in (("train", count // 2), ("test", TEST)):
+        for folder in sorted(path for path in (photos / split).iterdir() if path.is_dir()):
+            target = root / split / folder.name
+            target.mkdir(parents=True)
+            for file in sorted(folder.iterdir())[:each]:
+                (target / file.name).symlink_to(file.resolve())
+    return root
+
+
+def compare_steps(rounds: int, keras: list[Path] | None) -> None:
+    variants = [OURS, *([BF16] if has_bf16("cpu") else []), LAYERS, AS_IT_COMES]
+    measured = {name: partial(child, "benchmarks.training", "--variant", name) for name in variants}
+    if keras:
+        measured[original.NAME] = partial(original.step_rate, keras, "train")
+    show(f"a step of {BATCH} photos", take_turns(measured, rounds), [original.NAME, AS_IT_COMES])
+
+
+def compare_epochs(photos: Path, count: int, rounds: int, keras: list[Path] | None) -> None:
+    with TemporaryDirectory() as folder:
+        root = cut(photos, Path(folder) / "photos", count)
+        measured = {
+            "melanoma-train": partial(command_rate, root),
+            "with augmentation=dermoscopy": partial(command_rate, root, "augmentation=dermoscopy"),
+            BARE: partial(child, "benchmarks.training", "--loop", str(root)),
+        }
+        if keras:
+            measured[original.NAME] = partial(original.epoch_rate, keras, root, EPOCHS)
+        show(f"epochs of {count} photos", take_turns(measured, rounds), [original.NAME, BARE])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=("step", "epochs"))
+    parser.add_argument("root", nargs="?", type=Path, metavar="PHOTOS", help="of epochs: a folder of the usual layout")
+    parser.add_argument("--photos", type=int, default=640, help="of epochs: training photos (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    original.add_option(parser)
+    parser.add_argument("--variant", help=argparse.SUPPRESS)
+    parser.add_argument("--loop", type=Path, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.variant:
+        print(step_rate(chosen.variant))
+    elif chosen.loop:
+        print(loop_rate(chosen.loop))
+    elif chosen.what is None or (chosen.what == "epochs") != (chosen.root is not None):
+        parser.error("say step, or epochs and a folder of photos")
+    else:
+        print(f"{describe()}; median (range) of {chosen.rounds} in turn")
+        if chosen.what == "step":
+            compare_steps(chosen.rounds, chosen.keras)
+        else:
+            compare_epochs(chosen.root, chosen.photos, chosen.rounds, chosen.keras)
+
+
+if __name__ == "__main__":
+    main()
