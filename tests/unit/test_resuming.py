@@ -18,3 +18,4 @@ def test_sections_and_values() -> None:
 def test_a_key_that_is_new_and_may_change_changes_nothing() -> None:
     assert differing_keys({"test": True}, {"test": True, "report": "page"}) == []
     assert differing_keys({"report": "page"}, {"report": "numbers"}) == ["report"]
+    assert differing_keys({"data": {}}, {"data": {"cache_folder": "outputs/cache"}}) == []

@@ -7,9 +7,10 @@ import logging
 import mmap
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ AFTER_DECODING = ("mean", "std")  # values of the preprocessing that change no c
 
 def open_or_build(
     photos: Photos, preprocessing: Preprocessing, folder: Path, title: str
-) -> tuple[Tensor, Learnt] | None:
+) -> tuple[Tensor, Learnt, Path] | None:
     """Return the photos' pixels from the cache on disk, where they are written at the first call.
 
     Args:
@@ -47,8 +48,8 @@ def open_or_build(
         title: What the photos are called.
 
     Returns:
-        Pixels of those that can be read, uint8 `(N, S, S, 3)`, mapped from the file and not to be written to, and what
-        is known of all; None, after a warning, where the disk has no room for them.
+        Pixels of those that can be read, uint8 `(N, S, S, 3)`, mapped from a file and not to be written to, what is
+        known of all, and the file; None, after a warning, where the disk has no room for them.
 
     Raises:
         UserError: If the folder cannot be written to.
@@ -59,7 +60,8 @@ def open_or_build(
         if learnt is None:
             return None
         os.utime(place.record)
-        return _map(place.pixels, len(learnt.sha256), preprocessing.image_size), learnt
+        pixels = _map(place.pixels, len(learnt.sha256), preprocessing.image_size)
+        return pixels, learnt, place.pixels.resolve()
 
 
 def cache_key(photos: Photos, preprocessing: Preprocessing) -> str:
@@ -183,3 +185,19 @@ def _map(path: Path, photos: int, side: int) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given buffer is not writable")
         return torch.frombuffer(mapped, dtype=torch.uint8).view(photos, side, side, 3)
+
+
+def read_ahead(path: Path, positions: Tensor, size: int) -> None:
+    """Have the system fetch photos that are about to be used, all at once.
+
+    Asked page by page it waits for each, and reads around it what nobody needs: several times as much.
+
+    Args:
+        path: The file that their pixels are mapped from.
+        positions: Of the photos in it, int64 `(M,)`.
+        size: Bytes of one photo.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError), path.open("rb") as file:  # whoever moved the file has it read more slowly
+            for position in positions.tolist():
+                os.posix_fadvise(file.fileno(), position * size, size, os.POSIX_FADV_WILLNEED)

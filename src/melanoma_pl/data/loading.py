@@ -15,7 +15,7 @@ from torch.utils.data import get_worker_info
 
 from melanoma_pl.data.cached_set import bytes_per_photo
 from melanoma_pl.data.decoding import decode_file, stack
-from melanoma_pl.data.disk_cache import open_or_build
+from melanoma_pl.data.disk_cache import open_or_build, read_ahead
 from melanoma_pl.data.first_pass import first_pass
 from melanoma_pl.data.folder import Photos
 from melanoma_pl.data.opening import THREADS
@@ -39,6 +39,7 @@ class LoadedPhotos:
         preprocessing: What made the pixels.
         cache: uint8 `(N, S, S, 3)`, in memory or mapped from a file; None where neither has room: then read from the
             photos' files.
+        mapped: The file that the cache is mapped from; None where it is not.
     """
 
     photos: Photos
@@ -46,11 +47,14 @@ class LoadedPhotos:
     broken: dict[str, str]
     preprocessing: Preprocessing
     cache: Tensor | None
+    mapped: Path | None = None
 
     def pixels(self, positions: Tensor) -> Tensor:
         """Return photos by position: uint8 `(len(positions), 3, S, S)` in channels-last memory."""
         if self.cache is not None:
-            return self.cache[positions].permute(0, 3, 1, 2)
+            if self.mapped is not None:
+                read_ahead(self.mapped, positions, self.cache[0].numel())
+            return self.cache.index_select(0, positions).permute(0, 3, 1, 2)  # eight times as fast as cache[positions]
         return stack(
             self._read_all([self.photos.root / self.photos.paths[position] for position in positions.tolist()])
         )
@@ -101,13 +105,13 @@ def load_photos(
     side = preprocessing.image_size
     fits = len(photos) * bytes_per_photo(side) <= cache_share * machine_memory()
     on_disk = None if fits or cache_folder is None else open_or_build(photos, preprocessing, cache_folder, title)
+    cache, mapped = None, None
     if on_disk is not None:
-        cache, learnt = on_disk
+        cache, learnt, mapped = on_disk
     elif fits:
         cache = torch.empty((len(photos), side, side, 3), dtype=torch.uint8)
         learnt = first_pass(photos, preprocessing, title, cache.__setitem__)
     else:
-        cache = None
         learnt = first_pass(photos, preprocessing, title, lambda place, pixels: None)
     _handle_broken(learnt.broken, photos, on_broken)
     if cache is None:
@@ -118,7 +122,7 @@ def load_photos(
             100 * cache_share,
         )
     kept = None if cache is None else cache[: len(learnt.sha256)]
-    return LoadedPhotos(learnt.readable(photos), learnt.sha256, learnt.broken, preprocessing, kept)
+    return LoadedPhotos(learnt.readable(photos), learnt.sha256, learnt.broken, preprocessing, kept, mapped)
 
 
 def _handle_broken(broken: dict[str, str], photos: Photos, on_broken: str) -> None:

@@ -97,6 +97,13 @@ def test_batches_are_those_of_memory_and_of_files(workers: int | str, photo_fold
     assert len(find_sets(tmp_path / "cache")) == 1
 
 
+def test_a_set_that_is_moved_away_can_still_be_read(photo_folder: Path, tmp_path: Path) -> None:
+    loaded = load(photo_folder, tmp_path / "cache")
+    expected = loaded.pixels(torch.arange(40))
+    (tmp_path / "cache").rename(tmp_path / "moved")
+    assert torch.equal(loaded.pixels(torch.arange(40)), expected)
+
+
 def test_no_workers_are_needed(photo_folder: Path, tmp_path: Path) -> None:
     data = MoleDataModule(photo_folder, preprocessing=SMALL, batch_size=8, cache_share=0, cache_folder=tmp_path)
     assert data.train_dataloader().num_workers == 0
