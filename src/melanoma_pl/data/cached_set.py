@@ -11,13 +11,12 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from melanoma_pl.files import write_atomically
 
@@ -107,18 +106,13 @@ class CachedSet:
             file.flush()
             os.fsync(file.fileno())
 
-    @contextmanager
-    def lock(self, timeout: float = -1) -> Iterator[None]:
-        """Keep others from opening, writing and removing the set; the lock falls with the process that holds it.
+    def lock(self, timeout: float = -1) -> BaseFileLock:
+        """Return what keeps others from opening, writing and removing the set; it falls with the process that holds it.
 
         Args:
-            timeout: Seconds to wait for it; negative: for ever.
-
-        Raises:
-            Timeout: If another process still holds it.
+            timeout: Seconds to wait for it, then `Timeout` is raised; negative: for ever.
         """
-        with FileLock(self._lock, timeout=timeout):
-            yield
+        return FileLock(self._lock, timeout=timeout)
 
     @property
     def _lock(self) -> Path:
