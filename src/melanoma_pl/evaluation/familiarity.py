@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import LedoitWolf
+from threadpoolctl import threadpool_limits
 
 from melanoma_pl.evaluation.checks import Floats, check_no_nan
 
@@ -40,9 +41,10 @@ class Familiarity:
         """Return each photo's distance from the training photos: float64 `(N,)` from float `(N, D)`."""
         photos = np.asarray(features)
         squared = np.empty(len(photos))
-        for start in range(0, len(photos), ROWS):
-            scaled = _scaled(photos[start : start + ROWS], self.mean, self.scale)
-            squared[start : start + ROWS] = np.einsum("nd,nd->n", scaled @ self.precision, scaled)
+        with threadpool_limits(1, "blas"):  # a product's threads wait for the next one in a loop, and hold up decoding
+            for start in range(0, len(photos), ROWS):
+                scaled = _scaled(photos[start : start + ROWS], self.mean, self.scale)
+                squared[start : start + ROWS] = np.einsum("nd,nd->n", scaled @ self.precision, scaled)
         return np.sqrt(np.maximum(squared, 0))  # which rounding alone could take below 0
 
     def is_unlike(self, features: ArrayLike) -> NDArray[np.bool_]:
