@@ -6,12 +6,13 @@ shrunk as Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004) proposed, 
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import LedoitWolf
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from melanoma_pl.evaluation.checks import Floats, check_no_nan
 
@@ -41,7 +42,8 @@ class Familiarity:
         """Return each photo's distance from the training photos: float64 `(N,)` from float `(N, D)`."""
         photos = np.asarray(features)
         squared = np.empty(len(photos))
-        with threadpool_limits(1, "blas"):  # a product's threads wait for the next one in a loop, and hold up decoding
+        # a product's threads wait for the next one in a loop, and would hold up decoding
+        with _libraries().limit(limits=1, user_api="blas"):
             for start in range(0, len(photos), ROWS):
                 scaled = _scaled(photos[start : start + ROWS], self.mean, self.scale)
                 squared[start : start + ROWS] = np.einsum("nd,nd->n", scaled @ self.precision, scaled)
@@ -50,6 +52,12 @@ class Familiarity:
     def is_unlike(self, features: ArrayLike) -> NDArray[np.bool_]:
         """Tell which photos are unlike the training photos: bool `(N,)` from float `(N, D)`."""
         return self.distances(features) > self.threshold
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return those that compute in threads; to find them takes ten milliseconds."""
+    return ThreadpoolController()
 
 
 def fit_familiarity(training: ArrayLike, validation: ArrayLike, share: float = SHARE) -> Familiarity | None:
