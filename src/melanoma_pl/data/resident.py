@@ -33,7 +33,7 @@ class ResidentBatches(PhotoBatches):
 
     def __getitem__(self, key: tuple[int, Tensor]) -> Batch:
         epoch, indices = key
-        pixels = self.pixels[indices].permute(0, 3, 1, 2)  # channels-last memory
+        pixels = self.pixels.index_select(0, indices).permute(0, 3, 1, 2)  # channels-last memory
         # the epoch stays on the processor: the augmentation asks for its value, and would wait for the device
         return Batch(pixels, self.targets[indices], self.positions[indices], torch.tensor(epoch))
 
@@ -43,7 +43,7 @@ def _send(split: PhotoBatches, device: torch.device) -> Tensor:
     side = split.loaded.preprocessing.image_size
     pixels = torch.empty((len(split), side, side, 3), dtype=torch.uint8, device=device)
     for places in torch.split(torch.arange(len(split)), _PHOTOS_AT_ONCE):
-        pixels[places[0] : places[-1] + 1] = split.loaded.cache[split.positions[places]].to(device)
+        pixels[places[0] : places[-1] + 1] = split.loaded.cache.index_select(0, split.positions[places]).to(device)
     return pixels
 
 
