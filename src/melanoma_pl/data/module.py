@@ -179,13 +179,9 @@ class MoleDataModule(pl.LightningDataModule):
     def load(self, folder: str) -> LoadedPhotos:
         """Return all photos of the folder `train` or `test`, decoded at the first call."""
         if folder not in self._loaded:
+            photos, title = self.list_split(folder), f"{folder} photos"
             self._loaded[folder] = load_photos(
-                self.list_split(folder),
-                self.preprocessing,
-                self.on_broken,
-                self.cache_share,
-                f"{folder} photos",
-                self.cache_folder,
+                photos, self.preprocessing, self.on_broken, self.cache_share, title, self.cache_folder
             )
         return self._loaded[folder]
 
@@ -246,14 +242,9 @@ class MoleDataModule(pl.LightningDataModule):
         """Return the training batches, in the order that (seed, epoch) decides."""
         dataset = self._near(self.split("train"))
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        count, device = len(dataset), dataset.device
         batches = EpochBatches(
-            len(dataset),
-            self.batch_size,
-            self.seed,
-            drop_last=self.drop_last,
-            rank=rank,
-            world_size=world_size,
-            device=dataset.device,
+            count, self.batch_size, self.seed, drop_last=self.drop_last, rank=rank, world_size=world_size, device=device
         )
         return ResumableLoader(dataset, batches, self._workers(dataset), *self._progress())
 

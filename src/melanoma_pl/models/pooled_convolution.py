@@ -55,13 +55,13 @@ class _PooledConvolution(torch.autograd.Function):
         # only the shape and the memory format of the unpooled maps are read
         maps = torch.empty(ctx.shape, dtype=images.dtype, memory_format=torch.channels_last)
         of_maps = _unpool(gradient, maps, [POOL, POOL], [POOL, POOL], [0, 0], [1, 1], False, places)
-        of_images = _library_gradients(of_maps, images, weight, 0) if ctx.needs_input_grad[0] else None
+        of_images = _library_gradient(of_maps, images, weight, 0) if ctx.needs_input_grad[0] else None
         if images.shape[1] < FEW_CHANNELS:
-            return of_images, _library_gradients(of_maps, images, weight, 1), of_bias
+            return of_images, _library_gradient(of_maps, images, weight, 1), of_bias
         return of_images, _kernel_gradient(of_maps, images, weight.shape[-1]), of_bias
 
 
-def _library_gradients(of_maps: Tensor, images: Tensor, weight: Tensor, which: int) -> Tensor:
+def _library_gradient(of_maps: Tensor, images: Tensor, weight: Tensor, which: int) -> Tensor:
     """Return PyTorch's own gradient of the images (0) or of the kernel (1)."""
     mask = [which == 0, which == 1, False]
     gradients = _backward(of_maps, images, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, mask)

@@ -27,7 +27,7 @@ class ThreeConvNet(nn.Module):
 
     Attributes:
         blockwise: Whether training on a processor in 32 bits takes the convolutions block by block, by
-            `pooled_convolution`: 1.4 times as fast, and other in the last bits.
+            `pooled_convolution`: 1.3 times as fast, and other in the last bits.
     """
 
     blockwise = False
