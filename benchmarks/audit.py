@@ -24,7 +24,7 @@ from melanoma_pl.data.audit.candidates import PER_PHOTO, find_candidates
 from melanoma_pl.data.audit.duplicates import find_matches
 from melanoma_pl.data.audit.registration import confirm
 from melanoma_pl.data.audit.scanning import SIDE, Scan, scan
-from melanoma_pl.data.listing import Listing, list_source
+from melanoma_pl.data.image_set import Listing, list_source
 
 Change = Callable[[Image.Image], Image.Image]
 QUALITY = 90  # of a copy that is not about compression

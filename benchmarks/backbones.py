@@ -23,7 +23,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.machine import describe
 from melanoma_pl.data import MoleDataModule
-from melanoma_pl.data.synthetic import write_photos
+from melanoma_pl.data.synthetic.synthetic_images import write_photos
 from melanoma_pl.models.timm_backbone import backbone_preprocessing
 
 PHOTOS, SIDE, BATCH = 240, 224, 32  # photos in train/, of which 192 are trained on; pixels; photos a step

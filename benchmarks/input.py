@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.machine import describe
-from melanoma_pl.data.cached_set import find_sets
+from melanoma_pl.data.cache.cache_files import find_sets
+from melanoma_pl.data.cache.memory_cache import LoadedPhotos, load_photos
 from melanoma_pl.data.decoding import decode_file
-from melanoma_pl.data.folder import Photos, list_photos
+from melanoma_pl.data.image_set import Photos, list_photos
 from melanoma_pl.data.loader import PhotoBatches, ResumableLoader
-from melanoma_pl.data.loading import LoadedPhotos, load_photos
 from melanoma_pl.data.order import EpochBatches
-from melanoma_pl.data.synthetic import JPEG_QUALITY, draw_mole, draw_photo
-from melanoma_pl.hardware import keep_freed_memory
+from melanoma_pl.data.synthetic.synthetic_images import JPEG_QUALITY, draw_mole, draw_photo
+from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.preprocessing import Preprocessing
 
 SIZES = ((224, 224), (600, 450), (1024, 768), (6000, 4000))  # pixels

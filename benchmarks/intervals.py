@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from melanoma_pl.evaluation import Counts, weighted
-from melanoma_pl.evaluation.calibration_error import ece_estimate
+from melanoma_pl.evaluation import Counts, weighted_metrics
 from melanoma_pl.evaluation.comparison import paired_delong
 from melanoma_pl.evaluation.intervals import Interval, delong, wilson
-from melanoma_pl.evaluation.outcomes import balanced_accuracy
-from melanoma_pl.evaluation.predictive import positive_predictive_value_at
-from melanoma_pl.evaluation.reliability import bin_errors
+from melanoma_pl.evaluation.outcomes import balanced_accuracy, positive_predictive_value_at
+from melanoma_pl.evaluation.reliability import bin_errors, ece_estimate
 from melanoma_pl.evaluation.resampling import bootstrap, percentile_interval
 
 SHARE = 300 / 660  # of malignant photos, as in the set of this project
@@ -116,7 +114,7 @@ def of_lesions(random: np.random.Generator, photos: int, resamples: int) -> Iter
     scores = distance(AREA) * targets + correlated(random, random.normal(size=number)[lesions], WITHIN_LESION)
     probabilities = norm.cdf(scores)
     areas = bootstrap(
-        lambda weights: weighted.auroc(weighted.curves(weights, probabilities, targets)),
+        lambda weights: weighted_metrics.auroc(weighted_metrics.curves(weights, probabilities, targets)),
         photos,
         lesions,
         resamples,
@@ -133,14 +131,14 @@ def of_calibration(random: np.random.Generator, photos: int, resamples: int, tru
     seed = seed_of(random)
     for name, factor in FACTORS.items():
         errors = bin_errors(expit(factor * right), targets, BINS)
-        drawn = bootstrap(partial(weighted.mean, values=errors), photos, None, resamples, seed)
+        drawn = bootstrap(partial(weighted_metrics.mean, values=errors), photos, None, resamples, seed)
         yield f"ECE, {name}", truth[name], ece_estimate(errors.mean(axis=0), drawn).interval
 
 
 def curve_figures(weights: Integers, probabilities: Floats, targets: Integers) -> Floats:
-    points = weighted.curves(weights, probabilities, targets)
-    figures = weighted.average_precision(points), weighted.partial_auroc(points)
-    return np.column_stack([*figures, weighted.specificity_at_sensitivity(points, 0.9)])
+    points = weighted_metrics.curves(weights, probabilities, targets)
+    figures = weighted_metrics.average_precision(points), weighted_metrics.partial_auroc(points)
+    return np.column_stack([*figures, weighted_metrics.specificity_at_sensitivity(points, 0.9)])
 
 
 def seed_of(random: np.random.Generator) -> int:

@@ -7,8 +7,8 @@ import os
 
 import torch
 
-from melanoma_pl.data.loading import machine_memory
-from melanoma_pl.hardware import has_bf16
+from melanoma_pl.data.cache.memory_cache import machine_memory
+from melanoma_pl.inference.hardware import has_bf16
 
 
 def describe() -> str:

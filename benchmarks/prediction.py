@@ -21,8 +21,8 @@ import torch
 from benchmarks import original
 from benchmarks.machine import describe
 from benchmarks.turns import Rates, child, show, take_turns
-from melanoma_pl.hardware import keep_freed_memory
-from melanoma_pl.inference import load_classifier, predict_logits
+from melanoma_pl.inference.hardware import keep_freed_memory
+from melanoma_pl.inference.prediction import load_classifier, predict_logits
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.predict import command, find_photos
 from melanoma_pl.runs import open_run

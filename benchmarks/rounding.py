@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import t
 
 from benchmarks.machine import describe
-from melanoma_pl.hardware import has_bf16
+from melanoma_pl.inference.hardware import has_bf16
 
 DEFAULT = "as configured"
 SETTINGS = {

@@ -20,8 +20,8 @@ import lightning.pytorch as pl
 
 from benchmarks.machine import describe
 from melanoma_pl.data.layout import is_photo
-from melanoma_pl.data.synthetic import write_photos
-from melanoma_pl.overrides import literal
+from melanoma_pl.data.synthetic.synthetic_images import write_photos
+from melanoma_pl.messages import literal
 from melanoma_pl.runs import all_runs
 
 TRAIN, TEST = 320, 80  # photos that are drawn

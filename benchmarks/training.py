@@ -25,7 +25,7 @@ from benchmarks import original
 from benchmarks.machine import describe
 from benchmarks.turns import child, show, take_turns
 from melanoma_pl.data import MoleDataModule
-from melanoma_pl.hardware import has_bf16, keep_freed_memory
+from melanoma_pl.inference.hardware import has_bf16, keep_freed_memory
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 
 BATCH, SIDE = 128, 224

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 
 from melanoma_pl.data.layout import is_photo
 from melanoma_pl.evaluation import wilson
-from melanoma_pl.hardware import keep_freed_memory
-from melanoma_pl.inference import load_classifier, predict_files
+from melanoma_pl.inference.hardware import keep_freed_memory
+from melanoma_pl.inference.prediction import load_classifier, predict_files
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.runs import open_run
 

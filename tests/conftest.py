@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from melanoma_pl import cli
+from melanoma_pl.config import app
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 SIZE = 32  # pixels
@@ -125,8 +125,8 @@ def run_command(workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch
 
     def run(command: Callable[[list[str]], int], *arguments: str) -> Result:
         monkeypatch.setattr("sys.argv", ["command"])
-        monkeypatch.setattr(cli.SweepFolder, "folder", None)
-        code = cli.run_command(command, list(arguments))
+        monkeypatch.setattr(app.SweepFolder, "folder", None)
+        code = app.run_command(command, list(arguments))
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 

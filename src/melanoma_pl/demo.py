@@ -2,7 +2,7 @@
 
 import sys
 
-from melanoma_pl.cli import OK, run_command
+from melanoma_pl.config.app import OK, run_command
 from melanoma_pl.runs import OUTPUTS, all_runs
 from melanoma_pl.train import command
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from melanoma_pl.cli import OK, conf_dir, run_command, run_hydra, wants_help
+from melanoma_pl.config.app import OK, conf_dir, run_command, run_hydra, wants_help
+from melanoma_pl.config.schema import EvaluateSettings, check_photo_places, check_settings
 from melanoma_pl.errors import UserError
-from melanoma_pl.photo_places import check_photo_places
-from melanoma_pl.review.requests import check_output, make_request, refuse_twice
-from melanoma_pl.settings import EvaluateSettings, check_settings
+from melanoma_pl.report.request import check_output, make_request, refuse_twice
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ def job(config: DictConfig) -> None:
     for request in requests:
         check_photo_places(request.judged.data, ["test" if settings.split == "test" else "train"])
     check_output(settings.output)
-    from melanoma_pl.review.evaluating import evaluate  # PyTorch takes seconds: only once all else is right
+    from melanoma_pl.report.pipeline import evaluate  # PyTorch takes seconds: only once all else is right
 
     began = time.perf_counter()
     report = evaluate(requests, settings, shlex.join(["melanoma-evaluate", *sys.argv[1:]]))

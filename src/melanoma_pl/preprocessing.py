@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from melanoma_pl.rgb import to_rgb
+from melanoma_pl.image_files import to_rgb
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

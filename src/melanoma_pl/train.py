@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from melanoma_pl import runs, sweeps
-from melanoma_pl.cli import (
+from melanoma_pl import runs
+from melanoma_pl.config.app import (
     FAILED,
     MISUSED,
     NO_SPACE,
@@ -25,10 +25,10 @@ from melanoma_pl.cli import (
     run_hydra,
     wants_help,
 )
+from melanoma_pl.config.resume import resume_arguments
+from melanoma_pl.config.schema import TrainSettings, check_photo_places, check_settings
 from melanoma_pl.errors import UserError
-from melanoma_pl.photo_places import check_photo_places
-from melanoma_pl.resuming import resume_arguments
-from melanoma_pl.settings import TrainSettings, check_settings
+from melanoma_pl.training import sweeps
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def run_training(config: DictConfig, run: runs.Run, is_sweep: bool) -> tuple[dic
         check_place(settings, record["in_sweep"])
         if runs.is_main_process():
             run.write(record)
-        from melanoma_pl.training import train  # PyTorch and Lightning take seconds: only once all else is right
+        from melanoma_pl.training.fit import train  # PyTorch and Lightning take seconds: only once all else is right
 
         return train(settings, run, open_test=not record["in_sweep"]), settings.optimized_metric
     except UserError as error:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from melanoma_pl import train
 from melanoma_pl.data import __main__ as data
-from melanoma_pl.data.synthetic import write_photos
+from melanoma_pl.data.synthetic.synthetic_images import write_photos
 from tests.conftest import TINY, Command, Result, only_run
 
 pytestmark = pytest.mark.slow
@@ -119,7 +119,7 @@ def test_wrong_use(case: str, photos: Path, run_command: Command, workplace: Pat
 
 def test_help_and_mistakes_are_light() -> None:
     code = (
-        "import sys\nfrom melanoma_pl.data.__main__ import command\nfrom melanoma_pl.cli import run_command\n"
+        "import sys\nfrom melanoma_pl.data.__main__ import command\nfrom melanoma_pl.config.app import run_command\n"
         "try:\n    run_command(command, sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "print('heavy:', [name for name in ('torch', 'sklearn', 'matplotlib', 'scipy') if name in sys.modules])"
     )

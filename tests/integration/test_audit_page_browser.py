@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from melanoma_pl.reporting.audit.page import write_page
+from melanoma_pl.report.data.audit_page import write_page
 from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
-from tests.unit.reporting.audit.audit_examples import full_audit, write_photos
+from tests.unit.report.data.audit_examples import full_audit, write_photos
 
 pytestmark = MARKS
 

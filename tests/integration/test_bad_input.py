@@ -90,7 +90,7 @@ def test_said_before_training(case: str, run_command: Command, workplace: Path, 
 def test_bf16_where_the_processor_cannot(
     run_command: Command, workplace: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("melanoma_pl.hardware.has_bf16", lambda accelerator: False)
+    monkeypatch.setattr("melanoma_pl.inference.hardware.has_bf16", lambda accelerator: False)
     options = (*TINY, "data=folder", f"data.root={photo_folder}")
     result = run_command(train.command, *options, "trainer.precision=bf16-mixed")
     assert result.code == 2
@@ -224,7 +224,7 @@ LIGHT = [
 def test_answers_without_importing_anything_heavy(words: tuple[str, ...], workplace: Path) -> None:
     module, *arguments = words
     code = (
-        f"import sys\nfrom melanoma_pl.{module} import command\nfrom melanoma_pl.cli import run_command\n"
+        f"import sys\nfrom melanoma_pl.{module} import command\nfrom melanoma_pl.config.app import run_command\n"
         "try:\n    run_command(command, sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
     )

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from melanoma_pl.evaluation.estimate import Estimate
-from melanoma_pl.reporting.evaluation.content import Content, SubgroupTable
-from melanoma_pl.reporting.evaluation.figures.writing import write_figures
-from melanoma_pl.reporting.evaluation.page import write_page
+from melanoma_pl.evaluation.intervals import Estimate
+from melanoma_pl.report.content import Content, SubgroupTable
+from melanoma_pl.report.figures.figure_files import write_figures
+from melanoma_pl.report.page import write_page
 from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
-from tests.unit.reporting.evaluation.evaluation_examples import bare_content, full_content, group
+from tests.unit.report.evaluation_examples import bare_content, full_content, group
 
 pytestmark = MARKS
 BOTH = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])

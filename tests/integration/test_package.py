@@ -26,9 +26,7 @@ def test_wheel_installed_commands_run(tmp_path: Path, photo_folder: Path) -> Non
         archive.extractall(installed)
     shipped = ("conf/train.yaml", "conf/experiment/tipe.yaml", "py.typed", "data/public_sets/diagnoses.csv")
     pages = ("audit.html.j2", "evaluation.html.j2", "evaluation.css")
-    assert {f"melanoma_pl/{name}" for name in (*shipped, *(f"reporting/templates/{page}" for page in pages))} <= set(
-        names
-    )
+    assert {f"melanoma_pl/{name}" for name in (*shipped, *(f"report/templates/{page}" for page in pages))} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "conf/", "notebooks/"))]
     environment = {**os.environ, "PYTHONPATH": str(installed)}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from melanoma_pl import predict
-from melanoma_pl.cli import compose_config
+from melanoma_pl.config.app import compose_config
+from melanoma_pl.config.schema import LIVE_METRICS
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.runs import __main__ as runs
-from melanoma_pl.settings import LIVE_METRICS
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()

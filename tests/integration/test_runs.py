@@ -89,7 +89,7 @@ def test_mistakes_are_said_in_one_line(
 )
 def test_answers_without_importing_anything_heavy(arguments: list[str], two_runs: list[str]) -> None:
     code = (
-        "import sys\nfrom melanoma_pl.runs.__main__ import command\nfrom melanoma_pl.cli import run_command\n"
+        "import sys\nfrom melanoma_pl.runs.__main__ import command\nfrom melanoma_pl.config.app import run_command\n"
         "try:\n    run_command(command, sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         f"print('heavy:', [name for name in {(*HEAVY, 'numpy')} if name in sys.modules])"
     )

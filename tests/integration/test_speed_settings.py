@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from melanoma_pl.train import command
-from melanoma_pl.training import train  # noqa: F401  imported here, so that no test's time holds it
+from melanoma_pl.training.fit import train  # noqa: F401  imported here, so that no test's time holds it
 from tests.conftest import TINY, Command, only_run
 
 CLOCK = ("train/seconds", "train/photos_per_second")

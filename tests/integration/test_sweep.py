@@ -73,7 +73,7 @@ def test_cross_validation(run_command: Command, workplace: Path, own_photo_folde
 
 @pytest.mark.slow
 def test_jobs_never_open_the_test_split(sweep: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from melanoma_pl.data.module import MoleDataModule
+    from melanoma_pl.data.datamodule import MoleDataModule
 
     loaded = []
     list_split = MoleDataModule.list_split  # every way to the photos begins with it

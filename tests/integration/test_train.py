@@ -12,7 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from melanoma_pl import evaluate, predict, train
-from melanoma_pl.cli import conf_dir
+from melanoma_pl.config.app import conf_dir
 from melanoma_pl.evaluation import summarise
 from tests.conftest import TINY, Command, only_run
 
@@ -148,10 +148,10 @@ def test_extra_metric_is_in_the_table(command: Command, workplace: Path) -> None
 def test_tensorboard(command: Command, workplace: Path) -> None:
     watching = [
         "logger=default",
-        "callbacks.training_photos={_target_:melanoma_pl.callbacks.pictures.TrainingPhotos,count:4}",
-        "callbacks.worst_mistakes={_target_:melanoma_pl.callbacks.pictures.WorstMistakes,count:4,every_n_epochs:1}",
-        "callbacks.curves={_target_:melanoma_pl.callbacks.curves.ValidationCurves,every_n_epochs:1}",
-        "callbacks.graph={_target_:melanoma_pl.callbacks.graph.NetworkGraph}",
+        "callbacks.training_photos={_target_:melanoma_pl.training.callbacks.tensorboard.TrainingPhotos,count:4}",
+        "callbacks.worst_mistakes={_target_:melanoma_pl.training.callbacks.tensorboard.WorstMistakes,count:4,every_n_epochs:1}",
+        "callbacks.curves={_target_:melanoma_pl.training.callbacks.tensorboard.ValidationCurves,every_n_epochs:1}",
+        "callbacks.graph={_target_:melanoma_pl.training.callbacks.tensorboard.NetworkGraph}",
     ]
     result = command(*watching)
     assert result.code == 0, result.error
@@ -170,7 +170,7 @@ def test_tensorboard(command: Command, workplace: Path) -> None:
 
 
 # what the evaluation after the last epoch imports, and nothing before
-LATE = ("melanoma_pl.judging", "melanoma_pl.review", "melanoma_pl.explanation", "captum", "jinja2", "IPython")
+LATE = ("melanoma_pl.report.pipeline", "melanoma_pl.review", "melanoma_pl.explanation", "captum", "jinja2", "IPython")
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def test_every_debug_option_runs(debug: str, command: Command, workplace: Path) 
 
 
 def test_tipe_is_the_original() -> None:
-    from melanoma_pl.cli import compose_config
+    from melanoma_pl.config.app import compose_config
 
     config = compose_config("train", ["experiment=tipe", "data=folder"])
     assert (config.trainer.max_epochs, config.data.batch_size, config.data.drop_last) == (5, 128, True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from melanoma_pl.image_files import to_rgb
 from melanoma_pl.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from melanoma_pl.rgb import to_rgb
 
 PREPROCESSING = Preprocessing(image_size=8)
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melanoma_pl.cli import FAILED, OK, run_command
-from melanoma_pl.data.audit.record import AUDITS
+from melanoma_pl.config.app import FAILED, OK, run_command
+from melanoma_pl.data.audit.audit_record import AUDITS
 from melanoma_pl.data.command_line import parser
-from melanoma_pl.data.metadata import FILE_NAME
+from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
-from melanoma_pl.overrides import hydra_word
+from melanoma_pl.messages import hydra_word
 
 if TYPE_CHECKING:
-    from melanoma_pl.data.listing import Listing
+    from melanoma_pl.data.image_set import Listing
 
 
 def main() -> None:
@@ -45,12 +45,11 @@ def command(arguments: list[str]) -> int:
 def audit(chosen: argparse.Namespace) -> int:
     """Audit a set of photos; exit code 1 where it found leaks or conflicts."""
     listing, rows = read_source(chosen)
+    from melanoma_pl.data.audit.audit_record import Reason, leave_record, read_quarantine, write_quarantine
     from melanoma_pl.data.audit.auditing import audit_photos
-    from melanoma_pl.data.audit.quarantine import Reason, read_quarantine, write_quarantine
-    from melanoma_pl.data.audit.record import leave_record
-    from melanoma_pl.reporting.audit.json import write_json
-    from melanoma_pl.reporting.audit.page import write_page
-    from melanoma_pl.reporting.audit.text import format_audit
+    from melanoma_pl.report.data.audit_page import write_page
+    from melanoma_pl.report.data.audit_summary import write_json
+    from melanoma_pl.report.data.audit_terminal import format_audit
 
     folder = chosen.report or default_folder(chosen.source)
     check_place(folder, chosen.fix)
@@ -78,7 +77,7 @@ def read_source(chosen: argparse.Namespace) -> "tuple[Listing, dict[str, Mapping
     Raises:
         UserError: If they, their table or its group column are not there.
     """
-    from melanoma_pl.data.listing import list_source
+    from melanoma_pl.data.image_set import list_source
     from melanoma_pl.data.metadata import find_metadata, read_table, require_column
 
     group_column = getattr(chosen, "group_column", None)
@@ -140,15 +139,15 @@ def default_folder(source: Path) -> Path:
     resolved = source.resolve()
     if resolved.is_dir():
         return AUDITS / resolved.name
-    return AUDITS / (resolved.parent.name if resolved.name == FILE_NAME else resolved.stem)
+    return AUDITS / (resolved.parent.name if resolved.name == METADATA_FILE else resolved.stem)
 
 
 def split(chosen: argparse.Namespace) -> int:
     """Make a split of one's own."""
-    from melanoma_pl.data.listing import require_source
+    from melanoma_pl.data.image_set import require_source
 
     require_source(chosen.source)
-    from melanoma_pl.data.partition import partition
+    from melanoma_pl.data.partition.partitioning import partition
 
     made = partition(
         chosen.source,
@@ -189,7 +188,7 @@ def prepare(chosen: argparse.Namespace) -> int:
 
 def synthesize(chosen: argparse.Namespace) -> int:
     """Draw synthetic photos."""
-    from melanoma_pl.data.synthetic import write_photos
+    from melanoma_pl.data.synthetic.synthetic_images import write_photos
 
     write_photos(chosen.target, chosen.train, chosen.test, chosen.seed, chosen.size)
     print(f"{chosen.train} training and {chosen.test} test photos, drawn by a program: {chosen.target}")
@@ -201,18 +200,18 @@ def card(chosen: argparse.Namespace) -> int:
     """Write a data card; an audit of the same photos, where one was made, goes into it."""
     check_file("--to", chosen.to)
     listing, rows = read_source(chosen)
-    from melanoma_pl.reporting.audit.json import FILE_NAME as AUDIT
-    from melanoma_pl.reporting.data_card.card import FILE_NAME, data_card, read_audit, write_card
+    from melanoma_pl.report.data.audit_summary import AUDIT_JSON
+    from melanoma_pl.report.data.data_card import DATA_CARD, data_card, read_audit, write_card
 
     folder = default_folder(chosen.source)
-    written = write_card(data_card(listing, rows, read_audit(folder / AUDIT)), chosen.to or folder / FILE_NAME)
+    written = write_card(data_card(listing, rows, read_audit(folder / AUDIT_JSON)), chosen.to or folder / DATA_CARD)
     print(f"data card   {written}")
     return OK
 
 
 def cache(chosen: argparse.Namespace) -> int:
     """List or remove the decoded photos that are kept on the disk."""
-    from melanoma_pl.data.cache_command import clean, format_entries
+    from melanoma_pl.data.cache.cache_files import clean, format_entries
 
     print(format_entries(chosen.folder) if chosen.action == "list" else clean(chosen.folder, chosen.older_than))
     return OK

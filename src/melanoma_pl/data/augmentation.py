@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from melanoma_pl.data.hashing import AUGMENTATION_STREAM, uniform
+from melanoma_pl.data.order import AUGMENTATION_STREAM, uniform
 
 # Float copies of a whole batch would have to be asked from the operating system anew at each step; those of a few
 # photos stay in memory and cache: 3 times faster on a CPU.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from melanoma_pl.data.listing import Listing, meaning
+from melanoma_pl.data.image_set import Listing, meaning
 
 Rows = Mapping[str, Mapping[str, str]]
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from melanoma_pl.data.cached_set import DEFAULT_FOLDER
+from melanoma_pl.data.cache.cache_files import DEFAULT_FOLDER
 
 DESCRIPTION = "What has to be right before training: audits, splits, public sets, drawings, data cards, caches."
 NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")

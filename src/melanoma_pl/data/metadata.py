@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from melanoma_pl.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from melanoma_pl.data.folder import Photos  # brings torchvision, and an audit does without
+    from melanoma_pl.data.image_set import Photos
 
-FILE_NAME = "metadata.csv"
+METADATA_FILE = "metadata.csv"
 
 
 def find_table(metadata: str | Path | None, root: Path, option: str = "data.metadata") -> Path | None:
@@ -28,12 +28,12 @@ def find_table(metadata: str | Path | None, root: Path, option: str = "data.meta
     if metadata is None:
         return None
     if metadata == "auto":
-        return root / FILE_NAME if (root / FILE_NAME).is_file() else None
+        return root / METADATA_FILE if (root / METADATA_FILE).is_file() else None
     table = Path(metadata)
     if not table.is_file():
         if option.startswith("-"):
             raise UserError(f"{option} {metadata} does not exist", "name a CSV file, or leave it out")
-        way_out = f"allowed are auto ({root / FILE_NAME} if there), null, or a file"
+        way_out = f"allowed are auto ({root / METADATA_FILE} if there), null, or a file"
         raise UserError(f"{option}={metadata} does not exist", way_out)
     return table
 

@@ -1,17 +1,28 @@
-"""Cutting photos into folds, training and validation, by class and lesion; which photos share a lesion with others."""
+"""Cutting photos into folds, training and validation, by class and lesion; which photos share a lesion with others.
 
-from collections.abc import Sequence
+`data.fold`: one fold of a table to validate on, the others to train on.
+
+`data.exclude`: photos that training does without, such as the quarantine list of an audit.
+"""
+
+import logging
+import shlex
+from collections.abc import Callable, Container, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from melanoma_pl.errors import UserError
+from melanoma_pl.data.image_set import Photos
+from melanoma_pl.data.layout import CUT_FOLDS, check_exclusion
+from melanoma_pl.data.metadata import read_table, require_column
+from melanoma_pl.errors import UserError, first_of
 
 if TYPE_CHECKING:
-    from melanoma_pl.data.folder import Photos
+    from melanoma_pl.data.image_set import Photos
 
 FINEST_SHARE = 20  # folds: a split is cut in steps of a twentieth at the finest
 
@@ -133,3 +144,105 @@ def shared_lesions(photos: "Photos", other_groups: Sequence[str]) -> NDArray[np.
     if photos.groups is None:
         return np.zeros(len(photos), dtype=bool)
     return np.isin(np.array(photos.groups), np.array(list(other_groups)))
+
+
+FOLD_COLUMN = "fold"
+
+
+def cut_fold(
+    photos: Photos, table: Path, fold: int, image_column: str = "image", group_column: str | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Take one fold of the training photos as validation split.
+
+    Args:
+        photos: All training photos.
+        table: CSV file with each photo's fold, such as `split.csv`.
+        fold: Which to validate on.
+        image_column: Column with the photo's path, as in `photos.paths`.
+        group_column: Column that the photos' groups come from, as the error names it.
+
+    Returns:
+        Sorted positions of the training photos and of the validation photos.
+
+    Raises:
+        UserError: If there is no such fold, a photo or a class is missing, or lesions of it are in other folds too.
+    """
+    rows = read_table(table, image_column, listed=set(photos.paths))
+    require_column(table, list(next(iter(rows.values()), {})), FOLD_COLUMN, "data.fold")
+    cells = {path: rows[path][FOLD_COLUMN] for path in photos.paths if path in rows}
+    lost = [path for path in photos.paths if not cells.get(path)]
+    folds = sorted(set(cells.values()) - {""}, key=lambda name: (len(name), name))
+    if not folds:
+        raise UserError(f"data.fold={fold}: {table} has no folds", CUT_FOLDS)
+    if lost:
+        raise UserError(f"{table} has no fold for {len(lost)} of {len(photos)} photos ({first_of(lost)})", CUT_FOLDS)
+    if str(fold) not in folds:
+        raise UserError(f"data.fold={fold} does not exist: {table} has {', '.join(folds)}")
+    is_held = np.array([cells[path] == str(fold) for path in photos.paths])
+    _require_both_classes(photos, is_held, table, fold)
+    _require_whole_groups(photos, is_held, table, fold, _cut_again(len(folds), group_column))
+    return np.flatnonzero(~is_held), np.flatnonzero(is_held)
+
+
+def _require_both_classes(photos: Photos, is_held: NDArray[np.bool_], table: Path, fold: int) -> None:
+    for part, name in ((is_held, f"fold {fold}"), (~is_held, f"the folds other than {fold}")):
+        if len(np.unique(photos.targets[part])) < 2:
+            raise UserError(f"in {table} photos of one class only are in {name}", CUT_FOLDS)
+
+
+def _require_whole_groups(photos: Photos, is_held: NDArray[np.bool_], table: Path, fold: int, way_out: str) -> None:
+    """Refuse a fold whose lesions also train: its figures would be too good."""
+    if photos.groups is None:
+        return
+    groups = np.array(photos.groups)
+    shared = np.intersect1d(groups[is_held], groups[~is_held]).tolist()
+    if shared:
+        count = f"{len(shared)} group{'s' * (len(shared) != 1)} ({first_of(shared)})"
+        raise UserError(f"in {table} {count} of fold {fold} have photos in other folds too", way_out)
+
+
+def _cut_again(folds: int, group_column: str | None) -> str:
+    column = shlex.quote(group_column or "<column>")
+    return f"cut the folds anew: melanoma-data split <photos> <target> --folds {folds} --group-column {column}"
+
+
+logger = logging.getLogger(__name__)
+
+IMAGE_COLUMN = "image"
+
+
+def leave_out(photos: Photos, exclude: Path, test_paths: Callable[[], Container[str]]) -> Photos:
+    """Return the training photos without those that a list names, and say how many they are.
+
+    A list of an audit names photos of all splits. Those that training does not use anyway are no mistake.
+
+    Args:
+        photos: All training photos.
+        exclude: CSV table whose column `image` names photos as `photos.paths` do.
+        test_paths: Returns the paths of the test photos; asked only where the list names others than training photos.
+            Those stay, because a test split that can be thinned out proves nothing.
+
+    Raises:
+        UserError: If there is no such list, or it names photos that are not there.
+    """
+    check_exclusion(exclude)
+    named = read_table(exclude, IMAGE_COLUMN, "data.exclude", set(photos.paths))
+    others = {path: named[path][IMAGE_COLUMN] for path in named.keys() - set(photos.paths)}
+    tested = test_paths() if others else ()
+    unused = [path for path, cell in others.items() if path not in tested and cell not in tested]
+    _require_files(exclude, photos.root, [path for path in unused if not _is_there(photos.root, path, others[path])])
+    stay = len(others) - len(unused)
+    notes = f"; {stay} test photos that it names stay" if stay else ""
+    notes += f"; {len(unused)} photos that it names are not trained on anyway" if unused else ""
+    logger.info("left out    %d training photos that %s names%s", len(named) - len(others), exclude, notes)
+    return photos.take(np.flatnonzero([path not in named for path in photos.paths]))
+
+
+def _is_there(root: Path, *names: str) -> bool:
+    return any((root / name).is_file() for name in names)
+
+
+def _require_files(exclude: Path, root: Path, gone: Sequence[str]) -> None:
+    if gone:
+        message = f"data.exclude={exclude} names {len(gone)} photos that are not in {root} ({first_of(sorted(gone))})"
+        raise UserError(message, "make the list anew, or take them out of it")

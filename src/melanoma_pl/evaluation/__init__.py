@@ -8,25 +8,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from melanoma_pl.evaluation.agreement import Discordance, mcnemar, paired_share_difference
-    from melanoma_pl.evaluation.assess import calibrate, rank, subgroup
-    from melanoma_pl.evaluation.assessment import Bin, Calibration, Decisions, Ranking, Subgroup
-    from melanoma_pl.evaluation.calibration import fit_temperature, probabilities
-    from melanoma_pl.evaluation.comparison import Difference, paired_auroc_by_lesion, paired_delong
-    from melanoma_pl.evaluation.estimate import Estimate
-    from melanoma_pl.evaluation.intervals import corrected_resampled_t, delong, wilson
-    from melanoma_pl.evaluation.metrics import Counts, auroc, average_precision, brier, count, log_loss
-    from melanoma_pl.evaluation.operating_point import RULES, choose_threshold
-    from melanoma_pl.evaluation.outcomes import always_benign, decide
-    from melanoma_pl.evaluation.predictive import negative_predictive_value_at, positive_predictive_value_at
-    from melanoma_pl.evaluation.ranking import partial_auroc, specificity_at_sensitivity
-    from melanoma_pl.evaluation.recalibration import recalibration_intercept, recalibration_slope
+    from melanoma_pl.evaluation.assessment import calibrate, format_table, intervals_of, rank, subgroup, summarise
+    from melanoma_pl.evaluation.calibration import (
+        fit_temperature,
+        probabilities,
+        recalibration_intercept,
+        recalibration_slope,
+    )
+    from melanoma_pl.evaluation.checks import warnings_of
+    from melanoma_pl.evaluation.comparison import (
+        Difference,
+        Discordance,
+        mcnemar,
+        paired_auroc_by_lesion,
+        paired_delong,
+        paired_share_difference,
+    )
+    from melanoma_pl.evaluation.decision import RULES, choose_threshold
+    from melanoma_pl.evaluation.intervals import Estimate, corrected_resampled_t, delong, wilson
+    from melanoma_pl.evaluation.metrics import (
+        Counts,
+        auroc,
+        average_precision,
+        brier,
+        count,
+        log_loss,
+        partial_auroc,
+        specificity_at_sensitivity,
+    )
+    from melanoma_pl.evaluation.outcomes import (
+        always_benign,
+        decide,
+        negative_predictive_value_at,
+        positive_predictive_value_at,
+    )
     from melanoma_pl.evaluation.reliability import calibrated_ece_range, expected_calibration_error, reliability_bins
     from melanoma_pl.evaluation.resampling import bootstrap, draw_weights, percentile_interval
-    from melanoma_pl.evaluation.scarcity import warnings_of
-    from melanoma_pl.evaluation.skin_tone import lab, tone_of, typology_angle
-    from melanoma_pl.evaluation.subgroups import age_bands, split_by
-    from melanoma_pl.evaluation.table import format_table, intervals_of, summarise
+    from melanoma_pl.evaluation.results import Bin, Calibration, Decisions, Ranking, Subgroup
+    from melanoma_pl.evaluation.strata import age_bands, lab, split_by, tone_of, typology_angle
 
 __all__ = [
     "RULES",

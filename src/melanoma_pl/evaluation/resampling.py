@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from melanoma_pl.evaluation.checks import Floats, Integers, check_groups, check_unit
-from melanoma_pl.evaluation.estimate import Estimate
-from melanoma_pl.evaluation.intervals import Interval
+from melanoma_pl.evaluation.intervals import Estimate, Interval
 
 BLOCK = 500_000  # weights held at once: few enough for a laptop's cache, whatever the number of photos
 MOST_DRAWS, FEWEST_DRAWS = 2000, 200

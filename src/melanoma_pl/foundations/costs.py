@@ -2,16 +2,26 @@
 
 Nielsen, *Neural Networks and Deep Learning*, chapters 1 (quadratic) and 3 (cross-entropy). Both are means over the
 examples x of a cost C_x; `*_gradient` and `*_output_error` are C_x's derivatives, one row an example.
+
+The learning slow-down: one neuron that begins badly wrong, and how fast each cost mends it.
+
+The toy of Nielsen, *Neural Networks and Deep Learning*, chapter 3: one weight, one bias, one example, whose input is 1
+and whose target is 0.
+
+Pictures of the learning slow-down.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
+from melanoma_pl.foundations.descent import descent_step
 from melanoma_pl.foundations.equations import output_error
 from melanoma_pl.foundations.neurons import sigmoid
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE, canvas
 
 
 def quadratic_cost(activations: Tensor, targets: Tensor) -> Tensor:
@@ -105,3 +115,71 @@ class Cost:
 
 QUADRATIC = Cost("quadratic cost", quadratic_cost, quadratic_gradient, quadratic_output_error)
 CROSS_ENTROPY = Cost("cross-entropy", cross_entropy_cost, cross_entropy_gradient, cross_entropy_output_error)
+
+
+INPUT, TARGET = 1.0, 0.0
+
+
+def neuron_gradient(cost: Cost, position: Tensor) -> Tensor:
+    """Return (∂C/∂w, ∂C/∂b) = (δ x, δ), float `(2,)`, at the position (w, b), float `(2,)`."""
+    weighted_input = position[0] * INPUT + position[1]
+    error = cost.output_error(weighted_input, torch.full_like(weighted_input, TARGET))
+    return torch.stack([error * INPUT, error])
+
+
+def activations_while_learning(
+    cost: Cost, weight: float, bias: float, learning_rate: float = 0.15, steps: int = 300
+) -> Tensor:
+    """Return the neuron's activation before the first step and after each: it should fall to 0.
+
+    Args:
+        cost: What the neuron descends.
+        weight: Where w starts.
+        bias: Where b starts.
+        learning_rate: η, > 0.
+        steps: How many steps of gradient descent.
+
+    Returns:
+        float64 `(steps + 1,)`, between 0 and 1.
+    """
+    position = torch.tensor([weight, bias], dtype=torch.float64)
+    activations = [sigmoid(position[0] * INPUT + position[1])]
+    for _ in range(steps):
+        position = descent_step(position, neuron_gradient(cost, position), learning_rate)
+        activations.append(sigmoid(position[0] * INPUT + position[1]))
+    return torch.stack(activations)
+
+
+COSTS = (QUADRATIC, CROSS_ENTROPY)
+
+
+def output_errors_figure(reach: float = 8.0) -> Figure:
+    """Return δ^L over z, for the target 0, by both costs: what a wrong neuron is told to change."""
+    z = torch.linspace(-reach, reach, 401, dtype=torch.float64)
+    figure, (ax,) = canvas(width=5.5)
+    for cost, color in zip(COSTS, (ORANGE, BLUE), strict=True):
+        ax.plot(z, cost.output_error(z, torch.zeros_like(z)), color=color, label=cost.name)
+    ax.axvspan(4, reach, color=GREY, alpha=0.15, linewidth=0)
+    ax.text(6, 0.5, "badly\nwrong", ha="center", va="center", color=GREY)
+    ax.set(xlabel="weighted input z (the target is 0)", ylabel="output error δ")
+    ax.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def slow_down_figure(starts: list[tuple[float, float]], learning_rate: float = 0.15, steps: int = 300) -> Figure:
+    """Return one neuron's activation while it learns to answer 0, by both costs.
+
+    Args:
+        starts: Pairs (w, b) to begin from.
+        learning_rate: η, the same for both costs.
+        steps: Of gradient descent.
+    """
+    figure, axes = canvas(2, sharey=True)
+    for ax, cost in zip(axes, COSTS, strict=True):
+        for color, (weight, bias) in zip(CYCLE, starts, strict=False):
+            activations = activations_while_learning(cost, weight, bias, learning_rate, steps)
+            ax.plot(activations, color=color, label=f"from w = {weight:g}, b = {bias:g}")
+        ax.set(title=cost.name, xlabel="steps", ylim=(0, 1))
+        ax.legend(fontsize=8)
+    axes[0].set_ylabel("activation (should be 0)")
+    return figure

@@ -1,11 +1,26 @@
-"""Kernels that a person can read, and what they do to a photo."""
+"""Kernels that a person can read, and what they do to a photo.
+
+A few photos of each class, to look at.
+
+Many small pictures in one: photos, kernels and feature maps as tiles.
+
+The lines of a function, to be read beside its formula.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from melanoma_pl.data.layout import CLASS_NAMES
 from melanoma_pl.foundations.convolution import convolve
+from melanoma_pl.report.figures.canvas import bare, canvas
 
 KERNELS: dict[str, list[list[float]]] = {
     "nothing": [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
@@ -64,3 +79,88 @@ def edge_strength(pictures: Tensor) -> Tensor:
     """Return √(upright² + level²), float `(N, 1, H − 2, W − 2)`: how steep the grey value is, in any direction."""
     shades = grey(pictures)
     return torch.hypot(filtered(shades, kernel("upright edges")), filtered(shades, kernel("level edges")))
+
+
+def first_of_each(targets: NDArray[np.int64], count: int = 1) -> dict[str, Tensor]:
+    """Return where the first photos of each class are: class name → positions, int64 `(count,)` or fewer.
+
+    Args:
+        targets: int64 `(N,)`, 1 for malignant.
+        count: Of each class.
+    """
+    return {
+        name: torch.from_numpy(np.flatnonzero(targets == target)[:count]) for target, name in enumerate(CLASS_NAMES)
+    }
+
+
+def clearest_of_each(probabilities: NDArray[np.floating], targets: NDArray[np.int64]) -> dict[str, int]:
+    """Return where the benign photo with the lowest and the malignant one with the highest probability are.
+
+    Args:
+        probabilities: Of malignant, float `(N,)`.
+        targets: int64 `(N,)`, 1 for malignant, both classes.
+
+    Returns:
+        Class name → position.
+    """
+    wrongness = np.where(targets == 1, 1 - probabilities, probabilities)
+    return {name: int(np.where(targets == target, wrongness, 2).argmin()) for target, name in enumerate(CLASS_NAMES)}
+
+
+def as_pictures(pixels: Tensor) -> NDArray[np.uint8]:
+    """Return photos as a network takes them, uint8 `(N, 3, S, S)`, as one looks at them, uint8 `(N, S, S, 3)`."""
+    pictures: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).numpy()
+    return pictures
+
+
+def tiled(pictures: NDArray[np.floating | np.integer], columns: int, gap: int = 1) -> NDArray[np.float64]:
+    """Return pictures side by side and below each other, not-a-number (drawn as nothing) between them.
+
+    Args:
+        pictures: `(N, H, W)` or, in colours, `(N, H, W, 3)`.
+        columns: Of the tiles.
+        gap: Between tiles, in pixels.
+
+    Returns:
+        float64 `(rows · (H + gap) − gap, columns · (W + gap) − gap)`, and 3 at the end for colours.
+    """
+    count, height, width, *colours = pictures.shape
+    rows = -(-count // columns)
+    field = np.full((rows * (height + gap), columns * (width + gap), *colours), np.nan)
+    for number, picture in enumerate(pictures):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        field[top : top + height, left : left + width] = picture
+    return field[: len(field) - gap, : field.shape[1] - gap]
+
+
+def photos_figure(photos: Mapping[str, NDArray[np.uint8]], columns: int = 4, width: float = 3.4) -> Figure:
+    """Return tiles of photos, one field a title.
+
+    Args:
+        photos: Title → uint8 `(N, S, S, 3)`.
+        columns: Of each field's tiles.
+        width: Of each field, inches.
+    """
+    most = max(len(each) for each in photos.values())
+    rows = -(-most // columns)
+    figure, axes = canvas(len(photos), width=width, height=width * rows / min(columns, most) + 0.35)
+    for ax, (title, each) in zip(axes, photos.items(), strict=True):
+        field = tiled(each / 255, min(columns, most), gap=max(1, each.shape[1] // 24))
+        ax.imshow(np.nan_to_num(field, nan=1.0))
+        ax.set_title(title, fontsize=9)
+        bare(ax)
+    return figure
+
+
+def code_of(*functions: Callable[..., Any]) -> str:
+    """Return the source of functions without their docstrings, which a notebook's text takes the place of."""
+    return "\n\n".join(_without_docstring(inspect.getsource(function)) for function in functions)
+
+
+def _without_docstring(source: str) -> str:
+    """Return one function's source without its docstring; comments stay."""
+    definition = ast.parse(source).body[0]
+    if not isinstance(definition, ast.FunctionDef) or ast.get_docstring(definition) is None:
+        return source.rstrip()
+    docstring, lines = definition.body[0], source.rstrip().splitlines()
+    return "\n".join(lines[: docstring.lineno - 1] + lines[docstring.end_lineno :])

@@ -1,9 +1,12 @@
-"""A training of seconds on synthetic photos, for notebooks that need a trained network to look into."""
+"""A training of seconds on synthetic photos, for notebooks that need a trained network to look into.
+
+Pictures of a training's course.
+"""
 
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +14,20 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melanoma_pl.callbacks.checkpoints import BEST, RunCheckpoints
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.augmentation import Dihedral
-from melanoma_pl.data.synthetic import write_photos
-from melanoma_pl.hardware import keep_freed_memory
+from melanoma_pl.data.synthetic.synthetic_images import write_photos
+from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.models.schedules import OneCycle
 from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.report.figures.canvas import BLUE, ORANGE, canvas
+from melanoma_pl.runs.run_folder import BEST
+from melanoma_pl.training.callbacks.run_checkpoints import RunCheckpoints
 
 BATCH = 16  # photos a step
 
@@ -107,3 +113,24 @@ def _trainer(folder: Path, epochs: int) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+SPLITS = (("train", "training", BLUE), ("val", "validation", ORANGE))
+
+
+def curves_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
+    """Return loss and accuracy over the epochs, on training and on validation photos.
+
+    Args:
+        rows: One an epoch, as the epoch log keeps them.
+    """
+    figure, axes = canvas(2, width=3.8, height=2.7)
+    epochs = [row["epoch"] for row in rows]
+    for ax, figure_name in zip(axes, ("loss", "accuracy"), strict=True):
+        for split, label, color in SPLITS:
+            ax.plot(
+                epochs, [row[f"{split}/{figure_name}"] for row in rows], "o-", markersize=3, color=color, label=label
+            )
+        ax.set(title=figure_name, xlabel="epoch", xticks=epochs)
+    axes[0].legend(fontsize=8)
+    return figure

@@ -23,10 +23,10 @@ from torchmetrics.classification import (
 from melanoma_pl import __version__
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision, fit_decision
-from melanoma_pl.evaluation.familiarity import Familiarity
-from melanoma_pl.models.fine_tuning import FineTuned
+from melanoma_pl.evaluation.out_of_distribution import Familiarity
+from melanoma_pl.models.checkpoint import CHECKPOINT_KEY, network_state, read_checkpoint
 from melanoma_pl.models.schedules import Constant, Schedule
-from melanoma_pl.models.weights import CHECKPOINT_KEY, network_state, read_checkpoint
+from melanoma_pl.models.timm_backbone import FineTuned
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build
 

@@ -1,6 +1,6 @@
 """Runs: their folders. Light: nothing heavy is imported."""
 
-from melanoma_pl.runs.folder import (
+from melanoma_pl.runs.run_folder import (
     OUTPUTS,
     PHOTOS,
     RECORD,

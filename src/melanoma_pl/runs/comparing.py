@@ -6,13 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from melanoma_pl.evaluation.agreement import Discordance, mcnemar, paired_share_difference
-from melanoma_pl.evaluation.assess import auroc_with_delong
-from melanoma_pl.evaluation.comparison import Difference, paired_auroc_by_lesion, paired_delong
-from melanoma_pl.evaluation.estimate import Estimate
+from melanoma_pl.evaluation.assessment import auroc_with_delong
+from melanoma_pl.evaluation.checks import warnings_of
+from melanoma_pl.evaluation.comparison import (
+    Difference,
+    Discordance,
+    mcnemar,
+    paired_auroc_by_lesion,
+    paired_delong,
+    paired_share_difference,
+)
+from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.outcomes import share
-from melanoma_pl.evaluation.scarcity import warnings_of
-from melanoma_pl.runs.pairing import Pair
+from melanoma_pl.runs.pairing import PairedPredictions
 from melanoma_pl.runs.predictions import Predictions
 
 Floats = NDArray[np.float64]
@@ -81,7 +87,7 @@ class _Side:
     right: Flags
 
 
-def compare_pair(pair: Pair, draws: int | None = None, seed: int = 0) -> Comparison:
+def compare_pair(pair: PairedPredictions, draws: int | None = None, seed: int = 0) -> Comparison:
     """Return how B differs from A.
 
     Args:

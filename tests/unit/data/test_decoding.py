@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from melanoma_pl.data import opening
+from melanoma_pl import image_files
 from melanoma_pl.data.decoding import decode_all, decode_file, stack
 from melanoma_pl.preprocessing import Preprocessing
 
@@ -69,7 +69,7 @@ def test_broken_files_give_a_reason(name: str, tmp_path: Path) -> None:
 
 
 def test_absurdly_large_photos_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "LARGEST_PHOTO", 100)
+    monkeypatch.setattr(image_files, "LARGEST_PHOTO", 100)
     gradient().save(tmp_path / "a.png")
     assert "40×30" in decode_file(tmp_path / "a.png", PREPROCESSING).reason
 

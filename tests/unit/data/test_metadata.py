@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from melanoma_pl.data.folder import Photos, list_photos
+from melanoma_pl.data.image_set import Photos, list_photos
 from melanoma_pl.data.metadata import find_table, read_table, with_groups
 from melanoma_pl.errors import UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from melanoma_pl.data.folder import Photos
+from melanoma_pl.data.image_set import Photos
 from melanoma_pl.data.splits import cut_folds, cut_validation, shared_lesions
 from melanoma_pl.errors import UserError
 

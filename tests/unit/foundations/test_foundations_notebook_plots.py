@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from melanoma_pl.foundations.plots import feature_maps, first_run, mistakes, pictures
+from melanoma_pl.foundations import feature_maps, filters, original_errors, short_training
 
 
 def drawn(figure: Figure) -> bool:
@@ -15,7 +15,7 @@ def drawn(figure: Figure) -> bool:
 
 
 def test_tiles_have_gaps_between_and_none_around():
-    field = pictures.tiled(np.stack([np.full((2, 3), value) for value in (1, 2, 3)]), columns=2)
+    field = filters.tiled(np.stack([np.full((2, 3), value) for value in (1, 2, 3)]), columns=2)
     assert field.shape == (5, 7)
     assert field[0].tolist()[:3] == [1, 1, 1]
     assert np.isnan(field[0, 3]) and np.isnan(field[2]).all() and np.isnan(field[4, 4])
@@ -24,7 +24,7 @@ def test_tiles_have_gaps_between_and_none_around():
 
 def test_photos():
     photo = np.zeros((3, 8, 8, 3), dtype=np.uint8)
-    figure = pictures.photos_figure({"one": photo[:1], "three": photo}, columns=2)
+    figure = filters.photos_figure({"one": photo[:1], "three": photo}, columns=2)
     assert [ax.get_title() for ax in figure.axes] == ["one", "three"]
     assert figure.axes[1].images[0].get_array().shape == (17, 17, 3)
     assert drawn(figure)
@@ -32,7 +32,7 @@ def test_photos():
 
 def test_curves():
     row = {"train/loss": 0.7, "val/loss": 0.6, "train/accuracy": 0.5, "val/accuracy": 0.6}
-    figure = first_run.curves_figure([{"epoch": 1, **row}, {"epoch": 2, **row}])
+    figure = short_training.curves_figure([{"epoch": 1, **row}, {"epoch": 2, **row}])
     assert [len(ax.lines) for ax in figure.axes] == [2, 2]
     assert drawn(figure)
 
@@ -50,9 +50,9 @@ def test_kernels_and_maps():
 
 def test_mistakes():
     targets, values = np.array([0, 1, 1]), np.array([0.0, 0.4, 1.0], dtype=np.float32)
-    assert drawn(mistakes.probabilities_figure({"with": values, "without": values}, targets))
+    assert drawn(original_errors.probabilities_figure({"with": values, "without": values}, targets))
     luck = {tries: (np.array([0.5, 0.6]), np.array([0.4, 0.5])) for tries in (1, 10)}
-    assert drawn(mistakes.best_of_many_figure(luck, photos=20, sizes=(19, 100)))
-    assert drawn(mistakes.small_tests_figure(np.array([0.5, 0.6]), whole=0.55, right=6, photos=19))
+    assert drawn(original_errors.best_of_many_figure(luck, photos=20, sizes=(19, 100)))
+    assert drawn(original_errors.small_tests_figure(np.array([0.5, 0.6]), whole=0.55, right=6, photos=19))
     by_way = {"photo by photo": np.array([0.9, 0.8]), "lesion by lesion": np.array([0.5, 0.6])}
-    assert drawn(mistakes.leak_figure({"as drawn": {2: by_way, 4: by_way}, "by lot": {2: by_way, 4: by_way}}))
+    assert drawn(original_errors.leak_figure({"as drawn": {2: by_way, 4: by_way}, "by lot": {2: by_way, 4: by_way}}))

@@ -6,12 +6,11 @@ import torch
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from melanoma_pl.foundations import costs, layer_table, learning, neurons, surfaces
 from melanoma_pl.foundations.costs import CROSS_ENTROPY
-from melanoma_pl.foundations.examples import Examples
 from melanoma_pl.foundations.filters import kernel
 from melanoma_pl.foundations.layer_table import three_conv_layers
-from melanoma_pl.foundations.learning import Recipe, initial_parameters, learn
-from melanoma_pl.foundations.plots import convolution, costs, descent, learning, neurons
+from melanoma_pl.foundations.learning import Examples, Recipe, initial_parameters, learn
 from melanoma_pl.foundations.surfaces import OneNeuron, Valley
 
 
@@ -51,10 +50,10 @@ def test_costs():
 
 def test_descents(surface):
     start = torch.tensor([-1.0, 2.0], dtype=torch.float64)
-    assert len(descent.descents_figure([0.02, 0.2, 0.26]).axes) == 4
-    assert drawn(descent.promise_figure(Valley(), start, largest=0.2))
-    assert drawn(descent.minibatches_figure(surface, start, 0.5, sizes=[40, 10, 1], epochs=2))
-    assert drawn(descent.scatter_figure(surface.gradients(start), sizes=[1, 10, 40], draws=20))
+    assert len(surfaces.descents_figure([0.02, 0.2, 0.26]).axes) == 4
+    assert drawn(surfaces.promise_figure(Valley(), start, largest=0.2))
+    assert drawn(surfaces.minibatches_figure(surface, start, 0.5, sizes=[40, 10, 1], epochs=2))
+    assert drawn(surfaces.scatter_figure(surface.gradients(start), sizes=[1, 10, 40], draws=20))
 
 
 def test_learning(examples):
@@ -70,13 +69,13 @@ def test_learning(examples):
 
 def test_convolutions():
     picture = torch.arange(36.0).reshape(6, 6)
-    figure = convolution.sliding_figure(picture, kernel("outline").float(), row=1, column=0, stride=2)
+    figure = layer_table.sliding_figure(picture, kernel("outline").float(), row=1, column=0, stride=2)
     assert [len(ax.patches) for ax in figure.axes] == [1, 0, 1]
     assert drawn(figure)
-    assert drawn(convolution.pictures_figure({"colours": torch.rand(1, 3, 5, 5), "grey": torch.rand(1, 1, 5, 5)}))
-    assert drawn(convolution.routing_figure(picture[:4, :4], torch.tensor([[1.0, 2.0], [3.0, 4.0]])))
+    assert drawn(layer_table.pictures_figure({"colours": torch.rand(1, 3, 5, 5), "grey": torch.rand(1, 1, 5, 5)}))
+    assert drawn(layer_table.routing_figure(picture[:4, :4], torch.tensor([[1.0, 2.0], [3.0, 4.0]])))
     photo = np.zeros((224, 224, 3), dtype=np.uint8)
-    assert drawn(convolution.receptive_fields_figure(photo, three_conv_layers()))
+    assert drawn(layer_table.receptive_fields_figure(photo, three_conv_layers()))
 
 
 def test_pyplot_keeps_no_figure():

@@ -9,13 +9,13 @@ import torch
 from tests.conftest import SIZE
 from torch import nn
 
-from melanoma_pl.callbacks.checkpoints import RunCheckpoints
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import probabilities, summarise
-from melanoma_pl.inference import predict_logits, split_batches
+from melanoma_pl.inference.prediction import predict_logits, split_batches
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.training.callbacks.run_checkpoints import RunCheckpoints
 
 SMALL = Preprocessing(SIZE)
 ADAM = {"_target_": "torch.optim.Adam", "lr": 3e-3}

@@ -10,9 +10,9 @@ from tests.conftest import SIZE
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.models import MelanomaClassifier
+from melanoma_pl.models.checkpoint import load_weights
 from melanoma_pl.models.features import last_convolution, tapped
 from melanoma_pl.models.timm_backbone import TimmBackbone, backbone_preprocessing
-from melanoma_pl.models.weights import load_weights
 from melanoma_pl.preprocessing import IMAGENET_MEAN, Preprocessing
 from melanoma_pl.specs import build
 

@@ -1,1 +1,1 @@
-"""What is wrong with a set of photos before anyone trains on it: leaks, conflicts, labels that give themselves away."""
+"""Audit a dataset before training: leaks between splits, conflicting labels, shortcuts to the label."""

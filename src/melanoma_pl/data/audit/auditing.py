@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from melanoma_pl.data.audit.audit_record import fingerprint
 from melanoma_pl.data.audit.duplicates import Match, clusters_of, find_matches
-from melanoma_pl.data.audit.findings import Audit, Giveaway, LabelConflict, Pair
-from melanoma_pl.data.audit.giveaways import find_giveaways
-from melanoma_pl.data.audit.labels import find_label_conflicts
-from melanoma_pl.data.audit.record import fingerprint
+from melanoma_pl.data.audit.findings import Audit, Giveaway, ImagePair, LabelConflict, find_label_conflicts
+from melanoma_pl.data.audit.label_shortcuts import find_giveaways
 from melanoma_pl.data.audit.scanning import Scan, inventory, scan
+from melanoma_pl.data.image_set import Listing, meaning
 from melanoma_pl.data.layout import CLASS_NAMES
-from melanoma_pl.data.listing import Listing, meaning
 from melanoma_pl.errors import UserError, first_of
 
 SPLIT_ORDER = ("", "train", "validation", "test")  # of a leak the photos of the later split stay
@@ -100,7 +99,7 @@ def _edges(lesions: Mapping[str, Sequence[int]]) -> list[tuple[int, int]]:
     return [(members[0], member) for members in lesions.values() for member in members[1:]]
 
 
-def _pairs(listing: Listing, matches: Sequence[Match], lesions: Mapping[str, Sequence[int]]) -> tuple[Pair, ...]:
+def _pairs(listing: Listing, matches: Sequence[Match], lesions: Mapping[str, Sequence[int]]) -> tuple[ImagePair, ...]:
     """Return what the pixels tell, then the leaks that only the metadata tells: leaks first, the most alike first."""
     lesion_of = {position: name for name, members in lesions.items() for position in members}
     pairs = []
@@ -120,10 +119,10 @@ def _pairs(listing: Listing, matches: Sequence[Match], lesions: Mapping[str, Seq
 
 def _pair(
     listing: Listing, first: int, second: int, kind: str, likeness: float | None, turn: str, same: bool | None
-) -> Pair:
+) -> ImagePair:
     if SPLIT_ORDER.index(listing.splits[first]) > SPLIT_ORDER.index(listing.splits[second]):
         first, second = second, first
-    return Pair(
+    return ImagePair(
         listing.paths[first],
         listing.paths[second],
         kind,  # type: ignore[arg-type]

@@ -1,14 +1,22 @@
-"""What an audit found, as plain values: for the terminal, the JSON file, the page and the exit code."""
+"""What an audit found, as plain values: for the terminal, the JSON file, the page and the exit code.
 
+Photos whose label their diagnosis contradicts.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from melanoma_pl.data.image_set import Listing, meaning
+from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.public_sets.diagnoses import malignancies
 
 Kind = Literal["exact", "near", "lesion"]
 TELLING = 0.6  # AUROC: where the whole interval lies above, a network may have learnt the same
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImagePair:
     """Two photos that are one photo, or show one lesion.
 
     Attributes:
@@ -111,7 +119,7 @@ class Audit:
     inventory: dict[str, Any]
     broken: dict[str, str]
     others: tuple[str, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ImagePair, ...]
     shared_groups: dict[str, tuple[str, ...]]
     group_column: str | None
     label_conflicts: tuple[LabelConflict, ...]
@@ -133,12 +141,12 @@ class Audit:
         return len(self.left_out)
 
     @property
-    def leaks(self) -> tuple[Pair, ...]:
+    def leaks(self) -> tuple[ImagePair, ...]:
         """Pairs across splits."""
         return tuple(pair for pair in self.pairs if pair.is_leak)
 
     @property
-    def conflicts(self) -> tuple[Pair, ...]:
+    def conflicts(self) -> tuple[ImagePair, ...]:
         """Pairs across labels."""
         return tuple(pair for pair in self.pairs if pair.is_conflict)
 
@@ -146,3 +154,30 @@ class Audit:
     def is_clean(self) -> bool:
         """Whether there is neither a leak nor a conflict."""
         return not (self.leaks or self.shared_groups or self.conflicts or self.label_conflicts)
+
+
+DIAGNOSIS = "diagnosis"
+SEPARATOR = "|"  # between the diagnoses of several sources
+
+
+def find_label_conflicts(listing: Listing, rows: Mapping[str, Mapping[str, str]] | None) -> tuple[LabelConflict, ...]:
+    """Compare each label with what the photo's diagnosis means.
+
+    Only a label that means benign or malignant can be contradicted; a diagnosis that is unknown, uncertain or disputed
+    among its sources contradicts nothing.
+
+    Args:
+        listing: The photos.
+        rows: Their metadata by path, or None; its column `diagnosis` is what counts.
+    """
+    if rows is None:
+        return ()
+    known = malignancies()
+    found = []
+    for path, label, split in zip(listing.paths, listing.labels, listing.splits, strict=True):
+        diagnosis = rows.get(path, {}).get(DIAGNOSIS, "")
+        meanings = {known.get(part.strip().lower(), "unknown") for part in diagnosis.split(SEPARATOR)}
+        means = meanings.pop() if len(meanings) == 1 else "disputed"
+        if {meaning(label), means} == set(CLASS_NAMES):
+            found.append(LabelConflict(path, split, label, diagnosis, means))
+    return tuple(found)

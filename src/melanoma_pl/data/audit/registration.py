@@ -19,9 +19,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from melanoma_pl.data.audit.candidates import Candidate
 from melanoma_pl.data.audit.perceptual_hash import CROPS, Box, Floats, turned_box, turned_picture
-from melanoma_pl.data.opening import BrokenPhotoError, draft, open_photo
 from melanoma_pl.errors import UserError
-from melanoma_pl.rgb import to_rgb
+from melanoma_pl.image_files import BrokenPhotoError, draft, open_photo, to_rgb
 
 Affine = NDArray[np.float64]  # (2, 3): place in the first photo, -1 to 1 → place in the second
 

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from melanoma_pl.data.listing import Listing
-from melanoma_pl.data.opening import BrokenPhotoError, draft, open_photo, read_all
-from melanoma_pl.rgb import to_rgb
+from melanoma_pl.data.image_set import Listing
+from melanoma_pl.image_files import BrokenPhotoError, draft, open_photo, read_all, to_rgb
 
 SIDE = 64  # pixels: a mole's outline, spots and hairs are still there, recompression is not
 BORDER_CELLS = 8  # a side: the border is the outermost ring of an 8×8 picture, an eighth of the side wide

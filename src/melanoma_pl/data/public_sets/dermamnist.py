@@ -1,19 +1,64 @@
-"""DermaMNIST: HAM10000 made small, as arrays in one npz file."""
+"""An npz file from elsewhere: whole, with the arrays that are needed, and no pickled objects, which could run code.
 
+DermaMNIST: HAM10000 made small, as arrays in one npz file.
+"""
+
+import lzma
 import re
+import zipfile
+import zlib
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from melanoma_pl.data.public_sets.npz import open_npz, read_array
-from melanoma_pl.data.public_sets.record import About, Download, Entry, Facts, Save
+from melanoma_pl.data.public_sets.download import About, Download, ImageFacts, Save, SourceImage
 from melanoma_pl.errors import UserError, first_of
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, RuntimeError)
+
+
+def open_npz(file: Path, needed: Sequence[str], opened: ExitStack) -> NpzFile:
+    """Open a file that has these arrays.
+
+    Raises:
+        UserError: If it is damaged, a single array, or lacks one of them.
+    """
+    try:
+        archive = np.load(opened.enter_context(file.open("rb")))
+    except DAMAGED as error:
+        raise UserError(f"{file} is cut short or no npz{_why(error)}", "download it anew") from error
+    if not isinstance(archive, NpzFile):
+        raise UserError(f"{file} is a single array", "give the whole npz file")
+    opened.enter_context(archive)
+    if absent := [name for name in needed if name not in archive.files]:
+        raise UserError(f"{file} has no {first_of(absent)}", f"it has {first_of(archive.files)}; give the set's own")
+    return archive
+
+
+def read_array(file: Path, archive: NpzFile, name: str) -> NDArray[Any]:
+    """Read one of its arrays.
+
+    Raises:
+        UserError: If it is damaged, or holds objects instead of numbers.
+    """
+    try:
+        return np.asarray(archive[name])
+    except DAMAGED as error:
+        raise UserError(f"{file}: {name} is damaged{_why(error)}", "download it anew") from error
+
+
+def _why(error: Exception) -> str:
+    """Return NumPy's reason, unless it tells to allow pickled objects."""
+    return "" if "pickle" in str(error) else f" ({error})"
+
 
 SPLITS = {"train": "train", "val": "train", "test": "test"}  # validation photos are cut anew by each training
 LABELS = (  # MedMNIST v2's names, in the order of their numbers
@@ -27,7 +72,7 @@ LABELS = (  # MedMNIST v2's names, in the order of their numbers
 )
 NEEDED = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 PUBLISHED = {"train": 7007, "val": 1003, "test": 2005}  # photos
-ABOUT = About(
+DERMAMNIST = About(
     "J. Yang et al., MedMNIST v2, Scientific Data 10:41 (2023), doi.org/10.1038/s41597-022-01721-8; and P. Tschandl et "
     "al., HAM10000, Scientific Data 5:180161 (2018)",
     (
@@ -37,7 +82,7 @@ ABOUT = About(
 )
 
 
-def read(source: Path, missing: str, opened: ExitStack) -> Download:
+def read_dermamnist(source: Path, missing: str, opened: ExitStack) -> Download:
     """Read the labels of the npz file, or of the one in a folder.
 
     Args:
@@ -52,11 +97,11 @@ def read(source: Path, missing: str, opened: ExitStack) -> Download:
     archive = open_npz(file, NEEDED, opened)
     entries = [entry for split in SPLITS for entry in _entries(file, archive, split)]
     note = "its own split is kept; what it calls val is part of train here (the column original says which)"
-    about = replace(ABOUT, warnings=(*_unlike_published(entries), *ABOUT.warnings))
+    about = replace(DERMAMNIST, warnings=(*_unlike_published(entries), *DERMAMNIST.warnings))
     return Download(about, tuple(entries), _drawer(file, archive), notes=(note,))
 
 
-def _unlike_published(entries: list[Entry]) -> tuple[str, ...]:
+def _unlike_published(entries: list[SourceImage]) -> tuple[str, ...]:
     """Return a warning where the splits are not as large as DermaMNIST's."""
     found = Counter(entry.original.partition("_")[0] for entry in entries)
     if found == PUBLISHED:
@@ -87,7 +132,7 @@ def _not_another(file: Path) -> Path:
     return file
 
 
-def _entries(file: Path, archive: NpzFile, split: str) -> list[Entry]:
+def _entries(file: Path, archive: NpzFile, split: str) -> list[SourceImage]:
     labels = _labels(file, archive, split)
     wrong = np.flatnonzero(~np.isin(labels, range(len(LABELS))))
     if len(wrong):
@@ -96,10 +141,10 @@ def _entries(file: Path, archive: NpzFile, split: str) -> list[Entry]:
             f"{where} is {labels[wrong[0]]}", f"give DermaMNIST's own file; its labels are 0 to {len(LABELS) - 1}"
         )
     return [
-        Entry(
+        SourceImage(
             original=f"{split}_images/{index}",
             where=f"{file}, {split}_labels[{index}]",
-            facts=Facts((LABELS[int(label)],), source="DermaMNIST, from HAM10000", licence="CC BY-NC 4.0"),
+            facts=ImageFacts((LABELS[int(label)],), source="DermaMNIST, from HAM10000", licence="CC BY-NC 4.0"),
             split=SPLITS[split],
             name=f"{split}_{index:04d}.png",
         )
@@ -129,7 +174,7 @@ def _drawer(file: Path, archive: NpzFile) -> Save:
             raise UserError(message, "give DermaMNIST's own file")
         return pixels
 
-    def save(entry: Entry, target: Path, copy: bool) -> str:
+    def save(entry: SourceImage, target: Path, copy: bool) -> str:
         from PIL import Image
 
         name, _, index = entry.original.partition("/")

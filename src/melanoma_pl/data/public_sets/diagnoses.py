@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from melanoma_pl.data.public_sets.tables import Row, read_rows
+from melanoma_pl.data.public_sets.source_tables import TableRow, read_rows
 from melanoma_pl.errors import UserError, did_you_mean
 
 TABLE = Path(__file__).with_name("diagnoses.csv")
@@ -85,13 +85,13 @@ def malignancies() -> dict[str, str]:
     return found
 
 
-def _check_sets(rows: list[Row], names: set[str]) -> None:
+def _check_sets(rows: list[TableRow], names: set[str]) -> None:
     for row in rows:
         if row.cells["set"].lower() not in names:
             raise UserError(f"{row.where}: there is no set '{row.cells['set']}'", did_you_mean(row.cells["set"], names))
 
 
-def _meanings(rows: list[Row], set_name: str) -> dict[str, Diagnosis]:
+def _meanings(rows: list[TableRow], set_name: str) -> dict[str, Diagnosis]:
     meanings: dict[str, Diagnosis] = {}
     for row in rows:
         written = _normal(row.cells["written"])
@@ -103,7 +103,7 @@ def _meanings(rows: list[Row], set_name: str) -> dict[str, Diagnosis]:
     return meanings
 
 
-def _meaning(row: Row) -> Diagnosis:
+def _meaning(row: TableRow) -> Diagnosis:
     for column, allowed in ALLOWED.items():
         if row.cells[column].lower() not in allowed:
             names = [name or "nothing" for name in allowed]

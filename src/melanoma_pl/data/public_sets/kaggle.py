@@ -1,26 +1,85 @@
-"""Kaggle's fanconic/skin-cancer-malignant-vs-benign: the zip as downloaded, or the folder it was extracted to.
+"""Zip files from elsewhere: whole, and with no member that could land outside the folder it is meant for.
+
+Kaggle's fanconic/skin-cancer-malignant-vs-benign: the zip as downloaded, or the folder it was extracted to.
 
 The archive holds every photo twice: below `data/` and again at its top.
 """
 
 import hashlib
+import lzma
 import shutil
+import stat
+import zipfile
+import zlib
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import ZipFile
 
 from melanoma_pl.data.layout import CLASS_NAMES, is_photo
-from melanoma_pl.data.public_sets.archives import whole_zip
-from melanoma_pl.data.public_sets.folder_set import archives_hint
-from melanoma_pl.data.public_sets.record import About, Download, Entry, Facts, LeftOut, Save, saver
+from melanoma_pl.data.public_sets.download import About, Download, ImageFacts, LeftOut, Save, SourceImage, saver
+from melanoma_pl.data.public_sets.source_tables import archives_hint
 from melanoma_pl.errors import UserError
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+
+
+@contextmanager
+def whole_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip whose every member has been read once and agrees with its checksum.
+
+    Raises:
+        UserError: If it is cut short, damaged, encrypted, or holds a link or a member that leads elsewhere.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive.infolist())
+            _read_members(archive)
+            yield archive
+    except DAMAGED as error:
+        raise UserError(f"{path} is cut short or no zip ({error})", "download it anew") from error
+    except NotImplementedError as error:
+        raise UserError(
+            f"{path} cannot be read ({error})", "extract it with another program, give the folder"
+        ) from error
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    names: set[str] = set()
+    for member in members:
+        if problem := _problem(member, names):
+            raise UserError(f"{path}: its member '{member.filename}' {problem}", "download the set from its own page")
+        names.add(member.filename)
+
+
+def _read_members(archive: zipfile.ZipFile) -> None:
+    """Read every member once; `BadZipFile` for what damaged bzip2 raises too."""
+    try:
+        damaged = archive.testzip()
+    except OSError as error:
+        if error.errno is not None:  # of the disk: bzip2's own error has no number
+            raise
+        raise zipfile.BadZipFile(f"a member is damaged: {error}") from error
+    if damaged:
+        raise zipfile.BadZipFile(f"{damaged} is damaged")
+
+
+def _problem(member: zipfile.ZipInfo, names: set[str]) -> str:
+    name = member.orig_filename.replace("\\", "/")
+    if name.startswith("/") or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
+        return "leads out of its folder"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    return "is there twice" if member.filename in names else ""
+
 
 SPLITS = ("train", "test")
 TOP = "the top folder"
 WANTED = "{train,test}/{benign,malignant}"
-ABOUT = About(
+KAGGLE = About(
     "C. Fanconi, Skin Cancer: Malignant vs. Benign, Kaggle 2019; the photos: ISIC archive, isic-archive.com",
     (
         "its benign photos are HAM10000's, most malignant ones are not: a network may tell them apart by their source",
@@ -28,12 +87,12 @@ ABOUT = About(
         "malignant is not always melanoma, and some labels are wrong (docs/public_sets.md)",
     ),
 )
-FACTS = Facts(source="Kaggle fanconic/skin-cancer-malignant-vs-benign", licence="as in the ISIC archive")
+FACTS = ImageFacts(source="Kaggle fanconic/skin-cancer-malignant-vs-benign", licence="as in the ISIC archive")
 
 Root = dict[str, str]  # `train/benign/1.jpg` → the photo's path in the download
 
 
-def read(source: Path, missing: str, opened: ExitStack) -> Download:
+def read_kaggle(source: Path, missing: str, opened: ExitStack) -> Download:
     """Read the zip or the folder.
 
     Args:
@@ -62,16 +121,16 @@ def _download(
     placed = {original for photos in roots.values() for original in photos.values()}
     stray = [path for path in paths if is_photo(Path(path)) and path not in placed]
     left_out = tuple(LeftOut(path, "", "in no class folder") for path in stray)
-    return Download(ABOUT, _entries(source, root), save, folder, left_out, notes)
+    return Download(KAGGLE, _entries(source, root), save, folder, left_out, notes)
 
 
 def _digest(photo: Path) -> str:
     return hashlib.sha256(photo.read_bytes()).hexdigest()
 
 
-def _entries(source: Path, root: Root) -> tuple[Entry, ...]:
+def _entries(source: Path, root: Root) -> tuple[SourceImage, ...]:
     return tuple(
-        Entry(
+        SourceImage(
             original, f"{source}, {original}", FACTS, label=PurePosixPath(path).parts[1], split=path.partition("/")[0]
         )
         for path, original in root.items()
@@ -79,7 +138,7 @@ def _entries(source: Path, root: Root) -> tuple[Entry, ...]:
 
 
 def _unpacker(archive: ZipFile) -> Save:
-    def save(entry: Entry, file: Path, copy: bool) -> str:
+    def save(entry: SourceImage, file: Path, copy: bool) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(entry.original) as packed, file.open("wb") as unpacked:
             shutil.copyfileobj(packed, unpacked)

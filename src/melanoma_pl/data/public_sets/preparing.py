@@ -1,28 +1,184 @@
-"""A public set's own download → train and test folders of classes, or a table alone, and what was left out and why."""
+"""What `melanoma-data prepare` prints: how many photos, what was left out and why, whose they are, what to do next.
 
+The prepared set on disk: photos in their places, the table, and the list of what is not in it.
+
+A public set's own download → train and test folders of classes, or a table alone, and what was left out and why.
+"""
+
+import csv
+import os
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from melanoma_pl.data.placing import check_target
-from melanoma_pl.data.public_sets import dermamnist, ham10000, isic, kaggle, pad_ufes_20
+from tqdm import tqdm
+
+from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
+from melanoma_pl.data.partition.target_folder import check_target, free_places, staged_folder
+from melanoma_pl.data.public_sets import dermamnist, kaggle, table_sets
 from melanoma_pl.data.public_sets.diagnoses import read_diagnoses
-from melanoma_pl.data.public_sets.grouping import group_photos
-from melanoma_pl.data.public_sets.options import SEED, TEST_SHARE, check_copy, check_split, check_task
-from melanoma_pl.data.public_sets.record import LeftOut
-from melanoma_pl.data.public_sets.summary import Prepared
-from melanoma_pl.data.public_sets.tasks import Chosen, Task, choose_photos
-from melanoma_pl.data.public_sets.writing import write_set
+from melanoma_pl.data.public_sets.download import COLUMNS, LEFT_OUT_COLUMNS, Download, LeftOut
+from melanoma_pl.data.public_sets.tasks import (
+    SEED,
+    TEST_SHARE,
+    Chosen,
+    Task,
+    check_copy,
+    check_split,
+    check_task,
+    choose_photos,
+    group_photos,
+)
 from melanoma_pl.errors import UserError
+from melanoma_pl.messages import DISCLAIMER, hydra_word
+
+SHOWN = 20  # kinds of photos left out; the file lists every photo
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A set that has been prepared.
+
+    Attributes:
+        name: Of the set.
+        target: The folder that was made.
+        task: What its classes tell apart.
+        download: What it was made from.
+        rows: Of `metadata.csv`.
+        left_out: Photos that are not in it.
+        made: What was done with photos (linked, copied, written) → how many.
+        table_only: Whether the photos stayed where they were.
+    """
+
+    name: str
+    target: Path
+    task: Task
+    download: Download
+    rows: tuple[Mapping[str, Any], ...]
+    left_out: tuple[LeftOut, ...]
+    made: Mapping[str, int]
+    table_only: bool
+
+    def text(self) -> str:
+        """Return the summary."""
+        parts = [self._title(), *self._counts(), *self._left_out(), *self._rights(), *self._next(), DISCLAIMER]
+        return "\n".join(parts)
+
+    def _title(self) -> str:
+        done = ", ".join(f"{count} {what}" for what, count in self.made.items()) or "none copied or linked"
+        return f"{self.name}, {self.task.name}: {len(self.rows)} photos ({done}) → {self.target}\n"
+
+    def _counts(self) -> list[str]:
+        counts = Counter((row["split"], row["label"]) for row in self.rows)
+        lines = [["", *self.task.classes]]
+        lines += [[split, *(str(counts[split, label]) for label in self.task.classes)] for split in ("train", "test")]
+        return ["".join(f"{cell:>11}" for cell in line) for line in lines] + [""]
+
+    def _left_out(self) -> list[str]:
+        if not self.left_out:
+            return ["left out: none", ""]
+        kinds = Counter(": ".join(filter(None, (photo.reason, photo.diagnosis))) for photo in self.left_out)
+        lines = [f"{count:7d}  {kind}" for kind, count in kinds.most_common(SHOWN)]
+        if len(kinds) > SHOWN:
+            lines.append(f"{'':7}  and {len(kinds) - SHOWN} rarer ones")
+        return [f"left out: {len(self.left_out)}, each listed in {self.target / 'left_out.csv'}", *lines, ""]
+
+    def _rights(self) -> list[str]:
+        licences = Counter(row["licence"] or "none stated" for row in self.rows).most_common()
+        listed = ", ".join(f"{licence} ({count})" if len(licences) > 1 else licence for licence, count in licences)
+        about = self.download.about
+        notes = [f"note: {note}" for note in self.download.notes] + [f"warning: {fault}" for fault in about.warnings]
+        return [f"licence: {listed}", f"cite: {about.citation}", *notes, ""]
+
+    def _next(self) -> list[str]:
+        table = self.target / "metadata.csv"
+        audited, data = self.target, f"data=folder {hydra_word('data.root', str(self.target))}"
+        if self.table_only:
+            audited, data = table, f"data=table {hydra_word('data.table', str(table))}"
+        audit, train = ["melanoma-data audit", shlex.quote(str(audited))], ["melanoma-train", data]
+        if any(row["group"] for row in self.rows):
+            audit.append("--group-column group")
+            train.append("data.group_column=group")
+        return [f"next: {' '.join(audit)}", f"      {' '.join([*train, *self._class_names()])}"]
+
+    def _class_names(self) -> list[str]:
+        known = {*CLASS_NAMES, *FOLDER_NAMES}
+        return [] if known.issuperset(self.task.classes) else [f"'data.class_names=[{','.join(self.task.classes)}]'"]
+
+
+Rows = list[dict[str, Any]]
+
+
+def write_set(
+    download: Download,
+    chosen: Sequence[Chosen],
+    left_out: Sequence[LeftOut],
+    target: Path,
+    table_only: bool,
+    copy: bool,
+) -> tuple[Rows, Counter[str]]:
+    """Make `target`, complete or not at all.
+
+    Args:
+        download: Where the photos come from.
+        chosen: The photos, with group and split.
+        left_out: Photos that are not among them.
+        target: Folder to make.
+        table_only: Leave the photos where they are.
+        copy: Copy them instead of linking them.
+
+    Returns:
+        The table's rows; and what was done with photos (linked, copied, written) → how many.
+    """
+    places = _places(download, target, chosen, table_only)
+    rows = [_row(photo, place) for photo, place in zip(chosen, places, strict=True)]
+    with staged_folder(target) as staged:
+        made = Counter() if table_only else _save(download, chosen, staged, places, copy)
+        _write(staged / "metadata.csv", COLUMNS, sorted(rows, key=lambda row: str(row["image"])))
+        if left_out:
+            _write(staged / "left_out.csv", LEFT_OUT_COLUMNS, map(vars, left_out))
+    return rows, made
+
+
+def _places(download: Download, target: Path, chosen: Sequence[Chosen], table_only: bool) -> list[str]:
+    """Return each photo's path relative to `target`: its place there, or, for a table alone, where it lies."""
+    if table_only and download.folder is not None:
+        there = os.path.relpath(download.folder.resolve(), target.resolve())
+        return [Path(there, photo.entry.original).as_posix() for photo in chosen]
+    folders = [f"{photo.split}/{photo.label}" for photo in chosen]
+    return free_places(folders, [photo.entry.name or photo.entry.original for photo in chosen])
+
+
+def _row(photo: Chosen, place: str) -> dict[str, Any]:
+    facts = photo.entry.facts
+    said = {**vars(photo.entry), **vars(facts), **vars(photo), "image": place, "written": "".join(facts.written[:1])}
+    return {column: said[column] for column in COLUMNS}
+
+
+def _save(
+    download: Download, chosen: Sequence[Chosen], staged: Path, places: Sequence[str], copy: bool
+) -> Counter[str]:
+    photos = tqdm(zip(chosen, places, strict=True), "photos", len(chosen), leave=False, unit="photo", disable=None)
+    return Counter(download.save(photo.entry, staged / place, copy) for photo, place in photos)
+
+
+def _write(file: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as table:
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
 
 SETS = {
-    "kaggle-benign-malignant": kaggle.read,
-    "ham10000": ham10000.read,
-    "isic": isic.read,
-    "pad-ufes-20": pad_ufes_20.read,
-    "dermamnist": dermamnist.read,
+    "kaggle-benign-malignant": kaggle.read_kaggle,
+    "ham10000": table_sets.read_ham10000,
+    "isic": table_sets.read_isic,
+    "pad-ufes-20": table_sets.read_pad_ufes_20,
+    "dermamnist": dermamnist.read_dermamnist,
 }
 
 

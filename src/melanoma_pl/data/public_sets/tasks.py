@@ -1,14 +1,19 @@
-"""Which class a photo gets in a task, and which photos are left out of it, with the reason."""
+"""Which class a photo gets in a task, and which photos are left out of it, with the reason.
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+Which photos of a set must stay on one side of its split: those of one patient, and those of one lesion.
+
+What can be asked of which set: an option that would do nothing is refused, not passed over.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from melanoma_pl.data.layout import CLASS_NAMES
 from melanoma_pl.data.public_sets.diagnoses import COLUMNS, Diagnoses, Diagnosis
-from melanoma_pl.data.public_sets.record import Entry, LeftOut
-from melanoma_pl.errors import UserError
+from melanoma_pl.data.public_sets.download import LeftOut, SourceImage
+from melanoma_pl.errors import UserError, did_you_mean
 
 NO_DIAGNOSIS = "no diagnosis"
 UNKNOWN = "unknown diagnosis"
@@ -44,7 +49,7 @@ class Chosen:
         split: `train` or `test`.
     """
 
-    entry: Entry
+    entry: SourceImage
     label: str
     diagnosis: str
     group: str = ""
@@ -78,7 +83,7 @@ DEFAULT = "malignant-vs-benign"
 
 
 def choose_photos(
-    entries: Iterable[Entry], task: Task, diagnoses: Diagnoses, unknown: str
+    entries: Iterable[SourceImage], task: Task, diagnoses: Diagnoses, unknown: str
 ) -> tuple[list[Chosen], list[LeftOut]]:
     """Give each photo its class, or leave it out.
 
@@ -93,7 +98,7 @@ def choose_photos(
     """
     chosen: list[Chosen] = []
     left_out: list[LeftOut] = []
-    strangers: list[Entry] = []
+    strangers: list[SourceImage] = []
     for entry in entries:
         label, text = (entry.label, "") if entry.label else _decide(entry, task, diagnoses)
         if label:
@@ -107,7 +112,7 @@ def choose_photos(
     return chosen, left_out
 
 
-def _decide(entry: Entry, task: Task, diagnoses: Diagnoses) -> tuple[str, str]:
+def _decide(entry: SourceImage, task: Task, diagnoses: Diagnoses) -> tuple[str, str]:
     """Return the class and the diagnosis, or no class and the reason why the photo is left out."""
     written = entry.facts.written
     if entry.facts.unfit or not written:
@@ -124,7 +129,7 @@ def _decide(entry: Entry, task: Task, diagnoses: Diagnoses) -> tuple[str, str]:
     return (label, found.name) if label else ("", f"not used by {task.name}")
 
 
-def _refuse(strangers: list[Entry]) -> None:
+def _refuse(strangers: list[SourceImage]) -> None:
     counts = Counter(entry.facts.written[0] for entry in strangers)
     listed = ", ".join(f"'{name}' ({count})" for name, count in counts.most_common())
     raise UserError(
@@ -133,3 +138,92 @@ def _refuse(strangers: list[Entry]) -> None:
         f"say what they mean with --diagnoses FILE (a CSV table with the columns {','.join(COLUMNS)}), or leave these "
         "photos out with --unknown leave-out",
     )
+
+
+def group_photos(chosen: Sequence[Chosen]) -> list[Chosen]:
+    """Give each photo its group: its patient, as it or another photo of its lesion says, else its lesion.
+
+    Patients with photos of one lesion, which only a mistake in the set's table explains, are one group.
+    """
+    from melanoma_pl.data.partition.grouping import joined  # with SciPy
+
+    facts = [photo.entry.facts for photo in chosen]
+    patients = {fact.lesion: fact.patient for fact in facts if fact.lesion and fact.patient}
+    groups = [fact.patient or patients.get(fact.lesion, fact.lesion) for fact in facts]
+    names = [photo.entry.original for photo in chosen]
+    groups = joined(groups, names, _lesions(chosen))
+    return [replace(photo, group=group) for photo, group in zip(chosen, groups, strict=True)]
+
+
+def _lesions(chosen: Sequence[Chosen]) -> list[list[str]]:
+    """Return the photos of each lesion."""
+    lesions = defaultdict(list)
+    for photo in chosen:
+        if photo.entry.facts.lesion:
+            lesions[photo.entry.facts.lesion].append(photo.entry.original)
+    return list(lesions.values())
+
+
+WITHOUT_DIAGNOSES = ("kaggle-benign-malignant",)
+WITH_SPLIT = ("kaggle-benign-malignant", "dermamnist")
+TEST_SHARE = 0.2
+SEED = 0
+
+
+def check_task(name: str, names: Collection[str], task: str | None, diagnoses: Path | None) -> Task:
+    """Return the task.
+
+    Args:
+        name: Of the set.
+        names: Of all sets.
+        task: Its name; None is the default.
+        diagnoses: A diagnosis table of the user's own.
+
+    Raises:
+        UserError: If there is no such set or task, or the set has no diagnoses and they are asked for.
+    """
+    if name not in names:
+        raise UserError(f"there is no set {name}", did_you_mean(name, names))
+    if (task or DEFAULT) not in TASKS:
+        raise UserError(f"there is no task {task}", did_you_mean(str(task), TASKS))
+    if name in WITHOUT_DIAGNOSES:
+        if task not in (None, DEFAULT):
+            raise UserError(
+                f"{name} has labels but no diagnoses, so {task} cannot be told", f"leave --task out ({DEFAULT})"
+            )
+        if diagnoses is not None:
+            raise UserError(
+                f"{name} has labels but no diagnoses, so --diagnoses {diagnoses} would change nothing", "leave it out"
+            )
+    return TASKS[task or DEFAULT]
+
+
+def check_split(name: str, test_share: float, seed: int) -> None:
+    """Check what a split made here depends on.
+
+    Raises:
+        UserError: If share or seed is not allowed, or the set keeps a split of its own; another value than the default
+            was typed then, and would do nothing.
+    """
+    if not 0 < test_share < 1:
+        raise UserError(f"--test={test_share:g} is not allowed", "give a share between 0 and 1, 0.2 for instance")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed={seed} is not allowed", f"give a whole number from 0 to {2**32 - 1}")
+    asked = [f"--test={test_share:g}"] * (test_share != TEST_SHARE) + [f"--seed={seed}"] * (seed != SEED)
+    if name in WITH_SPLIT and asked:
+        raise UserError(
+            f"{name} keeps its own split, so {' and '.join(asked)} would change nothing",
+            "leave that out; `melanoma-data split` cuts prepared photos anew",
+        )
+
+
+def check_copy(table_only: bool, copy: bool) -> None:
+    """Check what is done with the photos.
+
+    Raises:
+        UserError: If they are to be copied and left where they are.
+    """
+    if table_only and copy:
+        raise UserError(
+            "--table-only leaves the photos where they are, and --copy copies them", "leave one of them out"
+        )

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from melanoma_pl.data.audit.scanning import Scan, scan
-from melanoma_pl.data.listing import list_source
-from melanoma_pl.data.synthetic import draw_mole, draw_photo
+from melanoma_pl.data.image_set import list_source
+from melanoma_pl.data.synthetic.synthetic_images import draw_mole, draw_photo
 
 Plant = Callable[[str, Image.Image], None]
 

@@ -6,11 +6,17 @@ import pytest
 from PIL import Image
 from tests.unit.data.audit.conftest import save, scanned
 
+from melanoma_pl.data.audit.audit_record import (
+    Reason,
+    audit_warning,
+    fingerprint,
+    leave_record,
+    read_quarantine,
+    write_quarantine,
+)
 from melanoma_pl.data.audit.auditing import audit_photos
-from melanoma_pl.data.audit.quarantine import Reason, read_quarantine, write_quarantine
-from melanoma_pl.data.audit.record import audit_warning, fingerprint, leave_record
 from melanoma_pl.data.audit.scanning import Scan
-from melanoma_pl.data.listing import list_source
+from melanoma_pl.data.image_set import list_source
 from melanoma_pl.errors import UserError
 
 Contents = tuple[list[str], list[str]]

@@ -7,9 +7,8 @@ from PIL import Image
 from tests.unit.data.audit.conftest import draw, save
 
 from melanoma_pl.data.audit.auditing import audit_photos
-from melanoma_pl.data.audit.findings import Audit
-from melanoma_pl.data.audit.labels import find_label_conflicts
-from melanoma_pl.data.listing import Listing, list_source
+from melanoma_pl.data.audit.findings import Audit, find_label_conflicts
+from melanoma_pl.data.image_set import Listing, list_source
 from melanoma_pl.data.public_sets.diagnoses import malignancies
 from melanoma_pl.errors import UserError
 

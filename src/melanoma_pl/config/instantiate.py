@@ -1,0 +1,97 @@
+"""From settings to objects: data module, classifier, callbacks, loggers."""
+
+from pathlib import Path
+
+import torch
+from torchmetrics import Metric
+
+from melanoma_pl.config.schema import DataSettings, TrainSettings
+from melanoma_pl.data.augmentation import Augmentation
+from melanoma_pl.data.datamodule import MoleDataModule
+from melanoma_pl.data.synthetic.synthetic_images import write_photos
+from melanoma_pl.models.checkpoint import load_weights
+from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.models.schedules import Schedule
+from melanoma_pl.models.three_conv import ThreeConvNet
+from melanoma_pl.models.timm_backbone import backbone_preprocessing
+from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.specs import build
+
+
+def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataModule:
+    """Return the data module; synthetic photos are drawn first."""
+    chosen = settings.data
+    passed = set(DataSettings.model_fields) - {"root", "synthetic", "image_size", "normalisation"}
+    return MoleDataModule(
+        photo_root(chosen),
+        preprocessing=make_preprocessing(settings),
+        augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
+        seed=settings.seed,
+        every_class=every_class,
+        **{name: getattr(chosen, name) for name in passed},
+    )
+
+
+def photo_root(chosen: DataSettings) -> Path | None:
+    """Return the photo folder; of a table None."""
+    if chosen.synthetic is None:
+        return None if chosen.root is None else Path(chosen.root)
+    drawn = chosen.synthetic
+    folder = Path(drawn.folder) / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{chosen.image_size}px"
+    return write_photos(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
+
+
+def make_preprocessing(settings: TrainSettings) -> Preprocessing:
+    """Return the one preprocessing."""
+    chosen = settings.data
+    if chosen.normalisation == "backbone":
+        return backbone_preprocessing(settings.model["backbone"], chosen.image_size)
+    if chosen.normalisation == "imagenet":
+        return Preprocessing.imagenet(chosen.image_size)
+    return Preprocessing(chosen.image_size)
+
+
+def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool = False) -> MelanomaClassifier:
+    """Return the classifier with its initial weights, which depend on the seed alone.
+
+    Args:
+        settings: All choices.
+        data: The photos.
+        resumed: Whether a checkpoint's weights will take their place: none are fetched then.
+    """
+    torch.manual_seed(settings.seed)
+    spec = {key: value for key, value in settings.model.items() if key != "weights"}
+    from_checkpoint = spec | ({"pretrained": False} if "pretrained" in spec else {})
+    network = build(from_checkpoint if resumed or settings.model.get("weights") else spec, torch.nn.Module)
+    if settings.model.get("weights") and not resumed:
+        load_weights(network, Path(settings.model["weights"]))
+    targets = data.split("train").targets
+    balanced = float((targets == 0).sum() / (targets == 1).sum())
+    weight = settings.loss.pos_weight
+    classifier = MelanomaClassifier(
+        network,
+        preprocessing=data.preprocessing,
+        class_names=settings.data.class_names,
+        optimizer=settings.optimizer.model_dump(by_alias=True),
+        schedule=build(settings.scheduler, Schedule),  # type: ignore[type-abstract]
+        pos_weight=balanced if weight == "balanced" else float(weight),
+        threshold=settings.threshold.model_dump(),
+        fit_decision=settings.data.validate_on == "validation",
+        seed=settings.seed,
+        extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
+        photos_note=settings.photos_note,
+    )
+    classifier.network_spec = from_checkpoint
+    _make_fast(classifier, settings)
+    return classifier
+
+
+def _make_fast(classifier: MelanomaClassifier, settings: TrainSettings) -> None:
+    """Apply what changes a training's speed, and its last bits."""
+    if settings.trainer.channels_last:
+        classifier.network.to(memory_format=torch.channels_last)
+    if isinstance(classifier.network, ThreeConvNet):
+        # a compiler makes blocks of its own
+        classifier.network.blockwise = settings.trainer.blockwise and settings.trainer.compile == "none"
+    if settings.trainer.compile != "none":
+        classifier.compile_training(settings.trainer.compile)

@@ -1,0 +1,325 @@
+"""Types and ranges of the configuration; the values and what they mean stand in `conf/`.
+
+Light: it must answer before anything heavy is imported.
+
+Whether the photos that a configuration names are there; light, so that it is said before anything heavy starts.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from melanoma_pl.data.layout import check_exclusion, check_folds, check_layout, check_table
+from melanoma_pl.errors import UserError, did_you_mean
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Spec = dict[str, Any]
+Text = Annotated[str, BeforeValidator(lambda value: value if value is None else str(value))]
+
+LIVE_METRICS = ("loss", "accuracy", "auroc", "average_precision", "sensitivity", "specificity")
+TRAIN_METRICS = ("train/loss", "train/accuracy")
+
+
+class Strict(BaseModel):
+    """Unknown keys fail."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SyntheticSettings(Strict):
+    """Of `data.synthetic`."""
+
+    folder: Text
+    train: int = Field(ge=20)
+    test: int = Field(ge=2)
+    seed: int = Field(ge=0)
+
+
+class DataSettings(Strict):
+    """Of the group `data`."""
+
+    root: Text | None
+    synthetic: SyntheticSettings | None
+    image_size: int = Field(ge=22, le=2048)
+    normalisation: Literal["none", "imagenet", "backbone"]
+    class_names: tuple[str, str]
+    folder_names: dict[str, str]
+    batch_size: Count
+    drop_last: bool
+    num_workers: Literal["auto"] | Annotated[int, Field(ge=0)]
+    validation_fraction: Fraction
+    validate_on: Literal["validation", "test"]
+    split_seed: Seed
+    limit: Annotated[int, Field(ge=2)] | None
+    # the defaults are for runs that were recorded before there were these keys
+    fold: Annotated[int, Field(ge=0)] | None = None
+    table: Text | None = None
+    label_column: str = "label"
+    split_column: str = "split"
+    exclude: Text | None = None
+    metadata: Text | None
+    image_column: str
+    group_column: str | None
+    without_row: Literal["stop", "own_group"]
+    on_broken: Literal["stop", "skip"]
+    cache_share: Share
+    cache_folder: Text | None = None
+    resident: Literal["auto"] | bool = "auto"
+
+
+class OptimizerSettings(BaseModel):
+    """Of the group `optimizer`; further keys are the class's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    lr: Positive
+
+
+class TrainerSettings(BaseModel):
+    """Of the group `trainer`; further keys are those of `lightning.Trainer`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    accelerator: Literal["auto", "cpu", "gpu"]
+    devices: Count
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
+    max_epochs: Count
+    channels_last: bool
+    keep_memory: bool
+    blockwise: bool = True
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
+
+
+class LossSettings(Strict):
+    """Of `loss`."""
+
+    pos_weight: Literal["balanced"] | Positive
+
+
+class ThresholdSettings(Strict):
+    """Of the group `threshold`."""
+
+    rule: Literal["sensitivity", "youden", "fixed"]
+    sensitivity: Annotated[float, Field(gt=0, le=1)] = 0.95
+    value: Share = 0.5
+
+
+class CheckpointSettings(Strict):
+    """Of `checkpoint`."""
+
+    monitor: str
+    mode: Literal["auto", "min", "max"]
+    every_n_steps: Count | None
+    every_n_minutes: Positive | None
+    evaluate: Literal["best", "last"]
+
+
+class TrainSettings(Strict):
+    """All that `melanoma-train` lets one choose."""
+
+    name: Text
+    seed: Seed
+    deterministic: bool
+    resume: None  # taken from the command line before anything else, never from a file
+    data: DataSettings
+    augmentation: Spec
+    model: Spec
+    optimizer: OptimizerSettings
+    scheduler: Spec
+    threshold: ThresholdSettings
+    trainer: TrainerSettings
+    callbacks: dict[str, Spec | None]
+    logger: dict[str, Spec | None]
+    metrics: dict[str, Spec]
+    loss: LossSettings
+    checkpoint: CheckpointSettings
+    test: bool
+    report: Literal["page", "numbers"] = "page"
+    optimized_metric: str
+
+    @property
+    def monitor_mode(self) -> Literal["min", "max"]:
+        """Whether the smallest or the largest `checkpoint.monitor` is best."""
+        return direction(self.checkpoint.monitor) if self.checkpoint.mode == "auto" else self.checkpoint.mode
+
+    @property
+    def photos_note(self) -> str:
+        """What must be said beside every result: that the photos were drawn."""
+        return "synthetic" if self.data.synthetic else ""
+
+    @model_validator(mode="after")
+    def _cross_checks(self) -> "TrainSettings":
+        """Refuse what is only wrong together."""
+        self._check_photos()
+        self._check_backbone()
+        if self.data.validate_on == "test" and (self.threshold.rule, self.threshold.value) != ("fixed", 0.5):
+            raise ValueError(
+                "data.validate_on=test would choose the threshold on the test photos: add threshold=fixed, which is 0.5"
+            )
+        if self.trainer.precision == "16-mixed" and self.trainer.accelerator == "cpu":
+            raise ValueError("trainer.precision=16-mixed is for GPUs: on a processor take 32-true, or auto")
+        self._check_metric("checkpoint.monitor", self.checkpoint.monitor, TRAIN_METRICS)
+        if self.optimized_metric.startswith("test/"):
+            raise ValueError(
+                f"optimized_metric={self.optimized_metric} would choose on the test photos: take a val/ metric, "
+                "such as val/auroc"
+            )
+        self._check_metric("optimized_metric", self.optimized_metric, ())
+        for name, spec in self.callbacks.items():
+            if spec is not None and "monitor" in spec:
+                self._check_metric(f"callbacks.{name}.monitor", spec["monitor"], TRAIN_METRICS)
+        return self
+
+    def _check_photos(self) -> None:
+        data = self.data
+        own = {"root": data.root, "table": data.table, "fold": data.fold, "exclude": data.exclude}
+        for key, value in own.items():
+            if data.synthetic and value is not None:
+                group = "table" if key == "table" else "folder"
+                raise ValueError(f"data.{key}={value} needs your own photos: add data={group}")
+        if data.root is not None and data.table is not None:
+            raise ValueError(f"data.root={data.root} and data.table={data.table} are both set: take one of them")
+        if not data.synthetic and data.root is None and data.table is None:
+            raise ValueError(
+                "data.root is not set: give the folder of your photos, data=folder data.root=<folder>, or a table of "
+                "them, data=table data.table=<file>"
+            )
+        if data.fold is not None and data.validate_on == "test":
+            raise ValueError(
+                f"data.fold={data.fold} and data.validate_on=test exclude each other: leave one of them out"
+            )
+
+    def _check_backbone(self) -> None:
+        if self.data.normalisation == "backbone" and "backbone" not in self.model:
+            raise ValueError(
+                "data.normalisation=backbone needs a network with a backbone: add model=timm, or take none or imagenet"
+            )
+        is_random = str(self.model.get("pretrained")).lower() == "false" and not self.model.get("weights")
+        if is_random and self.model.get("head_epochs"):
+            raise ValueError(
+                f"model.pretrained=false and model.head_epochs={self.model['head_epochs']} exclude each other, random "
+                "weights must learn from the start: add model.head_epochs=0"
+            )
+        strategy = (self.trainer.model_extra or {}).get("strategy", "auto")
+        if self.trainer.devices > 1 and self.model.get("head_epochs") and strategy in ("auto", "ddp"):
+            raise ValueError(
+                f"model.head_epochs={self.model['head_epochs']} leaves weights out that trainer.devices="
+                f"{self.trainer.devices} wait for: add trainer.strategy=ddp_find_unused_parameters_true"
+            )
+
+    def _check_metric(self, key: str, name: str, more: tuple[str, ...]) -> None:
+        known = [f"val/{metric}" for metric in (*LIVE_METRICS, *(self.metrics if more else ()))] + list(more)
+        if name not in known:
+            raise ValueError(f"{key}={name} does not exist: {did_you_mean(name, known)}")
+
+
+def one_or_more(value: Any) -> Any:
+    """Return a list of names, of one name a list of one, of nothing nothing."""
+    return value if value is None or isinstance(value, list | tuple) else (value,)
+
+
+Names = Annotated[tuple[Text, ...], BeforeValidator(one_or_more)]
+
+
+class EvaluateDataSettings(Strict):
+    """Of `data` in `evaluate.yaml`."""
+
+    root: Text | None
+    metadata: Text | None
+    group_column: str | None
+    image_column: str | None
+    without_row: Literal["stop", "own_group"] | None
+    on_broken: Literal["stop", "skip"] | None
+    folder_names: dict[str, str]
+
+
+class EvaluateSettings(Strict):
+    """All that `melanoma-evaluate` lets one choose."""
+
+    run: Names
+    split: Literal["validation", "test"]
+    checkpoint: Literal["best", "last"] | None
+    data: EvaluateDataSettings
+    prevalence: Fraction | None
+    subgroups: Names | None
+    robustness: bool
+    mistakes: Annotated[int, Field(ge=0)]
+    tta: Literal["none", "dihedral"]
+    combine: Literal["logit", "rank"]
+    output: Text | None
+    device: Literal["auto", "cpu", "gpu"]
+
+    @model_validator(mode="after")
+    def _cross_checks(self) -> "EvaluateSettings":
+        """Refuse what is only wrong together."""
+        if not self.run:
+            raise ValueError("run=[] names no run: give a run's folder, or several: run=[<run>,<run>]")
+        if self.combine == "rank" and len(self.run) == 1:
+            raise ValueError("combine=rank is for several runs: run=[<run>,<run>], or leave it out")
+        return self
+
+
+def direction(metric: str) -> Literal["min", "max"]:
+    """Tell whether the smallest or the largest value of a metric is best."""
+    return "min" if metric.endswith(("loss", "brier", "ece")) else "max"
+
+
+SettingsType = type[TrainSettings] | type[EvaluateSettings]
+
+
+def check_settings(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """Return the configuration as `kind`.
+
+    Raises:
+        UserError: Naming the key, its value and what is allowed.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(explain(error)) from error
+
+
+def explain(error: ValidationError) -> str:
+    """Put what is wrong into one line."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "value_error" and not first["loc"]:
+        return str(first["ctx"]["error"])
+    # pydantic adds the branch of a union to the place of an error: the key is what comes before
+    key = ".".join(str(part) for part in first["loc"] if str(part).isidentifier() and str(part) not in BRANCHES)
+    problems = {
+        problem["msg"].replace("Input should be ", "")
+        for problem in error.errors()
+        if problem["loc"][:1] == first["loc"][:1]
+    }
+    allowed = " or ".join(sorted(problem[0].lower() + problem[1:] for problem in problems))
+    return f"{key}={first['input']} is not allowed: it should be {allowed}"
+
+
+BRANCHES = {"int", "float", "constrained", "literal", "str", "dict", "bool"}
+
+
+def check_photo_places(data: DataSettings, splits: Sequence[str]) -> None:
+    """Refuse folders and tables that are not there; synthetic photos are drawn when they are needed.
+
+    Args:
+        data: What the configuration names.
+        splits: Those of `train` and `test` that will be needed.
+
+    Raises:
+        UserError: Saying what is missing and what to do.
+    """
+    if data.exclude is not None:
+        check_exclusion(Path(data.exclude))
+    if data.table is not None:
+        check_table(Path(data.table))
+    elif data.root is not None:
+        for split in splits:
+            check_layout(Path(data.root), split, data.class_names, data.folder_names)
+        if data.fold is not None and "train" in splits:
+            check_folds(Path(data.root), data.fold)

@@ -1,0 +1,1 @@
+"""Keep decoded images, in memory or in a file on disk."""

@@ -1,0 +1,1 @@
+"""Draw synthetic images of moles by the ABCD rule."""

@@ -1,0 +1,187 @@
+"""Synthetic moles: traits drawn per class by the ABCD rule, and folders of photos drawn from them.
+
+They stand in for a public set where none is at hand: in tests, in the first minutes with this project, and where a
+known answer is needed. They are drawings; nothing measured on them says anything about patients.
+"""
+
+import contextlib
+import csv
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from melanoma_pl.data.layout import DRAWN_FILE
+from melanoma_pl.data.synthetic.mole_drawing import Mole, draw_photo, generator
+from melanoma_pl.errors import UserError
+
+__all__ = ["TRAITS", "Mole", "draw_mole", "draw_photo", "draw_traits", "write_photos"]
+
+TRAITS = ("asymmetry", "border", "colours", "diameter")
+DRAWING_VERSION = 1  # raise it with every change that alters a drawn trait or pixel
+NOTICE = "Synthetic drawings of moles, made by a program from random numbers. No photo shows a patient."
+# Standard deviations between the classes on each of four independent traits: an ideal observer reaches an area under
+# the ROC curve of Φ(√4 · SEPARATION / √2) = 0.973 before colours are counted in whole numbers.
+SEPARATION = 1.36
+TRAIT_STREAM = 0
+TEST_FROM = 1_000_000_000  # lesion indices from here on are the test split's, so that it is the same for any train
+LESIONS_PER_PAIR = 10
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """One photo to write: where, of which lesion, and which of its photos."""
+
+    image: str
+    malignant: bool
+    index: int
+    photo: int
+
+
+def draw_mole(malignant: bool, seed: int, index: int) -> Mole:
+    """Draw the traits of one mole.
+
+    The traits are independent within a class. The same numbers serve both classes, so `malignant` alone makes a
+    given ``(seed, index)`` more asymmetric, jagged, colourful and large.
+
+    Args:
+        malignant: The class.
+        seed: Of the set; not negative.
+        index: Of the lesion in the set; not negative.
+    """
+    shift = SEPARATION / 2 if malignant else -SEPARATION / 2
+    scores = generator(seed, index, TRAIT_STREAM).standard_normal(4) + shift
+    asymmetry, border = 1 / (1 + np.exp(-1.1 * scores[:2]))
+    colours = np.clip(np.rint(3.1 + 1.2 * scores[2]), 1, 6)  # means 2.3 and 3.9
+    diameter = np.clip(5.8 * np.exp(0.28 * scores[3]), 2, 11)  # medians 4.8 and 7.0 mm
+    return Mole(float(asymmetry), float(border), int(colours), float(diameter))
+
+
+def draw_traits(count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Draw the traits of `count` moles, benign and malignant in turn, to learn from numbers alone.
+
+    Returns:
+        Traits, float64 ``(count, 4)``, columns as in `TRAITS`, and targets, int64 ``(count,)``, 1 for malignant.
+    """
+    targets = np.arange(count, dtype=np.int64) % 2
+    traits = [astuple(draw_mole(bool(target), seed, index)) for index, target in enumerate(targets)]
+    return np.array(traits, dtype=np.float64).reshape(count, len(TRAITS)), targets
+
+
+def write_photos(
+    folder: Path,
+    train: int,
+    test: int,
+    seed: int = 0,
+    size: int = 224,
+    class_names: tuple[str, str] = ("benign", "malignant"),
+) -> Path:
+    """Write ``folder/{train,test}/{class}/NNNN.jpg`` with ``metadata.csv`` and ``synthetic.json``.
+
+    One train lesion in ten has a second photo, in the same group; no lesion is in both splits. The photos are drawn
+    beside `folder`, which appears only when they are complete; a set already drawn with these settings is kept.
+
+    Args:
+        folder: To be made; may be absent, empty, or hold this very set.
+        train: Photos of the train split, half of each class (an odd one is benign); at least 2.
+        test: Photos of the test split, likewise.
+        seed: Not negative.
+        size: Side of each photo in pixels.
+        class_names: Folder of the harmless and of the malignant moles.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        UserError: Where `folder` holds something else, or a split has no place for both classes.
+    """
+    settings = _check(train, test, seed, size, class_names)
+    if _holds_set(folder, settings):
+        return folder
+    home = folder.resolve()  # a link to another disk stays a link
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent) as workplace:
+        drawn = Path(workplace) / home.name
+        _write_set(drawn, list(_plan(train, test, class_names)), seed, size)
+        (drawn / DRAWN_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        _move(drawn, home, settings)
+    return folder
+
+
+def _check(train: int, test: int, seed: int, size: int, class_names: tuple[str, str]) -> dict[str, Any]:
+    """Return the settings as `synthetic.json` keeps them, or say which are out of range."""
+    for name, value, least in (("train", train, 2), ("test", test, 2), ("seed", seed, 0), ("size", size, 16)):
+        if value < least:
+            raise UserError(f"a synthetic set cannot have {name}={value}", f"{name} is a whole number from {least} on")
+    return {
+        "notice": NOTICE,
+        "drawing_version": DRAWING_VERSION,
+        "train": train,
+        "test": test,
+        "seed": seed,
+        "size": size,
+        "class_names": list(class_names),
+    }
+
+
+def _holds_set(folder: Path, settings: dict[str, Any]) -> bool:
+    """Say whether this very set is there (True) or nothing is (False); anything else is the user's and is refused."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    try:
+        found = dict(json.loads((folder / DRAWN_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise UserError(f"{folder} holds something other than a synthetic set", "name another folder") from None
+    differing = [f"{key}={found.get(key)}, not {value}" for key, value in settings.items() if found.get(key) != value]
+    if differing:
+        message = f"{folder} holds a synthetic set with {'; '.join(differing)}"
+        raise UserError(message, "name another folder, or delete this one to have it drawn anew")
+    return True
+
+
+def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[_Photo]:
+    """List every photo of the set; lesion numbers are even for benign and odd for malignant moles."""
+    for split, total, first in (("train", train, 0), ("test", test, TEST_FROM)):
+        for malignant, class_name in enumerate(class_names):
+            count = (total + 1 - malignant) // 2
+            pairs = round(count / (LESIONS_PER_PAIR + 1)) if split == "train" else 0
+            for number in range(count):
+                photo, lesion = divmod(number, count - pairs)
+                image = f"{split}/{class_name}/{number:04d}.jpg"
+                yield _Photo(image, bool(malignant), first + 2 * lesion + malignant, photo)
+
+
+def _write_set(folder: Path, plan: list[_Photo], seed: int, size: int) -> None:
+    """Write every planned photo and its row of ``metadata.csv``."""
+    for photo in plan:
+        (folder / photo.image).parent.mkdir(parents=True, exist_ok=True)
+    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as table:
+        rows = csv.DictWriter(table, ["image", "lesion_id", "group", *TRAITS, "synthetic"], lineterminator="\n")
+        rows.writeheader()
+        for photo in tqdm(plan, desc="drawing moles", unit="photo", leave=False, disable=None):
+            mole = draw_mole(photo.malignant, seed, photo.index)
+            picture = draw_photo(mole, seed, photo.index, size, photo.photo)
+            Image.fromarray(picture).save(folder / photo.image, quality=JPEG_QUALITY)
+            lesion_id = f"S{photo.index}"
+            rows.writerow(
+                {"image": photo.image, "lesion_id": lesion_id, "group": lesion_id, **asdict(mole), "synthetic": 1}
+            )
+
+
+def _move(drawn: Path, home: Path, settings: dict[str, Any]) -> None:
+    """Put the finished set in its place, unless another process drew the same one meanwhile."""
+    with contextlib.suppress(OSError):
+        home.rmdir()  # only ever an empty one: Windows does not rename onto it
+    try:
+        drawn.rename(home)
+    except OSError:
+        if not _holds_set(home, settings):
+            raise

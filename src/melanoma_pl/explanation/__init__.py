@@ -1,1 +1,0 @@
-"""Where the network looks, and whether that says anything."""

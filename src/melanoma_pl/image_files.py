@@ -1,0 +1,92 @@
+"""Opening photo files of any kind, on all cores, and saying why one cannot be read. Light: no PyTorch.
+
+A photo of any mode → upright RGB. Light: also what does not train reads photos.
+"""
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
+
+LARGEST_PHOTO = 150_000_000  # pixels: beyond common cameras, below what Pillow itself refuses
+THREADS = os.cpu_count() or 1
+
+T = TypeVar("T")
+
+
+class BrokenPhotoError(Exception):
+    """A file that should hold a photo and cannot be read as one; the message says why."""
+
+
+@contextmanager
+def open_photo(source: Path | io.BytesIO) -> Iterator[Image.Image]:
+    """Open one photo; its pixels are decoded by whoever asks for them.
+
+    Raises:
+        BrokenPhotoError: If it is missing, no photo, larger than `LARGEST_PHOTO`, or if what is done with it fails.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large sizes; the pixels are what counts
+            with Image.open(source) as photo:
+                if photo.width * photo.height > LARGEST_PHOTO:
+                    raise BrokenPhotoError(f"{photo.width}×{photo.height} pixels, more than any camera takes")
+                yield photo
+    except BrokenPhotoError:
+        raise
+    except UnidentifiedImageError as error:
+        raise BrokenPhotoError("no photo in a format that can be read") from error
+    except Exception as error:  # a damaged file can fail anywhere in a decoder, down to a struct.error in its EXIF
+        raise BrokenPhotoError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def draft(photo: Image.Image, side: int) -> None:
+    """Let a large JPEG be decoded at 1/2, 1/4 or 1/8 of its size, twice `side` or more: much faster for a camera's."""
+    photo.draft("RGB", (2 * side, 2 * side))
+
+
+def read_all(read: Callable[[Path], T], paths: Sequence[Path], title: str) -> Iterator[T]:
+    """Read files on all cores, in the order of `paths`, with a progress bar, a bounded number ahead."""
+    bar = tqdm(total=len(paths), desc=title, unit=" photos", leave=False, disable=None)
+    with ThreadPoolExecutor(THREADS) as pool, bar:
+        ahead = 16 * THREADS  # keeps memory constant for any number of photos
+        for start in range(0, len(paths), ahead):
+            for answer in pool.map(read, paths[start : start + ahead]):
+                bar.update()
+                yield answer
+
+
+ORIENTATION, UPRIGHT = ExifTags.Base.Orientation, 1
+WHITE = (255, 255, 255)
+
+
+def to_rgb(photo: Image.Image) -> Image.Image:
+    """Turn a photo as the camera meant it and give it three 8-bit channels.
+
+    Transparent parts become white, as a browser shows them; of 16-bit grey the upper eight bits are kept.
+
+    Raises:
+        ValueError: If the pixels have no known range (32-bit floating point).
+    """
+    photo.load()  # some formats tell only at their end how the camera was held
+    # Pillow's own function copies a photo that is upright
+    upright = photo if photo.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT else ImageOps.exif_transpose(photo)
+    if upright.mode == "RGB":
+        return upright
+    if upright.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of no known range; save it with 8 bits a channel")
+    if upright.mode.startswith("I"):  # Pillow's own conversion would clip everything above 255 to white
+        grey = (np.asarray(upright).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if upright.has_transparency_data:
+        layers = upright.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layers.size, (*WHITE, 255)), layers).convert("RGB")
+    return upright.convert("RGB")

@@ -1,0 +1,1 @@
+"""Apply trained networks to images: predictions, ensembles, heat maps, and perturbed images."""

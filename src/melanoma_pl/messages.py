@@ -1,0 +1,123 @@
+"""What must be said where a person reads a result.
+
+How names, counts and sizes are written, the same on the terminal, on pages and in cards.
+
+Overrides as a person can paste them: words that both the shell and Hydra's grammar read as meant. Light.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+
+DISCLAIMER = "Research software: no medical device, no diagnosis."
+SYNTHETIC = "Synthetic photos, drawn by a program: these figures say nothing about patients."
+
+
+SPLITS = ("train", "validation", "test")
+
+
+def readable(text: str) -> str:
+    r"""Return a text with what no screen should obey made visible: control characters, bytes that are no UTF-8.
+
+    A file's name may hold a line break, a terminal's commands or a mark that turns the reading direction round.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
+def amount(count: int, thing: str, things: str = "") -> str:
+    """Return "1 photo" or "2,637 photos"."""
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def percentage(part: int, whole: int) -> str:
+    """Return "13.8 %"; nothing where there is no whole."""
+    return f"{100 * part / whole:.1f} %" if whole else ""
+
+
+def listed(counts: Mapping[str, int], most: int = 6) -> str:
+    """Return counts as "JPEG 2,637, PNG 3", the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{readable(name) or 'unknown'} {count:,}" for name, count in ordered[:most]]
+    return ", ".join([*shown, "…"] if len(ordered) > most else shown) or "none"
+
+
+def size_in_bytes(count: int) -> str:
+    """Return a file size with the unit that fits, in powers of 1000."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def split_names(per_split: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return the splits in the order of their use."""
+    return sorted(per_split, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
+
+
+def count_table(per_split: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[tuple[str, list[int]]]]:
+    """Return the columns, splits and `total`, and each class's counts in them; the last row holds the sums."""
+    names = split_names(per_split)
+    splits = names if set(names) & set(SPLITS) else []  # photos that are in no split need no column but the total
+    labels = sorted({label for counts in per_split.values() for label in counts})
+    classes = [(label, {name: per_split[name].get(label, 0) for name in names}) for label in labels]
+    classes.append(("total", {name: sum(per_split[name].values()) for name in names}))
+    rows = [(label, [*(counts[split] for split in splits), sum(counts.values())]) for label, counts in classes]
+    return [*(split or "no split" for split in splits), "total"], rows
+
+
+BARE = re.compile(r"[\w./-]+", re.ASCII)
+CONSTANTS = ("null", "true", "false")
+KEY = re.compile(r"[a-z_][\w-]*|0|[1-9][0-9]*", re.ASCII | re.IGNORECASE)
+MAPPED_KEY = re.compile(r"[\w\-+.%*@?|/ ()\[\]{}:=,]+", re.ASCII)  # Hydra's grammar knows no quoted keys
+ESCAPED = re.compile(r"[ ()\[\]{}:=,]")
+FOLDER_NAMES = "data.folder_names"
+
+
+def hydra_word(key: str, value: str) -> str:
+    """Return `key=value` as one word of a shell command, which Hydra reads as that very text.
+
+    Args:
+        key: Such as `data.root`.
+        value: Any text; it is quoted twice (by the shell and in Hydra's grammar) unless it is plain.
+    """
+    if BARE.fullmatch(value) and not _means_more(value):
+        return f"{key}={value}"
+    return shlex.quote(f"{key}={literal(value)}")
+
+
+def literal(value: str) -> str:
+    """Return a text in the double quotes of Hydra's grammar."""
+    # within quotes Hydra takes a backslash for itself except before a quote, OmegaConf except before an interpolation
+    escaped = re.sub(r'(\\*)("|\Z)', lambda match: match[1] * 2 + match[2].replace('"', '\\"'), value)
+    return '"' + escaped.replace("${", "\\${") + '"'
+
+
+def class_word(name: str, meant: str) -> str | None:
+    """Return the override that tells training which class a label or class folder stands for.
+
+    Args:
+        name: Of the label or folder.
+        meant: The class, or a placeholder such as `<class>`.
+
+    Returns:
+        A word of a shell command; None where Hydra's grammar cannot express the name.
+    """
+    if KEY.fullmatch(name):
+        return shlex.quote(f"+{FOLDER_NAMES}.{name}={meant}")
+    if not MAPPED_KEY.fullmatch(name) or name != name.strip() or _means_more(name):
+        return None
+    escaped = ESCAPED.sub(r"\\\g<0>", name)
+    return shlex.quote(f"+{FOLDER_NAMES}={{{escaped}: {meant}}}")
+
+
+def _means_more(text: str) -> bool:
+    """Tell whether Hydra takes an unquoted text for a number, a truth value or nothing."""
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in CONSTANTS
+    return True

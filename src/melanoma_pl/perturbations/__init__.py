@@ -1,1 +1,0 @@
-"""Photos changed on purpose, to see what the network does with them."""

@@ -1,0 +1,1 @@
+"""Reports on a dataset: its audit and its data card."""

@@ -1,0 +1,141 @@
+"""Whom a network fails: its figures by columns of the metadata, or by skin tone estimated from the photos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melanoma_pl.data.columns import age_in_years, column_of, role_of
+from melanoma_pl.data.datamodule import MoleDataModule
+from melanoma_pl.data.image_set import Photos
+from melanoma_pl.data.loader import PhotoBatches
+from melanoma_pl.data.metadata import read_table, require_column
+from melanoma_pl.errors import UserError, first_of
+from melanoma_pl.evaluation.assessment import subgroup
+from melanoma_pl.evaluation.checks import Floats
+from melanoma_pl.evaluation.strata import BANDS, TONES, UNKNOWN, age_bands, split_by, tone_of, typology_angle
+from melanoma_pl.inference.ensemble import Logits
+from melanoma_pl.inference.prediction import split_batches
+from melanoma_pl.report.content import SubgroupTable
+
+SKIN_TONE = "skin_tone"
+ROLES = ("age", "sex", "site", "skin type")  # of columns that are looked at unasked
+MOST = 12  # values of one column: the most frequent
+
+ESTIMATE = (
+    "Estimated from the skin at the photos' border (individual typology angle); light, camera and lesions that reach "
+    "the border shift it. No substitute for skin types that a person told."
+)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A column's value for each photo.
+
+    Attributes:
+        column: Its name.
+        values: N of them.
+        order: The values in the order to show; empty for the most frequent first.
+        is_estimated: Whether the photos themselves told the values.
+        note: What must be said of them.
+    """
+
+    column: str
+    values: Sequence[str]
+    order: Sequence[str] = ()
+    is_estimated: bool = False
+    note: str = ""
+
+
+def subgroup_tables(
+    groupings: Sequence[Grouping], logits: Logits, malignant: Floats, targets: NDArray[np.int64], threshold: float
+) -> tuple[SubgroupTable, ...]:
+    """Return the figures of each value of each column."""
+    return tuple(_table(grouping, logits, malignant, targets, threshold) for grouping in groupings)
+
+
+def _table(
+    grouping: Grouping, logits: Logits, malignant: Floats, targets: NDArray[np.int64], threshold: float
+) -> SubgroupTable:
+    masks = split_by(grouping.values)
+    names = [name for name in grouping.order if name in masks] or list(masks)
+    left = [] if len(names) <= MOST else [f"{len(names)} values, of which the {MOST} most frequent are shown."]
+    shown = [(name, masks[name]) for name in names[:MOST]]
+    rows = tuple(subgroup(name, malignant[mask], targets[mask], threshold, scores=logits[mask]) for name, mask in shown)
+    note = " ".join([*([grouping.note] if grouping.note else []), *left])
+    return SubgroupTable(grouping.column, grouping.is_estimated, rows, note)
+
+
+def find_groupings(data: MoleDataModule, split: PhotoBatches, wanted: Sequence[str] | None) -> list[Grouping]:
+    """Return what the photos are grouped by.
+
+    Args:
+        data: Where their metadata is.
+        split: The judged photos.
+        wanted: Columns of the metadata, or `skin_tone` to estimate it; None is age, sex, site and skin type where the
+            metadata has them, and the estimate where it has none of them.
+
+    Raises:
+        UserError: If a wanted column is not there, or the table lacks photos and they may not be without a row.
+    """
+    photos = split.loaded.photos.take(split.positions.numpy())
+    try:
+        rows = _rows(data, photos, wanted)
+    except UserError as error:
+        if wanted is not None:
+            raise
+        # nobody asked for it: a table of something else is no reason to fail
+        return [replace(_skin_tone(split), note=f"{ESTIMATE} The metadata cannot be used: {error}")]
+    columns = list(next(iter(rows.values()), {}))
+    names = wanted if wanted is not None else [name for name in columns if role_of(name) in ROLES]
+    found = [
+        _skin_tone(split) if name == SKIN_TONE and name not in columns else _column(name, rows, photos, data, columns)
+        for name in names
+    ]
+    return found if found or wanted is not None else [_skin_tone(split)]
+
+
+def _rows(data: MoleDataModule, photos: Photos, wanted: Sequence[str] | None) -> Mapping[str, Mapping[str, str]]:
+    """Return the metadata by path; empty where there is none."""
+    table = data.find_metadata()
+    if table is None:
+        return {}
+    rows = read_table(table, data.image_column, listed=set(photos.paths))
+    missing = [path for path in photos.paths if path not in rows]
+    asked = [name for name in wanted or () if name != SKIN_TONE]
+    if missing and asked and data.without_row == "stop":
+        raise UserError(
+            f"{table} has no row for {len(missing)} of {len(photos)} photos ({first_of(missing)}), and "
+            f"subgroups={asked[0]} needs them",
+            "add them, or count them as unknown with data.without_row=own_group",
+        )
+    return rows
+
+
+def _column(
+    name: str,
+    rows: Mapping[str, Mapping[str, str]],
+    photos: Photos,
+    data: MoleDataModule,
+    columns: Sequence[str],
+) -> Grouping:
+    table = data.find_metadata()
+    if table is None:
+        raise UserError(
+            f"subgroups={name} needs a metadata table, and {data.root} has no metadata.csv",
+            f"name one with data.metadata=<file>, or take subgroups=[{SKIN_TONE}], estimated from the photos",
+        )
+    require_column(table, [*columns, SKIN_TONE], name, "subgroups")
+    column = column_of(name, [rows.get(path, {}).get(name, "") for path in photos.paths])
+    if column.role == "age":
+        years = [age_in_years(value) if value else None for value in column.values]
+        bands = age_bands([np.nan if age is None else age for age in years])
+        return Grouping(name, bands, [band for _, band in BANDS] + [UNKNOWN])
+    return Grouping(name, column.values)
+
+
+def _skin_tone(split: PhotoBatches) -> Grouping:
+    angles = [typology_angle(pixels.permute(0, 2, 3, 1).numpy()) for pixels in split_batches(split, "skin tone")]
+    tones = [tone_of(angle) for angle in np.concatenate(angles)]
+    return Grouping("skin tone", tones, [name for _, name in TONES] + [UNKNOWN], is_estimated=True, note=ESTIMATE)

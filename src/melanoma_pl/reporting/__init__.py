@@ -1,1 +1,0 @@
-"""What a result looks like: tables and files."""

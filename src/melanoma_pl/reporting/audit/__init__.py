@@ -1,1 +1,0 @@
-"""What an audit found: on the terminal, as JSON, as a page."""

@@ -1,1 +1,0 @@
-"""What a network is worth: tables, figures, a page, a model card."""

@@ -1,0 +1,177 @@
+"""`best.ckpt` and `last.ckpt`, each whole at any moment, and a stop that loses nothing."""
+
+import logging
+import shlex
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint
+
+from melanoma_pl.errors import UserError
+from melanoma_pl.files import copy, flush_to_disk
+from melanoma_pl.runs.run_folder import BEST, LAST
+
+logger = logging.getLogger(__name__)
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class RunStopped(BaseException):
+    """Training was stopped by a signal, after `last.ckpt` was saved; no `Exception`, so that nothing swallows it.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+class RunCheckpoints(Checkpoint):
+    """Saves a run so that it can be killed at any moment and go on to the same bits.
+
+    Lightning's own `ModelCheckpoint` keeps absolute paths, forgets the best epoch once the folder moved, and cannot
+    save by steps and by minutes at once.
+
+    Args:
+        folder: Where `best.ckpt` and `last.ckpt` go.
+        monitor: Figure that decides which epoch is best.
+        mode: `min` or `max`.
+        every_n_steps: Save `last.ckpt` also within an epoch.
+        every_n_minutes: The same by the clock.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        monitor: str = "val/auroc",
+        mode: str = "max",
+        every_n_steps: int | None = None,
+        every_n_minutes: float | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.monitor = monitor
+        self.mode = mode
+        self.every_n_steps = every_n_steps
+        self.every_n_minutes = every_n_minutes
+        self.best_score: float | None = None
+        self.best_epoch: int | None = None
+        self.ended = False
+        self.max_epochs = 0
+        self._saved_at = time.monotonic()
+        self._signal: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return which epoch is best, and whether training came to its end."""
+        return {
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "ended": self.ended,
+            "max_epochs": self.max_epochs,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them back."""
+        self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+
+    # Signals
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let a signal set a flag: saving within a signal's handler could catch half a step."""
+        self._saved_at = time.monotonic()
+        self.max_epochs = trainer.max_epochs or 0
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._on_signal) for number in STOPPING}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            raise RunStopped(number)
+        self._signal = number
+        logger.warning("stopping after this step, and saving first; once more to stop at once")
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the signals back."""
+        self._restore_handlers()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._restore_handlers()
+
+    # When to save
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save within an epoch; what is due at its last step is saved after its validation."""
+        is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0  # gradients half gathered are not saved
+        if trainer.is_last_batch or is_mid_step:
+            return
+        by_steps = self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
+        minutes = (time.monotonic() - self._saved_at) / 60
+        by_clock = self.every_n_minutes is not None and minutes >= self.every_n_minutes
+        if by_steps or by_clock or self._signal is not None:
+            self.save(trainer)
+        self._stop_if_asked()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the epoch, and as the best if it is."""
+        score = trainer.callback_metrics.get(self.monitor)
+        is_best = score is not None and self._is_better(float(score))
+        if is_best:
+            self.best_score, self.best_epoch = float(score), trainer.current_epoch + 1  # type: ignore[arg-type]
+        self.ended = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        self.save(trainer, is_best)
+        self._stop_if_asked()
+
+    def _is_better(self, score: float) -> bool:
+        if score != score:  # NaN is never best
+            return False
+        if self.best_score is None:
+            return True
+        return score < self.best_score if self.mode == "min" else score > self.best_score
+
+    def _stop_if_asked(self) -> None:
+        if self._signal is not None:
+            raise RunStopped(self._signal)
+
+    # How to save
+
+    def save(self, trainer: pl.Trainer, is_best: bool = False) -> None:
+        """Save the whole training as `last.ckpt`; the file stays as it was until the new one is on the disk.
+
+        The best comes first: killed between the two, the run goes on before this epoch and makes the same best again.
+
+        Raises:
+            UserError: If it cannot be written, for want of space for instance.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".{LAST}.part"
+        try:
+            trainer.save_checkpoint(temporary, weights_only=False)
+            if trainer.is_global_zero:
+                flush_to_disk(temporary)
+                if is_best:
+                    copy(temporary, self.folder / BEST)
+                temporary.replace(self.folder / LAST)
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f"{self.folder / LAST} cannot be saved ({str(error).splitlines()[0]})",
+                "the checkpoints saved before are whole: make space, then go on with melanoma-train "
+                f"resume={shlex.quote(str(self.folder.parent))}",
+            ) from error
+        finally:
+            if trainer.is_global_zero:
+                temporary.unlink(missing_ok=True)
+        self._saved_at = time.monotonic()

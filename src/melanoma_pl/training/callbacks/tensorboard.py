@@ -1,0 +1,184 @@
+"""Photos in TensorBoard: as the network gets them, and those that it is most wrong about.
+
+Precision-recall and ROC curve on validation, in TensorBoard.
+
+The network's graph, in TensorBoard.
+"""
+
+import warnings
+from typing import cast
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from melanoma_pl.data.datamodule import MoleDataModule
+from melanoma_pl.evaluation.calibration import probabilities
+from melanoma_pl.evaluation.metrics import auroc
+from melanoma_pl.models.classifier import MelanomaClassifier
+
+COLUMNS = 4
+INCHES = 2.4  # of one photo in a grid, with half a gap around it
+TITLE_INCHES, GAP = 0.3, 0.04
+
+
+class TrainingPhotos(pl.Callback):
+    """Shows the first training photos with their labels, augmented as the network gets them.
+
+    Args:
+        count: Number of photos.
+    """
+
+    def __init__(self, count: int = 16) -> None:
+        self.count = at_least_one("count", count)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show them once, when the run begins."""
+        if trainer.current_epoch > 0 or not writers(trainer):
+            return
+        data, classifier = data_of(trainer), cast(MelanomaClassifier, pl_module)
+        dataset = data.split("train")
+        chosen = torch.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).long()
+        batch = data.augment(dataset[0, chosen])
+        titles = [classifier.class_names[target] for target in batch.targets.tolist()]
+        for writer in writers(trainer):
+            writer.add_figure("photos/training", grid(batch.pixels, titles), global_step=1)
+
+
+class WorstMistakes(pl.Callback):
+    """Shows the validation photos that the network is most wrong about, with the probability of malignant.
+
+    Args:
+        count: Number of photos.
+        every_n_epochs: How often.
+    """
+
+    def __init__(self, count: int = 12, every_n_epochs: int = 5) -> None:
+        self.count = at_least_one("count", count)
+        self.every_n_epochs = at_least_one("every_n_epochs", every_n_epochs)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show them."""
+        if not is_due(trainer, self.every_n_epochs) or not writers(trainer):
+            return
+        data, classifier = data_of(trainer), cast(MelanomaClassifier, pl_module)
+        malignant = probabilities(classifier.validation_logits, classifier.temperature)
+        targets = classifier.validation_targets
+        worst = most_wrong(malignant, targets, self.count)
+        titles = [f"{classifier.class_names[targets[index]]}, p = {malignant[index]:.3f}" for index in worst]
+        pixels = data.split("validation")[0, torch.from_numpy(worst)].pixels
+        for writer in writers(trainer):
+            writer.add_figure("photos/worst mistakes", grid(pixels, titles), global_step=trainer.current_epoch + 1)
+
+
+def data_of(trainer: pl.Trainer) -> MoleDataModule:
+    """Return the data module that the trainer was given."""
+    data: MoleDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    return data
+
+
+def most_wrong(malignant: NDArray[np.float64], targets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the places of the largest differences between probability and target, the largest first."""
+    return np.argsort(-np.abs(malignant - targets), kind="stable")[:count].astype(np.int64)
+
+
+def at_least_one(name: str, value: int) -> int:
+    """Return the value.
+
+    Raises:
+        ValueError: If it is below 1.
+    """
+    if value < 1:
+        raise ValueError(f"{name}={value}: allowed are 1 and more")
+    return value
+
+
+def is_due(trainer: pl.Trainer, every_n_epochs: int) -> bool:
+    """Tell whether something that comes every few epochs comes now; it does in the last of `max_epochs`."""
+    epoch = trainer.current_epoch + 1
+    return trainer.is_global_zero and (epoch % every_n_epochs == 0 or epoch == trainer.max_epochs)
+
+
+def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
+    """Return what writes TensorBoard's files; empty where no such logger is used."""
+    return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def grid(pixels: Tensor, titles: list[str]) -> Figure:
+    """Draw photos, uint8 `(N, 3, S, S)`, with a title each.
+
+    All on one axis, in inches: an axis for each takes Matplotlib a second, and the first training step waits for it.
+    """
+    columns, rows = COLUMNS, -(-len(titles) // COLUMNS)
+    width, height = columns * INCHES, rows * (INCHES + TITLE_INCHES)
+    figure = Figure(figsize=(width, height))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    for place, (photo, title) in enumerate(zip(pixels.cpu().permute(0, 2, 3, 1).numpy(), titles, strict=True)):
+        left, bottom = place % columns * INCHES, height - (place // columns + 1) * (INCHES + TITLE_INCHES)
+        axis.imshow(photo, extent=(left + GAP, left + INCHES - GAP, bottom + GAP, bottom + INCHES - GAP))
+        axis.text(left + INCHES / 2, bottom + INCHES, title, fontsize=13, ha="center")
+    axis.set(xlim=(0, width), ylim=(0, height))
+    return figure
+
+
+class ValidationCurves(pl.Callback):
+    """Draws the curves every few epochs.
+
+    Args:
+        every_n_epochs: How often.
+    """
+
+    def __init__(self, every_n_epochs: int = 5) -> None:
+        self.every_n_epochs = at_least_one("every_n_epochs", every_n_epochs)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw them, where validation has photos of both classes."""
+        classifier = cast(MelanomaClassifier, pl_module)
+        targets = classifier.validation_targets
+        if not is_due(trainer, self.every_n_epochs) or len(np.unique(targets)) < 2:
+            return
+        malignant = probabilities(classifier.validation_logits, classifier.temperature)
+        epoch = trainer.current_epoch + 1
+        for writer in writers(trainer):
+            writer.add_pr_curve("val/precision_recall", targets, malignant, epoch)
+            writer.add_figure("val/roc", draw_roc(malignant, targets, classifier.threshold), epoch)
+
+
+def draw_roc(malignant: NDArray[np.float64], targets: NDArray[np.int64], threshold: float) -> Figure:
+    """Draw the ROC curve with the operating point of the threshold."""
+    false_positives, sensitivities, _ = roc_curve(targets, malignant)
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="0.8", linestyle="--")
+    axis.plot(false_positives, sensitivities, label=f"AUROC {auroc(malignant, targets):.3f}, n = {len(targets)}")
+    decided = malignant >= threshold
+    axis.plot(decided[targets == 0].mean(), decided[targets == 1].mean(), "o", label=f"threshold {threshold:.3f}")
+    axis.set(xlabel="1 − specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    axis.legend(loc="lower right")
+    return figure
+
+
+class NetworkGraph(pl.Callback):
+    """Draws the graph once, when the run begins."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw it."""
+        if trainer.current_epoch > 0 or not trainer.is_global_zero:
+            return
+        classifier = cast(MelanomaClassifier, pl_module)
+        side = classifier.preprocessing.image_size
+        example = torch.zeros(1, 3, side, side, device=classifier.device)
+        classifier.network.eval()
+        for writer in writers(trainer):
+            with warnings.catch_warnings():
+                # TensorBoard's graphs are made by torch.jit.trace, which is deprecated and has no successor there
+                warnings.simplefilter("ignore")
+                writer.add_graph(classifier.network, example)
+        classifier.network.train()

@@ -1,0 +1,121 @@
+"""Photos into a new folder: linked where that is possible, no two under one name, all of them or none."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from melanoma_pl.data.partition.target_folder import check_target, free_places, place, staged_folder
+from melanoma_pl.errors import UserError
+
+
+def refuse_links(*arguments: object, **options: object) -> None:
+    raise OSError(18, "Invalid cross-device link")
+
+
+def test_a_link_is_the_same_file_and_a_copy_is_another(tmp_path: Path) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(b"photo")
+    assert place(photo, tmp_path / "new/linked.jpg", copy=False)
+    assert not place(photo, tmp_path / "new/copied.jpg", copy=True)
+    assert (tmp_path / "new/linked.jpg").samefile(photo)
+    assert not (tmp_path / "new/copied.jpg").samefile(photo)
+    assert (tmp_path / "new/copied.jpg").read_bytes() == b"photo"
+
+
+def test_another_file_system_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    monkeypatch.setattr(os, "link", refuse_links)
+    assert not place(tmp_path / "a.jpg", tmp_path / "b.jpg", copy=False)
+    assert (tmp_path / "b.jpg").read_bytes() == b"photo"
+
+
+def test_a_link_to_a_photo_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    (tmp_path / "pointer.jpg").symlink_to("a.jpg")
+    place(tmp_path / "pointer.jpg", tmp_path / "new/b.jpg", copy=False)
+    assert not (tmp_path / "new/b.jpg").is_symlink()
+    assert (tmp_path / "new/b.jpg").read_bytes() == b"photo"
+
+
+@pytest.mark.parametrize(
+    ("folders", "sources", "expected"),
+    [
+        (["t", "t"], ["a/1.jpg", "b/2.jpg"], ["t/1.jpg", "t/2.jpg"]),
+        (["t", "u"], ["a/1.jpg", "b/1.jpg"], ["t/1.jpg", "u/1.jpg"]),
+        (["t", "t"], ["a/1.jpg", "b/1.jpg"], ["t/a_1.jpg", "t/b_1.jpg"]),
+        (["t", "t"], ["a/IMG.jpg", "b/img.jpg"], ["t/a_IMG.jpg", "t/b_img.jpg"]),
+        (["t", "t"], ["../x/1.jpg", "/y/1.jpg"], ["t/x_1.jpg", "t/y_1.jpg"]),
+        (["t", "t", "t"], ["a/1.jpg", "b/1.jpg", "a_1.jpg"], None),
+        (["t", "t"], ["a_b/1.jpg", "a/b_1.jpg"], ["t/1.jpg", "t/b_1.jpg"]),
+        (["t", "t", "t", "t"], ["a_b/1.jpg", "a/b/1.jpg", "c/1.jpg", "a/b_1.jpg"], None),
+    ],
+)
+def test_no_two_under_one_name(folders: list[str], sources: list[str], expected: list[str] | None) -> None:
+    places = free_places(folders, sources)
+    assert len({path.casefold() for path in places}) == len(sources)
+    assert [Path(path).suffix for path in places] == [".jpg"] * len(sources)
+    assert places == expected or expected is None
+    assert free_places(folders[::-1], sources[::-1]) == places[::-1], "the order plays no part"
+
+
+def test_the_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "new/folder"
+    with staged_folder(target) as staged:
+        (staged / "a.txt").write_text("a")
+        assert not target.exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["folder"]
+    assert (target / "a.txt").read_text() == "a"
+    assert (target.stat().st_mode & 0o777) == (target.parent.stat().st_mode & 0o777), "others may read it, as usual"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, UserError])
+def test_nothing_is_left_of_an_interrupted_one(error: type[BaseException], tmp_path: Path) -> None:
+    with pytest.raises(error), staged_folder(tmp_path / "new/folder") as staged:
+        (staged / "a.txt").write_text("a")
+        raise error("stop")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_target_is_taken_and_a_filled_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    with staged_folder(tmp_path / "target") as staged:
+        (staged / "a.txt").write_text("a")
+    assert (tmp_path / "target/a.txt").is_file()
+    with pytest.raises(UserError, match="made by someone else meanwhile"), staged_folder(tmp_path / "target"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["target", "a.txt"]
+
+
+def test_a_target_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "target").symlink_to("disk")
+    with staged_folder(tmp_path / "target") as staged:
+        (staged / "a.txt").write_text("a")
+    assert (tmp_path / "target").is_symlink()
+    assert (tmp_path / "disk/a.txt").is_file()
+
+
+def test_refused_targets(tmp_path: Path) -> None:
+    source = tmp_path / "photos"
+    (source / "train").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "inside").symlink_to("photos/train")
+    for target, expected in [
+        (source, "lies inside it"),
+        (source / "new", "lies inside it"),
+        (source / "train/../../photos/new", "lies inside it"),
+        (tmp_path / "inside/new", "lies inside it"),
+        (tmp_path / "file", "is a file"),
+        (tmp_path, "is not empty"),
+    ]:
+        with pytest.raises(UserError, match=expected):
+            check_target(target, source)
+    check_target(tmp_path / "photos2", source)
+
+
+def test_a_target_where_nothing_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"), staged_folder(tmp_path / "file/folder/target"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

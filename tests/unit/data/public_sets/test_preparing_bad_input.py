@@ -1,0 +1,382 @@
+"""What can be wrong with a download: one line, exit code 2, nothing left behind."""
+
+import errno
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import Result
+from tests.unit.data.public_sets import downloads
+
+from melanoma_pl.data.public_sets import dermamnist, preparing
+
+Prepare = Callable[..., Result]
+Refused = Callable[..., str]
+
+WRONG_SOURCES = {
+    "kaggle-benign-malignant": "holds no folder with photos in {train,test}/{benign,malignant}",
+    "ham10000": "holds no ham10000_metadata.csv or ham10000_metadata or ham10000_metadata.tab",
+    "isic": "holds no metadata.csv",
+    "pad-ufes-20": "holds no metadata.csv",
+    "dermamnist": "holds 0 files dermamnist*.npz",
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SOURCES)
+def test_not_the_set(name: str, refused: Refused, workplace: Path) -> None:
+    downloads.draw(workplace / "photos/one.jpg", 1)
+    assert WRONG_SOURCES[name] in refused(name, "photos", "ready")
+    assert "nowhere does not exist" in refused(name, "nowhere", "ready")
+
+
+@pytest.mark.parametrize("name", ["ham10000", "isic", "pad-ufes-20"])
+def test_an_archive_that_nobody_extracted(name: str, refused: Refused, workplace: Path) -> None:
+    downloads.draw(workplace / "photos/inside/one.jpg", 1)
+    downloads.zip_folder(workplace / "photos", workplace / "photos/inside/part_1.zip")
+    assert "extract it" in refused(name, "photos/inside/part_1.zip", "ready")
+    assert "extract part_1.zip first" in refused(name, "photos", "ready")
+
+
+# The target
+
+
+def test_target_is_taken(refused: Refused, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    (workplace / "mine").mkdir()
+    (workplace / "mine/thesis.txt").write_text("years of work")
+    assert "mine is not empty" in refused("ham10000", "ham", "mine")
+    assert "thesis.txt is a file" in refused("ham10000", "ham", "mine/thesis.txt")
+    assert "lies inside it" in refused("ham10000", "ham", "ham/ready")
+    assert "is ham or lies inside it" in refused("ham10000", "ham", "ham")
+
+
+def test_an_empty_target_is_taken(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    (workplace / "ready").mkdir()
+    assert prepare("ham10000", "ham", "ready").code == 0
+    assert (workplace / "ready/metadata.csv").is_file()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_nothing_is_left_after_ctrl_c_or_a_full_disk(
+    error: BaseException, prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    written = []
+
+    def write(file: Path, *arguments: Any) -> None:
+        written.append(list(file.parent.rglob("*.jpg")))
+        raise error
+
+    monkeypatch.setattr(preparing, "_write", write)
+    result = prepare("ham10000", "ham", "new/ready")
+    assert result.code == (130 if isinstance(error, KeyboardInterrupt) else 2)
+    assert written[0], "photos were there already"
+    assert [path.name for path in workplace.iterdir()] == ["ham"]
+
+
+def test_disk_full_while_copying(prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    copied = []
+
+    def copy(photo: Path, target: Path) -> None:
+        copied.append(target.write_bytes(b"half"))
+        if len(copied) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr("shutil.copyfile", copy)
+    result = prepare("ham10000", "ham", "ready", "--copy")
+    assert result.code == 2
+    assert "no space is left to write" in result.error
+    assert [path.name for path in workplace.iterdir()] == ["ham"]
+
+
+# Tables
+
+
+def test_missing_column(refused: Refused, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    table = workplace / "ham/HAM10000_metadata.csv"
+    table.write_text(table.read_text().replace("lesion_id,image_id,dx,", "lesion_id,image_id,diagnosis,"))
+    error = refused("ham10000", "ham", "ready")
+    assert "HAM10000_metadata.csv has no column 'dx'" in error
+    assert "available are age, dataset, diagnosis, dx_type, image_id" in error
+
+
+def test_isic_without_any_diagnosis(refused: Refused, workplace: Path) -> None:
+    rows = [{"isic_id": f"ISIC_{number:07d}", "attribution": "Hospital"} for number in range(4)]
+    downloads.write_isic(workplace / "isic", rows)
+    assert "metadata.csv has none of the columns diagnosis_5," in refused("isic", "isic", "ready")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda lines: [*lines, lines[2]], ", line {end}: 'ISIC_0024307' has line 3 already"),
+        (lambda lines: [*lines, "HAM_9,ISIC_9"], ", line {end}: 2 cells, and the header has 8"),
+        (lambda lines: [lines[0], lines[1].replace("ISIC_0024306", " "), *lines[2:]], ", line 2: no image_id"),
+        (lambda lines: lines[:1], " has no rows"),
+        (lambda lines: [], " is empty"),
+        (lambda lines: ["\ufeff", "", " "], " is empty"),
+        (lambda lines: ["\udcff\udcfe" + lines[0], *lines[1:]], " is no table in UTF-8"),
+    ],
+    ids=["twice", "short", "no name", "only a header", "empty", "blank", "not UTF-8"],
+)
+def test_bad_tables(change: Callable[[list[str]], list[str]], expected: str, refused: Refused, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    table = workplace / "ham/HAM10000_metadata.csv"
+    lines = change(table.read_text().splitlines())
+    table.write_text("\n".join(lines), errors="surrogateescape")
+    assert f"HAM10000_metadata.csv{expected.format(end=len(lines))}" in refused("ham10000", "ham", "ready")
+
+
+def test_two_tables(refused: Refused, workplace: Path) -> None:
+    downloads.write_isic(workplace / "isic/2019")
+    downloads.write_isic(workplace / "isic/2020")
+    assert "isic holds isic/2019/metadata.csv and isic/2020/metadata.csv" in refused("isic", "isic", "ready")
+
+
+def test_a_table_with_a_mark_of_byte_order_and_an_empty_line(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    table = workplace / "ham/HAM10000_metadata.csv"
+    table.write_text("\ufeff" + table.read_text() + "\n", encoding="utf-8")
+    assert prepare("ham10000", "ham", "ready").code == 0
+
+
+# Photos and rows without each other
+
+
+def test_rows_without_a_photo(refused: Refused, prepare: Prepare, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    for number in (24308, 24310):
+        next((workplace / "ham").rglob(f"*{number}.jpg")).unlink()
+    error = refused("ham10000", "ham", "ready")
+    assert "HAM10000_metadata.csv, line 4: there is no photo ISIC_0024308 below ham; rows without a photo: 2" in error
+    assert "--missing leave-out" in error
+    result = prepare("ham10000", "ham", "ready", "--missing", "leave-out")
+    assert result.code == 0, result.error
+    left_out = downloads.read_table(workplace / "ready/left_out.csv")
+    assert [row["original"] for row in left_out if row["reason"] == "no photo"] == ["ISIC_0024308", "ISIC_0024310"]
+    assert "      2  no photo" in result.output
+
+
+def test_photos_without_a_row(refused: Refused, prepare: Prepare, workplace: Path) -> None:
+    downloads.write_pad(workplace / "pad")
+    downloads.draw(workplace / "pad/images/PAT_999_1_1.png", 999)
+    error = refused("pad-ufes-20", "pad", "ready")
+    assert "pad/images/PAT_999_1_1.png has no row in pad/metadata.csv; photos without a row: 1" in error
+    assert prepare("pad-ufes-20", "pad", "ready", "--missing", "leave-out").code == 0
+    left_out = downloads.read_table(workplace / "ready/left_out.csv")
+    assert {"original": "images/PAT_999_1_1.png", "diagnosis": "", "reason": "no row in metadata.csv"} in left_out
+
+
+def test_two_photos_of_one_name_that_differ(refused: Refused, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    downloads.draw(workplace / "ham/again/ISIC_0024306.jpg", 999)
+    assert "ISIC_0024306.jpg have one name and differ" in refused("ham10000", "ham", "ready")
+
+
+# Zip files
+
+
+def zip_with(file: Path, name: str, mode: int = 0, flags: int = 0) -> None:
+    """Write a zip with one more member than Kaggle's."""
+    downloads.zip_folder(downloads.write_kaggle(file.parent / "archive"), file)
+    member = zipfile.ZipInfo(name)
+    member.external_attr = mode << 16
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(member, "../../etc/passwd")
+        archive.filelist[-1].flag_bits |= flags
+
+
+EVIL = {
+    "outside": ({"name": "../../evil.jpg"}, "its member '../../evil.jpg' leads out of its folder"),
+    "absolute": ({"name": "/tmp/evil.jpg"}, "its member '/tmp/evil.jpg' leads out of its folder"),
+    "backslashes": ({"name": "..\\evil.jpg"}, "leads out of its folder"),
+    "a drive": ({"name": "C:\\evil.jpg"}, "leads out of its folder"),
+    "a link": ({"name": "link.jpg", "mode": stat.S_IFLNK | 0o777}, "its member 'link.jpg' is a link"),
+    "encrypted": ({"name": "secret.jpg", "flags": 1}, "its member 'secret.jpg' is encrypted"),
+}
+
+
+@pytest.mark.parametrize("case", EVIL)
+def test_members_that_lead_elsewhere(case: str, refused: Refused, workplace: Path) -> None:
+    options, expected = EVIL[case]
+    zip_with(workplace / "archive.zip", **options)
+    error = refused("kaggle-benign-malignant", "archive.zip", "ready")
+    assert "archive.zip: its member" in error
+    assert expected in error
+    assert not (workplace.parent / "evil.jpg").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_that_is_there_twice(refused: Refused, workplace: Path) -> None:
+    zip_with(workplace / "archive.zip", "train/benign/0.jpg")
+    assert "'train/benign/0.jpg' is there twice" in refused("kaggle-benign-malignant", "archive.zip", "ready")
+
+
+def test_zip_cut_short(refused: Refused, workplace: Path) -> None:
+    file = downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / "archive.zip")
+    file.write_bytes(file.read_bytes()[:-200])
+    assert "archive.zip is cut short or no zip" in refused("kaggle-benign-malignant", "archive.zip", "ready")
+
+
+def test_zip_with_a_changed_byte(refused: Refused, workplace: Path) -> None:
+    file = downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / "archive.zip")
+    content = bytearray(file.read_bytes())
+    content[content.index(b"JFIF")] ^= 1
+    file.write_bytes(content)
+    assert "data/test/benign/3.jpg is damaged" in refused("kaggle-benign-malignant", "archive.zip", "ready")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_members_packed_otherwise_that_are_damaged(method: int, refused: Refused, workplace: Path) -> None:
+    with zipfile.ZipFile(workplace / "archive.zip", "w", method) as archive:
+        archive.writestr("train/benign/0.jpg", np.random.default_rng(0).bytes(5000))
+    content = bytearray((workplace / "archive.zip").read_bytes())
+    content[100:200] = bytes(100)
+    (workplace / "archive.zip").write_bytes(content)
+    error = refused("kaggle-benign-malignant", "archive.zip", "ready")
+    assert "archive.zip is cut short or no zip" in error
+    assert "download it anew" in error
+
+
+def test_a_disk_that_fails_is_no_damaged_zip(
+    prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / "archive.zip")
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", fail)
+    error = prepare("kaggle-benign-malignant", "archive.zip", "ready").error
+    assert "no space is left to write" in error
+    monkeypatch.setattr("zipfile.ZipFile.testzip", fail)
+    assert "cut short" not in prepare("kaggle-benign-malignant", "archive.zip", "ready").error
+
+
+def test_no_zip(refused: Refused, workplace: Path) -> None:
+    (workplace / "archive.zip").write_text("<html>log in first</html>")
+    assert "archive.zip is cut short or no zip" in refused("kaggle-benign-malignant", "archive.zip", "ready")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_two_kaggle_sets_that_differ(zipped: bool, refused: Refused, workplace: Path) -> None:
+    downloads.write_kaggle(workplace / "archive")
+    downloads.draw(workplace / "archive/data/train/benign/0.jpg", 99)
+    source = "archive"
+    if zipped:
+        source = downloads.zip_folder(workplace / "archive", workplace / "archive.zip").name
+    error = refused("kaggle-benign-malignant", source, "ready")
+    assert (
+        f"{source} holds two sets of {{train,test}}/{{benign,malignant}} that differ, in the top folder and data"
+        in error
+    )
+
+
+def test_kaggle_with_a_photo_more_in_one_root(refused: Refused, workplace: Path) -> None:
+    downloads.write_kaggle(workplace / "archive")
+    downloads.draw(workplace / "archive/data/train/benign/more.jpg", 99)
+    assert "that differ" in refused("kaggle-benign-malignant", "archive", "ready")
+
+
+def test_kaggle_without_one_class(refused: Refused, workplace: Path) -> None:
+    downloads.write_kaggle(workplace / "archive", [""])
+    for photo in (workplace / "archive/test/malignant").iterdir():
+        photo.unlink()
+    assert "holds no folder with photos in" in refused("kaggle-benign-malignant", "archive", "ready")
+
+
+@pytest.mark.parametrize("source", ["archive.zip", "dermamnist.npz"])
+def test_a_table_alone_of_an_archive(source: str, refused: Refused, workplace: Path) -> None:
+    name = "dermamnist"
+    if source.endswith("zip"):
+        downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / source)
+        name = "kaggle-benign-malignant"
+    else:
+        downloads.write_dermamnist(workplace / source)
+    error = refused(name, source, "ready", "--table-only")
+    assert f"--table-only: the photos of {source} are in an archive" in error
+
+
+# npz files
+
+
+def test_npz_cut_short(refused: Refused, workplace: Path) -> None:
+    file = downloads.write_dermamnist(workplace / "dermamnist.npz")
+    file.write_bytes(file.read_bytes()[:-500])
+    assert "dermamnist.npz is cut short or no npz" in refused("dermamnist", "dermamnist.npz", "ready")
+
+
+def test_npz_with_damaged_pixels(refused: Refused, workplace: Path) -> None:
+    file = downloads.write_dermamnist(workplace / "dermamnist.npz")
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 3
+    content[middle : middle + 50] = bytes(50)
+    file.write_bytes(content)
+    assert "train_images is damaged" in refused("dermamnist", "dermamnist.npz", "ready")
+
+
+def test_arrays_that_are_wrong(refused: Refused, workplace: Path) -> None:
+    whole = downloads.dermamnist_arrays()
+    labels = whole["val_labels"].copy()
+    labels[3] = 9
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({name: array for name, array in whole.items() if name != "val_labels"}, "has no val_labels"),
+        (whole | {"val_labels": labels}, "val_labels[3] is 9: give DermaMNIST's own file; its labels are 0 to 6"),
+        (whole | {"val_labels": np.array([[np.nan]])}, "val_labels[0] is nan"),
+        (whole | {"test_images": whole["test_images"][:-1]}, "test_images is uint8 (13, 28, 28, 3), not uint8 (14,"),
+        (whole | {"train_images": whole["train_images"][..., 0]}, "train_images is uint8 (21, 28, 28)"),
+        (whole | {"train_images": whole["train_images"] / 255}, "train_images is float64"),
+        (whole | {"train_labels": np.array([[{}]], dtype=object)}, "train_labels is damaged: download it anew"),
+        (whole | {"val_labels": np.zeros((7, 2), np.uint8)}, "val_labels is of shape (7, 2), not (N, 1)"),
+        (whole | {"test_labels": np.eye(7, dtype=np.uint8)}, "test_labels is of shape (7, 7), not (N, 1)"),
+        (whole | {"test_labels": np.uint8(3)}, "test_labels is of shape (), not (N, 1)"),
+        (
+            {f"array_{number}": np.zeros(1) for number in range(9)},
+            "has no train_images, train_labels, val_images, …: it has array_0, array_1, array_2, …; give",
+        ),
+    ]
+    for arrays, expected in cases:
+        downloads.write_dermamnist(workplace / "dermamnist.npz", **arrays)
+        assert expected in refused("dermamnist", "dermamnist.npz", "ready")
+
+
+def test_no_npz(refused: Refused, workplace: Path) -> None:
+    (workplace / "dermamnist.npz").write_text("<html>not found</html>")
+    error = refused("dermamnist", "dermamnist.npz", "ready")
+    assert "is cut short or no npz" in error
+    assert "pickle" not in error
+    with (workplace / "dermamnist.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    assert "is a single array" in refused("dermamnist", "dermamnist.npz", "ready")
+
+
+@pytest.mark.parametrize("name", ["retinamnist.npz", "BloodMNIST_224.npz", "mnist.npz"])
+def test_another_set_of_medmnist(name: str, refused: Refused, workplace: Path) -> None:
+    downloads.write_dermamnist(workplace / name)
+    begin = name.lower().partition("mnist")[0] + "mnist"
+    assert f"{name} is of {begin}, not of dermamnist" in refused("dermamnist", name, "ready")
+
+
+def test_splits_of_another_size_are_warned_of(
+    prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads.write_dermamnist(workplace / "renamed.npz")
+    warning = "warning: its splits (train, val, test) have 21, 7, 14 photos, DermaMNIST's 7,007, 1,003, 2,005"
+    assert warning in prepare("dermamnist", "renamed.npz", "ready").output
+    monkeypatch.setattr(dermamnist, "PUBLISHED", {"train": 21, "val": 7, "test": 14})
+    assert "its splits" not in prepare("dermamnist", "renamed.npz", "whole").output
+
+
+def test_several_sizes(refused: Refused, prepare: Prepare, workplace: Path) -> None:
+    for size in ("", "_224"):
+        downloads.write_dermamnist(workplace / f"medmnist/dermamnist{size}.npz")
+    error = refused("dermamnist", "medmnist", "ready")
+    assert "holds 2 files dermamnist*.npz: dermamnist.npz, dermamnist_224.npz: give the file itself" in error
+    assert prepare("dermamnist", "medmnist/dermamnist_224.npz", "ready").code == 0

@@ -1,0 +1,248 @@
+"""Each set, from its own download to the layout and the one table."""
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.conftest import Result
+from tests.unit.data.public_sets import downloads
+
+from melanoma_pl.data import command_line as commands
+from melanoma_pl.data.image_set import list_photos, list_source
+from melanoma_pl.data.public_sets.download import COLUMNS
+from melanoma_pl.data.public_sets.preparing import SETS
+from melanoma_pl.data.public_sets.tasks import TASKS
+
+Prepare = Callable[..., Result]
+WRITERS = {
+    "kaggle-benign-malignant": downloads.write_kaggle,
+    "ham10000": downloads.write_ham10000,
+    "isic": downloads.write_isic,
+    "pad-ufes-20": downloads.write_pad,
+    "dermamnist": lambda folder: downloads.write_dermamnist(folder / "dermamnist_28.npz"),
+}
+
+
+def test_the_command_offers_every_set_and_task() -> None:
+    assert set(commands.NAMES) == set(SETS) == set(WRITERS)
+    assert set(commands.TASKS) == set(TASKS)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_set_ends_in_one_layout(name: str, prepare: Prepare, workplace: Path) -> None:
+    WRITERS[name](workplace / "download")
+    result = prepare(name, "download", "ready")
+    assert result.code == 0, result.error
+    rows = downloads.read_table(workplace / "ready/metadata.csv")
+    assert tuple(rows[0]) == COLUMNS
+    photos = {file for file in downloads.files_below(workplace / "ready") if file.count("/") == 2}
+    assert [row["image"] for row in rows] == sorted(photos)
+    for row in rows:
+        split, label, _ = row["image"].split("/")
+        assert (split, label) == (row["split"], row["label"])
+        assert row["source"] and row["licence"] and row["original"]
+        Image.open(workplace / "ready" / row["image"]).verify()
+    for split in ("train", "test"):
+        assert len(list_photos(workplace / "ready", split)) == sum(row["split"] == split for row in rows)
+    assert sorted(path.name for path in workplace.iterdir()) == ["download", "ready"]
+
+
+def test_ham10000_row(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    prepare("ham10000", "ham", "ready")
+    row = next(row for row in downloads.read_table(workplace / "ready/metadata.csv") if "0024306" in row["image"])
+    assert row | {"image": "", "split": ""} == {
+        "image": "", "label": "benign", "split": "", "diagnosis": "nevus", "written": "nv",
+        "confirmed_by": "histopathology", "lesion": "HAM_0000000", "patient": "",
+        "age": "80", "sex": "male", "site": "scalp", "skin_type": "", "source": "HAM10000 vidir_modern",
+        "licence": "CC BY-NC 4.0", "group": "HAM_0000000", "original": "HAM10000_images_part_1/ISIC_0024306.jpg",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["HAM10000_metadata", "HAM10000_metadata.tab"])
+def test_ham10000_from_the_dataverse(name: str, prepare: Prepare, workplace: Path) -> None:
+    """One folder of all photos; the table has no ending, or is Dataverse's own: tabs, and text in quotation marks."""
+    downloads.write_ham10000(workplace / "kaggle")
+    assert prepare("ham10000", "kaggle", "expected").code == 0
+    for photo in (workplace / "kaggle").rglob("*.jpg"):
+        (workplace / "ham").mkdir(exist_ok=True)
+        shutil.copy(photo, workplace / "ham")
+    rows = downloads.ham_rows()
+    if name.endswith(".tab"):
+        lines = ["\t".join(rows[0])] + ["\t".join(f'"{cell}"' for cell in row.values()) for row in rows]
+        (workplace / "ham" / name).write_text("\n".join(lines) + "\n")
+    else:
+        downloads.write_table(workplace / "ham" / name, [row | {"sex": "unknown", "age": ""} for row in rows])
+    assert prepare("ham10000", "ham", "ready").code == 0
+    expected = downloads.read_table(workplace / "expected/metadata.csv")
+    found = downloads.read_table(workplace / "ready/metadata.csv")
+    assert [row["image"] for row in found] == [row["image"] for row in expected], "folders do not change the split"
+    sexes = {"male"} if name.endswith(".tab") else {""}
+    assert {row["sex"] for row in found} == sexes
+
+
+def test_ham10000_with_kaggles_second_copy_of_each_folder(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    for part in (1, 2):
+        copy = workplace / "ham" / f"ham10000_images_part_{part}"
+        if copy.exists():
+            pytest.skip("the file system does not tell upper from lower case")
+        shutil.copytree(workplace / "ham" / f"HAM10000_images_part_{part}", copy)
+    result = prepare("ham10000", "ham", "ready")
+    assert result.code == 0, result.error
+    count = len(downloads.ham_rows())
+    assert f"note: {count} photos lie in the download twice" in result.output
+
+
+def test_one_photo_that_lies_there_twice(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    shutil.copy(workplace / "ham/HAM10000_images_part_1/ISIC_0024306.jpg", workplace / "ham")
+    assert "note: 1 photo lies in the download twice" in prepare("ham10000", "ham", "ready").output
+
+
+def test_isic_row(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_isic(workplace / "isic")
+    prepare("isic", "isic", "ready")
+    row = next(row for row in downloads.read_table(workplace / "ready/metadata.csv") if "0000047" in row["image"])
+    assert row | {"image": "", "split": ""} == {
+        "image": "", "label": "malignant", "split": "", "diagnosis": "invasive melanoma",
+        "written": "Melanoma Invasive", "confirmed_by": "", "lesion": "IL_0000023",
+        "patient": "IP_0000011", "age": "45", "sex": "female", "site": "posterior torso", "skin_type": "2",
+        "source": "Hospital", "licence": "CC-BY-NC", "group": "IP_0000011", "original": "ISIC_0000047.jpg",
+    }  # fmt: skip
+
+
+def test_pad_ufes_20_row(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_pad(workplace / "pad")
+    prepare("pad-ufes-20", "pad", "ready")
+    row = next(row for row in downloads.read_table(workplace / "ready/metadata.csv") if "PAT_8_108_1" in row["image"])
+    assert row | {"image": "", "split": ""} == {
+        "image": "", "label": "malignant", "split": "", "diagnosis": "melanoma", "written": "MEL",
+        "confirmed_by": "histopathology", "lesion": "108", "patient": "PAT_8",
+        "age": "55", "sex": "female", "site": "neck", "skin_type": "3", "source": "PAD-UFES-20",
+        "licence": "CC BY 4.0", "group": "PAT_8", "original": "images/imgs_part_3/imgs_part_3/PAT_8_108_1.png",
+    }  # fmt: skip
+
+
+def test_dermamnist_keeps_its_split_and_pixels(prepare: Prepare, workplace: Path) -> None:
+    arrays = downloads.dermamnist_arrays()
+    downloads.write_dermamnist(workplace / "dermamnist_28.npz", **arrays)
+    result = prepare("dermamnist", "dermamnist_28.npz", "ready", "--task", "melanoma-vs-rest")
+    assert result.code == 0, result.error
+    rows = downloads.read_table(workplace / "ready/metadata.csv")
+    for row in rows:
+        array, index = row["original"].split("/")
+        assert row["split"] == {"train_images": "train", "val_images": "train", "test_images": "test"}[array]
+        label = int(arrays[array.replace("images", "labels")][int(index), 0])
+        assert (row["label"] == "melanoma") == (label == 4)
+        assert label != 0, "actinic keratoses are uncertain"
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(workplace / "ready" / row["image"])), arrays[array][int(index)]
+        )
+    assert len(rows) == 42 * 6 // 7
+    assert len({row["original"] for row in rows}) == len(rows)
+    assert "641 of 7,470" in result.output
+    assert "note: its own split is kept" in result.output
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "inner folder"])
+def test_kaggle_holds_every_photo_twice(kind: str, prepare: Prepare, workplace: Path) -> None:
+    downloads.write_kaggle(workplace / "archive")
+    if kind == "zip":
+        downloads.zip_folder(workplace / "archive", workplace / "archive.zip")
+    source = {"folder": "archive", "zip": "archive.zip", "inner folder": "archive/data"}[kind]
+    result = prepare("kaggle-benign-malignant", source, "ready")
+    assert result.code == 0, result.error
+    rows = downloads.read_table(workplace / "ready/metadata.csv")
+    assert [row["image"] for row in rows] == [
+        f"{split}/{label}/{number}.jpg"
+        for split, numbers in (("test", [3]), ("train", [0, 1, 2]))
+        for label in ("benign", "malignant")
+        for number in numbers
+    ]
+    for row in rows:
+        original = workplace / "archive" / row["original"]
+        if kind == "inner folder":
+            original = workplace / "archive/data" / row["original"]
+        assert (workplace / "ready" / row["image"]).read_bytes() == original.read_bytes()
+    twice = "the download holds every photo 2 times, the same in every byte; the top folder is taken"
+    assert (twice in result.output) == (kind != "inner folder")
+    assert "left out: none" in result.output, "the second copy is none"
+    assert "group" not in result.output.rsplit("next:")[-1], "no group is known"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_kaggle_photos_in_no_class_folder_are_listed(zipped: bool, prepare: Prepare, workplace: Path) -> None:
+    downloads.write_kaggle(workplace / "archive")
+    stray = ["cover.jpg", "other/train/benign/1.jpg", "train/unsure/9.jpg"]
+    for number, path in enumerate(stray):
+        downloads.draw(workplace / "archive" / path, 100 + number)
+    downloads.draw(workplace / "archive/__MACOSX/train/benign/._1.png", 1)
+    if zipped:
+        downloads.zip_folder(workplace / "archive", workplace / "archive.zip")
+    result = prepare("kaggle-benign-malignant", "archive.zip" if zipped else "archive", "ready")
+    assert result.code == 0, result.error
+    assert downloads.read_table(workplace / "ready/left_out.csv") == [
+        {"original": path, "diagnosis": "", "reason": "in no class folder"} for path in stray
+    ]
+    assert "      3  in no class folder" in result.output
+    assert len(downloads.read_table(workplace / "ready/metadata.csv")) == 8
+
+
+def test_a_kaggle_zip_whose_names_begin_with_a_dot(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_kaggle(workplace / "archive", [""])
+    with zipfile.ZipFile(workplace / "archive.zip", "w") as archive:
+        for photo in (workplace / "archive").rglob("*.jpg"):
+            archive.writestr(f"./{photo.relative_to(workplace / 'archive').as_posix()}", photo.read_bytes())
+    assert prepare("kaggle-benign-malignant", "archive.zip", "ready").code == 0
+    assert len(downloads.read_table(workplace / "ready/metadata.csv")) == 8
+
+
+def test_photos_are_linked_or_copied(prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloads.write_ham10000(workplace / "ham")
+    linked = prepare("ham10000", "ham", "linked").output
+    copied = prepare("ham10000", "ham", "copied", "--copy").output
+    monkeypatch.setattr("os.link", _no_link)
+    fallen_back = prepare("ham10000", "ham", "fallen_back").output
+    rows = downloads.read_table(workplace / "linked/metadata.csv")
+    for row in rows:
+        original = workplace / "ham" / row["original"]
+        assert (workplace / "linked" / row["image"]).samefile(original)
+        for folder in ("copied", "fallen_back"):
+            copy = workplace / folder / row["image"]
+            assert not copy.samefile(original)
+            assert copy.read_bytes() == original.read_bytes()
+    assert f"({len(rows)} linked)" in linked
+    assert f"({len(rows)} copied)" in copied
+    assert f"({len(rows)} copied)" in fallen_back
+
+
+def _no_link(*arguments: object) -> None:
+    raise PermissionError("no links here")
+
+
+@pytest.mark.parametrize("name", ["ham10000", "isic", "pad-ufes-20", "kaggle-benign-malignant"])
+def test_a_table_alone(name: str, prepare: Prepare, workplace: Path) -> None:
+    source = workplace / "far away" / "download"
+    WRITERS[name](source)
+    (workplace / "tables").mkdir()
+    result = prepare(name, str(source), "tables/ready", "--table-only")
+    assert result.code == 0, result.error
+    assert set(downloads.files_below(workplace / "tables/ready")) <= {"metadata.csv", "left_out.csv"}
+    rows = downloads.read_table(workplace / "tables/ready/metadata.csv")
+    for row in rows:
+        assert row["image"].startswith("../../far away/download/")
+        assert (workplace / "tables/ready" / row["image"]).samefile(source / row["original"])
+    listing = list_source(workplace / "tables/ready/metadata.csv")
+    assert len(listing) == len(rows)
+    assert set(listing.splits) == {"train", "test"}
+    assert "data=table data.table=tables/ready/metadata.csv" in result.output
+    assert prepare(name, str(source), "photos").code == 0
+    labels = {row["original"]: (row["label"], row["split"]) for row in rows}
+    for row in downloads.read_table(workplace / "photos/metadata.csv"):
+        assert labels.pop(row["original"]) == (row["label"], row["split"])
+    assert not labels

@@ -1,0 +1,66 @@
+"""What the command prints at the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conftest import Result
+from tests.unit.data.public_sets import downloads
+
+from melanoma_pl.data.public_sets import preparing
+
+Prepare = Callable[..., Result]
+
+SUMMARY = """pad-ufes-20, malignant-vs-benign: 21 photos (21 linked) → ready
+
+               benign  malignant
+      train         {}          {}
+       test         {}          {}
+
+left out: 1, each listed in ready/left_out.csv
+      1  malignancy uncertain: ACK
+
+licence: CC BY 4.0
+cite: A. G. C. Pacheco et al., PAD-UFES-20, Data in Brief 32:106221 (2020), doi.org/10.1016/j.dib.2020.106221
+warning: its cancers are all proven by biopsy, many of its other lesions are not
+warning: only 52 of its 2,298 photos show a melanoma: too few to test a melanoma task on
+
+next: melanoma-data audit ready --group-column group
+      melanoma-train data=folder data.root=ready data.group_column=group
+Research software: no medical device, no diagnosis.
+"""
+
+
+def test_the_whole_of_it(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_pad(workplace / "pad")
+    output = prepare("pad-ufes-20", "pad", "ready").output
+    rows = downloads.read_table(workplace / "ready/metadata.csv")
+    counts = [
+        sum((row["split"], row["label"]) == (split, label) for row in rows)
+        for split in ("train", "test")
+        for label in ("benign", "malignant")
+    ]
+    assert sum(counts) == 21
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    assert lines == [" ".join(line.split()) for line in SUMMARY.format(*counts).splitlines()]
+
+
+def test_nothing_left_out_and_odd_paths(prepare: Prepare, workplace: Path) -> None:
+    downloads.write_isic(workplace / "isic")
+    result = prepare("isic", "isic", "my photos (1)", "--task", "melanoma-vs-rest")
+    assert result.code == 0, result.error
+    assert not (workplace / "my photos (1)/left_out.csv").exists()
+    assert "left out: none" in result.output
+    assert "melanoma-data audit 'my photos (1)' --group-column group" in result.output
+    assert "'data.root=\"my photos (1)\"' data.group_column=group 'data.class_names=[rest,melanoma]'" in result.output
+
+
+def test_many_reasons_are_cut(prepare: Prepare, workplace: Path) -> None:
+    rows = downloads.isic_rows()
+    count = preparing.SHOWN + 5
+    rows += [downloads.isic_row(100 + number, ("", "", f"stranger {number}", "", "")) for number in range(count)]
+    downloads.write_isic(workplace / "isic", rows)
+    result = prepare("isic", "isic", "ready", "--unknown", "leave-out")
+    assert result.code == 0, result.error
+    assert result.output.count("unknown diagnosis: stranger") == preparing.SHOWN
+    assert "and 5 rarer ones" in result.output
+    assert len(downloads.read_table(workplace / "ready/left_out.csv")) == count

@@ -1,0 +1,70 @@
+import pytest
+import torch
+from torch import Tensor
+
+from melanoma_pl.inference.erasure import SHARE, erase_border, erase_centre
+
+SIDE = 64
+FILL = torch.tensor([10.0, 120.0, 230.0])
+
+
+def radius() -> Tensor:
+    axis = (torch.arange(SIDE) + 0.5) / SIDE - 0.5
+    return torch.hypot(axis[:, None], axis)
+
+
+@pytest.fixture
+def photos() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (20, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).permute(0, 3, 1, 2)
+
+
+def test_what_lies_in_the_disc_does_not_matter_without_the_centre(photos: Tensor) -> None:
+    other = torch.where(radius() <= SHARE / 2, 255 - photos, photos)
+    assert torch.equal(erase_centre(photos), erase_centre(other))
+
+
+def test_what_lies_beyond_does_not_matter_without_the_border(photos: Tensor) -> None:
+    other = torch.where(radius() >= SHARE / 2 + 0.06, 255 - photos, photos)
+    assert torch.equal(erase_border(photos, FILL), erase_border(other, FILL))
+    corner = erase_border(photos, FILL)[..., 0, 0]
+    assert torch.equal(corner, FILL.to(torch.uint8).expand_as(corner))
+
+
+def test_one_keeps_what_the_other_erases(photos: Tensor) -> None:
+    inside, outside = radius() <= SHARE / 2, radius() >= SHARE / 2 + 0.06
+    assert torch.equal(erase_border(photos, FILL)[..., inside], photos[..., inside])
+    assert torch.equal(erase_centre(photos)[..., outside], photos[..., outside])
+    grey, black = torch.full_like(photos, 100), torch.zeros(3)
+    filled = torch.full_like(photos, 100)
+    centre = erase_border(grey, black).int()
+    border = 100 - centre
+    assert ((centre + border) == filled).all()
+    assert torch.equal(erase_centre(grey), grey)  # a plain photo has nothing to erase
+
+
+def test_the_centre_takes_the_photos_own_border_colour() -> None:
+    photo = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8)
+    photo[0, 0], photo[1, 2] = 200, 90
+    photo[:, :, radius() <= SHARE / 2] = 33
+    assert erase_centre(photo)[..., SIDE // 2, SIDE // 2].tolist() == [[200, 0, 0], [0, 0, 90]]
+
+
+def test_the_edge_is_soft() -> None:
+    row = erase_border(torch.full((1, 3, 200, 200), 255, dtype=torch.uint8), torch.zeros(3), share=0.5)[0, 0, 100].int()
+    assert row.diff().abs().max() < 40
+    assert row.min() == 0 and row.max() == 255
+
+
+def test_a_batch_equals_one_by_one(photos: Tensor) -> None:
+    for erase in (erase_centre, lambda pixels: erase_border(pixels, FILL)):
+        together = erase(photos)
+        assert together.dtype == torch.uint8
+        assert torch.equal(together, torch.cat([erase(photo[None]) for photo in photos]))
+        assert erase(photos[:0]).shape == (0, 3, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01])
+def test_a_share_out_of_range(share: float, photos: Tensor) -> None:
+    with pytest.raises(ValueError, match="allowed are above 0 to 1"):
+        erase_centre(photos, share)

@@ -1,0 +1,27 @@
+"""A panel of tiny untrained networks on the tiny photos."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import SIZE
+
+from melanoma_pl.data import MoleDataModule
+from melanoma_pl.inference.ensemble import Member
+from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
+from melanoma_pl.preprocessing import Preprocessing
+
+
+def member(root: Path, name: str = "one", seed: int = 0, *, fits: bool = True, **options: object) -> Member:
+    """Return an untrained network that judges the photos of a folder."""
+    torch.manual_seed(seed)
+    network = ThreeConvNet((4, 4, 4), hidden=8, image_size=SIZE, initial_weights="keras")
+    classifier = MelanomaClassifier(network, preprocessing=Preprocessing(SIZE)).eval()
+    data = MoleDataModule(root, preprocessing=Preprocessing(SIZE), **options)  # type: ignore[arg-type]
+    return Member(name, classifier, data, data, fits)
+
+
+@pytest.fixture
+def members(photo_folder: Path) -> list[Member]:
+    """Three networks on one split of one photo set."""
+    return [member(photo_folder, name, seed) for seed, name in enumerate(("one", "two", "three"))]

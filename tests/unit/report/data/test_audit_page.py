@@ -1,0 +1,272 @@
+import base64
+import io
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.conftest import draw_photo
+from tests.unit.report.data.audit_examples import (
+    FOREIGN,
+    GIVEAWAYS,
+    LONG,
+    MARKUP,
+    NO_UTF8,
+    PLAIN,
+    SCRIPT,
+    empty_audit,
+    full_audit,
+    listing_of,
+    pair,
+    write_photos,
+)
+from tests.unit.report.page_reading import Page
+
+from melanoma_pl.data.audit.findings import Giveaway
+from melanoma_pl.data.image_set import Listing
+from melanoma_pl.report.data.audit_page import forest, histogram, pair_groups, write_page
+from melanoma_pl.report.mistakes import thumbnail
+
+STYLE = Path(__file__).parents[4] / "src" / "melanoma_pl" / "report" / "templates" / "page.css"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Listing:
+    return write_photos(tmp_path_factory.mktemp("<b>photos & more"))
+
+
+@pytest.fixture(scope="module")
+def page(photos: Listing, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    written = write_page(full_audit(photos.root), photos, tmp_path_factory.mktemp("audits") / "new" / "folder")
+    assert written.name == "audit.html" and [file.name for file in written.parent.iterdir()] == ["audit.html"]
+    return Page(written.read_text(encoding="utf-8"))
+
+
+def page_of(folder: Path, listing: Listing, **findings: object) -> Page:
+    return Page(write_page(empty_audit(listing.root, **findings), listing, folder).read_text(encoding="utf-8"))
+
+
+def test_names_are_shown_and_never_obeyed(page: Page) -> None:
+    assert not page.all("script") and not page.all("i")
+    assert all(not name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert "{{ 7 * 7 }}" in page.text and "naïve мутный 痣" in page.text
+    assert MARKUP in page.text and SCRIPT in page.text and "A note with <b>markup</b>." in page.text
+    assert r"two\nlines\x1b[31m\u202egnp.png" in page.text and r"\udcff.png" in page.text
+    assert not {"\x1b", "\u202e"} & set(page.text)
+
+
+def test_page_needs_nothing_but_itself(page: Page) -> None:
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv")]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert all(str(link["href"]).startswith("data:") for link in page.all("link"))
+    assert all(str(image["src"]).startswith("data:image/jpeg;base64,") for image in page.all("img"))
+    assert not [tag for tag, attributes in page.elements if "srcset" in attributes or tag in ("iframe", "object")]
+    assert "http" not in page.text.replace("http-equiv", "")
+
+
+def test_page_can_be_read_by_everyone(page: Page) -> None:
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("title")) == 1 + sum(bar is not None for bar in histogram(full_audit(Path()).pairs).bars)
+    headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1 and headings.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(headings))
+    assert all(image["alt"] and image["width"] and image["height"] for image in page.all("img"))
+    assert all(figure.get("aria-label") or figure.get("aria-hidden") or "y" in figure for figure in page.all("svg"))
+    assert all(header["scope"] in ("col", "row") for header in page.all("th"))
+
+
+def test_links_and_labels_lead_somewhere(page: Page) -> None:
+    names = Counter(attributes["id"] for _, attributes in page.elements if "id" in attributes)
+    assert set(names.values()) == {1}
+    wanted = {str(link["href"]).removeprefix("#") for link in page.all("a")}
+    wanted |= {str(attributes["aria-labelledby"]) for _, attributes in page.elements if "aria-labelledby" in attributes}
+    assert wanted <= set(names)
+
+
+def test_every_finding_is_on_the_page(page: Page) -> None:
+    for words in (
+        "Leaks and conflicts were found",
+        "Research software: no medical device, no diagnosis.",
+        "melanoma-data split",
+        "--group-column",
+        "likeness 0.987",
+        "turned by 90°",
+        "one group by the metadata",
+        "two groups by the metadata",
+        "<nevus 3>",
+        'image file is truncated ("12" bytes)',
+        "notes <draft>.txt",
+        "0.971 [0.962–0.980]",
+        "Told by <i>what</i> is around the mole.",
+        "0123456789abcdef",
+        "4000×3000",
+        "3 photos were left out",
+        f"shows the same as {FOREIGN}",
+    ):
+        assert words in " ".join(page.text.split()), words
+
+
+def test_pictures_are_small_and_those_of_missing_photos_are_said_to_be_missing(page: Page) -> None:
+    alternatives = Counter(str(image["alt"]) for image in page.all("img"))
+    assert alternatives[f"train, malignant: {LONG}"] == 2
+    assert alternatives[f"train, malignant: {PLAIN[1]}"] == 1 + 7
+    assert page.text.count("no picture: the file cannot be read") == 1
+    for image in page.all("img"):
+        content = base64.b64decode(str(image["src"]).partition(",")[2])
+        with Image.open(io.BytesIO(content)) as picture:
+            assert picture.format == "JPEG" and (str(picture.width), str(picture.height)) == (
+                image["width"],
+                image["height"],
+            )
+
+
+def test_clean_photos_make_a_short_page(tmp_path: Path) -> None:
+    page = page_of(tmp_path, listing_of(tmp_path, PLAIN))
+    assert "Clean: no leak and no conflict was found" in page.text and "The way out" not in page.text
+    assert not page.all("img") and not page.all("details") and not page.all("pre")
+
+
+def test_only_broken_photos(tmp_path: Path) -> None:
+    audit = empty_audit(tmp_path, broken={NO_UTF8: "the file is empty"})
+    audit = replace(
+        audit, inventory=audit.inventory | {"photos": 0, "per_split": {}, "sizes": {}, "formats": {}, "modes": {}}
+    )
+    written = write_page(audit, listing_of(tmp_path, (NO_UTF8,)), tmp_path / "audit")
+    text = Page(written.read_text(encoding="utf-8")).text
+    assert r"\udcff.png" in text and "the file is empty" in text
+
+
+def test_what_is_too_much_for_a_page_is_said(tmp_path: Path) -> None:
+    draw_photo(tmp_path / PLAIN[0], malignant=False, seed=0)
+    pairs = tuple(pair(PLAIN[0], f"test/benign/{n}.png", likeness=0.9) for n in range(230))
+    conflicts = tuple(pair(PLAIN[0], f"train/malignant/{n}.png") for n in range(50))
+    lesions = {f"lesion {n}": (PLAIN[0], f"test/benign/{n}.png") for n in range(50)}
+    broken = {f"broken/{n}.png": "cut short" for n in range(210)}
+    listing = listing_of(tmp_path, (PLAIN[0],))
+    page = page_of(
+        tmp_path, listing, pairs=pairs + conflicts, shared_groups=lesions, broken=broken, group_column="lesion"
+    )
+    assert "70 more pairs of this kind are in audit.json" in page.text
+    assert "10 more pairs of this kind are in audit.json" in page.text
+    assert "10 more lesions are in audit.json" in page.text and "10 more are in audit.json" in page.text
+
+
+@pytest.mark.slow
+def test_a_hundred_pairs_make_a_page_that_can_be_sent(tmp_path: Path) -> None:
+    paths = [f"{split}/benign/{n}.png" for n in range(100) for split in ("train", "test")]
+    for seed, path in enumerate(paths):
+        draw_photo(tmp_path / path, malignant=False, seed=seed, size=224)
+    pairs = tuple(pair(*paths[place : place + 2]) for place in range(0, 200, 2))
+    written = write_page(empty_audit(tmp_path, pairs=pairs), listing_of(tmp_path, tuple(paths)), tmp_path / "audit")
+    assert written.read_text(encoding="utf-8").count("<img") == 200
+    assert written.stat().st_size < 3_000_000
+
+
+def test_groups_of_pairs_share_the_room() -> None:
+    leaks = tuple(pair(PLAIN[1], f"test/malignant/{n}.png") for n in range(10))
+    conflicts = tuple(pair(PLAIN[0], f"train/malignant/{n}.png") for n in range(10))
+    groups = pair_groups(empty_audit(Path(), pairs=conflicts + leaks), most=12, at_least=4)
+    assert [(group.anchor, len(group.pairs), group.total) for group in groups] == [
+        ("leaks", 8, 10),
+        ("conflicts", 4, 10),
+        ("together", 0, 0),
+    ]
+    assert [group.is_problem for group in groups] == [True, True, False]
+
+
+def test_weightiest_pairs_come_first() -> None:
+    faint, strong = pair(PLAIN[1], PLAIN[2], likeness=0.9), pair(PLAIN[1], PLAIN[3], likeness=0.99)
+    lesion = pair(MARKUP, FOREIGN, kind="lesion", likeness=None)
+    conflict, exact = pair(PLAIN[0], PLAIN[2], likeness=0.8), pair(LONG, PLAIN[3], kind="exact", likeness=1.0)
+    (leaks, *_) = pair_groups(empty_audit(Path(), pairs=(lesion, faint, strong, exact, conflict)))
+    assert leaks.pairs == (conflict, exact, strong, faint, lesion)
+
+
+def test_forest_lies_between_its_ends() -> None:
+    chart = forest(GIVEAWAYS)
+    assert chart.chance == pytest.approx(100 * 0.1 / 0.6, abs=0.01)
+    files, colour, size, border = chart.rows
+    assert files.point == pytest.approx(100 * 0.571 / 0.6, abs=0.01) and files.ends == (93.67, 96.67)
+    assert size.point is None and size.ends is None and border.ends is None
+    assert [row.tells for row in chart.rows] == [True, False, False, False]
+    assert chart.ticks == {"0.4": 0, "0.5": 16.67, "0.6": 33.33, "0.7": 50, "0.8": 66.67, "0.9": 83.33, "1.0": 100}
+    assert colour.ends is not None and 0 <= colour.ends[0] < chart.chance < colour.ends[1]
+
+
+def test_forest_has_room_for_what_is_worse_than_a_guess() -> None:
+    chart = forest([Giveaway("file facts", 0.2, (0.05, 0.35), "")])
+    assert chart.rows[0].ends == (5.0, 35.0) and next(iter(chart.ticks)) == "0.0" and not chart.rows[0].tells
+    assert forest([]).rows == ()
+
+
+def test_giveaways_are_those_whose_interval_lies_above() -> None:
+    assert Giveaway("", 0.7, (0.6, 0.8), "").tells and not Giveaway("", 0.7, (0.59, 0.8), "").tells
+    assert not Giveaway("", 0.9, None, "").tells
+
+
+def test_histogram_counts_every_pair_once() -> None:
+    leak, within = pair(PLAIN[1], PLAIN[2], likeness=1.0), pair(PLAIN[2], PLAIN[3], likeness=0.9)
+    chart = histogram([leak, within, within, pair(PLAIN[0], PLAIN[1], likeness=0.9), replace(leak, likeness=None)])
+    assert chart is not None and chart.highest == 3 and len(chart.bars) == 20
+    assert (chart.bars[0].within, chart.bars[0].leaks) == (100, 0)
+    assert chart.bars[-1].leaks == pytest.approx(100 / 3)
+    assert sum(bar.within + bar.leaks for bar in chart.bars) == pytest.approx(400 / 3)
+    assert chart.description == "Likeness of 4 pairs, from 0.90 to 1.00"
+
+
+@pytest.mark.parametrize(
+    ("likeness", "ticks"),
+    [
+        (0.66, {"0.70": 14.29, "0.80": 42.86, "0.90": 71.43, "1.00": 100}),
+        (0.95, {"0.95": 0, "0.96": 20, "0.97": 40, "0.98": 60, "0.99": 80, "1.00": 100}),
+        (0.8, {"0.80": 0, "0.85": 25, "0.90": 50, "0.95": 75, "1.00": 100}),
+        (-1.0, {"-1.00": 0, "-0.50": 25, "0.00": 50, "0.50": 75, "1.00": 100}),
+    ],
+)
+def test_likeness_axis_has_round_numbers(likeness: float, ticks: dict[str, float]) -> None:
+    chart = histogram([pair(PLAIN[1], PLAIN[2], likeness=likeness)])
+    assert chart is not None and chart.ticks == ticks
+
+
+@pytest.mark.parametrize("likeness", [1.0, 0.95, -1.0, 0.123])
+def test_histogram_of_one_pair(likeness: float) -> None:
+    chart = histogram([pair(PLAIN[1], PLAIN[2], likeness=likeness)])
+    assert chart is not None and sum(bar.leaks for bar in chart.bars) == 100
+    assert histogram([]) is None
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "I;16", "1"])
+def test_photos_of_any_mode_have_a_picture(mode: str, tmp_path: Path) -> None:
+    file = tmp_path / "photo.tif"
+    (Image.new(mode, (640, 320)) if mode == "I;16" else Image.new("RGB", (640, 320)).convert(mode)).save(file)
+    picture = thumbnail(file)
+    assert picture is not None and (picture.width, picture.height) == (160, 80)
+
+
+def test_broken_and_missing_photos_have_none(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no photo")
+    assert thumbnail(tmp_path / "broken.png") is None and thumbnail(tmp_path / "missing.png") is None
+
+
+def test_letters_stand_out_in_light_and_dark() -> None:
+    light, dark = STYLE.read_text().split("@media", 1)
+    for block in (light, dark.split("* { box-sizing", 1)[0]):
+        colour = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
+        for ink in ("ink", "quiet", "fine", "problem"):
+            for ground in ("ground", "card", "problem-ground", "fine-ground"):
+                assert contrast(colour[ink], colour[ground]) >= 4.5, (ink, ground)
+
+
+def contrast(first: str, second: str) -> float:
+    """The ratio of WCAG 2.2, 1 to 21."""
+    darker, lighter = sorted(luminance(colour) for colour in (first, second))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in channels]
+    return sum(weight * share for weight, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

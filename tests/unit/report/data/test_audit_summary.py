@@ -1,0 +1,61 @@
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from tests.unit.report.data.audit_examples import NO_UTF8, empty_audit, full_audit
+
+from melanoma_pl.data.audit.findings import Audit
+from melanoma_pl.report.data.audit_summary import audit_to_dict, write_json
+
+
+def test_file_holds_all_of_an_audit(tmp_path: Path) -> None:
+    audit = full_audit(tmp_path)
+    written = write_json(audit, tmp_path / "audits" / "photos")
+    assert written == tmp_path / "audits" / "photos" / "audit.json"
+    read = json.loads(written.read_text(encoding="utf-8"))
+    assert read == audit_to_dict(audit)
+    assert {field.name for field in fields(Audit)} < set(read)
+    assert read["broken"][NO_UTF8] == "the file is empty"
+    assert [len(read[name]) for name in ("pairs", "giveaways", "label_conflicts", "clusters")] == [7, 4, 7, 2]
+
+
+def test_summary_counts_what_was_found(tmp_path: Path) -> None:
+    summary = audit_to_dict(full_audit(tmp_path))["summary"]
+    assert summary == {
+        "is_clean": False,
+        "leaks": 3,
+        "shared_groups": 2,
+        "leaking_test_photos": 3,
+        "conflicts": 1,
+        "label_conflicts": 7,
+        "pairs": 7,
+        "clusters": 2,
+        "broken": 2,
+        "quarantine": 1,
+    }
+    clean = audit_to_dict(empty_audit(tmp_path))["summary"]
+    assert clean.pop("is_clean") is True and set(clean.values()) == {0}
+
+
+def test_pairs_say_whether_they_leak(tmp_path: Path) -> None:
+    audit = full_audit(tmp_path)
+    pairs = audit_to_dict(audit)["pairs"]
+    assert [(pair["is_leak"], pair["is_conflict"]) for pair in pairs] == [
+        (pair.is_leak, pair.is_conflict) for pair in audit.pairs
+    ]
+
+
+def test_order_does_not_depend_on_the_order_of_finding(tmp_path: Path) -> None:
+    orders = [dict(items) for items in ([("b", "x"), ("a", "y")], [("a", "y"), ("b", "x")])]
+    texts = [write_json(empty_audit(tmp_path, broken=broken), tmp_path).read_bytes() for broken in orders]
+    assert texts[0] == texts[1]
+
+
+def test_what_was_there_stays_whole_when_writing_fails(tmp_path: Path) -> None:
+    write_json(empty_audit(tmp_path), tmp_path)
+    before = (tmp_path / "audit.json").read_bytes()
+    with pytest.raises(TypeError):
+        write_json(empty_audit(tmp_path, notes=(object(),)), tmp_path)
+    assert (tmp_path / "audit.json").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["audit.json"]

@@ -1,0 +1,294 @@
+"""Evaluations made by hand: one with everything in it and names as bad as names can be, one with nothing computable."""
+
+import base64
+import io
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from melanoma_pl.evaluation import outcomes
+from melanoma_pl.evaluation.intervals import Estimate, delong, wilson
+from melanoma_pl.evaluation.metrics import Counts, auroc, average_precision, count
+from melanoma_pl.evaluation.results import Bin, Calibration, Decisions, Ranking, Subgroup
+from melanoma_pl.messages import DISCLAIMER
+from melanoma_pl.report.content import (
+    Content,
+    MemberFigures,
+    Mistake,
+    PredictedScores,
+    Robustness,
+    SetFigures,
+    Shortcut,
+    SubgroupTable,
+)
+
+MARKUP = "test/benign/<img src=x onerror=alert(1)>&\"quote'.png"
+BROKEN_LINE = "test/malignant/two\nlines\x1b[31m\u202egnp.png"
+LONG = f"test/malignant/{'a_long_folder_name/' * 6}end.png"
+MONEY = "$x^{2$ 痣 \udcff"  # formula, letters that a font lacks, a byte that is no UTF-8
+ONE_CLASS = "no malignant photos"
+
+
+def full_content(n: int = 400) -> Content:
+    """Make an evaluation with every feature."""
+    probabilities, targets = drawn_probabilities(n)
+    chosen = decided("chosen on validation", probabilities, targets, 0.31)
+    own = Estimate(auroc(probabilities, targets), delong(probabilities, targets))
+    return Content(
+        title="baseline <b>run</b> & {{ 7 * 7 }}",
+        split="test",
+        photos="ham10000 <small>",
+        class_names=("benign", "malignant"),
+        n=n,
+        positives=int(targets.sum()),
+        facts={
+            "command": 'melanoma-evaluate run=outputs/baseline/2026-11-25 --with-very-long-option="<value> & more"',
+            "checkpoint": f"outputs/baseline/{'a_long_folder_name/' * 3}checkpoints/best.ckpt",
+            "threshold": "highest with 95 % sensitivity on validation photos",
+            "commit": "f32ef09a1b2c3d4e5f60718293a4b5c6d7e8f901",
+            "date": "2026-11-25 15:09",
+        },
+        warnings=("Validated on the test photos: these figures are too good.", "Drawn <photos>: they say nothing."),
+        notes=("12 photos share a lesion with training & are left out of the second row.",),
+        sets=(
+            SetFigures("all photos", ranking(own, probabilities, targets), chosen),
+            SetFigures("no lesion <shared> with training", ranking(own, probabilities, targets), chosen),
+        ),
+        decisions=(chosen, decided("0.5", probabilities, targets, 0.5), always_benign(targets)),
+        prevalence=0.02,
+        calibration=(
+            calibration(probabilities**0.45, targets, 1.0, 0.0954),
+            calibration(probabilities, targets, 1.7312, 0.0312),
+        ),
+        subgroups=(
+            SubgroupTable("sex", False, (group("female", 181, 62), group("male", 210, 77), small("", 9, 3))),
+            SubgroupTable("age", False, tuple(group(band, 80 + 9 * place, 20 + 9 * place) for place, band in AGES)),
+            SubgroupTable("anatom_site_<i>general</i>", False, (group(MONEY, 90, 30), small("palms/soles", 12, 2))),
+            SubgroupTable("skin tone", True, (group("light", 370, 132), small("dark", 30, 4)), "By the border."),
+        ),
+        shortcuts=SHORTCUTS,
+        robustness=robustness(),
+        false_negatives=tuple(
+            mistake(path, "malignant", 0.004 * place) for place, path in enumerate((BROKEN_LINE, LONG))
+        ),
+        false_positives=(
+            mistake(MARKUP, "benign", 0.9876),
+            replace(mistake("test/benign/1.png", "benign", 0.9), heat_map="", control="", likeness=None),
+        ),
+        wrong=chosen.counts,
+        members=tuple(
+            MemberFigures(
+                f"<run {n}>", Estimate(0.89 + n / 100, (0.85 + n / 100, 0.93)), Estimate(0.004 - n / 500, (-0.01, 0.02))
+            )
+            for n in range(3)
+        ),
+        curves=PredictedScores(tuple(map(float, probabilities)), tuple(map(int, targets))),
+        disclaimer=DISCLAIMER,
+        pictures_note="Heat maps are of the first <member>.",
+    )
+
+
+def bare_content() -> Content:
+    """Make an evaluation of five benign photos: nothing that needs a melanoma can be computed."""
+    targets, probabilities = np.zeros(5, dtype=np.int64), np.array([0.1, 0.2, 0.3, 0.4, 0.9])
+    none = Estimate(None, None, ONE_CLASS)
+    chosen = decided("fixed", probabilities, targets, 0.5)
+    empty = Ranking(none, None, none, none, {0.82: none, 0.9: none, 0.95: none})
+    before = Calibration(1.0, none, None, Estimate(0.222), Estimate(0.7), none, none, ())
+    return Content(
+        title="bare",
+        split="validation",
+        photos="mine",
+        class_names=("benign", "malignant"),
+        n=5,
+        positives=0,
+        facts={},
+        warnings=(),
+        notes=(),
+        sets=(SetFigures("all photos", empty, chosen),),
+        decisions=(chosen, always_benign(targets)),
+        prevalence=None,
+        calibration=(before, before),
+        subgroups=(),
+        shortcuts=(),
+        robustness=(),
+        false_negatives=(),
+        false_positives=(),
+        wrong=chosen.counts,
+        members=(),
+        curves=PredictedScores(tuple(map(float, probabilities)), (0,) * 5),
+        disclaimer=DISCLAIMER,
+    )
+
+
+def drawn_probabilities(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw probabilities that rank well and not perfectly."""
+    draw = np.random.default_rng(0)
+    targets = (np.arange(n) % 20 < 7).astype(np.int64)
+    return 1 / (1 + np.exp(-draw.normal(2.6 * targets - 1.6, 1.5))), targets
+
+
+def share(part: int, whole: int, reason: str = "") -> Estimate:
+    """Return a share with Wilson's interval."""
+    return Estimate(part / whole if whole else None, wilson(part, whole), "" if whole else reason)
+
+
+def decided(name: str, probabilities: np.ndarray, targets: np.ndarray, threshold: float) -> Decisions:
+    """Return what a threshold decides."""
+    return decisions(name, threshold, count(probabilities, targets, threshold))
+
+
+def always_benign(targets: np.ndarray) -> Decisions:
+    """Return what no network at all decides."""
+    return outcomes.always_benign(targets, 0.02 if targets.any() else None)
+
+
+def decisions(name: str, threshold: float | None, counts: Counts) -> Decisions:
+    """Return the shares of four counts."""
+    right = counts.true_positives + counts.true_negatives
+    called = counts.true_positives + counts.false_positives
+    cleared = counts.true_negatives + counts.false_negatives
+    middle = counts.balanced_accuracy
+    balanced = (
+        Estimate(middle, (middle - 0.04, middle + 0.04)) if middle is not None else Estimate(None, None, ONE_CLASS)
+    )
+    later = counts.positives > 0
+    return Decisions(
+        name,
+        threshold,
+        counts,
+        share(counts.true_positives, counts.positives, ONE_CLASS),
+        share(counts.true_negatives, counts.negatives),
+        balanced,
+        share(right, counts.n),
+        share(counts.true_positives, called, "no photo was called malignant"),
+        share(counts.true_negatives, cleared),
+        Estimate(0.071, (0.05, 0.1)) if later and called else None,
+        Estimate(0.9971, (0.99, 0.999)) if later else None,
+    )
+
+
+def ranking(own: Estimate, probabilities: np.ndarray, targets: np.ndarray) -> Ranking:
+    """Return figures of the ranking, most of them made up."""
+    return Ranking(
+        own,
+        replace(own, interval=(0.85, 0.94)),
+        Estimate(average_precision(probabilities, targets), (0.78, 0.9)),
+        Estimate(0.1432, None, "too few lesions for a bootstrap"),
+        {wanted: Estimate(1.6 - wanted, (1.5 - wanted, 1.7 - wanted)) for wanted in (0.82, 0.9, 0.95)},
+    )
+
+
+def calibration(probabilities: np.ndarray, targets: np.ndarray, temperature: float, ece: float) -> Calibration:
+    """Return a reliability diagram of ten bins, and made-up figures."""
+    places = np.minimum((10 * probabilities).astype(int), 9)
+    bins = tuple(
+        Bin(int(own.sum()), float(probabilities[own].mean()), share(int(targets[own].sum()), int(own.sum())))
+        for place in range(10)
+        if (own := places == place).any()
+    )
+    return Calibration(
+        temperature,
+        Estimate(ece, (ece - 0.02, ece + 0.03)),
+        (0.0187, 0.0561),
+        Estimate(0.1121, (0.09, 0.13)),
+        Estimate(0.3456, (0.29, 0.41)),
+        Estimate(-0.21, (-0.5, 0.1)),
+        Estimate(0.93, (0.7, 1.2)),
+        bins,
+    )
+
+
+AGES = tuple(enumerate(("under 30", "30–44", "45–59", "60–74", "75 and over")))
+
+
+def group(value: str, n: int, positives: int) -> Subgroup:
+    """Return a subgroup that is large enough."""
+    sensitive, specific = round(0.9 * positives), round(0.7 * (n - positives))
+    middle = 0.84 + positives / 1000
+    return Subgroup(
+        value,
+        n,
+        positives,
+        Estimate(middle, (middle - 0.05, middle + 0.04)),
+        share(sensitive, positives),
+        share(specific, n - positives),
+    )
+
+
+def small(value: str, n: int, positives: int) -> Subgroup:
+    """Return a subgroup that says nothing."""
+    none = Estimate(None, None, f"too small: {positives} malignant photos")
+    return Subgroup(value, n, positives, none, none, share(n - positives - 2, n - positives))
+
+
+ALIKE = Estimate(None, None, "all files are alike")
+SHORTCUTS = (
+    Shortcut(
+        "centre erased", "The middle of each photo is filled with the mean colour around it.",
+        Estimate(0.782, (0.73, 0.83)), Estimate(0.121, (0.08, 0.16)),
+        "Much of the result needs no lesion: the network may read <the frame>.", True,
+    ),
+    Shortcut(
+        "border erased", "Everything but the middle is filled.", Estimate(0.88, (0.84, 0.92)),
+        Estimate(0.023, (0.0, 0.046)), "", False,
+    ),
+    Shortcut(
+        "mean colour", "A classifier sees the mean colour alone.", Estimate(0.53, (0.47, 0.59)),
+        Estimate(0.373, (0.3, 0.44)), "Colour alone hardly tells the label.", False,
+    ),
+    Shortcut(
+        "file facts", "A classifier sees size and format of the file alone.", ALIKE, ALIKE, "", False,
+    ),
+)  # fmt: skip
+
+PERTURBATIONS = {
+    "blur": "σ {} pixels", "noise": "σ {} %", "JPEG": "quality {}0", "brightness": "+{}0 %", "hair": "{} hairs",
+    "turned <90°>": "{}0°", "hue": "{}°",
+}  # fmt: skip
+
+
+def robustness() -> tuple[Robustness, ...]:
+    """Return three strengths of each perturbation; the last perturbation cannot be computed."""
+    steps = []
+    for place, (name, setting) in enumerate(PERTURBATIONS.items()):
+        for strength in (1, 2, 3):
+            middle = 0.9 - 0.012 * strength * (1 + place)
+            found = Estimate(middle, (middle - 0.04, middle + 0.03))
+            lost = Estimate(0.903 - middle, (0.89 - middle, 0.92 - middle))
+            if name == "hue":
+                found = lost = Estimate(None, None, "photos are grey")
+            flipped = share(5 * strength * (1 + place), 400)
+            steps.append(Robustness(name, strength, setting.format(strength), found, lost, flipped, 2 * strength, 3))
+    return tuple(steps)
+
+
+def mistake(path: str, label: str, probability: float) -> Mistake:
+    """Return a photo with pictures of one colour each."""
+    photo, heat_map, control = picture((196, 140, 120)), picture((220, 90, 40)), picture((60, 90, 200))
+    return Mistake(path, label, probability, photo, heat_map, control, 0.123)
+
+
+def picture(colour: tuple[int, int, int]) -> str:
+    """Return a small picture as a data URI: a mole on skin."""
+    pixels = np.full((128, 128, 3), colour, dtype=np.uint8)
+    rows, columns = np.mgrid[-64:64, -64:64]
+    pixels[rows**2 + 2 * columns**2 < 1500] //= 2
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "JPEG", quality=70)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def named_content(negative: str, positive: str) -> Content:
+    """Return an evaluation with every feature, and with reasons that name classes, of classes with these names."""
+    content = full_content()
+    wrong = replace(content.false_negatives[0], path="1.png", label=positive)
+    return replace(
+        content,
+        class_names=(negative, positive),
+        facts={},
+        false_negatives=(wrong,),
+        false_positives=(replace(wrong, label=negative),),
+        lesions=390,
+    )

@@ -1,0 +1,146 @@
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+from tests.unit.report.evaluation_examples import bare_content, full_content, named_content, small
+
+from melanoma_pl.evaluation.intervals import Estimate
+from melanoma_pl.report.content import Content, SubgroupTable
+from melanoma_pl.report.figures.canvas import whiskers
+from melanoma_pl.report.figures.curves import DERMATOLOGISTS, precision_recall, roc
+from melanoma_pl.report.figures.figure_files import DRAWN, write_figures
+from melanoma_pl.report.figures.forest import EstimateRow, forest, robustness, shortcuts, subgroups
+from melanoma_pl.report.figures.probabilities import probabilities, reliability
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return full_content()
+
+
+def labels(figure: Figure | None) -> list[str]:
+    assert figure is not None
+    return figure.axes[0].get_legend_handles_labels()[1]
+
+
+def test_figures_are_written_whole_and_alike_each_time(content: Content, tmp_path: Path) -> None:
+    first, second = write_figures(content, tmp_path / "new" / "one"), write_figures(content, tmp_path / "two")
+    assert first == second and list(first) == list(DRAWN)
+    names = {f"{name}.{kind}" for name in DRAWN for kind in ("png", "svg")}
+    assert {file.name for file in (tmp_path / "two").iterdir()} == names
+    for name in names:
+        assert (tmp_path / "new" / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_pictures_are_what_their_names_say(content: Content, tmp_path: Path) -> None:
+    for name, text in write_figures(replace(content, robustness=()), tmp_path).items():
+        assert ElementTree.fromstring(text).tag == f"{SVG}svg"
+        assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8") == text
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert picture.width == pytest.approx(4.3 * 150, abs=2)
+    assert not (tmp_path / "robustness.png").exists()
+
+
+def test_one_class_has_no_curve(tmp_path: Path) -> None:
+    assert list(write_figures(bare_content(), tmp_path)) == ["probabilities"]
+    empty = replace(bare_content(), curves=replace(bare_content().curves, probabilities=(), targets=()))
+    assert probabilities(empty) is None
+
+
+def test_roc_names_its_points(content: Content) -> None:
+    expected = ["eight dermatologists, another set's photos", "chosen on validation: threshold 0.31", "threshold 0.5"]
+    assert labels(roc(content)) == ["a guess", f"AUROC {content.sets[0].ranking.auroc}", *expected]
+    fixed = replace(content, decisions=(replace(content.decisions[0], threshold=0.5), *content.decisions[1:]))
+    assert labels(roc(fixed, published=()))[2:] == ["chosen on validation: threshold 0.5"]
+
+
+def test_roc_points_lie_where_decisions_are(content: Content) -> None:
+    figure = roc(content)
+    assert figure is not None
+    points = [tuple(line.get_xydata()[0]) for line in figure.axes[0].lines if line.get_marker() in ("o", "s", "D")]
+    assert (1 - DERMATOLOGISTS.specificity, DERMATOLOGISTS.sensitivity) in points
+    for decisions in content.decisions[:2]:
+        assert (1 - (decisions.specificity.value or 0), decisions.sensitivity.value) in points
+
+
+def test_calibration_is_drawn_once_where_nothing_was_scaled(content: Content) -> None:
+    assert len(labels(reliability(content))) == 3
+    after = content.calibration[1]
+    assert labels(reliability(replace(content, calibration=(after, after))))[1:] == ["temperature 1.73, not fitted"]
+
+
+def test_groups_that_are_too_small_are_dashes(content: Content) -> None:
+    tables = (SubgroupTable("sex", False, (small("", 3, 1),)), SubgroupTable("none", False, ()))
+    figure = subgroups(replace(content, subgroups=tables))
+    assert figure is not None
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["sex", "unknown"]
+    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["–"], ["–"], []]
+    assert subgroups(replace(content, subgroups=())) is None
+
+
+def test_shortcuts_that_are_problems_stand_out(content: Content) -> None:
+    figure = shortcuts(content)
+    assert figure is not None
+    points = {round(float(line.get_xdata()[0]), 3): line.get_marker() for line in figure.axes[0].lines}
+    assert points[0.782] == "D" and points[0.88] == "o"
+    unknown = replace(content.shortcuts[0], auroc=Estimate(None))
+    assert shortcuts(replace(content, shortcuts=(unknown,))) is None
+
+
+def test_each_perturbation_has_a_panel(content: Content) -> None:
+    figure = robustness(content)
+    assert figure is not None
+    titles = [ax.get_title() for ax in figure.axes if ax.axison]
+    assert titles == ["blur", "noise", "JPEG", "brightness", "hair", "turned <90°>"]
+    assert robustness(replace(content, robustness=content.robustness[-3:])) is None
+
+
+def test_whiskers_never_point_inwards() -> None:
+    found = whiskers([Estimate(0.5, (0.4, 0.7)), Estimate(0.9, (0.91, 0.95)), Estimate(0.3), Estimate(None)])
+    assert found.tolist() == [pytest.approx([0.1, 0, 0, 0]), pytest.approx([0.2, 0.05, 0, 0])]
+    assert whiskers([]).shape == (2, 0)
+
+
+def test_an_axis_has_a_length_also_where_all_is_one() -> None:
+    perfect = [EstimateRow(name, (Estimate(1.0),)) for name in ("one", "two")]
+    figure = forest(perfect, ("AUROC",), (1.0,), chance=0.5)
+    low, high = figure.axes[0].get_xlim()
+    assert low < 0.95 < 1 < high
+
+
+def test_a_guess_is_on_the_axis_also_where_all_is_better(content: Content) -> None:
+    good = tuple(replace(own, auroc=Estimate(0.9, (0.85, 0.95))) for own in content.shortcuts)
+    for figure in (shortcuts(replace(content, shortcuts=good)), subgroups(content)):
+        assert figure is not None
+        low, _ = figure.axes[0].get_xlim()
+        assert low < 0.5 and 0.5 in [round(float(line.get_xdata()[0]), 3) for line in figure.axes[0].lines]
+
+
+def test_a_shortcut_far_below_a_guess_is_drawn_whole(content: Content) -> None:
+    worse = replace(content.shortcuts[0], auroc=Estimate(0.02, (0.004, 0.09)))
+    worst = replace(content.shortcuts[1], auroc=Estimate(0.0))
+    figure = shortcuts(replace(content, shortcuts=(worse, worst)))
+    assert figure is not None
+    low, high = figure.axes[0].get_xlim()
+    assert -0.1 < low < 0 and 1 < high < 1.1
+    assert figure.axes[0].get_xticks().tolist() == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
+    assert [round(float(line.get_xdata()[0]), 3) for line in figure.axes[0].lines].count(0.5) == 1
+
+
+def test_axes_name_the_class() -> None:
+    named = named_content("nevus", "$melanoma$")
+    for draw, words in (
+        (probabilities, "probability of $melanoma$"),
+        (reliability, "mean probability of $melanoma$"),
+        (precision_recall, "a guess: 35 % of the photos are $melanoma$"),
+    ):
+        figure = draw(named)
+        assert figure is not None
+        found = {text.get_text() for text in figure.findobj(Text)}
+        assert words in found and not any("malignant" in text or "benign" in text for text in found)

@@ -1,0 +1,374 @@
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from tests.unit.report.evaluation_examples import MARKUP, bare_content, full_content, named_content
+from tests.unit.report.page_reading import Page
+
+from melanoma_pl.evaluation.intervals import ALWAYS_SO, Estimate
+from melanoma_pl.evaluation.metrics import Counts
+from melanoma_pl.report import statements
+from melanoma_pl.report.content import Content, with_class_names
+from melanoma_pl.report.figures.figure_files import DRAWN
+from melanoma_pl.report.model_card import model_card
+from melanoma_pl.report.page import CAPTIONS, drawings, write_page
+from melanoma_pl.report.statements import limits, of_lesions
+
+SVG = '<svg viewBox="0 0 309.6 200.5"><!-- <script>alert(1)</script> --></svg>'
+FIGURES = dict.fromkeys(DRAWN, SVG)
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return full_content()
+
+
+@pytest.fixture(scope="module")
+def page(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    written = write_page(content, FIGURES, tmp_path_factory.mktemp("report") / "new" / "folder")
+    assert [file.name for file in written.parent.iterdir()] == ["report.html"]
+    return Page(written.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    written = write_page(bare_content(), {"probabilities": SVG}, tmp_path_factory.mktemp("bare"))
+    return Page(written.read_text(encoding="utf-8"))
+
+
+def said(page: Page) -> str:
+    return " ".join(page.text.split())
+
+
+def test_names_are_shown_and_never_obeyed(page: Page) -> None:
+    assert not page.all("script") and not page.all("i") and "{{ 7 * 7 }}" in page.text
+    assert all(not name.startswith("on") for _, attributes in page.elements for name in attributes)
+    for name in (MARKUP, "<run 0>", "anatom_site_<i>general</i>", "$x^{2$ 痣 \\udcff", "ham10000 <small>"):
+        assert name in said(page), name
+    assert r"two\nlines\x1b[31m\u202egnp.png" in page.text
+    assert not {"\x1b", "\u202e", "\udcff"} & set(page.text)
+
+
+def test_page_needs_nothing_but_itself(page: Page) -> None:
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv")]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert all(str(link["href"]).startswith("data:") for link in page.all("link"))
+    assert all(str(image["src"]).startswith("data:image/") for image in page.all("img"))
+    assert not [tag for tag, attributes in page.elements if "srcset" in attributes or tag in ("iframe", "object")]
+    assert "http" not in page.text and "url(http" not in page.text
+
+
+def test_page_can_be_read_by_everyone(page: Page) -> None:
+    assert page.all("html") == [{"lang": "en"}]
+    headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1 and headings.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(headings))
+    assert all(image["alt"] and image["width"] and image["height"] for image in page.all("img"))
+    assert all(header["scope"] in ("col", "row") for header in page.all("th"))
+    assert all(box["tabindex"] == "0" and box["aria-label"] for box in page.all("div") if box.get("class") == "scroll")
+
+
+def test_links_and_labels_lead_somewhere(page: Page, bare: Page) -> None:
+    for one in (page, bare):
+        names = Counter(attributes["id"] for _, attributes in one.elements if "id" in attributes)
+        assert set(names.values()) == {1}
+        wanted = {str(link["href"]).removeprefix("#") for link in one.all("a")}
+        wanted |= {str(found["aria-labelledby"]) for _, found in one.elements if "aria-labelledby" in found}
+        assert wanted <= set(names)
+
+
+def test_every_section_is_there(page: Page, bare: Page) -> None:
+    sections = [section.get("id") for section in page.all("section")]
+    always = ["ranking", "decisions", "calibration", "mistakes", "made", "limits"]
+    assert sections == [None, *always[:3], "subgroups", "shortcuts", "robustness", "mistakes", "members", *always[4:]]
+    assert [section.get("id") for section in bare.all("section")] == [None, *always]
+
+
+def test_every_estimate_is_there_with_its_interval(page: Page, content: Content) -> None:
+    ranking, calibrated = content.sets[1].ranking, content.calibration
+    estimates = [ranking.auroc, ranking.auroc_by_lesion, ranking.average_precision, *ranking.specificity_at.values()]
+    for own in content.decisions:
+        estimates += [own.sensitivity, own.specificity, own.balanced_accuracy, own.accuracy]
+        estimates += [own.positive_predictive_value, own.negative_predictive_value, own.positive_predictive_value_at]
+    for own in calibrated:
+        estimates += [own.ece, own.brier, own.log_loss, own.intercept, own.slope]
+    for row in (row for table in content.subgroups for row in table.rows):
+        estimates += [row.auroc, row.sensitivity, row.specificity]
+    estimates += [figure for step in content.robustness for figure in (step.auroc, step.lost, step.flipped)]
+    estimates += [figure for member in content.members for figure in (member.auroc, member.contribution)]
+    for estimate in filter(None, estimates):
+        assert f"{statements.figure(estimate)} {statements.beside(estimate)}" in said(page)
+    for shortcut in content.shortcuts:
+        assert str(shortcut.auroc) in said(page) and shortcut.verdict in said(page)
+
+
+def test_every_word_of_the_content_is_there(page: Page, content: Content) -> None:
+    text = said(page)
+    for words_of in (
+        content.warnings,
+        content.notes,
+        content.facts.values(),
+        (content.disclaimer, content.pictures_note),
+    ):
+        assert all(sentence in text for sentence in words_of)
+    for sentence in (
+        "In 89 of 100 pairs of a malignant and a benign photo, the malignant one gets the higher probability",
+        "400 photos, 140 of them malignant (35 %)",
+        "if 2 % were malignant",
+        "an ECE of 0.019–0.056 by chance alone; this one shows 0.031: nothing here speaks against",
+        "An estimate from the photos, not a fact about people.",
+        "too small 3 malignant photos",
+        "AUROC not computable: all files are alike",
+        "no interval: too few lesions for a bootstrap",
+        "127 right 13 wrong",
+        "82 wrong 178 right",
+        "Wrongly called benign: 13 of 140 malignant photos. Wrongly called malignant: 82 of 260 benign photos.",
+        "the worst 2 of 13",
+        "heat map and control alike: 0.12",
+        "no heat map",
+        "Green to yellow: speaks for the decision",
+        "Without the lesion an AUROC of 0.782 is reached: see Shortcuts.",
+        "Shortcuts 1 problem",
+        "Mistakes 95 wrong",
+        "eight dermatologists, sensitivity 82 %, specificity 59 % on 100 photos of the ISBI 2016 challenge",
+    ):
+        assert sentence in text, sentence
+
+
+def test_maps_that_cannot_be_compared_say_why(content: Content) -> None:
+    own = replace(content.false_negatives[0], likeness=None)
+    assert statements.compared(replace(own, likeness=-0.126)) == "heat map and control alike: −0.13"
+    assert statements.compared(replace(own, map_is_empty=True)) == "nothing speaks for this decision: no comparison"
+    assert (
+        statements.compared(replace(own, control_is_empty=True)) == "the shuffled network shows nothing: no comparison"
+    )
+    assert statements.compared(own) == "one of the maps is the same everywhere: no comparison"
+    assert statements.of_whom(replace(content, pictures_note="")) == "Heat maps are of the first network alone."
+    assert statements.of_whom(replace(content, pictures_note="", members=())) == ""
+
+
+def test_what_is_reached_without_the_lesion_is_said_at_the_top(content: Content) -> None:
+    files = replace(content.shortcuts[3], auroc=Estimate(0.872, (0.83, 0.91)), is_problem=True)
+    both = replace(content, shortcuts=(*content.shortcuts[:3], files))
+    said_of_both = "Without the lesion an AUROC of 0.782 is reached, by file facts alone 0.872"
+    assert statements.reached_without(both) == said_of_both
+    assert statements.reached_without(replace(content, shortcuts=(files,))).startswith(
+        "By file facts alone an AUROC of"
+    )
+    assert statements.reached_without(replace(content, shortcuts=content.shortcuts[1:])) == ""
+
+
+def test_what_cannot_be_computed_says_why(bare: Page) -> None:
+    text = said(bare)
+    assert "The ranking cannot be judged: no malignant photos" in text
+    assert "No curve is drawn: a ranking needs photos of both classes." in text
+    assert "AUROC 0.5 is a guess, 1 is perfect not computable no malignant photos" in text
+    assert "0.222 no interval" in text and "No reliability diagram is drawn" in text
+    assert "not computable no photo was called malignant" in text
+    assert "0 wrong" in text and "Nothing of that is recorded." in text
+    assert [image["alt"] for image in bare.all("img")] == [CAPTIONS["probabilities"][0]]
+    assert "Open diamond" not in text and "nan" not in text.lower().split()
+
+
+def test_clean_results_look_clean(content: Content, tmp_path: Path) -> None:
+    def verdict(own: Content) -> str | None:
+        page = Page(write_page(own, {}, tmp_path).read_text(encoding="utf-8"))
+        return page.all("section")[0]["class"]
+
+    clean = replace(content, warnings=(), shortcuts=content.shortcuts[1:])
+    assert verdict(clean) == "verdict fine" and verdict(content) == "verdict problem"
+    assert verdict(replace(clean, warnings=("Drawn.",))) == "verdict problem"
+
+
+def test_one_column_where_no_temperature_was_fitted(bare: Page, page: Page) -> None:
+    assert "temperature 1 not fitted ECE" in said(bare) and "here no temperature was fitted" in said(bare)
+    assert "before temperature" not in said(bare) and "not fitted" not in said(page)
+
+
+def test_a_gain_is_no_negative_loss(content: Content, tmp_path: Path) -> None:
+    gain = Estimate(-0.008, (-0.03, 0.014))
+    steps = (replace(content.robustness[0], lost=gain),)
+    won = replace(content, shortcuts=(replace(content.shortcuts[0], lost=gain),), robustness=steps)
+    text = said(Page(write_page(won, {}, tmp_path).read_text(encoding="utf-8")))
+    assert "More than on whole photos: 0.008 [−0.014 to 0.030]." in text
+    assert "0.008 more [−0.014 to 0.030]" in text
+    assert r"0.008 \[−0.014 to 0.030\] more" in model_card(won, {})
+    assert statements.lost(Estimate(-0.0001)) == ("lost", Estimate(-0.0001))
+
+
+def test_long_reasons_stand_below_the_columns(content: Content, tmp_path: Path) -> None:
+    why = "the probabilities of the classes are perfectly apart"
+    apart = tuple(replace(own, slope=Estimate(None, None, why)) for own in content.calibration)
+    page = Page(write_page(replace(content, calibration=apart), {}, tmp_path).read_text(encoding="utf-8"))
+    assert f"they are too extreme not computable not computable {why}" in said(page)
+
+
+def test_page_says_where_its_files_lie(page: Page) -> None:
+    assert "beside it, or in report/<split>/: metrics.json" in said(page)
+
+
+def test_what_is_always_so_has_no_bracket(page: Page) -> None:
+    text = said(page)
+    for name, value in (
+        ("found", "0.000"),
+        ("left alone", "1.000"),
+        ("0.5 is a guess", "0.500"),
+        ("2 % were", "0.980"),
+    ):
+        assert re.search(rf"{name}.{{1,90}}{value} always so", text), name
+    assert text.count("always so") == 4 and "no interval: always so" not in text
+
+
+@pytest.mark.parametrize("names", [("nevus", "melanoma"), ("{braces}", "<b> & \\1")])
+def test_classes_have_their_own_names(names: tuple[str, str], tmp_path: Path) -> None:
+    negative, positive = names
+    page = Page(write_page(named_content(*names), FIGURES, tmp_path).read_text(encoding="utf-8"))
+    text = said(page)
+    for sentence in (
+        f"always {negative}",
+        f"flatters whoever always says {negative}",
+        f"{positive} photos that are found",
+        f"{negative} photos that are left alone",
+        f"if 2 % were {positive}",
+        f"no photo was called {positive}",
+        f"too small 3 {positive} photos",
+        f"{positive[0].upper()}{positive[1:]}, called {negative}",
+        f"{negative[0].upper()}{negative[1:]}, called {positive}",
+        f"{positive}, probability of {positive} 0.000",
+        f"fewer {negative} ones are called {positive}",
+    ):
+        assert sentence in text, sentence
+    told = text + " ".join(str(image["alt"]) for image in page.all("img"))
+    assert not re.search("malignant|benign", told, re.IGNORECASE)
+
+
+def test_class_names_change_nothing_but_names(content: Content) -> None:
+    assert with_class_names(content) is content
+    there = with_class_names(replace(content, class_names=("nevus", "melanoma")))
+    assert with_class_names(replace(there, class_names=("nevus", "melanoma"))) == there
+    assert there.decisions[2].name == "always nevus" and there.curves is content.curves
+    assert there.sets == content.sets and there.calibration == content.calibration
+
+
+def test_limits_tell_which_intervals_allow_for_lesions(content: Content, page: Page) -> None:
+    assert "is not known: if any do, all intervals are too narrow" in said(page)
+    assert of_lesions(400, 400).startswith("Every photo shows another lesion.")
+    few, many = limits(replace(content, lesions=390))[2], limits(replace(content, lesions=200))[2]
+    assert few.startswith("These 400 photos show 390 different lesions, most of them once.")
+    assert "for independent, which here hardly matters." in few and "too narrow" not in few
+    assert "show 200 different lesions, and photos of one lesion are alike." in many
+    assert "All others (AUROC, sensitivity, specificity" in many and "for independent: they are too narrow." in many
+
+
+def test_same_content_makes_the_same_page(content: Content, tmp_path: Path) -> None:
+    first, second = (write_page(content, FIGURES, tmp_path / name).read_bytes() for name in ("one", "two"))
+    assert first == second
+
+
+def test_no_photos_at_all(tmp_path: Path) -> None:
+    empty = replace(bare_content(), n=0, sets=(), decisions=())
+    text = said(Page(write_page(empty, {}, tmp_path).read_text(encoding="utf-8")))
+    assert "The ranking cannot be judged: no photos" in text
+
+
+def test_figures_keep_their_size() -> None:
+    drawing = drawings({"roc": SVG}, ("benign", "malignant"))["roc"]
+    assert (drawing.width, drawing.height) == (413, 267)
+    with pytest.raises(ValueError, match="no viewBox"):
+        drawings({"roc": "<svg/>"}, ("benign", "malignant"))
+    assert set(CAPTIONS) == set(DRAWN)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "figure", "beside"),
+    [
+        (Estimate(0.5, (-0.25, 1)), "0.500", "[−0.250 to 1.000]"),
+        (Estimate(-0.5), "−0.500", "no interval"),
+        (Estimate(0.5, None, ALWAYS_SO), "0.500", "always so"),
+        (Estimate(-0.0001), "0.000", "no interval"),
+        (Estimate(None, None, "too small: 3 photos"), "too small", "3 photos"),
+        (Estimate(None), "not computable", ""),
+    ],
+)
+def test_estimates_in_cells(estimate: Estimate, figure: str, beside: str) -> None:
+    assert (statements.figure(estimate), statements.beside(estimate)) == (figure, beside)
+
+
+def test_sentences_end() -> None:
+    assert [statements.sentence(said) for said in ("", "A rim is left", "It is left.", "Is it? ")] == [
+        "", "A rim is left.", "It is left.", "Is it?",
+    ]  # fmt: skip
+
+
+def test_estimates_in_sentences() -> None:
+    estimates = (
+        Estimate(0.5, (0.4, 0.6)),
+        Estimate(1.0, None, "only one photo of a class"),
+        Estimate(None, None, "why"),
+    )
+    assert [statements.told(estimate) for estimate in estimates] == [
+        "0.500 [0.400–0.600]",
+        "1.000 (no interval: only one photo of a class)",
+        "not computable: why",
+    ]
+
+
+def test_shares_and_probabilities_keep_what_matters() -> None:
+    assert [statements.share(value) for value in (0, 0.02, 0.0183, 0.35, 1)] == [
+        "0 %",
+        "2 %",
+        "1.83 %",
+        "35 %",
+        "100 %",
+    ]
+    assert [statements.probability(value) for value in (0, 0.00042, 0.5)] == ["0.000", "0.00042", "0.500"]
+
+
+def test_words_do_not_round_up_to_perfect(content: Content) -> None:
+    ranking = replace(content.sets[0].ranking, auroc=Estimate(0.9991, (0.99, 1)))
+    near = replace(content, sets=(replace(content.sets[0], ranking=ranking),))
+    assert statements.headline(near).startswith("In more than 99 of 100 pairs")
+
+
+def test_bad_calibration_is_said(content: Content) -> None:
+    before = content.calibration[0]
+    verdict = statements.calibration_verdict(replace(content, calibration=(before, before)))
+    assert "do not take its probabilities at their word" in verdict
+
+
+def test_calibration_of_few_photos_is_no_praise(content: Content) -> None:
+    wide = replace(content.calibration[1], ece_if_calibrated=(0.02, 0.31))
+    few = (
+        replace(content, n=49, positives=20),
+        replace(content, positives=9),
+        replace(content, positives=391),
+        replace(content, calibration=(wide, wide)),
+        bare_content(),
+    )
+    for own in few:
+        verdict = statements.calibration_verdict(own)
+        assert "too few photos to say" in verdict and "speaks against" not in verdict
+
+
+def test_one_photo_is_one_photo(content: Content, tmp_path: Path) -> None:
+    one = replace(content.subgroups[3].rows[1], value="unknown", n=1, positives=1)
+    table = replace(content.subgroups[3], rows=(one,))
+    text = said(Page(write_page(replace(content, subgroups=(table,)), {}, tmp_path).read_text(encoding="utf-8")))
+    assert "unknown 1 photo, 1 malignant" in text
+    assert "By the border. Unknown: the border was too dark, grey or blue to tell." in text
+    assert "too dark" not in statements.note_of(replace(table, is_estimated=False))
+    wrong = Counts(true_positives=1, false_positives=1, true_negatives=1, false_negatives=0)
+    expected = "Wrongly called benign: 0 of 1 malignant photo. Wrongly called malignant: 1 of 2 benign photos."
+    assert statements.mistakes(replace(content, wrong=wrong)) == expected
+
+
+def test_a_threshold_is_named_once(content: Content, page: Page) -> None:
+    assert [statements.named(own) for own in content.decisions] == [
+        ("chosen on validation", "threshold 0.31"),
+        ("threshold 0.5", ""),
+        ("always benign", ""),
+    ]
+    assert "threshold 0.31 threshold 0.5 always benign Sensitivity" in said(page)

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import pytest
+from tests.unit.report.evaluation_examples import bare_content, full_content, named_content
+
+from melanoma_pl.evaluation.intervals import Estimate
+from melanoma_pl.report.content import Content
+from melanoma_pl.report.terminal import format_report
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    return full_content()
+
+
+def test_all_is_said_in_few_lines(content: Content) -> None:
+    text = format_report(content)
+    own = content.sets[0].ranking.auroc
+    assert own.interval is not None
+    for words in (
+        *(f"Warning: {warning}" for warning in content.warnings),
+        *("400", "140", f"{own.value:.3f}", f"[{own.interval[0]:.3f}-{own.interval[1]:.3f}]", "no lesion"),
+        "chosen on validation (threshold 0.31): sensitivity 0.907, specificity 0.685, balanced accuracy 0.796",
+        "threshold 0.5: sensitivity 0.779",
+        "always benign: sensitivity 0.000, specificity 1.000, balanced accuracy 0.500, accuracy 0.650",
+        "calibration, temperature 1.73: ECE 0.095 → 0.031 [0.011–0.061] (0.019–0.056 if perfectly calibrated)\n"
+        "  Brier score 0.112 → 0.112, log loss 0.346 → 0.346\n",
+        "! centre erased: AUROC 0.782 [0.730–0.830]. Much of the result needs no lesion",
+        "file facts: AUROC not computable: all files are alike",
+        content.disclaimer,
+    ):
+        assert words in text, words
+    assert text.endswith(content.disclaimer)
+    assert len(text.splitlines()) < 40 and max(map(len, text.splitlines())) <= 120
+
+
+def test_nothing_obeys_the_terminal(content: Content) -> None:
+    shady = replace(content, warnings=("a\x1b[31m\u202e warning",), notes=("x" * 300,), sets=content.sets[:1])
+    text = format_report(shady)
+    assert r"a\x1b[31m\u202e warning" in text and "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_what_cannot_be_computed_is_said() -> None:
+    text = format_report(bare_content())
+    assert "fixed (threshold 0.5): sensitivity not computable (no malignant photos), specificity 0.800" in text
+    assert (
+        "calibration, temperature 1, not fitted: ECE not computable: no malignant photos\n"
+        "  Brier score 0.222, log loss 0.700\n" in text
+    )
+    assert "all photos, not computable: AUROC, sensitivity (no malignant photos)\n" in text
+    assert "Warning" not in text and "None" not in text and "nan" not in text.split()
+
+
+def test_gaps_have_their_reasons(content: Content) -> None:
+    lone = Estimate(1.0, None, "only one photo of a class")
+    ranking = replace(content.sets[0].ranking, auroc=lone)
+    shortcuts = (replace(content.shortcuts[1], auroc=lone),)
+    own = replace(content, sets=(replace(content.sets[0], ranking=ranking),), shortcuts=shortcuts)
+    text = format_report(own)
+    assert "all photos, no interval: AUROC (only one photo of a class)\n" in text
+    assert "border erased: AUROC 1.000 (no interval: only one photo of a class)" in text
+    assert "no interval" not in format_report(content)
+
+
+def test_predictive_values_at_a_prevalence(content: Content) -> None:
+    expected = (
+        "chosen on validation (threshold 0.31), if 2 % were malignant: positive predictive value 0.071 [0.050–0.100], "
+        "negative 0.997 [0.990–0.999]"
+    )
+    assert expected in " ".join(format_report(content).split())
+    assert "were malignant" not in format_report(replace(content, prevalence=None))
+
+
+def test_classes_have_their_own_names() -> None:
+    text = format_report(named_content("nevus", "melanoma"))
+    assert "always nevus: sensitivity 0.000, specificity 1.000" in text
+    assert "malignant" not in text and "benign" not in text
+
+
+def test_each_member_says_what_it_adds() -> None:
+    content = full_content()
+    text = format_report(content)
+    for member in content.members:
+        assert f"{member.name}: AUROC {member.auroc.value:.3f}" in text
+    assert text.count("added to the others") == len(content.members) > 1
