@@ -25,7 +25,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 
 install: $(VENV)/.installed  ## make the virtual environment and install the commands
 
-demo: $(VENV)/.installed  ## train on synthetic photos, evaluate, and say what to type next
+demo: $(VENV)/.installed  ## train on synthetic images, evaluate, and say what to type next
 	$(BIN)/python -m melanoma_pl.demo
 
 test: $(VENV)/.installed-dev  ## run every test that can run here

@@ -1,7 +1,7 @@
 """What the audit finds of planted copies, what it reports wrongly, and what it costs.
 
-python -m benchmarks.audit planted photos/isic_moles --group-column group
-python -m benchmarks.audit scale photos/isic_moles --photos 100000
+python -m benchmarks.audit planted images/isic_moles --group-column group
+python -m benchmarks.audit scale images/isic_moles --images 100000
 """
 
 import argparse
@@ -20,49 +20,49 @@ from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform
 from threadpoolctl import threadpool_limits
 
-from melanoma_pl.data.audit.candidates import PER_PHOTO, find_candidates
+from melanoma_pl.data.audit.candidates import PER_IMAGE, find_candidates
 from melanoma_pl.data.audit.duplicates import find_matches
 from melanoma_pl.data.audit.registration import confirm
 from melanoma_pl.data.audit.scanning import SIDE, Scan, scan
-from melanoma_pl.data.image_set import Listing, list_source
+from melanoma_pl.data.image_set import ImageListing, list_source
 
 Change = Callable[[Image.Image], Image.Image]
 QUALITY = 90  # of a copy that is not about compression
 PAIRS = 10_000
 
 
-def crop(photo: Image.Image) -> Image.Image:
+def crop(image: Image.Image) -> Image.Image:
     """Return 95 % of the width and height, the lower right part: the hardest place."""
-    width, height = photo.size
-    return photo.crop((width - round(0.95 * width), height - round(0.95 * height), width, height))
+    width, height = image.size
+    return image.crop((width - round(0.95 * width), height - round(0.95 * height), width, height))
 
 
-def halve(photo: Image.Image) -> Image.Image:
-    width, height = photo.size
-    return photo.resize((width // 2, height // 2)).resize((width, height))
+def halve(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    return image.resize((width // 2, height // 2)).resize((width, height))
 
 
 CHANGES: dict[str, tuple[Change, int]] = {
-    "JPEG quality 50": (lambda photo: photo, 50),
+    "JPEG quality 50": (lambda image: image, 50),
     "resized to half and back": (halve, QUALITY),
-    "mirrored": (lambda photo: photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), QUALITY),
-    "turned by 90°": (lambda photo: photo.transpose(Image.Transpose.ROTATE_90), QUALITY),
+    "mirrored": (lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), QUALITY),
+    "turned by 90°": (lambda image: image.transpose(Image.Transpose.ROTATE_90), QUALITY),
     "cropped to 95 %": (crop, QUALITY),
-    "10 % brighter": (lambda photo: ImageEnhance.Brightness(photo).enhance(1.1), QUALITY),
+    "10 % brighter": (lambda image: ImageEnhance.Brightness(image).enhance(1.1), QUALITY),
 }
 
 
 def planted(root: Path, group_column: str | None, copies: int, seed: int) -> None:
-    """Plant copies of every kind among the photos, audit all, and count what was found."""
+    """Plant copies of every kind among the images, audit all, and count what was found."""
     listing = list_source(root.resolve())
     groups = groups_of(root, listing, group_column)
     chosen = np.random.default_rng(seed).choice(len(listing), copies, replace=False)
     with TemporaryDirectory() as folder:
         copied = [plant(listing, index, kind, Path(folder)) for kind in CHANGES for index in chosen]
         own = scan(listing)
-        theirs = scan(Listing(Path(folder), tuple(copied), ("",) * len(copied), ("",) * len(copied)))
+        theirs = scan(ImageListing(Path(folder), tuple(copied), ("",) * len(copied), ("",) * len(copied)))
         everything = joined(own, theirs)
-        with elapsed(f"audit of {len(everything.photos)} photos, without reading them"):
+        with elapsed(f"audit of {len(everything.images)} images, without reading them"):
             found = find_matches(everything).matches
     pairs = {(match.first, match.second) for match in found}
     print(f"\n{'planted':<26} {'found':>5} of")
@@ -82,12 +82,12 @@ def planted(root: Path, group_column: str | None, copies: int, seed: int) -> Non
         print(f"  {listing.paths[first]} = {listing.paths[second]}")
 
 
-def plant(listing: Listing, index: int, kind: str, folder: Path) -> str:
-    """Write a changed copy of a photo, and return its name."""
+def plant(listing: ImageListing, index: int, kind: str, folder: Path) -> str:
+    """Write a changed copy of an image, and return its name."""
     change, quality = CHANGES[kind]
     name = f"{kind.replace(' ', '_')}_{index}.jpg"
-    with Image.open(listing.files[index]) as photo:
-        change(photo.convert("RGB")).save(folder / name, quality=quality)
+    with Image.open(listing.files[index]) as image:
+        change(image.convert("RGB")).save(folder / name, quality=quality)
     return name
 
 
@@ -97,12 +97,12 @@ def joined(first: Scan, second: Scan) -> Scan:
     empty = ("",) * len(paths)
     return Scan(
         replace(first.listing, root=Path("/"), paths=paths, labels=empty, splits=empty),
-        first.photos + second.photos,
+        first.images + second.images,
         {},
     )
 
 
-def groups_of(root: Path, listing: Listing, column: str | None) -> list[str]:
+def groups_of(root: Path, listing: ImageListing, column: str | None) -> list[str]:
     if column is None:
         return list(listing.paths)
     with (root / "metadata.csv").open(newline="", encoding="utf-8-sig") as file:
@@ -120,8 +120,8 @@ def draw_pairs(lesion: list[str], seed: int) -> set[tuple[int, int]]:
     return drawn
 
 
-def scale(root: Path, photos: int, seed: int) -> None:
-    """Measure what reading and comparing pixels cost, and what finding candidates costs among many photos.
+def scale(root: Path, images: int, seed: int) -> None:
+    """Measure what reading and comparing pixels cost, and what finding candidates costs among many images.
 
     The many are small pictures of the few, turned, scaled and moved.
     """
@@ -129,7 +129,7 @@ def scale(root: Path, photos: int, seed: int) -> None:
     began = time.perf_counter()
     own = scan(listing)
     rate = len(listing) / (time.perf_counter() - began)
-    print(f"reading: {rate:.0f} photos a second, so {photos / rate:.0f} s for {photos}")
+    print(f"reading: {rate:.0f} images a second, so {images / rate:.0f} s for {images}")
     grey, files = own.grey, listing.files
     candidates, _ = find_candidates(grey)
     began = time.perf_counter()
@@ -137,12 +137,12 @@ def scale(root: Path, photos: int, seed: int) -> None:
         for candidate in candidates:
             confirm(candidate, grey, files)
     pace = (time.perf_counter() - began) / len(candidates)
-    most = round(PER_PHOTO * photos)
+    most = round(PER_IMAGE * images)
     print(f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * most:.0f} s for {most} doubtful pairs")
     generator = np.random.default_rng(seed)
-    origin = generator.integers(0, len(listing), photos)
+    origin = generator.integers(0, len(listing), images)
     pictures = np.stack([warp(grey[index], generator) for index in origin])
-    with elapsed(f"finding candidates among {photos} photos"):
+    with elapsed(f"finding candidates among {images} images"):
         found, left_out = find_candidates(pictures)
     print(f"{len(found)} candidates, {left_out} doubtful ones not looked at")
 
@@ -169,13 +169,13 @@ def main() -> None:
     parsing.add_argument("root", type=Path)
     parsing.add_argument("--group-column")
     parsing.add_argument("--copies", type=int, default=100)
-    parsing.add_argument("--photos", type=int, default=100_000)
+    parsing.add_argument("--images", type=int, default=100_000)
     parsing.add_argument("--seed", type=int, default=0)
     chosen = parsing.parse_args()
     if chosen.which == "planted":
         planted(chosen.root, chosen.group_column, chosen.copies, chosen.seed)
     else:
-        scale(chosen.root, chosen.photos, chosen.seed)
+        scale(chosen.root, chosen.images, chosen.seed)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What photos cost before the network sees them: decoding, batches, and a set that does not fit into memory.
+"""What images cost before the network sees them: decoding, batches, and a set that does not fit into memory.
 
 python -m benchmarks.input reading
-python -m benchmarks.input loader FOLDER --photos 4000
-python -m benchmarks.input photos FOLDER --photos 100000     # writes them; stopped, it goes on where it was
+python -m benchmarks.input loader FOLDER --images 4000
+python -m benchmarks.input images FOLDER --images 100000     # writes them; stopped, it goes on where it was
 python -m benchmarks.input cache FOLDER                      # the first time writes the cache, the second opens it
 
-FOLDER is made, and holds the photos and `cache/`; delete it afterwards.
+FOLDER is made, and holds the images and `cache/`; delete it afterwards.
 """
 
 import argparse
@@ -23,29 +23,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.machine import describe
-from melanoma_pl.data.cache.cache_files import find_sets
-from melanoma_pl.data.cache.memory_cache import LoadedPhotos, load_photos
+from melanoma_pl.data.cache.cache_files import find_cached
+from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.decoding import decode_file
-from melanoma_pl.data.image_set import Photos, list_photos
-from melanoma_pl.data.loader import PhotoBatches, ResumableLoader
+from melanoma_pl.data.image_set import LabelledImages, list_images
+from melanoma_pl.data.loader import ImageBatches, ResumableLoader
 from melanoma_pl.data.order import EpochBatches
-from melanoma_pl.data.synthetic.synthetic_images import JPEG_QUALITY, draw_mole, draw_photo
+from melanoma_pl.data.synthetic.synthetic_images import JPEG_QUALITY, draw_image, draw_mole
 from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.preprocessing import Preprocessing
 
 SIZES = ((224, 224), (600, 450), (1024, 768), (6000, 4000))  # pixels
 FILES = 6  # of each size: the same ones again and again, so from the system's cache
 SECONDS, ROUNDS = 0.8, 5  # of each figure by size: a median of rounds in turn, which all meet the same drift
-DRAWN = 300  # moles, of which the many photos are made
+DRAWN = 300  # moles, of which the many images are made
 TURNS = tuple(Image.Transpose)  # seven, and as it is
-BATCH = 128  # photos
+BATCH = 128  # images
 PREPROCESSING = Preprocessing()
 
 Pixels = NDArray[np.uint8]
 
 
 def draw(number: int, size: int = 224) -> Pixels:
-    return draw_photo(draw_mole(number % 2 == 1, 0, number), 0, number, size)
+    return draw_image(draw_mole(number % 2 == 1, 0, number), 0, number, size)
 
 
 def rate(work: Callable[[Path], object], files: list[Path], threads: int) -> float:
@@ -63,14 +63,14 @@ def decode(file: Path) -> object:
 
 def decode_in_full(file: Path) -> object:
     """Decode without Pillow's draft, which lets libjpeg leave out what a smaller picture does not need."""
-    with Image.open(io.BytesIO(file.read_bytes())) as photo:
-        return PREPROCESSING.to_pixels(photo)
+    with Image.open(io.BytesIO(file.read_bytes())) as image:
+        return PREPROCESSING.to_pixels(image)
 
 
 def reading(folder: Path) -> None:
-    """Print photos a second by size: read only, decoded to 224×224 at a reduced size, and in full."""
+    """Print images a second by size: read only, decoded to 224×224 at a reduced size, and in full."""
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"{'photos':<12}{'kB':>7}{'':>4}{'read':>10}{'decoded':>10}{'decoded':>10}{'in full':>10}{'in full':>10}")
+    print(f"{'images':<12}{'kB':>7}{'':>4}{'read':>10}{'decoded':>10}{'decoded':>10}{'in full':>10}{'in full':>10}")
     print(f"{'threads':<12}{'':>7}{'':>4}{1:>10}{1:>10}{2:>10}{1:>10}{2:>10}")
     for size in SIZES:
         files = [folder / f"{size[0]}_{number}.jpg" for number in range(FILES)]
@@ -85,15 +85,15 @@ def reading(folder: Path) -> None:
             file.unlink()
 
 
-def write_many(folder: Path, photos: int, seconds: float) -> bool:
-    """Write different photos, made from a few drawings by turning and tinting; return whether all are there."""
+def write_many(folder: Path, images: int, seconds: float) -> bool:
+    """Write different images, made from a few drawings by turning and tinting; return whether all are there."""
     began = time.perf_counter()
     bases = [Image.fromarray(draw(number)) for number in range(DRAWN)]
     print(f"drawing {DRAWN} moles took {time.perf_counter() - began:.1f} s")
     for name in ("benign", "malignant"):
         (folder / "train" / name).mkdir(parents=True, exist_ok=True)
     began, written = time.perf_counter(), 0
-    for number in range(photos):
+    for number in range(images):
         path = folder / "train" / ("malignant" if number % 2 else "benign") / f"{number:07}.jpg"
         if path.exists():
             continue
@@ -104,27 +104,27 @@ def write_many(folder: Path, photos: int, seconds: float) -> bool:
         part.rename(path)
         written += 1
         if time.perf_counter() - began > seconds:
-            print(f"{written} photos written, {written / seconds:.0f} a second; there are {number + 1}: run it again")
+            print(f"{written} images written, {written / seconds:.0f} a second; there are {number + 1}: run it again")
             return False
-    print(f"{written} photos written in {time.perf_counter() - began:.0f} s: all {photos} are there")
+    print(f"{written} images written in {time.perf_counter() - began:.0f} s: all {images} are there")
     return True
 
 
-def change(photo: Image.Image, number: int) -> Image.Image:
-    """Return a photo turned and tinted in a way of its own for each number below 8 · 729."""
+def change(image: Image.Image, number: int) -> Image.Image:
+    """Return an image turned and tinted in a way of its own for each number below 8 · 729."""
     number, turn = divmod(number, len(TURNS) + 1)
-    turned = photo.transpose(TURNS[turn]) if turn < len(TURNS) else photo
+    turned = image.transpose(TURNS[turn]) if turn < len(TURNS) else image
     levels = [0.8 + 0.04 * (number // 9**channel % 9) for channel in range(3)]
     return turned.point([min(255, round(level * gain)) for gain in levels for level in range(256)])
 
 
-def loader(folder: Path, photos: int) -> None:
-    """Print photos a second out of the training loader by where they lie."""
-    if not write_many(folder, photos, seconds=200):
+def loader(folder: Path, images: int) -> None:
+    """Print images a second out of the training loader by where they lie."""
+    if not write_many(folder, images, seconds=200):
         return
-    listed = list_photos(folder, "train")
+    listed = list_images(folder, "train")
     on_disk = load(listed, 0.0, folder / "cache")
-    print(f"{'batches of 128 from':<34}{'photos/s, each epoch':>28}{'read from disk':>18}")
+    print(f"{'batches of 128 from':<34}{'images/s, each epoch':>28}{'read from disk':>18}")
     show_epochs("memory", load(listed, 0.5), 0)
     show_epochs("the cache on disk, in the page cache", on_disk, 0)
     del on_disk  # what is mapped cannot be dropped
@@ -135,13 +135,13 @@ def loader(folder: Path, photos: int) -> None:
         show_epochs(f"files, {workers} workers", load(listed, 0.0), workers)
 
 
-def load(listed: Photos, cache_share: float, cache_folder: Path | None = None) -> LoadedPhotos:
-    return load_photos(listed, PREPROCESSING, cache_share=cache_share, cache_folder=cache_folder)
+def load(listed: LabelledImages, cache_fraction: float, cache_folder: Path | None = None) -> LoadedImages:
+    return load_images(listed, PREPROCESSING, cache_fraction=cache_fraction, cache_folder=cache_folder)
 
 
-def show_epochs(name: str, loaded: LoadedPhotos, workers: int, epochs: int = 3) -> None:
+def show_epochs(name: str, loaded: LoadedImages, workers: int, epochs: int = 3) -> None:
     before, rates = bytes_read(), []
-    dataset = PhotoBatches(loaded, torch.arange(len(loaded.photos)))
+    dataset = ImageBatches(loaded, torch.arange(len(loaded.images)))
     batches = EpochBatches(len(dataset), BATCH, seed=0)
     source = ResumableLoader(dataset, batches, workers)
     for epoch in range(epochs):
@@ -155,23 +155,23 @@ def show_epochs(name: str, loaded: LoadedPhotos, workers: int, epochs: int = 3) 
 
 def drop_pages(cache: Path) -> None:
     """Ask the system to forget what it has of the cache's files: as cold as an ordinary user can make them."""
-    for place in find_sets(cache):
+    for place in find_cached(cache):
         with place.pixels.open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def cache(folder: Path, epochs: int, cold: bool) -> None:
-    """Open or write the cache of many photos, then go through epochs, and print what it takes."""
+    """Open or write the cache of many images, then go through epochs, and print what it takes."""
     keep_freed_memory()  # as training does
     if cold:
         drop_pages(folder / "cache")
     began = time.perf_counter()
-    listed = list_photos(folder, "train")
-    print(f"{len(listed)} photos listed in {time.perf_counter() - began:.1f} s; {memory()}")
+    listed = list_images(folder, "train")
+    print(f"{len(listed)} images listed in {time.perf_counter() - began:.1f} s; {memory()}")
     began = time.perf_counter()
     loaded = load(listed, 0.0, folder / "cache")
-    size = sum(place.size for place in find_sets(folder / "cache"))
+    size = sum(place.size for place in find_cached(folder / "cache"))
     print(f"cache of {size / 1e9:.2f} GB there after {time.perf_counter() - began:.1f} s; {memory()}", flush=True)
     for epoch in range(epochs):
         show_epochs(f"epoch {epoch + 1}", loaded, 0, epochs=1)
@@ -194,10 +194,10 @@ def bytes_read() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("reading", "loader", "photos", "cache"))
+    parser.add_argument("which", choices=("reading", "loader", "images", "cache"))
     parser.add_argument("folder", nargs="?", type=Path, default=Path("outputs/benchmarks/input"))
-    parser.add_argument("--photos", type=int, default=4000)
-    parser.add_argument("--seconds", type=float, default=200, help="of writing photos at a time; default: %(default)s")
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--seconds", type=float, default=200, help="of writing images at a time; default: %(default)s")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--cold", action="store_true", help="have the system forget the cache's files before")
     chosen = parser.parse_args()
@@ -205,9 +205,9 @@ def main() -> None:
     if chosen.which == "reading":
         reading(chosen.folder)
     elif chosen.which == "loader":
-        loader(chosen.folder, chosen.photos)
-    elif chosen.which == "photos":
-        write_many(chosen.folder, chosen.photos, chosen.seconds)
+        loader(chosen.folder, chosen.images)
+    elif chosen.which == "images":
+        write_many(chosen.folder, chosen.images, chosen.seconds)
     else:
         cache(chosen.folder, chosen.epochs, chosen.cold)
 

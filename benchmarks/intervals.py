@@ -1,7 +1,7 @@
-"""How often each 95 % interval of the evaluation contains what it estimates, in simulated sets of photos.
+"""How often each 95 % interval of the evaluation contains what it estimates, in simulated sets of images.
 
 python -m benchmarks.intervals
-python -m benchmarks.intervals --photos 200 --draws 1000
+python -m benchmarks.intervals --images 200 --draws 1000
 """
 
 import argparse
@@ -23,10 +23,10 @@ from melanoma_pl.evaluation.outcomes import balanced_accuracy, positive_predicti
 from melanoma_pl.evaluation.reliability import bin_errors, ece_estimate
 from melanoma_pl.evaluation.resampling import bootstrap, percentile_interval
 
-SHARE = 300 / 660  # of malignant photos, as in the set of this project
+FRACTION = 300 / 660  # of malignant images, as in the set of this project
 AREA, OTHER_AREA = 0.9, 0.88
 BETWEEN_MODELS, WITHIN_LESION = 0.7, 0.7  # correlations of scores
-PHOTOS_A_LESION = 3
+IMAGES_A_LESION = 3
 THRESHOLD = 0.3  # of scores
 PREVALENCE = 0.05
 FACTORS = {"calibrated": 1.0, "logits × 1.5": 1.5, "logits × 3": 3.0}
@@ -47,10 +47,10 @@ def correlated(random: np.random.Generator, shared: Floats, correlation: float) 
 
 
 def truths() -> dict[str, float]:
-    """Return what infinitely many photos would give, by integrating over the threshold."""
+    """Return what infinitely many images would give, by integrating over the threshold."""
     scores = np.linspace(-8, 12, 400_001)[::-1]
     sensitivity, false_alarms = norm.sf(scores - distance(AREA)), norm.sf(scores)
-    precision = SHARE * sensitivity / (SHARE * sensitivity + (1 - SHARE) * false_alarms)
+    precision = FRACTION * sensitivity / (FRACTION * sensitivity + (1 - FRACTION) * false_alarms)
     above = sensitivity >= 0.8
     found, passed = float(norm.sf(THRESHOLD - distance(AREA))), float(norm.cdf(THRESHOLD))
     called = found * PREVALENCE + (1 - passed) * (1 - PREVALENCE)
@@ -66,9 +66,9 @@ def truths() -> dict[str, float]:
 
 
 def true_ece(factor: float) -> float:
-    """Return the ECE of infinitely many photos whose right logits are multiplied by a factor."""
+    """Return the ECE of infinitely many images whose right logits are multiplied by a factor."""
     scores = np.linspace(-8, 12, 400_001)
-    share = SHARE * norm.pdf(scores - distance(AREA)) + (1 - SHARE) * norm.pdf(scores)
+    share = FRACTION * norm.pdf(scores - distance(AREA)) + (1 - FRACTION) * norm.pdf(scores)
     share /= share.sum()
     right = right_logits(scores)
     places = np.minimum((BINS * np.cumsum(share)).astype(np.int64), BINS - 1)
@@ -76,15 +76,15 @@ def true_ece(factor: float) -> float:
 
 
 def right_logits(scores: Floats) -> Floats:
-    return np.asarray(distance(AREA) * (scores - distance(AREA) / 2) + logit(SHARE), dtype=np.float64)
+    return np.asarray(distance(AREA) * (scores - distance(AREA) / 2) + logit(FRACTION), dtype=np.float64)
 
 
-def of_single_photos(
-    random: np.random.Generator, photos: int, resamples: int, truth: dict[str, float]
+def of_single_images(
+    random: np.random.Generator, images: int, resamples: int, truth: dict[str, float]
 ) -> Iterator[Row]:
-    """Yield the intervals of one set whose photos stand alone, and of a second model on it."""
-    targets = (np.arange(photos) < round(SHARE * photos)).astype(np.int64)
-    shared = random.normal(size=photos)
+    """Yield the intervals of one set whose images stand alone, and of a second model on it."""
+    targets = (np.arange(images) < round(FRACTION * images)).astype(np.int64)
+    shared = random.normal(size=images)
     scores = distance(AREA) * targets + correlated(random, shared, BETWEEN_MODELS)
     other = distance(OTHER_AREA) * targets + correlated(random, shared, BETWEEN_MODELS)
     probabilities = norm.cdf(scores)
@@ -99,39 +99,39 @@ def of_single_photos(
     yield "balanced accuracy, squares added", truth["balanced accuracy"], balanced_accuracy(counts).interval
     yield f"PPV at {PREVALENCE:.0%}, Mercaldo", truth["PPV"], positive_predictive_value_at(counts, PREVALENCE).interval
     precision, partial, specificity = bootstrap(
-        lambda weights: curve_figures(weights, probabilities, targets), photos, None, resamples, seed_of(random)
+        lambda weights: curve_figures(weights, probabilities, targets), images, None, resamples, seed_of(random)
     ).T
     yield "average precision, bootstrap", truth["average precision"], percentile_interval(precision)
     yield "partial AUROC, bootstrap", truth["partial AUROC"], percentile_interval(partial)
     yield "specificity at 0.9, bootstrap", truth["specificity at 0.9"], percentile_interval(specificity)
 
 
-def of_lesions(random: np.random.Generator, photos: int, resamples: int) -> Iterator[Row]:
-    """Yield the intervals of one set with several photos of each lesion."""
-    lesions = np.arange(photos) // PHOTOS_A_LESION
+def of_lesions(random: np.random.Generator, images: int, resamples: int) -> Iterator[Row]:
+    """Yield the intervals of one set with several images of each lesion."""
+    lesions = np.arange(images) // IMAGES_A_LESION
     number = int(lesions.max()) + 1
-    targets = (np.arange(number) < round(SHARE * number)).astype(np.int64)[lesions]
+    targets = (np.arange(number) < round(FRACTION * number)).astype(np.int64)[lesions]
     scores = distance(AREA) * targets + correlated(random, random.normal(size=number)[lesions], WITHIN_LESION)
     probabilities = norm.cdf(scores)
     areas = bootstrap(
         lambda weights: weighted_metrics.auroc(weighted_metrics.curves(weights, probabilities, targets)),
-        photos,
+        images,
         lesions,
         resamples,
         seed_of(random),
     )
-    yield f"AUROC, {PHOTOS_A_LESION} photos a lesion, cluster bootstrap", AREA, percentile_interval(areas)
-    yield f"AUROC, {PHOTOS_A_LESION} photos a lesion, DeLong", AREA, delong(probabilities, targets)
+    yield f"AUROC, {IMAGES_A_LESION} images a lesion, cluster bootstrap", AREA, percentile_interval(areas)
+    yield f"AUROC, {IMAGES_A_LESION} images a lesion, DeLong", AREA, delong(probabilities, targets)
 
 
-def of_calibration(random: np.random.Generator, photos: int, resamples: int, truth: dict[str, float]) -> Iterator[Row]:
+def of_calibration(random: np.random.Generator, images: int, resamples: int, truth: dict[str, float]) -> Iterator[Row]:
     """Yield the intervals of the ECE of one set, for probabilities that are right and for some that are not."""
-    targets = (random.random(photos) < SHARE).astype(np.int64)
-    right = right_logits(distance(AREA) * targets + random.normal(size=photos))
+    targets = (random.random(images) < FRACTION).astype(np.int64)
+    right = right_logits(distance(AREA) * targets + random.normal(size=images))
     seed = seed_of(random)
     for name, factor in FACTORS.items():
         errors = bin_errors(expit(factor * right), targets, BINS)
-        drawn = bootstrap(partial(weighted_metrics.mean, values=errors), photos, None, resamples, seed)
+        drawn = bootstrap(partial(weighted_metrics.mean, values=errors), images, None, resamples, seed)
         yield f"ECE, {name}", truth[name], ece_estimate(errors.mean(axis=0), drawn).interval
 
 
@@ -148,8 +148,8 @@ def seed_of(random: np.random.Generator) -> int:
 def main() -> None:
     """Simulate, and print a table."""
     parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parsing.add_argument("--draws", type=int, default=2000, help="simulated sets of photos")
-    parsing.add_argument("--photos", type=int, default=660, help="photos of a set")
+    parsing.add_argument("--draws", type=int, default=2000, help="simulated sets of images")
+    parsing.add_argument("--images", type=int, default=660, help="images of a set")
     parsing.add_argument("--resamples", type=int, default=500, help="draws of each bootstrap")
     parsing.add_argument("--seed", type=int, default=0)
     chosen = parsing.parse_args()
@@ -157,13 +157,13 @@ def main() -> None:
     errors = {name: true_ece(factor) for name, factor in FACTORS.items()}
     rows: dict[tuple[str, float], list[Interval | None]] = defaultdict(list)
     for _ in range(chosen.draws):
-        for name, value, interval in of_single_photos(random, chosen.photos, chosen.resamples, truth):
+        for name, value, interval in of_single_images(random, chosen.images, chosen.resamples, truth):
             rows[name, value].append(interval)
-        for name, value, interval in of_lesions(random, chosen.photos, chosen.resamples):
+        for name, value, interval in of_lesions(random, chosen.images, chosen.resamples):
             rows[name, value].append(interval)
-        for name, value, interval in of_calibration(random, chosen.photos, chosen.resamples, errors):
+        for name, value, interval in of_calibration(random, chosen.images, chosen.resamples, errors):
             rows[name, value].append(interval)
-    print(f"{chosen.draws} sets of {chosen.photos} photos, {round(SHARE * chosen.photos)} of them malignant")
+    print(f"{chosen.draws} sets of {chosen.images} images, {round(FRACTION * chosen.images)} of them malignant")
     print(f"\n{'interval of 95 %':<46} {'truth':>6} {'width':>6} {'covers':>7} {'none':>5}")
     for (name, value), intervals in rows.items():
         known = np.array([interval for interval in intervals if interval is not None])

@@ -22,15 +22,15 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 def step_rate(keras: list[Path], what: str) -> float:
-    """Return photos/s of a step on a batch of 128 in memory; `what` is `train` or `predict`."""
+    """Return images/s of a step on a batch of 128 in memory; `what` is `train` or `predict`."""
     found = re.search(rf"keras {what}\s+([\d.]+)", _run(keras, "step"))
     assert found is not None
     return float(found[1])
 
 
-def epoch_rate(keras: list[Path], photos: Path, epochs: int) -> float:
-    """Return photos/s of `fit` from files, the median of its epochs from the second on."""
-    rates = re.findall(r"epoch \d+: ([\d.]+) photos/s", _run(keras, "fit", str(photos), str(epochs)))
+def epoch_rate(keras: list[Path], images: Path, epochs: int) -> float:
+    """Return images/s of `fit` from files, the median of its epochs from the second on."""
+    rates = re.findall(r"epoch \d+: ([\d.]+) images/s", _run(keras, "fit", str(images), str(epochs)))
     return statistics.median(map(float, rates[1:]))
 
 

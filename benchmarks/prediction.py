@@ -1,9 +1,9 @@
-"""Prediction beside the Keras original, and prediction of files beside that of photos in memory.
+"""Prediction beside the Keras original, and prediction of files beside that of images in memory.
 
 python -m benchmarks.prediction memory [--keras keras-env/bin/python keras_original.py]
-python -m benchmarks.prediction files outputs/baseline/<run> photos/isic_moles
+python -m benchmarks.prediction files outputs/baseline/<run> images/isic_moles
 
-`memory` predicts a batch of 128 photos. `files` runs melanoma-predict on a folder, after start-up: opening the
+`memory` predicts a batch of 128 images. `files` runs melanoma-predict on a folder, after start-up: opening the
 checkpoint, listing, reading, decoding, the network, what is unlike, and the table are in its time.
 """
 
@@ -24,28 +24,28 @@ from benchmarks.turns import Rates, child, show, take_turns
 from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.inference.prediction import load_classifier, predict_logits
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
-from melanoma_pl.predict import command, find_photos
+from melanoma_pl.predict import command, find_images
 from melanoma_pl.runs import open_run
 
 BATCH, SIDE = 128, 224
 BATCHES, WARM_UP = 15, 3
 OURS, COMPILED, NOT_KEPT = "ours", "ours, by torch.compile", "ours, memory given back"
-FROM_FILES, IN_MEMORY = "melanoma-predict", "the same photos in memory"
+FROM_FILES, IN_MEMORY = "melanoma-predict", "the same images in memory"
 
 
-def photos_in_memory() -> torch.Tensor:
+def images_in_memory() -> torch.Tensor:
     return torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
 
 
 def memory_rate(variant: str) -> float:
-    """Return photos/s of a batch of uint8 pixels: the median of several."""
+    """Return images/s of a batch of uint8 pixels: the median of several."""
     if variant != NOT_KEPT:
         keep_freed_memory()
     classifier = MelanomaClassifier(ThreeConvNet()).eval()
     classifier.network.to(memory_format=torch.channels_last)
     if variant == COMPILED:
         classifier.network.compile()
-    pixels, seconds = photos_in_memory(), []
+    pixels, seconds = images_in_memory(), []
     for _ in range(WARM_UP + BATCHES):
         began = time.perf_counter()
         predict_logits(classifier, [pixels])
@@ -58,19 +58,19 @@ def compare_memory(rounds: int, keras: list[Path] | None) -> None:
     measured = {name: partial(child, "benchmarks.prediction", "--variant", name) for name in variants}
     if keras:
         measured[original.NAME] = partial(original.step_rate, keras, "predict")
-    show(f"a batch of {BATCH} photos", take_turns(measured, rounds), [original.NAME])
+    show(f"a batch of {BATCH} images", take_turns(measured, rounds), [original.NAME])
 
 
-def compare_files(run: str, photos: Path, rounds: int) -> None:
+def compare_files(run: str, images: Path, rounds: int) -> None:
     keep_freed_memory()
     checkpoint = open_run(run).checkpoint("best")
-    classifier, pixels = load_classifier(checkpoint), photos_in_memory()
-    count = len(find_photos([str(photos)]))
+    classifier, pixels = load_classifier(checkpoint), images_in_memory()
+    count = len(find_images([str(images)]))
 
     def from_files() -> float:
         with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             began = time.perf_counter()
-            command(["--checkpoint", str(checkpoint), str(photos), "--csv", str(Path(folder, "predictions.csv"))])
+            command(["--checkpoint", str(checkpoint), str(images), "--csv", str(Path(folder, "predictions.csv"))])
             return count / (time.perf_counter() - began)
 
     def in_memory() -> float:
@@ -81,28 +81,28 @@ def compare_files(run: str, photos: Path, rounds: int) -> None:
 
     in_memory()  # warm
     rates: Rates = take_turns({FROM_FILES: from_files, IN_MEMORY: in_memory}, rounds)
-    show(f"{count} photos", rates, [IN_MEMORY])
+    show(f"{count} images", rates, [IN_MEMORY])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("memory", "files"))
     parser.add_argument("run", nargs="?", help="of files: a run's folder")
-    parser.add_argument("photos", nargs="?", type=Path, help="of files: a folder of photos")
+    parser.add_argument("images", nargs="?", type=Path, help="of files: a folder of images")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     original.add_option(parser)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.variant:
         print(memory_rate(chosen.variant))
-    elif chosen.what is None or (chosen.what == "files") != (chosen.photos is not None):
-        parser.error("say memory, or files, a run and a folder of photos")
+    elif chosen.what is None or (chosen.what == "files") != (chosen.images is not None):
+        parser.error("say memory, or files, a run and a folder of images")
     else:
         print(f"{describe()}; median (range) of {chosen.rounds} in turn")
         if chosen.what == "memory":
             compare_memory(chosen.rounds, chosen.keras)
         else:
-            compare_files(chosen.run, chosen.photos, chosen.rounds)
+            compare_files(chosen.run, chosen.images, chosen.rounds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What settings that change rounding do to the AUROC: the same training with each of several seeds.
 
-python -m benchmarks.rounding photos/isic_moles [--seeds 5] [key=value …]
+python -m benchmarks.rounding images/isic_moles [--seeds 5] [key=value …]
 
 Further arguments are overrides of every run. Each setting is compared with the default seed by seed, on validation.
 """
@@ -29,16 +29,16 @@ SETTINGS = {
 }
 RECIPE = (
     "data.image_size=96", "augmentation=dihedral", "scheduler=one_cycle", "trainer.max_epochs=4", "trainer=cpu",
-    "test=false", "report=numbers", "logger=none", "callbacks.graph=null", "callbacks.training_photos=null",
+    "test=false", "report=numbers", "logger=none", "callbacks.graph=null", "callbacks.training_images=null",
     "callbacks.worst_mistakes=null", "callbacks.curves=null",
 )  # fmt: skip
 
 
-def auroc(photos: Path, seed: int, setting: str, overrides: list[str]) -> float:
+def auroc(images: Path, seed: int, setting: str, overrides: list[str]) -> float:
     """Return the final AUROC on validation."""
     with TemporaryDirectory() as folder:
         chosen = [*RECIPE, f"seed={seed}", *overrides, *([setting] if setting else [])]
-        command = [sys.executable, "-m", "melanoma_pl.train", "data=folder", f"data.root={photos.resolve()}", *chosen]
+        command = [sys.executable, "-m", "melanoma_pl.train", "data=folder", f"data.root={images.resolve()}", *chosen]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         (record,) = Path(folder).glob("outputs/*/*/run.json")
         return float(json.loads(record.read_text(encoding="utf-8"))["figures"]["val/auroc"])
@@ -46,7 +46,7 @@ def auroc(photos: Path, seed: int, setting: str, overrides: list[str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--seeds", type=int, default=5, help="2 or more; default: %(default)s")
     chosen, overrides = parser.parse_known_args()
     print(f"{describe()}; {chosen.seeds} seeds", *overrides)
@@ -54,7 +54,7 @@ def main() -> None:
     settings = {name: setting for name, setting in SETTINGS.items() if "bf16" not in name or has_bf16("cpu")}
     reference = np.empty(0)
     for name, setting in settings.items():
-        each = np.array([auroc(chosen.photos, seed, setting, overrides) for seed in range(chosen.seeds)])
+        each = np.array([auroc(chosen.images, seed, setting, overrides) for seed in range(chosen.seeds)])
         reference = each if name == DEFAULT else reference
         print(f"{name:<28}  {f'{each.mean():.4f} ({each.min():.4f}–{each.max():.4f})':>22}  ", end="")
         print("" if name == DEFAULT else difference(each - reference), flush=True)

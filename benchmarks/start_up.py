@@ -1,7 +1,7 @@
 """How long the commands take to start, beside the import of Lightning, which most of them cannot do without.
 
 python -m benchmarks.start_up
-python -m benchmarks.start_up --photos photos/isic_moles --runs 9
+python -m benchmarks.start_up --images images/isic_moles --runs 9
 """
 
 import argparse
@@ -19,12 +19,12 @@ from typing import Any
 import lightning.pytorch as pl
 
 from benchmarks.machine import describe
-from melanoma_pl.data.layout import is_photo
-from melanoma_pl.data.synthetic.synthetic_images import write_photos
+from melanoma_pl.data.layout import is_image
+from melanoma_pl.data.synthetic.synthetic_images import write_images
 from melanoma_pl.messages import literal
 from melanoma_pl.runs import all_runs
 
-TRAIN, TEST = 320, 80  # photos that are drawn
+TRAIN, TEST = 320, 80  # images that are drawn
 HELPED = ("train", "evaluate", "predict", "data", "runs")
 REFERENCE = "import lightning.pytorch"
 TOOK = Path("first_step.txt")  # in the folder that the command is started in
@@ -51,49 +51,49 @@ def python(folder: Path, *words: str) -> float:
     return time.time() - began
 
 
-def first_step(folder: Path, photos: Path) -> float:
+def first_step(folder: Path, images: Path) -> float:
     """Return the seconds from the start of a training to its first step."""
     began = time.time()
-    python(folder, *training(photos), "+callbacks.first_step._target_=benchmarks.start_up.FirstStep")
+    python(folder, *training(images), "+callbacks.first_step._target_=benchmarks.start_up.FirstStep")
     return float((folder / TOOK).read_text(encoding="utf-8")) - began
 
 
-def training(photos: Path) -> list[str]:
-    return ["-m", "melanoma_pl.train", "data=folder", f"data.root={literal(str(photos))}"]
+def training(images: Path) -> list[str]:
+    return ["-m", "melanoma_pl.train", "data=folder", f"data.root={literal(str(images))}"]
 
 
-def prepare(folder: Path, photos: Path, photo: Path) -> dict[str, Callable[[], float]]:
+def prepare(folder: Path, images: Path, image: Path) -> dict[str, Callable[[], float]]:
     """Train a run to predict with, and return what is measured: name → what runs it and returns its seconds."""
-    python(folder, *training(photos), "name=short", "trainer.max_epochs=1", "report=numbers", "test=false")
+    python(folder, *training(images), "name=short", "trainer.max_epochs=1", "report=numbers", "test=false")
     run = next(all_runs(folder / "outputs" / "short")).folder
-    predicting = ["-m", "melanoma_pl.predict", "--run", str(run), str(photo)]
+    predicting = ["-m", "melanoma_pl.predict", "--run", str(run), str(image)]
     return {
         **{
             f"melanoma-{name} --help": partial(python, folder, "-m", f"melanoma_pl.{name}", "--help") for name in HELPED
         },
         "import torch": partial(python, folder, "-c", "import torch"),
         REFERENCE: partial(python, folder, "-c", REFERENCE),
-        "melanoma-predict, one photo": partial(python, folder, *predicting),
-        "melanoma-train, first step": partial(first_step, folder, photos),
+        "melanoma-predict, one image": partial(python, folder, *predicting),
+        "melanoma-train, first step": partial(first_step, folder, images),
     }
 
 
 def main() -> None:
     """Measure all in turn, and print the medians."""
     parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parsing.add_argument("--photos", type=Path, help="a folder of the usual layout; default: drawn photos of 224×224")
+    parsing.add_argument("--images", type=Path, help="a folder of the usual layout; default: drawn images of 224×224")
     parsing.add_argument("--runs", type=int, default=5, help="default: %(default)s")
     chosen = parsing.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        photos = chosen.photos.resolve() if chosen.photos else write_photos(folder / "photos", TRAIN, TEST)
-        files = [file for file in sorted(photos.rglob("*")) if is_photo(file.relative_to(photos))]
-        measured = prepare(folder, photos, files[0])
+        images = chosen.images.resolve() if chosen.images else write_images(folder / "images", TRAIN, TEST)
+        files = [file for file in sorted(images.rglob("*")) if is_image(file.relative_to(images))]
+        measured = prepare(folder, images, files[0])
         seconds: dict[str, list[float]] = {what: [] for what in measured}
         for _ in range(chosen.runs):
             for what, run in measured.items():
                 seconds[what].append(run())
-    print(f"{describe()}; {len(files)} photos, {chosen.runs} runs in turn\n")
+    print(f"{describe()}; {len(files)} images, {chosen.runs} runs in turn\n")
     show(seconds)
 
 

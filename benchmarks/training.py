@@ -1,10 +1,10 @@
 """Training beside the Keras original and beside a bare loop of PyTorch, in turn, each in a process of its own.
 
 python -m benchmarks.training step [--keras keras-env/bin/python keras_original.py]
-python -m benchmarks.training epochs photos/isic_moles [--photos 640] [--keras …]
+python -m benchmarks.training epochs images/isic_moles [--images 640] [--keras …]
 
-`step` trains on one batch of 128 photos in memory. `epochs` trains on a folder, from the second epoch on: what
-melanoma-train writes down, Keras's fit, and a loop that has the scaled photos in memory as 32-bit tensors.
+`step` trains on one batch of 128 images in memory. `epochs` trains on a folder, from the second epoch on: what
+melanoma-train writes down, Keras's fit, and a loop that has the scaled images in memory as 32-bit tensors.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 BATCH, SIDE = 128, 224
 STEPS, WARM_UP = 7, 2
 EPOCHS = 3
-TEST = 16  # photos of each class that a folder needs to be validated on: not what is measured
+TEST = 16  # images of each class that a folder needs to be validated on: not what is measured
 
 OURS, BF16 = "ours, 32-bit", "ours, bf16"
 LAYERS = "its layers one by one"
@@ -40,7 +40,7 @@ BARE = "bare loop"
 
 
 def make_step(variant: str) -> Callable[[Tensor, Tensor], None]:
-    """Return a training step on float images `(N, 3, S, S)` and targets, in one of the variants."""
+    """Return a training step on float inputs `(N, 3, S, S)` and targets, in one of the variants."""
     if variant != AS_IT_COMES:
         keep_freed_memory()
     network = ThreeConvNet()
@@ -50,10 +50,10 @@ def make_step(variant: str) -> Callable[[Tensor, Tensor], None]:
         network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-4, fused=variant in (OURS, BF16))
 
-    def step(images: Tensor, targets: Tensor) -> None:
+    def step(inputs: Tensor, targets: Tensor) -> None:
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=variant == BF16):
-            logits = network(images)[:, 0]
+            logits = network(inputs)[:, 0]
         classifier.loss(logits, targets).backward()
         optimizer.step()
 
@@ -61,21 +61,21 @@ def make_step(variant: str) -> Callable[[Tensor, Tensor], None]:
 
 
 def step_rate(variant: str) -> float:
-    """Return photos/s of a step that begins with uint8 pixels in memory: the median of several."""
+    """Return images/s of a step that begins with uint8 pixels in memory: the median of several."""
     step = make_step(variant)
     pixels = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     targets = torch.randint(0, 2, (BATCH,))
     seconds = []
     for _ in range(WARM_UP + STEPS):
         began = time.perf_counter()
-        images = pixels.float().div_(255)
-        step(images.contiguous() if variant == AS_IT_COMES else images, targets)
+        inputs = pixels.float().div_(255)
+        step(inputs.contiguous() if variant == AS_IT_COMES else inputs, targets)
         seconds.append(time.perf_counter() - began)
     return BATCH / statistics.median(seconds[WARM_UP:])
 
 
 def loop_rate(root: Path) -> float:
-    """Return photos/s of a bare loop over a folder's training photos, scaled and in memory."""
+    """Return images/s of a bare loop over a folder's training images, scaled and in memory."""
     data = MoleDataModule(root, batch_size=BATCH, drop_last=True, validate_on="test")
     data.setup("fit")
     batches = [(data.preprocessing.to_input(batch.pixels), batch.targets) for batch in data.train_dataloader()]
@@ -83,14 +83,14 @@ def loop_rate(root: Path) -> float:
     rates = []
     for _ in range(EPOCHS):
         began = time.perf_counter()
-        for images, targets in batches:
-            step(images, targets)
+        for inputs, targets in batches:
+            step(inputs, targets)
         rates.append(BATCH * len(batches) / (time.perf_counter() - began))
     return statistics.median(rates[1:])
 
 
 def command_rate(root: Path, *overrides: str) -> float:
-    """Return photos/s of `melanoma-train`, as it writes them down."""
+    """Return images/s of `melanoma-train`, as it writes them down."""
     with TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "melanoma_pl.train", "experiment=tipe", "data=folder", f"data.root={root}"),
@@ -99,13 +99,13 @@ def command_rate(root: Path, *overrides: str) -> float:
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         (table,) = Path(folder).glob("outputs/*/*/metrics.csv")
         with table.open() as file:
-            return statistics.median([float(row["train/photos_per_second"]) for row in csv.DictReader(file)][1:])
+            return statistics.median([float(row["train/images_per_second"]) for row in csv.DictReader(file)][1:])
 
 
-def cut(photos: Path, root: Path, count: int) -> Path:
-    """Link so many training photos, half of each class, and a few test photos into a folder of the usual layout."""
+def cut(images: Path, root: Path, count: int) -> Path:
+    """Link so many training images, half of each class, and a few test images into a folder of the usual layout."""
     for split, each in (("train", count // 2), ("test", TEST)):
-        for folder in sorted(path for path in (photos / split).iterdir() if path.is_dir()):
+        for folder in sorted(path for path in (images / split).iterdir() if path.is_dir()):
             target = root / split / folder.name
             target.mkdir(parents=True)
             for file in sorted(folder.iterdir())[:each]:
@@ -118,12 +118,12 @@ def compare_steps(rounds: int, keras: list[Path] | None) -> None:
     measured = {name: partial(child, "benchmarks.training", "--variant", name) for name in variants}
     if keras:
         measured[original.NAME] = partial(original.step_rate, keras, "train")
-    show(f"a step of {BATCH} photos", take_turns(measured, rounds), [original.NAME, AS_IT_COMES])
+    show(f"a step of {BATCH} images", take_turns(measured, rounds), [original.NAME, AS_IT_COMES])
 
 
-def compare_epochs(photos: Path, count: int, rounds: int, keras: list[Path] | None) -> None:
+def compare_epochs(images: Path, count: int, rounds: int, keras: list[Path] | None) -> None:
     with TemporaryDirectory() as folder:
-        root = cut(photos, Path(folder) / "photos", count)
+        root = cut(images, Path(folder) / "images", count)
         measured = {
             "melanoma-train": partial(command_rate, root),
             "with augmentation=dermoscopy": partial(command_rate, root, "augmentation=dermoscopy"),
@@ -131,14 +131,14 @@ def compare_epochs(photos: Path, count: int, rounds: int, keras: list[Path] | No
         }
         if keras:
             measured[original.NAME] = partial(original.epoch_rate, keras, root, EPOCHS)
-        show(f"epochs of {count} photos", take_turns(measured, rounds), [original.NAME, BARE])
+        show(f"epochs of {count} images", take_turns(measured, rounds), [original.NAME, BARE])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("step", "epochs"))
-    parser.add_argument("root", nargs="?", type=Path, metavar="PHOTOS", help="of epochs: a folder of the usual layout")
-    parser.add_argument("--photos", type=int, default=640, help="of epochs: training photos (default: %(default)s)")
+    parser.add_argument("root", nargs="?", type=Path, metavar="IMAGES", help="of epochs: a folder of the usual layout")
+    parser.add_argument("--images", type=int, default=640, help="of epochs: training images (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     original.add_option(parser)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
@@ -149,13 +149,13 @@ def main() -> None:
     elif chosen.loop:
         print(loop_rate(chosen.loop))
     elif chosen.what is None or (chosen.what == "epochs") != (chosen.root is not None):
-        parser.error("say step, or epochs and a folder of photos")
+        parser.error("say step, or epochs and a folder of images")
     else:
         print(f"{describe()}; median (range) of {chosen.rounds} in turn")
         if chosen.what == "step":
             compare_steps(chosen.rounds, chosen.keras)
         else:
-            compare_epochs(chosen.root, chosen.photos, chosen.rounds, chosen.keras)
+            compare_epochs(chosen.root, chosen.images, chosen.rounds, chosen.keras)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def show(title: str, rates: Rates, references: Sequence[str]) -> None:
     """Print medians and ranges, and each median's ratio to those of the references that were measured."""
     present = [name for name in references if name in rates]
     width = max(len(name) for name in [title, *rates])
-    print(f"\n{title:<{width}}  {'photos/s':>20}" + "".join(f"  ÷ {name}" for name in present))
+    print(f"\n{title:<{width}}  {'images/s':>20}" + "".join(f"  ÷ {name}" for name in present))
     for name, each in rates.items():
         median = statistics.median(each)
         line = f"{name:<{width}}  {f'{median:.1f} ({min(each):.1f}–{max(each):.1f})':>20}"

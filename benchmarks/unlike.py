@@ -1,6 +1,6 @@
-"""How many photos a checkpoint calls unlike its training photos: ordinary ones, others, and drawings that are no skin.
+"""How many images a checkpoint calls unlike its training images: ordinary ones, others, and drawings that are no skin.
 
-python -m benchmarks.unlike RUN --ordinary PHOTOS/test --others CLINICAL [--others MORE]
+python -m benchmarks.unlike RUN --ordinary IMAGES/test --others CLINICAL [--others MORE]
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from melanoma_pl.data.layout import is_photo
+from melanoma_pl.data.layout import is_image
 from melanoma_pl.evaluation import wilson
 from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.inference.prediction import load_classifier, predict_files
@@ -77,7 +77,7 @@ def draw(folder: Path) -> dict[str, list[Path]]:
 
 
 def report(classifier: MelanomaClassifier, name: str, paths: list[Path]) -> None:
-    answers = [prediction.is_unlike for prediction in predict_files(classifier, paths)]
+    answers = [prediction.is_ood for prediction in predict_files(classifier, paths)]
     found = sum(bool(answer) for answer in answers)
     interval = wilson(found, len(answers)) or (0.0, 1.0)
     print(
@@ -94,10 +94,10 @@ def main() -> None:
     keep_freed_memory()
     run = open_run(chosen.run)
     classifier = load_classifier(run.checkpoint(run.read()["config"]["checkpoint"]["evaluate"]))
-    if classifier.familiarity is None:
-        raise SystemExit("this checkpoint cannot tell what is unlike its training photos")
+    if classifier.ood_detector is None:
+        raise SystemExit("this checkpoint cannot tell what is unlike its training images")
     for folder in (chosen.ordinary, *chosen.others):
-        paths = sorted(path for path in folder.rglob("*") if is_photo(path.relative_to(folder)))
+        paths = sorted(path for path in folder.rglob("*") if is_image(path.relative_to(folder)))
         report(classifier, folder.name, paths)
     with tempfile.TemporaryDirectory() as place:
         for name, paths in draw(Path(place)).items():

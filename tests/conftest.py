@@ -1,4 +1,4 @@
-"""Tiny photos and a tiny network for all tests, and fixtures that fail a test which leaves something behind."""
+"""Tiny images and a tiny network for all tests, and fixtures that fail a test which leaves something behind."""
 
 import csv
 import logging
@@ -24,7 +24,7 @@ TINY = [  # overrides that make a training take a second
     "trainer.max_epochs=2",
     "trainer.accelerator=cpu",
     "logger=none",
-    "callbacks.training_photos=null",
+    "callbacks.training_images=null",
     "callbacks.worst_mistakes=null",
     "callbacks.curves=null",
     "callbacks.graph=null",
@@ -32,7 +32,7 @@ TINY = [  # overrides that make a training take a second
 ]
 
 
-def draw_photo(path: Path, malignant: bool, seed: int, size: int = SIZE) -> None:
+def draw_image(path: Path, malignant: bool, seed: int, size: int = SIZE) -> None:
     """Draw a spot on skin; malignant ones are darker and larger."""
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[:size, :size] / size - 0.5
@@ -44,14 +44,14 @@ def draw_photo(path: Path, malignant: bool, seed: int, size: int = SIZE) -> None
     Image.fromarray(np.where(spot, mole, skin).clip(0, 255).astype(np.uint8)).save(path)
 
 
-def write_photo_folder(root: Path, train: int = 40, test: int = 12) -> Path:
-    """Write photos in the layout, with a metadata table whose lesions have two photos each."""
+def write_image_folder(root: Path, train: int = 40, test: int = 12) -> Path:
+    """Write images in the layout, with a metadata table whose lesions have two images each."""
     rows = []
     for split, count in (("train", train), ("test", test)):
         for index in range(count):
             malignant = index % 2 == 1
             path = f"{split}/{'malignant' if malignant else 'benign'}/{index:03d}.png"
-            draw_photo(root / path, malignant, seed=index + (1000 if split == "test" else 0))
+            draw_image(root / path, malignant, seed=index + (1000 if split == "test" else 0))
             rows.append({"image": path, "group": f"{split}{malignant}{index // 4}", "age": 40 + index})
     with (root / "metadata.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -61,15 +61,15 @@ def write_photo_folder(root: Path, train: int = 40, test: int = 12) -> Path:
 
 
 @pytest.fixture(scope="session")
-def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty training and twelve test photos, for all tests to read; tests that change photos write their own."""
-    return write_photo_folder(tmp_path_factory.mktemp("photos"))
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty training and twelve test images, for all tests to read; tests that change images write their own."""
+    return write_image_folder(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture
-def own_photo_folder(tmp_path: Path) -> Path:
-    """A photo folder that the test may change."""
-    return write_photo_folder(tmp_path / "photos")
+def own_image_folder(tmp_path: Path) -> Path:
+    """An image folder that the test may change."""
+    return write_image_folder(tmp_path / "images")
 
 
 @pytest.fixture(autouse=True)
@@ -93,10 +93,10 @@ def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def shared_photos() -> Path:
-    """The real photos, where the machine has them."""
+def shared_images() -> Path:
+    """The real images, where the machine has them."""
     if not (SHARED / "isic_moles").is_dir():
-        pytest.skip("needs the real photos of ../shared/data")
+        pytest.skip("needs the real images of ../shared/data")
     return SHARED
 
 
@@ -113,14 +113,14 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that commands run in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def run_command(workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+def run_command(work_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run a command's body in this process, as its `main` does."""
 
     def run(command: Callable[[list[str]], int], *arguments: str) -> Result:

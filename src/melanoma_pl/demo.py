@@ -1,4 +1,4 @@
-"""`make demo`: the main job on synthetic photos, and what to type next."""
+"""`make demo`: the main job on synthetic images, and what to type next."""
 
 import sys
 
@@ -27,19 +27,19 @@ def next_steps() -> str:
     run = next(all_runs(OUTPUTS / "demo"))
     record = run.read()
     figures = record["figures"]
-    photo = next(iter(sorted(OUTPUTS.glob("synthetic/*/test/malignant/*"))))
+    image = next(iter(sorted(OUTPUTS.glob("synthetic/*/test/malignant/*"))))
     commands = {
         "read what it is worth": f"{run.folder}/report/report.html",
         "watch its curves": "tensorboard --logdir outputs",
-        "predict a photo": f"melanoma-predict --run {run.folder} {photo}",
-        "your own photos": "melanoma-train experiment=baseline data=folder data.root=<folder with train/ and test/>",
+        "predict an image": f"melanoma-predict --run {run.folder} {image}",
+        "your own images": "melanoma-train experiment=baseline data=folder data.root=<folder with train/ and test/>",
     }
     width = max(len(title) for title in commands)
     return "\n".join(
         [
             "",
             f"The run is in {run.folder}",
-            f"It reached an AUROC of {figures['test/auroc']:.3f} on {figures['test/n']} synthetic test photos "
+            f"It reached an AUROC of {figures['test/auroc']:.3f} on {figures['test/n']} synthetic test images "
             "(0.5 is guessing, 1 is perfect).",
             "",
             "Next (in this environment: source .venv/bin/activate):",

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
-NAMED = 3  # photos that an error names: enough to find the rest
+NAMED = 3  # images that an error names: enough to find the rest
 
 
 class UserError(Exception):

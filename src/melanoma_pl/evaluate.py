@@ -9,24 +9,24 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.config.app import OK, conf_dir, run_command, run_hydra, wants_help
-from melanoma_pl.config.schema import EvaluateSettings, check_photo_places, check_settings
+from melanoma_pl.config.schema import EvaluateSettings, check_image_paths, check_settings
 from melanoma_pl.errors import UserError
 from melanoma_pl.report.request import check_output, make_request, refuse_twice
 
 logger = logging.getLogger(__name__)
 
 HELP = """\
-melanoma-evaluate says what a run's checkpoint is worth on one split of its photos, or on other photos: a page, figures,
-numbers with intervals, each photo's prediction, a model card. Research software, not a medical device.
+melanoma-evaluate says what a run's checkpoint is worth on one split of its images, or on other images: a page, figures,
+numbers with intervals, each image's prediction, a model card. Research software, not a medical device.
 
 Usage: melanoma-evaluate run=<run folder> [split=test|validation] [key=value] …
 
 Examples:
-  melanoma-evaluate run=outputs/baseline/<run>                     on the run's test photos
+  melanoma-evaluate run=outputs/baseline/<run>                     on the run's test images
   melanoma-evaluate run=outputs/baseline/<run> split=validation
-  melanoma-evaluate run=outputs/baseline/<run> data.root=other     on another set's test photos
+  melanoma-evaluate run=outputs/baseline/<run> data.root=other     on another set's test images
   melanoma-evaluate run=outputs/baseline/<run> prevalence=0.02 'subgroups=[age,sex,site]' robustness=true
-  melanoma-evaluate run=outputs/baseline/<run> tta=dihedral        as the mean of each photo's eight flips and turns
+  melanoma-evaluate run=outputs/baseline/<run> tta=dihedral        as the mean of each image's eight flips and turns
   melanoma-evaluate 'run=[<run>,<run>,<run>]' combine=rank         several networks that judge together
   melanoma-evaluate run=outputs/baseline/<run> checkpoint=last
 
@@ -72,7 +72,7 @@ def job(config: DictConfig) -> None:
     requests = [make_request(folder, settings) for folder in settings.run]
     refuse_twice(requests)
     for request in requests:
-        check_photo_places(request.judged.data, ["test" if settings.split == "test" else "train"])
+        check_image_paths(request.evaluated.data, ["test" if settings.split == "test" else "train"])
     check_output(settings.output)
     from melanoma_pl.report.pipeline import evaluate  # PyTorch takes seconds: only once all else is right
 

@@ -1,6 +1,6 @@
-"""Opening photo files of any kind, on all cores, and saying why one cannot be read. Light: no PyTorch.
+"""Opening image files of any kind, on all cores, and saying why one cannot be read. Light: no PyTorch.
 
-A photo of any mode → upright RGB. Light: also what does not train reads photos.
+An image of any mode → upright RGB. Light: also what does not train reads images.
 """
 
 import io
@@ -16,48 +16,48 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-LARGEST_PHOTO = 150_000_000  # pixels: beyond common cameras, below what Pillow itself refuses
+LARGEST_IMAGE = 150_000_000  # pixels: beyond common cameras, below what Pillow itself refuses
 THREADS = os.cpu_count() or 1
 
 T = TypeVar("T")
 
 
-class BrokenPhotoError(Exception):
-    """A file that should hold a photo and cannot be read as one; the message says why."""
+class BrokenImageError(Exception):
+    """A file that should hold an image and cannot be read as one; the message says why."""
 
 
 @contextmanager
-def open_photo(source: Path | io.BytesIO) -> Iterator[Image.Image]:
-    """Open one photo; its pixels are decoded by whoever asks for them.
+def open_image(source: Path | io.BytesIO) -> Iterator[Image.Image]:
+    """Open one image; its pixels are decoded by whoever asks for them.
 
     Raises:
-        BrokenPhotoError: If it is missing, no photo, larger than `LARGEST_PHOTO`, or if what is done with it fails.
+        BrokenImageError: If it is missing, no image, larger than `LARGEST_IMAGE`, or if what is done with it fails.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large sizes; the pixels are what counts
-            with Image.open(source) as photo:
-                if photo.width * photo.height > LARGEST_PHOTO:
-                    raise BrokenPhotoError(f"{photo.width}×{photo.height} pixels, more than any camera takes")
-                yield photo
-    except BrokenPhotoError:
+            with Image.open(source) as image:
+                if image.width * image.height > LARGEST_IMAGE:
+                    raise BrokenImageError(f"{image.width}×{image.height} pixels, more than any camera takes")
+                yield image
+    except BrokenImageError:
         raise
     except UnidentifiedImageError as error:
-        raise BrokenPhotoError("no photo in a format that can be read") from error
+        raise BrokenImageError("no image in a format that can be read") from error
     except Exception as error:  # a damaged file can fail anywhere in a decoder, down to a struct.error in its EXIF
-        raise BrokenPhotoError(" ".join(str(error).split()) or type(error).__name__) from error
+        raise BrokenImageError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-def draft(photo: Image.Image, side: int) -> None:
+def draft(image: Image.Image, side: int) -> None:
     """Let a large JPEG be decoded at 1/2, 1/4 or 1/8 of its size, twice `side` or more: much faster for a camera's."""
-    photo.draft("RGB", (2 * side, 2 * side))
+    image.draft("RGB", (2 * side, 2 * side))
 
 
 def read_all(read: Callable[[Path], T], paths: Sequence[Path], title: str) -> Iterator[T]:
     """Read files on all cores, in the order of `paths`, with a progress bar, a bounded number ahead."""
-    bar = tqdm(total=len(paths), desc=title, unit=" photos", leave=False, disable=None)
+    bar = tqdm(total=len(paths), desc=title, unit=" images", leave=False, disable=None)
     with ThreadPoolExecutor(THREADS) as pool, bar:
-        ahead = 16 * THREADS  # keeps memory constant for any number of photos
+        ahead = 16 * THREADS  # keeps memory constant for any number of images
         for start in range(0, len(paths), ahead):
             for answer in pool.map(read, paths[start : start + ahead]):
                 bar.update()
@@ -68,17 +68,17 @@ ORIENTATION, UPRIGHT = ExifTags.Base.Orientation, 1
 WHITE = (255, 255, 255)
 
 
-def to_rgb(photo: Image.Image) -> Image.Image:
-    """Turn a photo as the camera meant it and give it three 8-bit channels.
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turn an image as the camera meant it and give it three 8-bit channels.
 
     Transparent parts become white, as a browser shows them; of 16-bit grey the upper eight bits are kept.
 
     Raises:
         ValueError: If the pixels have no known range (32-bit floating point).
     """
-    photo.load()  # some formats tell only at their end how the camera was held
-    # Pillow's own function copies a photo that is upright
-    upright = photo if photo.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT else ImageOps.exif_transpose(photo)
+    image.load()  # some formats tell only at their end how the camera was held
+    # Pillow's own function copies an image that is upright
+    upright = image if image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT else ImageOps.exif_transpose(image)
     if upright.mode == "RGB":
         return upright
     if upright.mode == "F":

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 
 DISCLAIMER = "Research software: no medical device, no diagnosis."
-SYNTHETIC = "Synthetic photos, drawn by a program: these figures say nothing about patients."
+SYNTHETIC = "Synthetic images, drawn by a program: these figures say nothing about patients."
 
 
 SPLITS = ("train", "validation", "test")
@@ -29,7 +29,7 @@ def readable(text: str) -> str:
 
 
 def amount(count: int, thing: str, things: str = "") -> str:
-    """Return "1 photo" or "2,637 photos"."""
+    """Return "1 image" or "2,637 images"."""
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
 
 
@@ -61,7 +61,7 @@ def split_names(per_split: Mapping[str, Mapping[str, int]]) -> list[str]:
 def count_table(per_split: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[tuple[str, list[int]]]]:
     """Return the columns, splits and `total`, and each class's counts in them; the last row holds the sums."""
     names = split_names(per_split)
-    splits = names if set(names) & set(SPLITS) else []  # photos that are in no split need no column but the total
+    splits = names if set(names) & set(SPLITS) else []  # images that are in no split need no column but the total
     labels = sorted({label for counts in per_split.values() for label in counts})
     classes = [(label, {name: per_split[name].get(label, 0) for name in names}) for label in labels]
     classes.append(("total", {name: sum(per_split[name].values()) for name in names}))

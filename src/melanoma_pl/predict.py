@@ -1,4 +1,4 @@
-"""`melanoma-predict`: what a checkpoint says of photos.
+"""`melanoma-predict`: what a checkpoint says of images.
 
 Predictions one by one: a line or a JSON object each on screen, a row each in a table. Light.
 """
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 NAMES = "normal,melanoma"  # the two names of the presentation
 ADVICE = f"{DISCLAIMER} A doctor should look at a mole that worries you."
 EXAMPLES = """examples:
-  melanoma-predict --run outputs/baseline/<run> photo.jpg
-  melanoma-predict --run outputs/baseline/<run> photos/test --csv predictions.csv
+  melanoma-predict --run outputs/baseline/<run> image.jpg
+  melanoma-predict --run outputs/baseline/<run> images/test --csv predictions.csv
   melanoma-predict --checkpoint best.ckpt a.jpg more/*.png --json
-  melanoma-predict --run outputs/baseline/<run> photo.jpg --tta --heatmaps looked_at
+  melanoma-predict --run outputs/baseline/<run> image.jpg --tta --heatmaps looked_at
 """
 
 
@@ -42,19 +42,19 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parsing = argparse.ArgumentParser(
         "melanoma-predict",
-        description=f"Print the probability of malignant and the decision for each photo. {ADVICE}",
+        description=f"Print the probability of malignant and the decision for each image. {ADVICE}",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parsing.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", metavar="FOLDER", help="a run's folder: its evaluated checkpoint predicts")
     source.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of a run")
-    parsing.add_argument("photos", nargs="+", metavar="PHOTO", help="photos, or folders with photos at any depth")
+    parsing.add_argument("images", nargs="+", metavar="IMAGE", help="images, or folders with images at any depth")
     parsing.add_argument(
         "--names", default=NAMES, metavar="A,B", help="names of the two decisions (default: %(default)s)"
     )
-    parsing.add_argument("--tta", action="store_true", help="judge by the mean of a photo's eight flips and turns")
-    parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each photo with what speaks for its decision")
+    parsing.add_argument("--tta", action="store_true", help="judge by the mean of an image's eight flips and turns")
+    parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each image with what speaks for its decision")
     parsing.add_argument("--csv", metavar="FILE", help="write a table")
     parsing.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
     parsing.add_argument("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="default: %(default)s")
@@ -62,19 +62,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def command(arguments: list[str]) -> int:
-    """Predict all photos.
+    """Predict all images.
 
     Returns:
-        The exit code: 1 if a photo could not be read.
+        The exit code: 1 if an image could not be read.
     """
     chosen = parser().parse_args(arguments)
     names = decision_names(chosen.names)
     checkpoint = Path(chosen.checkpoint) if chosen.checkpoint else run_checkpoint(chosen.run)
     if not checkpoint.is_file():
         raise UserError(f"the checkpoint {checkpoint} does not exist", "give best.ckpt or last.ckpt of a run, or --run")
-    paths = find_photos(chosen.photos)
+    paths = find_images(chosen.images)
     check_target(chosen.csv, paths)
-    check_folder(chosen.heatmaps, chosen.photos)
+    check_folder(chosen.heatmaps, chosen.images)
     from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
     from melanoma_pl.inference.prediction import load_classifier, predict_files
 
@@ -91,20 +91,20 @@ def command(arguments: list[str]) -> int:
         rows = (as_row(prediction, names) for prediction in predictions)
     broken, unlike = write_rows(rows, chosen.json, Path(chosen.csv) if chosen.csv else None)
     if unlike:
-        say(f"{unlike} of {len(paths)} photos are unlike the training photos: their numbers should not be relied on")
+        say(f"{unlike} of {len(paths)} images are unlike the training images: their numbers should not be relied on")
     if broken:
-        say(f"{broken} of {len(paths)} photos could not be read")
+        say(f"{broken} of {len(paths)} images could not be read")
     return FAILED if broken else OK
 
 
 def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
     """Return what must be said of a checkpoint's numbers before they come."""
     said = []
-    if classifier.photos_note:
-        note = classifier.photos_note
-        said.append(f"This checkpoint was trained on {note} photos: its numbers say nothing about patients.")
-    if classifier.familiarity is None:
-        said.append("This checkpoint cannot tell whether a photo is unlike its training photos.")
+    if classifier.images_note:
+        note = classifier.images_note
+        said.append(f"This checkpoint was trained on {note} images: its numbers say nothing about patients.")
+    if classifier.ood_detector is None:
+        said.append("This checkpoint cannot tell whether an image is unlike its training images.")
     if tta and classifier.augmented_decision is None:
         said.append(
             "Temperature and threshold are those of single views; to fit them for --tta: melanoma-evaluate "
@@ -116,7 +116,7 @@ def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
 def with_heat_maps(
     classifier: "MelanomaClassifier", predictions: Iterable["Prediction"], paths: Sequence[Path], folder: Path
 ) -> Iterator[tuple["Prediction", Path | None]]:
-    """Write the heat map of each photo that can be read, and return the predictions with their files.
+    """Write the heat map of each image that can be read, and return the predictions with their files.
 
     Raises:
         UserError: If the network has no convolution.
@@ -154,38 +154,38 @@ def run_checkpoint(folder: str) -> Path:
     return run.checkpoint(run.read()["config"]["checkpoint"]["evaluate"])
 
 
-def find_photos(arguments: Iterable[str]) -> list[Path]:
-    """Return the photos that are named, and those in folders that are named, in sorted order.
+def find_images(arguments: Iterable[str]) -> list[Path]:
+    """Return the images that are named, and those in folders that are named, in sorted order.
 
-    A file that is named is always taken; in a folder only what has a photo's ending.
+    A file that is named is always taken; in a folder only what has an image's ending.
 
     Raises:
-        UserError: If something is not there, or a folder holds no photo.
+        UserError: If something is not there, or a folder holds no image.
     """
-    from melanoma_pl.data.layout import is_photo
+    from melanoma_pl.data.layout import is_image
 
     paths: list[Path] = []
     for argument in arguments:
         path = Path(argument)
         if not path.exists():
-            raise UserError(f"{path} does not exist", "give photos, or folders with photos")
+            raise UserError(f"{path} does not exist", "give images, or folders with images")
         found = (
-            sorted(file for file in path.rglob("*") if is_photo(file.relative_to(path))) if path.is_dir() else [path]
+            sorted(file for file in path.rglob("*") if is_image(file.relative_to(path))) if path.is_dir() else [path]
         )
         if not found:
-            raise UserError(f"{path} holds no photos", "give photos, or folders with photos")
+            raise UserError(f"{path} holds no images", "give images, or folders with images")
         paths.extend(found)
     return paths
 
 
-def check_target(csv_path: str | None, photos: Sequence[Path]) -> None:
-    """Refuse a table that could not be written, or would take a photo's place, before anything is predicted.
+def check_target(csv_path: str | None, images: Sequence[Path]) -> None:
+    """Refuse a table that could not be written, or would take an image's place, before anything is predicted.
 
     Raises:
-        UserError: If its folder is missing or not writable, or it is a folder or one of the photos.
+        UserError: If its folder is missing or not writable, or it is a folder or one of the images.
     """
-    if csv_path is not None and Path(csv_path).resolve() in {photo.resolve() for photo in photos}:
-        raise UserError(f"--csv {csv_path} is one of the photos", "name another file, predictions.csv for instance")
+    if csv_path is not None and Path(csv_path).resolve() in {image.resolve() for image in images}:
+        raise UserError(f"--csv {csv_path} is one of the images", "name another file, predictions.csv for instance")
     if csv_path is not None and Path(csv_path).is_dir():
         raise UserError(
             f"--csv {csv_path} is a folder", f"name a file, {Path(csv_path) / 'predictions.csv'} for instance"
@@ -197,17 +197,17 @@ def check_target(csv_path: str | None, photos: Sequence[Path]) -> None:
 
 
 def check_folder(folder: str | None, arguments: Sequence[str]) -> None:
-    """Refuse a folder for heat maps that could not be written into, or is looked for photos, before any is predicted.
+    """Refuse a folder for heat maps that could not be written into, or is looked for images, before any is predicted.
 
     Raises:
-        UserError: If it is a file, cannot be made, or lies among the photos.
+        UserError: If it is a file, cannot be made, or lies among the images.
     """
     if folder is None:
         return
     inputs = [Path(argument).resolve() for argument in arguments if Path(argument).is_dir()]
     if not folder or any(Path(folder).resolve().is_relative_to(place) for place in inputs):
-        message = f"--heatmaps {folder} lies among the photos" if folder else "--heatmaps names no folder"
-        raise UserError(message, "name a folder elsewhere: the next time its pictures would be taken for photos")
+        message = f"--heatmaps {folder} lies among the images" if folder else "--heatmaps names no folder"
+        raise UserError(message, "name a folder elsewhere: the next time its pictures would be taken for images")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -220,8 +220,8 @@ if __name__ == "__main__":
     main()
 
 
-COLUMNS = ("path", "probability", "decision", "unlike_training", "heat_map", "error")
-UNLIKE = "(unlike the training photos: do not rely on this number)"
+COLUMNS = ("path", "probability", "decision", "out_of_distribution", "heat_map", "error")
+OUT_OF_DISTRIBUTION = "(unlike the training images: do not rely on this number)"
 
 
 def as_row(prediction: "Prediction", names: tuple[str, str], heat_map: Path | None = None) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def as_row(prediction: "Prediction", names: tuple[str, str], heat_map: Path | No
         "path": prediction.path.as_posix(),
         "probability": prediction.probability,
         "decision": names[prediction.is_malignant] if readable else None,
-        "unlike_training": prediction.is_unlike,
+        "out_of_distribution": prediction.is_ood,
         "heat_map": None if heat_map is None else heat_map.as_posix(),
         "error": prediction.reason or None,
     }
@@ -241,7 +241,7 @@ def write_rows(rows: Iterator[dict[str, Any]], as_json: bool, table: Path | None
     """Print each row as it comes, and write the table if one is wanted.
 
     Returns:
-        How many photos could not be read, and how many are unlike the training photos.
+        How many images could not be read, and how many are unlike the training images.
     """
     broken = unlike = 0
     with write_atomically(table) if table else nullcontext() as file:
@@ -251,7 +251,7 @@ def write_rows(rows: Iterator[dict[str, Any]], as_json: bool, table: Path | None
         for row in rows:
             _print(row, as_json)
             broken += bool(row["error"])
-            unlike += bool(row["unlike_training"])
+            unlike += bool(row["out_of_distribution"])
             if writer:
                 writer.writerow({key: int(cell) if isinstance(cell, bool) else cell for key, cell in row.items()})
     return broken, unlike
@@ -267,5 +267,5 @@ def _print(row: dict[str, Any], as_json: bool) -> None:
         text = f"{'–':>11}  {'unreadable':<10}  {row['path']}: {row['error']}"
     else:
         text = f"{row['probability']:11.6f}  {row['decision']:<10}  {row['path']}"
-        text += f"  {UNLIKE}" if row["unlike_training"] else ""
+        text += f"  {OUT_OF_DISTRIBUTION}" if row["out_of_distribution"] else ""
     tqdm.write(text, file=sys.stdout)

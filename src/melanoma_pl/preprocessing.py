@@ -1,4 +1,4 @@
-"""The one preprocessing: from a photo to what the network sees, the same for training, evaluation and prediction."""
+"""The one preprocessing: from an image to what the network sees, the same for training, evaluation and prediction."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,14 +18,14 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Plain values that say how a photo becomes the network's input; it travels in every checkpoint.
+    """Plain values that say how an image becomes the network's input; it travels in every checkpoint.
 
     Attributes:
-        image_size: Side of the square that every photo is resized to, in pixels. The shape is squashed, as the
-            original did, so that nothing at a photo's border is cut off.
+        image_size: Side of the square that every image is resized to, in pixels. The shape is squashed, as the
+            original did, so that nothing at an image's border is cut off.
         mean: Of each RGB channel, on the scale 0 to 1, subtracted after the division by 255.
         std: Of each RGB channel, on the scale 0 to 1, divided by after that.
-        interpolation: How photos are resized; Pillow's filters smooth when they shrink.
+        interpolation: How images are resized; Pillow's filters smooth when they shrink.
     """
 
     image_size: int = 224
@@ -48,14 +48,14 @@ class Preprocessing:
         """Return plain Python values for a checkpoint."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
-    def to_pixels(self, photo: Image.Image) -> Tensor:
-        """Resize a photo of any mode and size.
+    def to_pixels(self, image: Image.Image) -> Tensor:
+        """Resize an image of any mode and size.
 
         Returns:
             uint8 `(3, S, S)` in RGB order, a view of channels-last memory: what is cached.
         """
         side = (self.image_size, self.image_size)
-        resized = to_rgb(photo)
+        resized = to_rgb(image)
         if resized.size != side:
             resized = resized.resize(side, FILTERS[self.interpolation])
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)

@@ -26,14 +26,14 @@ from melanoma_pl.config.app import (
     wants_help,
 )
 from melanoma_pl.config.resume import resume_arguments
-from melanoma_pl.config.schema import TrainSettings, check_photo_places, check_settings
+from melanoma_pl.config.schema import TrainSettings, check_image_paths, check_settings
 from melanoma_pl.errors import UserError
 from melanoma_pl.training import sweeps
 
 logger = logging.getLogger(__name__)
 
 HELP = """\
-melanoma-train trains a network on photos of moles, and evaluates its best checkpoint.
+melanoma-train trains a network on images of moles, and evaluates its best checkpoint.
 Research software, not a medical device.
 
 Usage: melanoma-train [group=option] [key=value] …
@@ -42,15 +42,15 @@ Groups:
 {groups}
 
 Examples:
-  melanoma-train                                            on synthetic photos, drawn at the first run
-  melanoma-train data=folder data.root=photos               on your own: photos/{{train,test}}/{{benign,malignant}}
-  melanoma-train data=table data.table=photos.csv           wherever a table says that your photos are
-  melanoma-train data=folder data.root=photos experiment=baseline
-  melanoma-train data=folder data.root=photos experiment=tipe      the original, faithfully
+  melanoma-train                                            on synthetic images, drawn at the first run
+  melanoma-train data=folder data.root=images               on your own: images/{{train,test}}/{{benign,malignant}}
+  melanoma-train data=table data.table=images.csv           wherever a table says that your images are
+  melanoma-train data=folder data.root=images experiment=baseline
+  melanoma-train data=folder data.root=images experiment=tipe      the original, faithfully
   melanoma-train optimizer.lr=3e-4 data.batch_size=64 trainer=gpu trainer.precision=bf16-mixed
-  melanoma-train data=folder 'data.root="/my photos (1)"'   a path with spaces or parentheses
+  melanoma-train data=folder 'data.root="/my images (1)"'   a path with spaces or parentheses
   melanoma-train -m optimizer.lr=1e-4,1e-3 seed=1,2         a sweep of four
-  melanoma-train -m data=folder data.root=photos data.fold=0,1,2,3,4   cross-validation; melanoma-data split cuts folds
+  melanoma-train -m data=folder data.root=images data.fold=0,1,2,3,4   cross-validation; melanoma-data split cuts folds
   melanoma-train resume=outputs/default/<run>               go on with a run; resume=auto: the newest unfinished
   melanoma-train --cfg job                                  every key with its value
   tensorboard --logdir outputs                              watch
@@ -174,7 +174,7 @@ def check_place(settings: TrainSettings, is_sweep: bool) -> None:
     """Refuse what the settings alone do not show, as far as it costs no time.
 
     Raises:
-        UserError: If the photos are not there, or a sweep would start a second one.
+        UserError: If the images are not there, or a sweep would start a second one.
     """
     if is_sweep and settings.trainer.devices > 1:
         raise UserError(
@@ -183,18 +183,18 @@ def check_place(settings: TrainSettings, is_sweep: bool) -> None:
         )
     if is_sweep and settings.data.validate_on == "test":
         raise UserError(
-            "a sweep (-m) with data.validate_on=test would choose on the test photos",
+            "a sweep (-m) with data.validate_on=test would choose on the test images",
             "leave it, or experiment=tipe, out",
         )
     with_test = settings.data.validate_on == "test" or (settings.test and not is_sweep)
-    check_photo_places(settings.data, ("train", "test") if with_test else ("train",))
+    check_image_paths(settings.data, ("train", "test") if with_test else ("train",))
 
 
 def forget(run: runs.Run) -> None:
     """Remove what a run that never began had written, and its folder if nothing else lies there."""
     logging.shutdown()
     shutil.rmtree(run.folder / ".hydra", ignore_errors=True)
-    for name in (runs.RECORD, ".lock", "train.log", "photos.csv"):
+    for name in (runs.RECORD, ".lock", "train.log", "images.csv"):
         (run.folder / name).unlink(missing_ok=True)
     for folder in (run.folder, run.folder.parent, runs.OUTPUTS):
         if folder.is_dir() and not any(folder.iterdir()) and folder.resolve() != Path.cwd():

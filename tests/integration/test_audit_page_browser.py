@@ -9,7 +9,7 @@ import pytest
 
 from melanoma_pl.report.data.audit_page import write_page
 from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
-from tests.unit.report.data.audit_examples import full_audit, write_photos
+from tests.unit.report.data.audit_examples import full_audit, write_images
 
 pytestmark = MARKS
 
@@ -17,7 +17,7 @@ pytestmark = MARKS
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of the page of an audit that found everything."""
-    listing = write_photos(tmp_path_factory.mktemp("photos"))
+    listing = write_images(tmp_path_factory.mktemp("images"))
     return write_page(full_audit(listing.root), listing, tmp_path_factory.mktemp("audit")).as_uri()
 
 
@@ -69,7 +69,7 @@ def test_page_works_from_the_keyboard(browser: Any, address: str) -> None:
     assert visit.ask("document.querySelector('#lesions details').open")
 
 
-def test_page_is_saved_where_its_photos_are_not(browser: Any, address: str, tmp_path: Path) -> None:
+def test_page_is_saved_where_its_images_are_not(browser: Any, address: str, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere.html"
     shutil.copy(address.removeprefix("file://"), moved)
     visit = Visit(browser, moved.as_uri(), PHONE)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from melanoma_pl import evaluate, predict, train
-from tests.conftest import TINY, Command, draw_photo, only_run
+from tests.conftest import TINY, Command, draw_image, only_run
 
 CASES = {
     "missing root": (["data=folder", "data.root=nowhere"], "data.root=nowhere does not exist"),
@@ -26,9 +26,9 @@ CASES = {
     "not among the values": (["data.on_broken=ignore"], "it should be 'stop' or 'skip'"),
     "workers": (["data.num_workers=-1"], "data.num_workers=-1 is not allowed"),
     "pos_weight": (["loss.pos_weight=heavy"], "loss.pos_weight=heavy is not allowed"),
-    "grammar": (["data.root=/a (1)/b"], "'data.root=\"/my photos (1)\"'"),
+    "grammar": (["data.root=/a (1)/b"], "'data.root=\"/my images (1)\"'"),
     "monitor": (["checkpoint.monitor=val/auc"], "did you mean 'val/auroc'"),
-    "optimized on test": (["optimized_metric=test/auroc"], "would choose on the test photos"),
+    "optimized on test": (["optimized_metric=test/auroc"], "would choose on the test images"),
     "half precision on a processor": (["trainer=cpu", "trainer.precision=16-mixed"], "is for GPUs"),
     "threshold from test": (["data.validate_on=test"], "add threshold=fixed"),
     "table without data=table": (["data.table=t.csv"], "add data=table"),
@@ -36,14 +36,14 @@ CASES = {
     "table that is a folder": (["data=table", "data.table=empty"], "take data=folder data.root=empty"),
     "no table": (["data=table"], "or a table of them, data=table data.table=<file>"),
     "table and root": (["data=table", "data.table=t.csv", "data.root=a"], "data.root=a and data.table=t.csv are both"),
-    "fold of synthetic photos": (["data.fold=0"], "data.fold=0 needs your own photos: add data=folder"),
+    "fold of synthetic images": (["data.fold=0"], "data.fold=0 needs your own images: add data=folder"),
     "negative fold": (["data=folder", "data.root=empty", "data.fold=-1"], "data.fold=-1 is not allowed"),
     "fold and test": (
         ["data=folder", "data.root=empty", "data.fold=0", "data.validate_on=test", "threshold=fixed"],
         "data.fold=0 and data.validate_on=test exclude each other",
     ),
     "missing list": (["data=folder", "data.root=empty", "data.exclude=no.csv"], "data.exclude=no.csv does not exist"),
-    "list for synthetic photos": (["data.exclude=no.csv"], "data.exclude=no.csv needs your own photos"),
+    "list for synthetic images": (["data.exclude=no.csv"], "data.exclude=no.csv needs your own images"),
     "resume nothing": (["resume=auto"], "no unfinished run under outputs/"),
     "resume no folder": (["resume=nowhere"], "the run folder nowhere does not exist"),
     "resume no run": (["resume=empty"], "is no run's folder"),
@@ -52,20 +52,20 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_said_in_one_line_before_anything_heavy(case: str, run_command: Command, workplace: Path) -> None:
+def test_said_in_one_line_before_anything_heavy(case: str, run_command: Command, work_folder: Path) -> None:
     overrides, expected = CASES[case]
-    (workplace / "empty").mkdir()
+    (work_folder / "empty").mkdir()
     result = run_command(train.command, *overrides)
     assert result.code == 2
     assert expected in result.error
     assert len(result.error.strip().splitlines()) == 1
     assert result.error.startswith("error: ")
-    assert sorted(path.name for path in workplace.iterdir()) == ["empty"]
+    assert sorted(path.name for path in work_folder.iterdir()) == ["empty"]
 
 
 LATER = {
     "no GPU": (["trainer.accelerator=gpu"], "a GPU is asked for and there is none"),
-    "batch larger than the data": (["data.batch_size=999"], "larger than the 32 training photos"),
+    "batch larger than the data": (["data.batch_size=999"], "larger than the 32 training images"),
     "no such class": (["model._target_=melanoma_pl.models.Nothing"], "cannot be imported"),
     "no network": (["model._target_=pathlib.Path"], "is no Module"),
     "no such option": (["+model.depth=3"], "ThreeConvNet does not take"),
@@ -76,22 +76,22 @@ LATER = {
 
 
 @pytest.mark.parametrize("case", LATER)
-def test_said_before_training(case: str, run_command: Command, workplace: Path, photo_folder: Path) -> None:
+def test_said_before_training(case: str, run_command: Command, work_folder: Path, image_folder: Path) -> None:
     overrides, expected = LATER[case]
     if case == "no GPU" and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    result = run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}", *overrides)
+    result = run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}", *overrides)
     assert result.code == 2
     assert expected in result.error
     assert "Traceback" not in result.error
-    assert not list(workplace.iterdir())
+    assert not list(work_folder.iterdir())
 
 
 def test_bf16_where_the_processor_cannot(
-    run_command: Command, workplace: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: Command, work_folder: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("melanoma_pl.inference.hardware.has_bf16", lambda accelerator: False)
-    options = (*TINY, "data=folder", f"data.root={photo_folder}")
+    options = (*TINY, "data=folder", f"data.root={image_folder}")
     result = run_command(train.command, *options, "trainer.precision=bf16-mixed")
     assert result.code == 2
     assert "does not compute in bf16" in result.error
@@ -101,25 +101,25 @@ def test_bf16_where_the_processor_cannot(
 
 
 @pytest.mark.slow
-def test_paths_with_spaces_and_parentheses(run_command: Command, workplace: Path, photo_folder: Path) -> None:
-    odd = workplace / "my photos (1), é=ü"
-    odd.symlink_to(photo_folder)
+def test_paths_with_spaces_and_parentheses(run_command: Command, work_folder: Path, image_folder: Path) -> None:
+    odd = work_folder / "my images (1), é=ü"
+    odd.symlink_to(image_folder)
     result = run_command(train.command, *TINY, "data=folder", f'data.root="{odd}"')
     assert result.code == 0, result.error
 
 
 @pytest.mark.slow
-def test_photos_changed_since(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
-    options = (*TINY, "data=folder", f"data.root={own_photo_folder}")
+def test_images_changed_since(run_command: Command, work_folder: Path, own_image_folder: Path) -> None:
+    options = (*TINY, "data=folder", f"data.root={own_image_folder}")
     assert run_command(train.command, *options).code == 0
-    record = (only_run(workplace) / "run.json").read_text()
-    draw_photo(own_photo_folder / "train/benign/new.png", malignant=False, seed=99)
-    result = run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3")
+    record = (only_run(work_folder) / "run.json").read_text()
+    draw_image(own_image_folder / "train/benign/new.png", malignant=False, seed=99)
+    result = run_command(train.command, f"resume={only_run(work_folder)}", "trainer.max_epochs=3")
     assert result.code == 2
     assert "1 added, 0 gone" in result.error
-    assert (only_run(workplace) / "run.json").read_text() == record, "the finished run stays what it is"
-    (own_photo_folder / "train/benign/new.png").unlink()
-    assert run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3").code == 0
+    assert (only_run(work_folder) / "run.json").read_text() == record, "the finished run stays what it is"
+    (own_image_folder / "train/benign/new.png").unlink()
+    assert run_command(train.command, f"resume={only_run(work_folder)}", "trainer.max_epochs=3").code == 0
 
 
 @pytest.mark.slow
@@ -128,10 +128,10 @@ def test_photos_changed_since(run_command: Command, workplace: Path, own_photo_f
     [("model.hidden=9", "model.hidden cannot change within a run"), ("seed=4", "seed cannot change within a run")],
 )
 def test_a_run_stays_what_it_is(
-    override: str, expected: str, run_command: Command, workplace: Path, photo_folder: Path
+    override: str, expected: str, run_command: Command, work_folder: Path, image_folder: Path
 ) -> None:
-    run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
-    run = only_run(workplace)
+    run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}")
+    run = only_run(work_folder)
     before = (run / "run.json").read_text()
     result = run_command(train.command, f"resume={run}", "trainer.max_epochs=3", override)
     assert result.code == 2
@@ -140,44 +140,44 @@ def test_a_run_stays_what_it_is(
 
 
 @pytest.mark.slow
-def test_a_configuration_that_nobody_typed(run_command: Command, workplace: Path, photo_folder: Path) -> None:
-    run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
-    record = only_run(workplace) / "run.json"
+def test_a_configuration_that_nobody_typed(run_command: Command, work_folder: Path, image_folder: Path) -> None:
+    run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}")
+    record = only_run(work_folder) / "run.json"
     record.write_text(record.read_text().replace('"dropout": 0.2', '"dropout": 0.3'))
-    result = run_command(train.command, f"resume={only_run(workplace)}", "trainer.max_epochs=3")
+    result = run_command(train.command, f"resume={only_run(work_folder)}", "trainer.max_epochs=3")
     assert result.code == 2
     assert "model.dropout is another now, and nobody typed it" in result.error
 
 
 @pytest.mark.slow
-def test_cut_checkpoint(run_command: Command, workplace: Path, photo_folder: Path) -> None:
-    run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
-    run = only_run(workplace)
+def test_cut_checkpoint(run_command: Command, work_folder: Path, image_folder: Path) -> None:
+    run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}")
+    run = only_run(work_folder)
     best = run / "checkpoints/best.ckpt"
     best.write_bytes(best.read_bytes()[:1000])
-    photo = str(photo_folder / "test/benign/000.png")
+    image = str(image_folder / "test/benign/000.png")
     for result in (
         run_command(evaluate.command, f"run={run}"),
-        run_command(predict.command, "--run", str(run), photo),
-        run_command(predict.command, "--checkpoint", str(best), photo),
+        run_command(predict.command, "--run", str(run), image),
+        run_command(predict.command, "--checkpoint", str(best), image),
     ):
         assert result.code == 2
         assert "cut short or no checkpoint" in result.error
 
 
 @pytest.mark.slow
-def test_two_processes_in_one_run(run_command: Command, workplace: Path, photo_folder: Path) -> None:
+def test_two_processes_in_one_run(run_command: Command, work_folder: Path, image_folder: Path) -> None:
     from filelock import FileLock
 
-    run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}")
-    run = only_run(workplace)
+    run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}")
+    run = only_run(work_folder)
     with FileLock(run / ".lock"):
         result = run_command(train.command, f"resume={run}", "trainer.max_epochs=3")
     assert result.code == 2
     assert "another process is training" in result.error
 
 
-def test_evaluate(run_command: Command, workplace: Path, photo_folder: Path) -> None:
+def test_evaluate(run_command: Command, work_folder: Path, image_folder: Path) -> None:
     assert "run is not set" in run_command(evaluate.command).error
     assert "does not exist" in run_command(evaluate.command, "run=nowhere").error
     result = run_command(evaluate.command, "run=nowhere", "splitt=test")
@@ -185,14 +185,14 @@ def test_evaluate(run_command: Command, workplace: Path, photo_folder: Path) -> 
     assert "did you mean 'split'" in result.error
 
 
-def test_predict(run_command: Command, workplace: Path) -> None:
-    (workplace / "empty").mkdir()
-    (workplace / "a.ckpt").write_bytes(b"")
+def test_predict(run_command: Command, work_folder: Path) -> None:
+    (work_folder / "empty").mkdir()
+    (work_folder / "a.ckpt").write_bytes(b"")
     for arguments, expected in [
         (["--run", "nowhere", "a.png"], "the run folder nowhere does not exist"),
         (["--checkpoint", "nowhere.ckpt", "a.png"], "nowhere.ckpt does not exist"),
         (["--checkpoint", "a.ckpt", "nowhere.png"], "nowhere.png does not exist"),
-        (["--checkpoint", "a.ckpt", "empty"], "empty holds no photos"),
+        (["--checkpoint", "a.ckpt", "empty"], "empty holds no images"),
         (["--checkpoint", "a.ckpt", "--names", "one", "a.ckpt"], "should be two names"),
         (["--checkpoint", "a.ckpt", "--csv", "no/where.csv", "a.ckpt"], "the folder no does not exist"),
     ]:
@@ -215,13 +215,13 @@ LIGHT = [
     ("evaluate", "run=nowhere"),
     ("evaluate", "run=nowhere", "tta=eight"),
     ("predict", "--help"),
-    ("predict", "--run", "nowhere", "photo.jpg"),
+    ("predict", "--run", "nowhere", "image.jpg"),
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", LIGHT, ids=" ".join)
-def test_answers_without_importing_anything_heavy(words: tuple[str, ...], workplace: Path) -> None:
+def test_answers_without_importing_anything_heavy(words: tuple[str, ...], work_folder: Path) -> None:
     module, *arguments = words
     code = (
         f"import sys\nfrom melanoma_pl.{module} import command\nfrom melanoma_pl.config.app import run_command\n"
@@ -234,7 +234,7 @@ def test_answers_without_importing_anything_heavy(words: tuple[str, ...], workpl
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on file size")
-def test_full_disk(workplace: Path, photo_folder: Path) -> None:
+def test_full_disk(work_folder: Path, image_folder: Path) -> None:
     """A limit on file size stands for a full disk: the second epoch's checkpoint no longer fits."""
     code = (
         "import resource, signal, sys\nimport lightning.pytorch as pl\n"
@@ -244,55 +244,55 @@ def test_full_disk(workplace: Path, photo_folder: Path) -> None:
         "            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "            resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))\n"
     )
-    (workplace / "fill.py").write_text(code)
+    (work_folder / "fill.py").write_text(code)
     command = [
         *TINY,
         "data=folder",
-        f"data.root={photo_folder}",
+        f"data.root={image_folder}",
         "model.hidden=64",
         "+callbacks.fill._target_=fill.Fill",
     ]
-    environment = {**os.environ, "PYTHONPATH": str(workplace)}
+    environment = {**os.environ, "PYTHONPATH": str(work_folder)}
     answer = subprocess.run(
         [sys.executable, "-m", "melanoma_pl.train", *command],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert answer.returncode == 2, answer.stderr
     assert "cannot be saved" in answer.stderr
-    run = only_run(workplace)
+    run = only_run(work_folder)
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] == 1
 
 
 @pytest.mark.slow
-def test_evaluating_photos_that_changed_since(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
-    run_command(train.command, *TINY, "data=folder", f"data.root={own_photo_folder}")
-    draw_photo(own_photo_folder / "train/benign/new.png", malignant=False, seed=99)
-    draw_photo(own_photo_folder / "test/benign/000.png", malignant=True, seed=98)
+def test_evaluating_images_that_changed_since(run_command: Command, work_folder: Path, own_image_folder: Path) -> None:
+    run_command(train.command, *TINY, "data=folder", f"data.root={own_image_folder}")
+    draw_image(own_image_folder / "train/benign/new.png", malignant=False, seed=99)
+    draw_image(own_image_folder / "test/benign/000.png", malignant=True, seed=98)
     for split in ("validation", "test"):
-        result = run_command(evaluate.command, f"run={only_run(workplace)}", f"split={split}")
+        result = run_command(evaluate.command, f"run={only_run(work_folder)}", f"split={split}")
         assert result.code == 2
-        assert "the photos changed since the run" in result.error
+        assert "the images changed since the run" in result.error
 
 
 @pytest.mark.slow
-def test_a_folder_with_other_things_in_it_stays(run_command: Command, workplace: Path) -> None:
-    (workplace / "mine").mkdir()
-    (workplace / "mine/thesis.txt").write_text("years of work")
+def test_a_folder_with_other_things_in_it_stays(run_command: Command, work_folder: Path) -> None:
+    (work_folder / "mine").mkdir()
+    (work_folder / "mine/thesis.txt").write_text("years of work")
     result = run_command(train.command, "data=folder", "data.root=nowhere", "hydra.run.dir=mine")
     assert result.code == 2
-    assert [path.name for path in (workplace / "mine").iterdir()] == ["thesis.txt"]
+    assert [path.name for path in (work_folder / "mine").iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize("overrides", [["optimizer=adam,adamm"], ["data.rot=1,2"]])
-def test_mistakes_in_a_sweep(overrides: list[str], run_command: Command, workplace: Path) -> None:
+def test_mistakes_in_a_sweep(overrides: list[str], run_command: Command, work_folder: Path) -> None:
     result = run_command(train.command, "-m", *overrides)
     assert result.code == 2
     assert "did you mean" in result.error
 
 
-def test_a_sweep_on_the_test_split(run_command: Command, workplace: Path) -> None:
+def test_a_sweep_on_the_test_split(run_command: Command, work_folder: Path) -> None:
     result = run_command(train.command, "-m", "data.validate_on=test", "threshold=fixed", "seed=1,2")
     assert result.code == 2
-    assert "would choose on the test photos" in result.output
+    assert "would choose on the test images" in result.output

@@ -34,10 +34,10 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def board(run_command: Command, workplace: Path, photo_folder: Path) -> Iterator[str]:
+def board(run_command: Command, work_folder: Path, image_folder: Path) -> Iterator[str]:
     """TensorBoard over one run; its address."""
     shown = [text for text in TINY if not text.startswith(("logger", "callbacks"))]
-    result = run_command(train.command, *shown, "data=folder", f"data.root={photo_folder}")
+    result = run_command(train.command, *shown, "data=folder", f"data.root={image_folder}")
     assert result.code == 0, result.error
     port = free_port()
     words = ["-m", "tensorboard.main", "--logdir", "outputs", "--port", str(port), "--host", "127.0.0.1"]
@@ -58,7 +58,7 @@ def board(run_command: Command, workplace: Path, photo_folder: Path) -> Iterator
     ("tab", "expected"),
     [
         ("scalars", ["train/loss", "train/accuracy", "val/auroc", "train/learning_rate"]),
-        ("images", ["photos/training", "photos/worst mistakes", "val/roc"]),
+        ("images", ["images/training", "images/worst mistakes", "val/roc"]),
         ("pr_curves", ["val/precision_recall"]),
         ("hparams", ["batch_size", "val_final/auroc"]),
     ],

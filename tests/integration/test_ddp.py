@@ -12,8 +12,8 @@ from tests.conftest import TINY, only_run
 
 @pytest.mark.ddp
 @pytest.mark.slow
-def test_two_processes_train_and_one_evaluates(tmp_path: Path, photo_folder: Path) -> None:
-    two = ["data=folder", f"data.root={photo_folder}", "trainer.devices=2", "+trainer.strategy=ddp"]
+def test_two_processes_train_and_one_evaluates(tmp_path: Path, image_folder: Path) -> None:
+    two = ["data=folder", f"data.root={image_folder}", "trainer.devices=2", "+trainer.strategy=ddp"]
     answer = subprocess.run(
         [sys.executable, "-m", "melanoma_pl.train", *TINY, *two],
         cwd=tmp_path,

@@ -11,14 +11,14 @@ import torch
 
 from melanoma_pl import evaluate, train
 from melanoma_pl.evaluation import auroc
-from tests.conftest import TINY, Command, only_run, write_photo_folder
+from tests.conftest import TINY, Command, only_run, write_image_folder
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
-    """A folder with two trained runs, `a` and `b`, on the tiny photos; tests copy it."""
+def trained(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
+    """A folder with two trained runs, `a` and `b`, on the tiny images; tests copy it."""
     folder = tmp_path_factory.mktemp("trained")
-    options = [*TINY, "data=folder", f"data.root={photo_folder}", "data.group_column=group", "optimizer.lr=1e-2"]
+    options = [*TINY, "data=folder", f"data.root={image_folder}", "data.group_column=group", "optimizer.lr=1e-2"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("sys.argv", ["command"])
@@ -28,10 +28,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Pat
 
 
 @pytest.fixture
-def runs(trained: Path, workplace: Path) -> tuple[str, str]:
+def runs(trained: Path, work_folder: Path) -> tuple[str, str]:
     """The two runs, to be evaluated in this test's own folder."""
-    shutil.copytree(trained / "outputs", workplace / "outputs")
-    first, second = (only_run(workplace, name).relative_to(workplace).as_posix() for name in "ab")
+    shutil.copytree(trained / "outputs", work_folder / "outputs")
+    first, second = (only_run(work_folder, name).relative_to(work_folder).as_posix() for name in "ab")
     return first, second
 
 
@@ -73,7 +73,7 @@ def test_predictions_hold_what_the_figures_were_computed_from(run_command: Comma
     run_command(evaluate.command, f"run={runs[0]}")
     report = Path(runs[0]) / "report/test"
     rows, told = rows_of(report / "predictions.csv"), read(report / "metrics.json")
-    assert {"path", "group", "label", "logit", "probability", "decision", "unlike_training"} <= set(rows[0])
+    assert {"path", "group", "label", "logit", "probability", "decision", "out_of_distribution"} <= set(rows[0])
     targets = [int(row["label"] == "malignant") for row in rows]
     assert auroc([float(row["probability"]) for row in rows], targets) == told["metrics"]["test/auroc"]
     temperature = told["temperature"]
@@ -113,7 +113,7 @@ def test_test_time_augmentation_fits_a_decision_of_its_own(run_command: Command,
     assert checkpoint["augmented_decision"] == {key: told[key] for key in ("temperature", "threshold")}
     assert checkpoint["melanoma_pl"]["threshold"] == before["threshold"], "the decision of single views stays"
     assert read(run / "report/test/metrics.json") == before
-    assert told["report"]["facts"]["fitted on"] == "8 validation photos"
+    assert told["report"]["facts"]["fitted on"] == "8 validation images"
 
 
 @pytest.mark.parametrize("combine", ["logit", "rank"])
@@ -146,10 +146,10 @@ def test_an_ensemble_has_a_folder_of_its_own(run_command: Command, runs: tuple[s
 
 
 @pytest.mark.slow
-def test_networks_of_different_cuts_are_not_calibrated_on_each_others_training_photos(
-    run_command: Command, runs: tuple[str, str], photo_folder: Path
+def test_networks_of_different_cuts_are_not_calibrated_on_each_others_training_images(
+    run_command: Command, runs: tuple[str, str], image_folder: Path
 ) -> None:
-    options = [*TINY, "data=folder", f"data.root={photo_folder}", "data.split_seed=5", "name=c"]
+    options = [*TINY, "data=folder", f"data.root={image_folder}", "data.split_seed=5", "name=c"]
     assert run_command(train.command, *options).code == 0
     other = only_run(Path.cwd(), "c")
     assert run_command(evaluate.command, f"run=[{runs[0]},{other}]", "output=together").code == 0
@@ -158,54 +158,54 @@ def test_networks_of_different_cuts_are_not_calibrated_on_each_others_training_p
     assert told["report"]["facts"]["fitted on"].startswith("nothing")
     refused = run_command(evaluate.command, f"run=[{runs[0]},{other}]", "split=validation")
     assert refused.code == 2
-    assert "of the 8 validation photos that it is to judge" in refused.error
+    assert "of the 8 validation images that it is to judge" in refused.error
 
 
 def test_another_set_of_one_class_says_what_cannot_be_computed(
-    run_command: Command, runs: tuple[str, str], workplace: Path
+    run_command: Command, runs: tuple[str, str], work_folder: Path
 ) -> None:
-    other = write_photo_folder(workplace / "other", train=2, test=8)
+    other = write_image_folder(work_folder / "other", train=2, test=8)
     shutil.rmtree(other / "test/benign")
     result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}")
     assert result.code == 0, result.error
     told = read(f"{runs[0]}/report/other/test/metrics.json")["report"]
-    assert told["sets"][0]["ranking"]["auroc"] == {"value": None, "interval": None, "reason": "no benign photos"}
-    assert told["decisions"][0]["specificity"]["reason"] == "no benign photos"
+    assert told["sets"][0]["ranking"]["auroc"] == {"value": None, "interval": None, "reason": "no benign images"}
+    assert told["decisions"][0]["specificity"]["reason"] == "no benign images"
     assert told["decisions"][0]["sensitivity"]["value"] is not None
-    assert "no benign photos" in " ".join(told["warnings"])
+    assert "no benign images" in " ".join(told["warnings"])
     assert "computable" in result.output
 
 
-def test_photos_that_trained_the_network_are_told_apart(
-    run_command: Command, runs: tuple[str, str], workplace: Path, photo_folder: Path
+def test_images_that_trained_the_network_are_told_apart(
+    run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
-    other = write_photo_folder(workplace / "other", train=2, test=12)
-    shutil.copy(photo_folder / "train/benign/000.png", other / "test/benign/again.png")
+    other = write_image_folder(work_folder / "other", train=2, test=12)
+    shutil.copy(image_folder / "train/benign/000.png", other / "test/benign/again.png")
     result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}", "subgroups=[skin_tone]")
     assert result.code == 0, result.error
     told = read(f"{runs[0]}/report/other/test/metrics.json")
-    assert "The network trained or chose on 1 of these 13 photos." in told["report"]["warnings"]
+    assert "The network trained or chose on 1 of these 13 images." in told["report"]["warnings"]
     assert [row["n"] for row in told["rows"].values()] == [13, 12]
 
 
 def test_validating_on_test_is_marked_and_fits_nothing(
-    run_command: Command, workplace: Path, photo_folder: Path
+    run_command: Command, work_folder: Path, image_folder: Path
 ) -> None:
-    options = ["data=folder", f"data.root={photo_folder}", "data.validate_on=test", "threshold=fixed"]
+    options = ["data=folder", f"data.root={image_folder}", "data.validate_on=test", "threshold=fixed"]
     assert run_command(train.command, *TINY, *options, "checkpoint.evaluate=last").code == 0
-    run = only_run(workplace)
+    run = only_run(work_folder)
     checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     saved = checkpoint["melanoma_pl"]
     assert (saved["temperature"], saved["threshold"]) == (1.0, 0.5)
-    assert "familiarity" not in checkpoint, "its limit would be set on test photos"
+    assert "ood_detector" not in checkpoint, "its limit would be set on test images"
     result = run_command(evaluate.command, f"run={run}", "tta=dihedral")
     assert result.code == 0, result.error
-    assert "Validated on the test photos" in result.output
+    assert "Validated on the test images" in result.output
     told = read(run / "report/test_dihedral/metrics.json")
     assert (told["temperature"], told["threshold"]) == (1.0, 0.5)
     again = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     assert "augmented_decision" not in again
-    assert "Validated on the test photos" in (run / "report/test_dihedral/report.html").read_text()
+    assert "Validated on the test images" in (run / "report/test_dihedral/report.html").read_text()
 
 
 def test_another_checkpoint_leaves_the_runs_report(run_command: Command, runs: tuple[str, str]) -> None:
@@ -216,31 +216,31 @@ def test_another_checkpoint_leaves_the_runs_report(run_command: Command, runs: t
     assert not (Path(runs[0]) / "report/report.html").exists() and not (Path(runs[0]) / "MODEL_CARD.md").exists()
 
 
-def test_other_metadata_make_no_other_validation_photos(
-    run_command: Command, runs: tuple[str, str], workplace: Path, photo_folder: Path
+def test_other_metadata_make_no_other_validation_images(
+    run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
-    """Cut anew by another column, most of the validation photos would be training photos of the run."""
-    with (photo_folder / "metadata.csv").open() as file:
+    """Cut anew by another column, most of the validation images would be training images of the run."""
+    with (image_folder / "metadata.csv").open() as file:
         rows = [
             {**row, "other": f"{place % 7}{row['image'].split('/')[1]}"}
             for place, row in enumerate(csv.DictReader(file))
         ]
-    with (workplace / "other.csv").open("w", newline="") as file:
+    with (work_folder / "other.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
     options = ("tta=dihedral", "data.metadata=other.csv", "data.group_column=other")
     assert run_command(evaluate.command, f"run={runs[0]}", *options, "output=out").code == 0
-    assert read("out/metrics.json")["report"]["facts"]["fitted on"] == "8 validation photos"
+    assert read("out/metrics.json")["report"]["facts"]["fitted on"] == "8 validation images"
     plain = ("tta=dihedral", "output=plain")
     assert run_command(evaluate.command, f"run={runs[0]}", *plain).code == 0
     assert read("out/metrics.json")["temperature"] == read("plain/metrics.json")["temperature"]
 
 
 def test_a_table_of_something_else_is_no_reason_to_fail(
-    run_command: Command, runs: tuple[str, str], workplace: Path
+    run_command: Command, runs: tuple[str, str], work_folder: Path
 ) -> None:
-    other = write_photo_folder(workplace / "other", train=2, test=12)
+    other = write_image_folder(work_folder / "other", train=2, test=12)
     (other / "metadata.csv").write_text("isic_id,age\nISIC_1,40\n")
     result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}")
     assert result.code == 0, result.error
@@ -250,20 +250,20 @@ def test_a_table_of_something_else_is_no_reason_to_fail(
 
 @pytest.mark.slow
 def test_every_members_warnings_and_lesions_count_in_any_order(
-    run_command: Command, workplace: Path, own_photo_folder: Path
+    run_command: Command, work_folder: Path, own_image_folder: Path
 ) -> None:
-    table = own_photo_folder / "metadata.csv"
+    table = own_image_folder / "metadata.csv"
     table.write_text(table.read_text().replace("testFalse0", "trainFalse0"))
-    options = [*TINY, "data=folder", f"data.root={own_photo_folder}"]
+    options = [*TINY, "data=folder", f"data.root={own_image_folder}"]
     on_test = ["data.validate_on=test", "threshold=fixed", "checkpoint.evaluate=last"]
     assert run_command(train.command, *options, "name=a", "data.group_column=group").code == 0
     assert run_command(train.command, *options, "name=b", *on_test).code == 0
-    a, b = only_run(workplace, "a"), only_run(workplace, "b")
+    a, b = only_run(work_folder, "a"), only_run(work_folder, "b")
     for place, order in enumerate(([a, b], [b, a])):
         result = run_command(evaluate.command, f"run=[{order[0]},{order[1]}]", f"output=out{place}", "mistakes=0")
         assert result.code == 0, result.error
         told = read(f"out{place}/metrics.json")
-        assert any(f"{b.parent.name}/{b.name}: Validated on the test photos" in note for note in told["notes"])
+        assert any(f"{b.parent.name}/{b.name}: Validated on the test images" in note for note in told["notes"])
         assert any("decide at 0.5" in note for note in told["notes"])
         assert [row["n"] for row in told["rows"].values()] == [12, 10]
         assert told["report"]["facts"]["threshold"] == "0.5 (nothing was fitted)"
@@ -275,10 +275,10 @@ def test_a_run_that_did_not_learn_what_is_familiar_learns_it_when_it_is_evaluate
 ) -> None:
     path = Path(runs[0]) / "checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    learnt = checkpoint.pop("familiarity")  # as a sweep's job leaves it
+    learnt = checkpoint.pop("ood_detector")  # as a sweep's job leaves it
     torch.save(checkpoint, path)
     assert run_command(evaluate.command, f"run={runs[0]}").code == 0
-    again = torch.load(path, weights_only=True)["familiarity"]
+    again = torch.load(path, weights_only=True)["ood_detector"]
     torch.testing.assert_close(again["mean"], learnt["mean"])
     assert again["threshold"] == pytest.approx(learnt["threshold"])
 
@@ -318,41 +318,41 @@ def test_mistakes_are_one_line(case: str, run_command: Command, runs: tuple[str,
     assert sorted(Path().rglob("*")) == before
 
 
-def test_a_table_that_lacks_photos(run_command: Command, runs: tuple[str, str], workplace: Path) -> None:
-    other = write_photo_folder(workplace / "other", train=2, test=12)
+def test_a_table_that_lacks_images(run_command: Command, runs: tuple[str, str], work_folder: Path) -> None:
+    other = write_image_folder(work_folder / "other", train=2, test=12)
     lines = (other / "metadata.csv").read_text().splitlines()
     (other / "metadata.csv").write_text("\n".join(lines[:9]))
     arguments = (f"run={runs[0]}", f"data.root={other}", "subgroups=[age]")
     refused = run_command(evaluate.command, *arguments)
     assert refused.code == 2
-    assert "has no row for 6 of 12 photos" in refused.error and "data.without_row=own_group" in refused.error
+    assert "has no row for 6 of 12 images" in refused.error and "data.without_row=own_group" in refused.error
     assert run_command(evaluate.command, *arguments, "data.without_row=own_group").code == 0
 
 
 def test_sets_of_one_name_have_a_report_each(
-    run_command: Command, runs: tuple[str, str], workplace: Path, photo_folder: Path
+    run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
     for place in ("a/same", "b/same", "test"):
-        shutil.copytree(photo_folder / "test", workplace / place / "test")
+        shutil.copytree(image_folder / "test", work_folder / place / "test")
         arguments = (f"run={runs[0]}", f"data.root={place}", "mistakes=0")
         assert run_command(evaluate.command, *arguments).code == 0
     reports = (Path(runs[0]) / "report").glob("*/test/metrics.json")
-    places = {str(workplace / place) for place in ("a/same", "b/same", "test")}
-    assert {read(path)["photos"] for path in reports} == places
+    places = {str(work_folder / place) for place in ("a/same", "b/same", "test")}
+    assert {read(path)["images"] for path in reports} == places
     assert not (Path(runs[0]) / "report/test/test").exists()
 
 
-def test_drawn_photos_of_another_folder_are_called_so(
-    run_command: Command, runs: tuple[str, str], workplace: Path, photo_folder: Path
+def test_drawn_images_of_another_folder_are_called_so(
+    run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
-    shutil.copytree(photo_folder / "test", workplace / "drawn/test")
-    (workplace / "drawn/synthetic.json").write_text("{}")
+    shutil.copytree(image_folder / "test", work_folder / "drawn/test")
+    (work_folder / "drawn/synthetic.json").write_text("{}")
     result = run_command(evaluate.command, f"run={runs[0]}", "data.root=drawn", "mistakes=0")
     assert "these figures say nothing about patients" in result.output
 
 
-def test_another_sets_class_names(run_command: Command, runs: tuple[str, str], workplace: Path) -> None:
-    other = write_photo_folder(workplace / "other", train=2, test=12)
+def test_another_sets_class_names(run_command: Command, runs: tuple[str, str], work_folder: Path) -> None:
+    other = write_image_folder(work_folder / "other", train=2, test=12)
     (other / "test/malignant").rename(other / "test/bad")
     refused = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}")
     assert refused.code == 2
@@ -368,4 +368,4 @@ def test_a_network_whose_answers_are_no_numbers(run_command: Command, runs: tupl
     torch.save(checkpoint, path)
     result = run_command(evaluate.command, f"run={runs[0]}")
     assert result.code == 2
-    assert "for 12 of 12 photos the network's answers are no numbers" in result.error
+    assert "for 12 of 12 images the network's answers are no numbers" in result.error

@@ -21,33 +21,33 @@ YAML_FILES = {  # in the order of the guide
 
 
 @pytest.fixture
-def parts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def parts(work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write the guide's files."""
-    (workplace / "my_parts.py").write_text("\n\n".join(PYTHON))
+    (work_folder / "my_parts.py").write_text("\n\n".join(PYTHON))
     blocks = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
     assert len(blocks) == len(YAML_FILES)
     for (name, content), block in zip(YAML_FILES.items(), blocks, strict=True):
         assert content in block
         assert f"my_conf/{name}" in GUIDE
-        (workplace / "my_conf" / name).parent.mkdir(parents=True, exist_ok=True)
-        (workplace / "my_conf" / name).write_text(block)
-    monkeypatch.syspath_prepend(str(workplace))
+        (work_folder / "my_conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (work_folder / "my_conf" / name).write_text(block)
+    monkeypatch.syspath_prepend(str(work_folder))
     monkeypatch.delitem(sys.modules, "my_parts", raising=False)
-    return workplace
+    return work_folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=[" ".join(words)[-40:] for words in COMMANDS])
-def test_each_command_of_the_guide(words: list[str], parts: Path, run_command: Command, photo_folder: Path) -> None:
+def test_each_command_of_the_guide(words: list[str], parts: Path, run_command: Command, image_folder: Path) -> None:
     arguments = words[words.index("melanoma-train") + 1 :]
     other_model = "model=tiny" in arguments
     tiny = [text for text in TINY if not (other_model and text.startswith("model."))]
-    result = run_command(train.command, *arguments, *tiny, "data=folder", f"data.root={photo_folder}")
+    result = run_command(train.command, *arguments, *tiny, "data=folder", f"data.root={image_folder}")
     assert result.code == 0, result.error
     run = only_run(parts)
     if other_model:
-        photo = str(photo_folder / "test/benign/000.png")
-        assert run_command(predict.command, "--run", str(run), photo).code == 0
+        image = str(image_folder / "test/benign/000.png")
+        assert run_command(predict.command, "--run", str(run), image).code == 0
     if "f1" in " ".join(arguments):
         assert "val/f1" in (run / "metrics.csv").read_text()
     if "csv" in " ".join(arguments):

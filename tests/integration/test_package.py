@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_wheel_installed_commands_run(tmp_path: Path, photo_folder: Path) -> None:
+def test_wheel_installed_commands_run(tmp_path: Path, image_folder: Path) -> None:
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(REPOSITORY)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
@@ -36,11 +36,11 @@ def test_wheel_installed_commands_run(tmp_path: Path, photo_folder: Path) -> Non
 
     shown = run("train", "--help")
     assert str(installed) in shown.stdout, "the packaged configuration is used, not the repository's"
-    trained = run("train", *TINY, "data=folder", f"data.root={photo_folder}")
+    trained = run("train", *TINY, "data=folder", f"data.root={image_folder}")
     assert trained.returncode == 0, trained.stderr
     (record,) = elsewhere.glob("outputs/*/*/run.json")
     assert run("evaluate", f"run={record.parent}").returncode == 0
-    assert run("predict", "--run", str(record.parent), str(photo_folder / "test")).returncode == 0
-    audited = run("data", "audit", str(photo_folder), "--group-column", "group")
+    assert run("predict", "--run", str(record.parent), str(image_folder / "test")).returncode == 0
+    audited = run("data", "audit", str(image_folder), "--group-column", "group")
     assert audited.returncode in (0, 1), audited.stderr
     assert list(elsewhere.glob("outputs/audits/*/audit.html"))

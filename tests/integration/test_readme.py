@@ -95,11 +95,11 @@ def test_every_key_is_commented_with_its_values() -> None:
 
 @pytest.mark.slow
 def test_readme_python_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "import lightning" in block]
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").symlink_to(photo_folder)
+    (tmp_path / "images").symlink_to(image_folder)
     small = code.replace("max_epochs=5", "max_epochs=1, accelerator='cpu', logger=False, enable_progress_bar=False")
     exec(compile(small, "README.md", "exec"), {})
     assert len([line for line in capsys.readouterr().out.splitlines() if ".png" in line]) == 12

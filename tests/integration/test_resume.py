@@ -24,7 +24,7 @@ RECIPE = [
     "callbacks.early_stopping={_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:val/auroc,mode:max}",
     "model.initial_weights=keras",
 ]
-TIMES = {"train/seconds", "train/photos_per_second"}
+TIMES = {"train/seconds", "train/images_per_second"}
 
 
 def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -67,10 +67,10 @@ def assert_same(run: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
     """A run that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    result = train(folder, *RECIPE, f"data.root={photo_folder}")
+    result = train(folder, *RECIPE, f"data.root={image_folder}")
     assert result.returncode == 0, result.stdout
     return only_run(folder)
 
@@ -103,11 +103,11 @@ class Assassin(pl.Callback):
 """
 
 
-def interrupted(folder: Path, photos: Path, *arguments: str, **strike: object) -> tuple[Path, int]:
+def interrupted(folder: Path, images: Path, *arguments: str, **strike: object) -> tuple[Path, int]:
     """Train in a folder until the assassin strikes."""
     (folder / "assassin.py").write_text(ASSASSIN)
     spec = ",".join(f"{key}:{value}" for key, value in strike.items())
-    command = [*RECIPE, f"data.root={photos}", f"+callbacks.assassin={{_target_:assassin.Assassin,{spec}}}", *arguments]
+    command = [*RECIPE, f"data.root={images}", f"+callbacks.assassin={{_target_:assassin.Assassin,{spec}}}", *arguments]
     os.environ["PYTHONPATH"] = str(folder)
     result = train(folder, *command)
     return only_run(folder), result.returncode
@@ -121,7 +121,7 @@ CASES = {
     "by SIGTERM in mid-epoch": ({"epoch": 1, "step": 1, "hook": "batch", "number": 15}, []),
     "by Ctrl-C in a terminal, which reaches workers too": (
         {"epoch": 1, "step": 1, "hook": "batch", "number": 2, "group": "true"},
-        ["data.num_workers=2", "data.cache_share=0"],
+        ["data.num_workers=2", "data.cache_fraction=0"],
     ),
     "by SIGINT at an epoch's last step": ({"epoch": 1, "step": 3, "hook": "batch", "number": 2}, []),
     "by SIGTERM in validation": ({"epoch": 1, "hook": "validation", "number": 15}, []),
@@ -136,12 +136,12 @@ EXIT_CODES = {9: -9, 15: 143, 2: 130}
 )
 @pytest.mark.parametrize("case", CASES)
 def test_resumed_equals_uninterrupted(
-    case: str, before: int, after: int, uninterrupted: Path, photo_folder: Path, tmp_path: Path
+    case: str, before: int, after: int, uninterrupted: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     strike, options = CASES[case]
     if before + after and case != "in mid-epoch after a step checkpoint":
         pytest.skip("workers are tried where they could matter: in mid-epoch")
-    run, code = interrupted(tmp_path, photo_folder, f"data.num_workers={before}", *options, **strike)
+    run, code = interrupted(tmp_path, image_folder, f"data.num_workers={before}", *options, **strike)
     assert code == EXIT_CODES[int(strike.get("number", 9))]  # type: ignore[call-overload]
     assert not (run / "report").exists(), "what was stopped is not evaluated"
     moved = tmp_path / "elsewhere (moved)"
@@ -153,8 +153,8 @@ def test_resumed_equals_uninterrupted(
 
 
 @pytest.mark.slow
-def test_killed_before_its_first_checkpoint(uninterrupted: Path, photo_folder: Path, tmp_path: Path) -> None:
-    interrupted(tmp_path, photo_folder, epoch=0, step=1, hook="batch")
+def test_killed_before_its_first_checkpoint(uninterrupted: Path, image_folder: Path, tmp_path: Path) -> None:
+    interrupted(tmp_path, image_folder, epoch=0, step=1, hook="batch")
     result = train(tmp_path, "resume=auto", "callbacks.assassin=null")
     assert result.returncode == 0, result.stdout
     assert "starts afresh" in result.stdout
@@ -162,8 +162,8 @@ def test_killed_before_its_first_checkpoint(uninterrupted: Path, photo_folder: P
 
 
 @pytest.mark.slow
-def test_more_epochs(photo_folder: Path, tmp_path: Path) -> None:
-    result = train(tmp_path, *RECIPE, f"data.root={photo_folder}", "trainer.max_epochs=2")
+def test_more_epochs(image_folder: Path, tmp_path: Path) -> None:
+    result = train(tmp_path, *RECIPE, f"data.root={image_folder}", "trainer.max_epochs=2")
     assert result.returncode == 0, result.stdout
     run = only_run(tmp_path)
     refused = train(tmp_path, f"resume={run}")
@@ -187,11 +187,11 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_resumed_from_another_folder(photo_folder: Path, tmp_path: Path) -> None:
+def test_resumed_from_another_folder(image_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
-    (tmp_path / "here/photos").symlink_to(photo_folder)
-    result = train(tmp_path / "here", *TINY, "data=folder", "data.root=photos", "trainer.max_epochs=1")
+    (tmp_path / "here/images").symlink_to(image_folder)
+    result = train(tmp_path / "here", *TINY, "data=folder", "data.root=images", "trainer.max_epochs=1")
     assert result.returncode == 0, result.stdout
     run = only_run(tmp_path / "here")
     result = train(tmp_path / "there", f"resume={run}", "trainer.max_epochs=2")

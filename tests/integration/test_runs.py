@@ -11,20 +11,20 @@ from melanoma_pl import train
 from melanoma_pl.runs import __main__ as runs
 from tests.conftest import TINY, Command
 from tests.integration.test_bad_input import HEAVY
-from tests.unit.runs.run_examples import rows_of, tagged, write_photos, write_predictions, write_run
+from tests.unit.runs.run_examples import rows_of, tagged, write_images, write_predictions, write_run
 
 LABELS = "mb" * 20
 
 
 @pytest.fixture
-def two_runs(workplace: Path) -> list[str]:
-    """Two made-up runs on the same photos."""
+def two_runs(work_folder: Path) -> list[str]:
+    """Two made-up runs on the same images."""
     for name, shift in (("a", 0.0), ("b", 0.3)):
-        run = write_run(workplace / "outputs/baseline" / name, tagged("val", auroc=0.8 + shift / 10))
+        run = write_run(work_folder / "outputs/baseline" / name, tagged("val", auroc=0.8 + shift / 10))
         values = [0.4 + (index % 7) / 20 + (shift if letter == "m" else 0) for index, letter in enumerate(LABELS)]
         rows = rows_of(values, LABELS)
         write_predictions(run / "report/test", rows)
-        write_photos(run, train=[("train/0.png", 0.0, "benign")], test=rows)
+        write_images(run, train=[("train/0.png", 0.0, "benign")], test=rows)
     return ["outputs/baseline/a", "outputs/baseline/b"]
 
 
@@ -51,7 +51,7 @@ def test_compare(run_command: Command, two_runs: list[str]) -> None:
     [
         (["list", "nowhere"], "nowhere does not exist"),
         (["list", "outputs/baseline/a/report"], "there is no run below"),
-        (["list", "--by", "test/auroc"], "would choose on the test photos"),
+        (["list", "--by", "test/auroc"], "would choose on the test images"),
         (["list", "--by", "val/auc"], "did you mean 'val/auroc'"),
         (["compare", "nowhere", "outputs/baseline/a"], "nowhere does not exist"),
         (["compare", "outputs", "outputs/baseline/a"], "outputs is no run's folder and holds no predictions.csv"),
@@ -98,24 +98,24 @@ def test_answers_without_importing_anything_heavy(arguments: list[str], two_runs
 
 
 @pytest.mark.slow
-def test_two_trained_runs(run_command: Command, workplace: Path, photo_folder: Path) -> None:
+def test_two_trained_runs(run_command: Command, work_folder: Path, image_folder: Path) -> None:
     for seed in ("1", "2"):
-        options = (*TINY, "data=folder", f"data.root={photo_folder}", "data.group_column=group", f"seed={seed}")
+        options = (*TINY, "data=folder", f"data.root={image_folder}", "data.group_column=group", f"seed={seed}")
         trained = run_command(train.command, *options)
         assert trained.code == 0, trained.error
     listed = run_command(runs.command, "list")
     assert listed.code == 0, listed.error
     assert "20 % of train by seed 0, lesions by group" in listed.output
-    first, second = (str(path.parent) for path in sorted(workplace.glob("outputs/*/*/run.json")))
+    first, second = (str(path.parent) for path in sorted(work_folder.glob("outputs/*/*/run.json")))
     result = run_command(runs.command, "compare", first, second)
     assert result.code == 0, result.error
-    assert "12 test photos, 6 malignant, of 6 lesions" in result.output
-    assert "warning: only 6 malignant photos" in result.output
+    assert "12 test images, 6 malignant, of 6 lesions" in result.output
+    assert "warning: only 6 malignant images" in result.output
     result = run_command(runs.command, "compare", first, second, "--split", "validation")
     assert result.code == 0, result.error
-    assert "A chose its epoch and its threshold on 8 of these 8 photos" in result.output
+    assert "A chose its epoch and its threshold on 8 of these 8 images" in result.output
     record = json.loads(Path(first, "run.json").read_text())
     (group,) = json.loads(run_command(runs.command, "list", "--json").output)["groups"]
     assert group["validation"]["seed"] == 0
-    assert f"validation: 8 photos ({group['validation']['listed'][:8]}), 20 %" in listed.output
+    assert f"validation: 8 images ({group['validation']['listed'][:8]}), 20 %" in listed.output
     assert record["fingerprint"].startswith(listed.output.split("(")[1][:8])

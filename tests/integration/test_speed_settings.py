@@ -12,7 +12,7 @@ from melanoma_pl.train import command
 from melanoma_pl.training.fit import train  # noqa: F401  imported here, so that no test's time holds it
 from tests.conftest import TINY, Command, only_run
 
-CLOCK = ("train/seconds", "train/photos_per_second")
+CLOCK = ("train/seconds", "train/images_per_second")
 HAS_COMPILER = any(map(shutil.which, ("g++", "clang++")))
 
 
@@ -38,14 +38,14 @@ def trained(run_command: Command, folder: Path, name: str, *settings: str) -> An
     [
         ["data.resident=true"],
         ["data.num_workers=2"],
-        ["data.cache_share=0"],
-        ["data.cache_share=0", "data.cache_folder=null", "data.num_workers=2"],
+        ["data.cache_fraction=0"],
+        ["data.cache_fraction=0", "data.cache_folder=null", "data.num_workers=2"],
         ["trainer.keep_memory=false"],
     ],
 )
-def test_no_bit_depends_on_where_photos_lie(settings: list[str], photo_folder: Path, run_command: Command) -> None:
-    _, weights, figures = trained(run_command, photo_folder, "plain")
-    _, others, other_figures = trained(run_command, photo_folder, "other", *settings)
+def test_no_bit_depends_on_where_images_lie(settings: list[str], image_folder: Path, run_command: Command) -> None:
+    _, weights, figures = trained(run_command, image_folder, "plain")
+    _, others, other_figures = trained(run_command, image_folder, "other", *settings)
     assert figures == other_figures
     assert weights.keys() == others.keys()
     assert all(torch.equal(weights[name], others[name]) for name in weights)
@@ -63,10 +63,10 @@ def test_no_bit_depends_on_where_photos_lie(settings: list[str], photo_folder: P
         ),
     ],
 )
-def test_what_changes_rounding_changes_nothing_else(setting: str, photo_folder: Path, run_command: Command) -> None:
+def test_what_changes_rounding_changes_nothing_else(setting: str, image_folder: Path, run_command: Command) -> None:
     shape = ("model.channels=[8,16,16]", "model.dropout=0", "optimizer.lr=1e-4")
-    _, weights, _ = trained(run_command, photo_folder, "plain", *shape)
-    record, others, _ = trained(run_command, photo_folder, "other", *shape, setting)
+    _, weights, _ = trained(run_command, image_folder, "plain", *shape)
+    record, others, _ = trained(run_command, image_folder, "other", *shape, setting)
     name, _, value = setting.rpartition(".")[2].partition("=")
     assert record["arithmetic"][name] == (value if name == "compile" else json.loads(value))
     for parameter in weights:
@@ -74,8 +74,8 @@ def test_what_changes_rounding_changes_nothing_else(setting: str, photo_folder: 
             torch.testing.assert_close(others[parameter], weights[parameter], rtol=1e-3, atol=1e-4)
 
 
-def test_run_records_its_arithmetic(photo_folder: Path, run_command: Command) -> None:
-    record, _, _ = trained(run_command, photo_folder, "plain")
+def test_run_records_its_arithmetic(image_folder: Path, run_command: Command) -> None:
+    record, _, _ = trained(run_command, image_folder, "plain")
     assert record["arithmetic"] == {
         "precision": "32-true",
         "channels_last": True,
@@ -86,16 +86,16 @@ def test_run_records_its_arithmetic(photo_folder: Path, run_command: Command) ->
 
 
 def test_compiling_without_a_compiler_is_refused(
-    photo_folder: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    result = run_command(command, *TINY, "data=folder", f"data.root={photo_folder}", "trainer.compile=default")
+    result = run_command(command, *TINY, "data=folder", f"data.root={image_folder}", "trainer.compile=default")
     assert result.code == 2
     assert "C++ compiler" in result.error
 
 
-def test_a_resumed_run_computes_as_it_is_told_to(photo_folder: Path, run_command: Command) -> None:
-    trained(run_command, photo_folder, "plain", "test=false")
+def test_a_resumed_run_computes_as_it_is_told_to(image_folder: Path, run_command: Command) -> None:
+    trained(run_command, image_folder, "plain", "test=false")
     run = only_run(Path.cwd(), "plain")
     result = run_command(command, f"resume={run}", "trainer.max_epochs=3", "optimizer.fused=false")
     assert result.code == 0, result.error

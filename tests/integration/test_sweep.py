@@ -13,23 +13,23 @@ from tests.conftest import TINY, Command
 
 
 @pytest.fixture
-def sweep(run_command: Command, photo_folder: Path) -> Command:
-    """`melanoma-train -m` on the tiny photos."""
+def sweep(run_command: Command, image_folder: Path) -> Command:
+    """`melanoma-train -m` on the tiny images."""
     return lambda *arguments: run_command(
-        train.command, "-m", *TINY, "trainer.max_epochs=1", "data=folder", f"data.root={photo_folder}", *arguments
+        train.command, "-m", *TINY, "trainer.max_epochs=1", "data=folder", f"data.root={image_folder}", *arguments
     )
 
 
-def summary(workplace: Path) -> list[dict[str, str]]:
-    (path,) = workplace.glob("outputs/sweeps/*/summary.csv")
+def summary(work_folder: Path) -> list[dict[str, str]]:
+    (path,) = work_folder.glob("outputs/sweeps/*/summary.csv")
     with path.open() as file:
         return list(csv.DictReader(file))
 
 
-def test_a_grid(sweep: Command, workplace: Path) -> None:
+def test_a_grid(sweep: Command, work_folder: Path) -> None:
     result = sweep("optimizer.lr=1e-4,1e-3", "seed=1,2")
     assert result.code == 0, result.error
-    rows = summary(workplace)
+    rows = summary(work_folder)
     assert [(row["job"], row["optimizer.lr"], row["seed"]) for row in rows] == [
         ("0", "0.0001", "1"), ("1", "0.0001", "2"), ("2", "0.001", "1"), ("3", "0.001", "2"),
     ]  # fmt: skip
@@ -44,62 +44,62 @@ def test_a_grid(sweep: Command, workplace: Path) -> None:
 
 
 @pytest.mark.slow
-def test_cross_validation(run_command: Command, workplace: Path, own_photo_folder: Path) -> None:
-    photos = sorted(path.relative_to(own_photo_folder).as_posix() for path in own_photo_folder.glob("train/*/*.png"))
-    rows = "".join(f"{path},{index % 2}\n" for index, path in enumerate(photos))
-    (own_photo_folder / "split.csv").write_text(f"image,fold\n{rows}")
-    options = (*TINY, "trainer.max_epochs=1", "data=folder", f"data.root={own_photo_folder}")
+def test_cross_validation(run_command: Command, work_folder: Path, own_image_folder: Path) -> None:
+    images = sorted(path.relative_to(own_image_folder).as_posix() for path in own_image_folder.glob("train/*/*.png"))
+    rows = "".join(f"{path},{index % 2}\n" for index, path in enumerate(images))
+    (own_image_folder / "split.csv").write_text(f"image,fold\n{rows}")
+    options = (*TINY, "trainer.max_epochs=1", "data=folder", f"data.root={own_image_folder}")
     result = run_command(train.command, "-m", *options, "data.fold=0,1", "seed=1,2")
     assert result.code == 0, result.error
     held = []
     for job in ("0", "2"):  # seed 1 of both folds
-        (path,) = workplace.glob(f"outputs/sweeps/*/{job}/photos.csv")
+        (path,) = work_folder.glob(f"outputs/sweeps/*/{job}/images.csv")
         with path.open() as file:
             held += [row["path"] for row in csv.DictReader(file) if row["split"] == "validation"]
-    assert sorted(held) == photos
+    assert sorted(held) == images
     header, row, note = result.output.split("\n\n")[-2].splitlines()
     assert header.split()[-5:] == ["n", "95", "%", "CI", "setting"]
-    figures = [float(each["val/auroc"]) for each in summary(workplace)]
+    figures = [float(each["val/auroc"]) for each in summary(work_folder)]
     assert float(row.split()[0]) == pytest.approx(sum(figures) / 4, abs=1e-4)
     assert row.split()[2] == "2"
     assert "Nadeau and Bengio" in note
     *_, last = result.output.strip().splitlines()
     assert "no fold's network is the result" in last
     once_more = shlex.split(last.partition("melanoma-train ")[2])
-    assert f"data.root={own_photo_folder}" in once_more
+    assert f"data.root={own_image_folder}" in once_more
     assert not [text for text in once_more if text.startswith("data.fold")]
     assert run_command(train.command, *once_more).code == 0
 
 
 @pytest.mark.slow
-def test_jobs_never_open_the_test_split(sweep: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_never_open_the_test_split(sweep: Command, work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from melanoma_pl.data.datamodule import MoleDataModule
 
     loaded = []
-    list_split = MoleDataModule.list_split  # every way to the photos begins with it
+    list_split = MoleDataModule.list_split  # every way to the images begins with it
     monkeypatch.setattr(
         MoleDataModule, "list_split", lambda self, folder: loaded.append(folder) or list_split(self, folder)
     )
     assert sweep("seed=1,2", "data.group_column=group").code == 0
     assert set(loaded) == {"train"}
-    reports = {path.name for path in workplace.glob("outputs/sweeps/*/*/report/*")}
+    reports = {path.name for path in work_folder.glob("outputs/sweeps/*/*/report/*")}
     assert reports == {"validation"}
 
 
 @pytest.mark.slow
-def test_a_resumed_job_does_not_open_it_either(sweep: Command, run_command: Command, workplace: Path) -> None:
+def test_a_resumed_job_does_not_open_it_either(sweep: Command, run_command: Command, work_folder: Path) -> None:
     sweep("seed=1,2")
-    (job,) = workplace.glob("outputs/sweeps/*/1")
+    (job,) = work_folder.glob("outputs/sweeps/*/1")
     assert run_command(train.command, f"resume={job}", "trainer.max_epochs=2").code == 0
     assert sorted(path.name for path in (job / "report").iterdir()) == ["validation"]
 
 
-def test_a_failing_job(sweep: Command, workplace: Path) -> None:
+def test_a_failing_job(sweep: Command, work_folder: Path) -> None:
     result = sweep("data.batch_size=8,999", "seed=1")
     assert result.code == 1
-    rows = summary(workplace)
+    rows = summary(work_folder)
     assert rows[0]["status"] == "finished"
-    assert "larger than the 32 training photos" in rows[1]["status"]
+    assert "larger than the 32 training images" in rows[1]["status"]
     assert "job 1 did not finish" in result.output
 
 
@@ -123,10 +123,10 @@ def test_several_devices(sweep: Command) -> None:
 @pytest.mark.skipif(
     importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="needs the extra parallel"
 )
-def test_in_parallel(sweep: Command, workplace: Path) -> None:
+def test_in_parallel(sweep: Command, work_folder: Path) -> None:
     result = sweep("sweep=parallel", "seed=1,2")
     assert result.code == 0, result.error
-    assert [row["status"] for row in summary(workplace)] == ["finished", "finished"]
+    assert [row["status"] for row in summary(work_folder)] == ["finished", "finished"]
 
 
 @pytest.mark.slow
@@ -134,10 +134,10 @@ def test_in_parallel(sweep: Command, workplace: Path) -> None:
     importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None, reason="needs the extra optuna"
 )
 @pytest.mark.filterwarnings("ignore")  # optuna 2.10 and SQLAlchemy 1 are old
-def test_optuna(sweep: Command, workplace: Path) -> None:
+def test_optuna(sweep: Command, work_folder: Path) -> None:
     result = sweep("sweep=optuna", "hydra.sweeper.n_trials=2")
     assert result.code == 0, result.error
-    assert len(summary(workplace)) == 2
-    assert (workplace / "outputs/optuna.db").is_file()
-    jobs = [json.loads(path.read_text()) for path in workplace.glob("outputs/sweeps/*/*/run.json")]
+    assert len(summary(work_folder)) == 2
+    assert (work_folder / "outputs/optuna.db").is_file()
+    jobs = [json.loads(path.read_text()) for path in work_folder.glob("outputs/sweeps/*/*/run.json")]
     assert all(job["finished"] for job in jobs)

@@ -18,18 +18,18 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def place(workplace: Path, photo_folder: Path) -> Path:
-    """A folder with the photos, a table of them in another folder, and a list of photos to leave out."""
-    (workplace / "photos").symlink_to(photo_folder)
-    (workplace / "tables").mkdir()
-    with (workplace / "tables/t.csv").open("w", newline="") as file:
+def place(work_folder: Path, image_folder: Path) -> Path:
+    """A folder with the images, a table of them in another folder, and a list of images to leave out."""
+    (work_folder / "images").symlink_to(image_folder)
+    (work_folder / "tables").mkdir()
+    with (work_folder / "tables/t.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "label", "split", "lesion"])
-        for row in rows_of(photo_folder / "metadata.csv"):
+        for row in rows_of(image_folder / "metadata.csv"):
             split, label, _ = row["image"].split("/")
-            writer.writerow([f"../photos/{row['image']}", {"benign": "Nevus"}.get(label, label), split, row["group"]])
-    (workplace / "q.csv").write_text("image,reason\ntrain/benign/000.png,leak\ntest/benign/002.png,leak\n")
-    return workplace
+            writer.writerow([f"../images/{row['image']}", {"benign": "Nevus"}.get(label, label), split, row["group"]])
+    (work_folder / "q.csv").write_text("image,reason\ntrain/benign/000.png,leak\ntest/benign/002.png,leak\n")
+    return work_folder
 
 
 TABLE = (*TINY, "data=table", "data.table=tables/t.csv", "data.group_column=lesion")
@@ -38,17 +38,17 @@ TABLE = (*TINY, "data=table", "data.table=tables/t.csv", "data.group_column=lesi
 def test_a_table_trains_as_its_folder_does(run_command: Command, place: Path) -> None:
     result = run_command(train.command, *TABLE, "name=table")
     assert result.code == 0, result.error
-    assert "0 of 12 test photos share a lesion with train" in result.output
-    run_command(train.command, *TINY, "data=folder", "data.root=photos", "data.group_column=group", "name=folder")
+    assert "0 of 12 test images share a lesion with train" in result.output
+    run_command(train.command, *TINY, "data=folder", "data.root=images", "data.group_column=group", "name=folder")
     by_table, by_folder = (only_run(place, name) for name in ("table", "folder"))
-    photos = [{**row, "path": f"../photos/{row['path']}"} for row in rows_of(by_folder / "photos.csv")]
-    assert rows_of(by_table / "photos.csv") == photos
+    images = [{**row, "path": f"../images/{row['path']}"} for row in rows_of(by_folder / "images.csv")]
+    assert rows_of(by_table / "images.csv") == images
     figures = [json.loads((run / "run.json").read_text())["figures"] for run in (by_table, by_folder)]
     assert figures[0] == figures[1]
 
 
 def test_evaluated_from_another_folder(
-    run_command: Command, place: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: Command, place: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_command(train.command, *TABLE, "report=page")
     run = only_run(place)
@@ -59,38 +59,38 @@ def test_evaluated_from_another_folder(
         result = run_command(evaluate.command, f"run={run}", f"split={split}")
         assert result.code == 0, result.error
         assert (run / f"report/{split}/metrics.json").read_text() == metrics
-    result = run_command(evaluate.command, f"run={run}", f"data.root={photo_folder}")
+    result = run_command(evaluate.command, f"run={run}", f"data.root={image_folder}")
     assert result.code == 0, result.error
-    other = json.loads((run / "report" / photo_folder.name / "test/metrics.json").read_text())
+    other = json.loads((run / "report" / image_folder.name / "test/metrics.json").read_text())
     assert other["metrics"] == json.loads(told["test"])["metrics"]
 
 
 def test_resumed_from_another_folder(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exclude = place / "tables/q.csv"
-    exclude.write_text("image\n../photos/train/benign/000.png\n")
+    exclude.write_text("image\n../images/train/benign/000.png\n")
     assert run_command(train.command, *TABLE, "data.exclude=tables/q.csv").code == 0
     run = only_run(place)
     monkeypatch.chdir(place / "tables")
     for epochs in (3, 4):  # the second time from where the first one had found the table
         result = run_command(train.command, f"resume={run}", f"trainer.max_epochs={epochs}")
         assert result.code == 0, result.error
-        assert f"1 training photos that {exclude} names" in result.output
+        assert f"1 training images that {exclude} names" in result.output
     assert [row["epoch"] for row in rows_of(run / "metrics.csv")] == ["1", "2", "3", "4"]
     (place / "tables/t.csv").rename(place / "moved.csv")
     text = (place / "moved.csv").read_text()
-    (place / "moved.csv").write_text(text.replace("../photos/test/benign/000.png", "photos/test/benign/000.png"))
+    (place / "moved.csv").write_text(text.replace("../images/test/benign/000.png", "images/test/benign/000.png"))
     result = run_command(train.command, f"resume={run}", "trainer.max_epochs=5", "data.table=../moved.csv")
     assert result.code == 2
     assert "are not there" in result.error
 
 
-def test_photos_left_out(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = (*TINY, "data=folder", "data.root=photos", "data.exclude=q.csv")
+def test_images_left_out(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = (*TINY, "data=folder", "data.root=images", "data.exclude=q.csv")
     result = run_command(train.command, *options, "report=page")
     assert result.code == 0, result.error
-    assert "left out    1 training photos that q.csv names; 1 test photos that it names stay" in result.output
+    assert "left out    1 training images that q.csv names; 1 test images that it names stay" in result.output
     run = only_run(place)
-    paths = {row["path"] for row in rows_of(run / "photos.csv")}
+    paths = {row["path"] for row in rows_of(run / "images.csv")}
     assert "train/benign/000.png" not in paths
     assert "test/benign/002.png" in paths
     assert json.loads((run / "run.json").read_text())["config"]["data"]["exclude"] == "q.csv"
@@ -103,12 +103,12 @@ def test_photos_left_out(run_command: Command, place: Path, monkeypatch: pytest.
     assert result.code == 2
     assert "q.csv does not exist" in result.error
     monkeypatch.chdir(place / "tables")
-    result = run_command(evaluate.command, f"run={run}", "data.root=../photos")
+    result = run_command(evaluate.command, f"run={run}", "data.root=../images")
     assert result.code == 0, result.error  # another set: nothing of it was left out
 
 
 def test_runs_from_before_there_were_these_keys(run_command: Command, place: Path) -> None:
-    run_command(train.command, *TINY, "data=folder", "data.root=photos")
+    run_command(train.command, *TINY, "data=folder", "data.root=images")
     run = only_run(place)
     record = json.loads((run / "run.json").read_text())
     for config in (record["config"], record["composed"]):
@@ -122,16 +122,16 @@ def test_runs_from_before_there_were_these_keys(run_command: Command, place: Pat
 
 
 CASES = {
-    "no photo there": (
+    "no image there": (
         ".png,Nevus,train",
         "x.png,Nevus,train",
-        "tables/t.csv, line 2: 20 of 40 train photos are not there (../photos",
+        "tables/t.csv, line 2: 20 of 40 train images are not there (../images",
     ),
     "unknown label": ("Nevus,train", "nevs,train", "tables/t.csv, line 2: the label 'nevs' is no class; did you mean"),
     "no split": ("malignant,train", "malignant,", "is in no split: cut a split: melanoma-data split tables/t.csv"),
     "no split column": ("label,split", "label,part", "tables/t.csv has no column 'split' (data.split_column"),
     "no lesion column": ("split,lesion", "split,patient", "has no column 'lesion' (data.group_column)"),
-    "no test photos": (",test,", ",train,", "tables/t.csv has no test photo of the class 'benign'"),
+    "no test images": (",test,", ",train,", "tables/t.csv has no test image of the class 'benign'"),
 }
 
 
@@ -147,13 +147,13 @@ def test_what_is_wrong_with_a_table(case: str, run_command: Command, place: Path
     assert not (place / "outputs").exists()
 
 
-STALE = "names 1 photos that are not in photos (train/benign/gone.png)"
+STALE = "names 1 images that are not in images (train/benign/gone.png)"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("image\ntrain/benign/gone.png\n", STALE), ("path\n", "has no column")])
 def test_what_is_wrong_with_a_list(text: str, expected: str, run_command: Command, place: Path) -> None:
     (place / "q.csv").write_text(text)
-    result = run_command(train.command, *TINY, "data=folder", "data.root=photos", "data.exclude=q.csv")
+    result = run_command(train.command, *TINY, "data=folder", "data.root=images", "data.exclude=q.csv")
     assert result.code == 2
     assert expected in result.error
     assert len(result.error.strip().splitlines()) == 1

@@ -23,16 +23,16 @@ RECIPE = [
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, photo_folder: Path) -> list[str]:
+def recipe(tmp_path: Path, image_folder: Path) -> list[str]:
     """A training on files, with weights that were made here: those of the hub are not to be had in a test."""
     torch.manual_seed(7)
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
-    return [*RECIPE, "data=folder", f"data.root={photo_folder}", f"model.pretrained={tmp_path / 'weights.pth'}"]
+    return [*RECIPE, "data=folder", f"data.root={image_folder}", f"model.pretrained={tmp_path / 'weights.pth'}"]
 
 
 @pytest.mark.slow
 def test_trained_resumed_evaluated_and_explained(
-    recipe: list[str], run_command: Command, tmp_path: Path, photo_folder: Path
+    recipe: list[str], run_command: Command, tmp_path: Path, image_folder: Path
 ) -> None:
     assert run_command(train.command, *recipe, "trainer.max_epochs=3", "name=whole").code == 0
     assert run_command(train.command, *recipe, "trainer.max_epochs=1", "name=halves").code == 0
@@ -51,8 +51,8 @@ def test_trained_resumed_evaluated_and_explained(
     figures = dict(Run(run).read()["figures"])
     assert run_command(evaluate.command, f"run={run}").code == 0
     assert Run(run).read()["figures"] == figures
-    photo = next((photo_folder / "test/malignant").iterdir())
-    answer = run_command(predict.command, "--run", str(run), str(photo), "--heatmaps", str(tmp_path / "maps"))
+    image = next((image_folder / "test/malignant").iterdir())
+    answer = run_command(predict.command, "--run", str(run), str(image), "--heatmaps", str(tmp_path / "maps"))
     assert answer.code == 0, answer.error
     assert list((tmp_path / "maps").iterdir())
 
@@ -86,7 +86,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_said_in_one_line(case: str, recipe: list[str], run_command: Command, workplace: Path) -> None:
+def test_said_in_one_line(case: str, recipe: list[str], run_command: Command, work_folder: Path) -> None:
     overrides, expected = REFUSED[case]
     if case == "another network has no backbone":
         recipe = [text for text in recipe if not text.startswith("model")] + ["data.normalisation=backbone"]
@@ -94,7 +94,7 @@ def test_said_in_one_line(case: str, recipe: list[str], run_command: Command, wo
     assert result.code == 2
     assert expected in result.error
     assert len(result.error.strip().splitlines()) == 1
-    assert not (workplace / "outputs").exists()
+    assert not (work_folder / "outputs").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from tests.conftest import TINY, Command, only_run
 
 
 @pytest.fixture
-def command(run_command: Command, photo_folder: Path) -> Command:
-    """`melanoma-train` on the tiny photos."""
-    return lambda *arguments: run_command(train.command, *TINY, "data=folder", f"data.root={photo_folder}", *arguments)
+def command(run_command: Command, image_folder: Path) -> Command:
+    """`melanoma-train` on the tiny images."""
+    return lambda *arguments: run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}", *arguments)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -28,23 +28,23 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_run_and_what_it_leaves(command: Command, workplace: Path, photo_folder: Path) -> None:
+def test_a_run_and_what_it_leaves(command: Command, work_folder: Path, image_folder: Path) -> None:
     result = command("data.group_column=group", "seed=3")
     assert result.code == 0, result.error
-    run = only_run(workplace)
-    assert run.parent == workplace / "outputs" / "default"
+    run = only_run(work_folder)
+    assert run.parent == work_folder / "outputs" / "default"
     record = json.loads((run / "run.json").read_text())
     assert record["finished"] is True
     assert record["resolved"] == {"accelerator": "cpu", "precision": "32-true", "keep_memory": True}
     assert record["config"]["seed"] == 3
     assert {"torch", "lightning"} < set(record["versions"])
     assert [row["epoch"] for row in rows_of(run / "metrics.csv")] == ["1", "2"]
-    assert {"train/loss", "val/auroc", "train/photos_per_second", "train/learning_rate"} < set(
+    assert {"train/loss", "val/auroc", "train/images_per_second", "train/learning_rate"} < set(
         rows_of(run / "metrics.csv")[0]
     )
-    photos = rows_of(run / "photos.csv")
-    assert {row["split"] for row in photos} == {"train", "validation", "test"}
-    assert "0 of 12 test photos share a lesion with train" in result.output
+    images = rows_of(run / "images.csv")
+    assert {row["split"] for row in images} == {"train", "validation", "test"}
+    assert "0 of 12 test images share a lesion with train" in result.output
     assert "epoch 2/2 | train loss" in (run / "train.log").read_text()
     for split in ("validation", "test"):
         metrics = json.loads((run / "report" / split / "metrics.json").read_text())
@@ -60,21 +60,21 @@ def test_a_run_and_what_it_leaves(command: Command, workplace: Path, photo_folde
     assert record["figures"]["test/auroc"] == metrics["metrics"]["test/auroc"]
 
 
-def test_same_seed_same_bits(command: Command, workplace: Path) -> None:
+def test_same_seed_same_bits(command: Command, work_folder: Path) -> None:
     for name in ("a", "b"):
         assert command(f"name={name}", "augmentation=dermoscopy").code == 0
     states = [
-        torch.load(only_run(workplace, name) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        torch.load(only_run(work_folder, name) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         for name in ("a", "b")
     ]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_evaluate_equals_training_and_prediction_equals_both(
-    command: Command, run_command: Command, workplace: Path, photo_folder: Path
+    command: Command, run_command: Command, work_folder: Path, image_folder: Path
 ) -> None:
     command("report=page")
-    run = only_run(workplace)
+    run = only_run(work_folder)
     told = json.loads((run / "report/test/metrics.json").read_text())
     before = rows_of(run / "report/test/predictions.csv")
     result = run_command(evaluate.command, f"run={run}")
@@ -82,10 +82,10 @@ def test_evaluate_equals_training_and_prediction_equals_both(
     assert "Research software" in result.output
     assert json.loads((run / "report/test/metrics.json").read_text()) == told
     result = run_command(
-        predict.command, "--run", str(run), str(photo_folder / "test"), "--csv", "p.csv", "--names", "benign,malignant"
+        predict.command, "--run", str(run), str(image_folder / "test"), "--csv", "p.csv", "--names", "benign,malignant"
     )
     assert result.code == 0, result.error
-    predicted = {Path(row["path"]).relative_to(photo_folder).as_posix(): row for row in rows_of(workplace / "p.csv")}
+    predicted = {Path(row["path"]).relative_to(image_folder).as_posix(): row for row in rows_of(work_folder / "p.csv")}
     assert len(predicted) == len(before)
     for row in before:
         assert float(predicted[row["path"]]["probability"]) == pytest.approx(float(row["probability"]), abs=1e-6)
@@ -94,74 +94,74 @@ def test_evaluate_equals_training_and_prediction_equals_both(
 
 @pytest.mark.slow
 def test_evaluating_another_set_leaves_the_runs_report(
-    command: Command, run_command: Command, workplace: Path, own_photo_folder: Path
+    command: Command, run_command: Command, work_folder: Path, own_image_folder: Path
 ) -> None:
     command()
-    run = only_run(workplace)
+    run = only_run(work_folder)
     before = (run / "report/test/metrics.json").read_text()
-    result = run_command(evaluate.command, f"run={run}", f"data.root={own_photo_folder}")
+    result = run_command(evaluate.command, f"run={run}", f"data.root={own_image_folder}")
     assert result.code == 0, result.error
-    assert (run / "report/photos/test/metrics.json").is_file()
+    assert (run / "report/images/test/metrics.json").is_file()
     assert (run / "report/test/metrics.json").read_text() == before
 
 
-def test_validating_on_test_says_so(command: Command, workplace: Path) -> None:
+def test_validating_on_test_says_so(command: Command, work_folder: Path) -> None:
     result = command("data.validate_on=test", "threshold=fixed", "checkpoint.evaluate=last")
     assert result.code == 0, result.error
-    assert "validation runs on the test photos" in result.output
-    metrics = json.loads((only_run(workplace) / "report/test/metrics.json").read_text())
-    assert any("Validated on the test photos" in note for note in metrics["notes"])
+    assert "validation runs on the test images" in result.output
+    metrics = json.loads((only_run(work_folder) / "report/test/metrics.json").read_text())
+    assert any("Validated on the test images" in note for note in metrics["notes"])
     assert (metrics["temperature"], metrics["threshold"]) == (1.0, 0.5)
 
 
 def test_leaks_are_counted_and_figures_given_without_them(
-    run_command: Command, workplace: Path, own_photo_folder: Path
+    run_command: Command, work_folder: Path, own_image_folder: Path
 ) -> None:
-    table = own_photo_folder / "metadata.csv"
+    table = own_image_folder / "metadata.csv"
     table.write_text(table.read_text().replace("testFalse0", "trainFalse0"))
-    options = ("data=folder", f"data.root={own_photo_folder}", "data.group_column=group")
+    options = ("data=folder", f"data.root={own_image_folder}", "data.group_column=group")
     result = run_command(train.command, *TINY, *options)
-    assert "2 of 12 test photos share a lesion with train" in result.output
-    metrics = json.loads((only_run(workplace) / "report/test/metrics.json").read_text())
+    assert "2 of 12 test images share a lesion with train" in result.output
+    metrics = json.loads((only_run(work_folder) / "report/test/metrics.json").read_text())
     assert [row["n"] for row in metrics["rows"].values()] == [12, 10]
 
 
 @pytest.mark.slow
-def test_weights_of_an_earlier_run(command: Command, workplace: Path) -> None:
+def test_weights_of_an_earlier_run(command: Command, work_folder: Path) -> None:
     command("name=first")
-    weights = only_run(workplace, "first") / "checkpoints" / "best.ckpt"
+    weights = only_run(work_folder, "first") / "checkpoints" / "best.ckpt"
     assert command("name=second", f"model.weights={weights}", "optimizer.lr=1e-12").code == 0
     states = [
         torch.load(path, weights_only=True)["state_dict"]["network.conv_1.weight"]
-        for path in (weights, only_run(workplace, "second") / "checkpoints" / "last.ckpt")
+        for path in (weights, only_run(work_folder, "second") / "checkpoints" / "last.ckpt")
     ]
     torch.testing.assert_close(*states)
 
 
 @pytest.mark.slow
-def test_extra_metric_is_in_the_table(command: Command, workplace: Path) -> None:
+def test_extra_metric_is_in_the_table(command: Command, work_folder: Path) -> None:
     result = command("+metrics.f1._target_=torchmetrics.classification.BinaryF1Score", "checkpoint.monitor=val/f1")
     assert result.code == 0, result.error
-    assert "val/f1" in rows_of(only_run(workplace) / "metrics.csv")[0]
+    assert "val/f1" in rows_of(only_run(work_folder) / "metrics.csv")[0]
 
 
-def test_tensorboard(command: Command, workplace: Path) -> None:
+def test_tensorboard(command: Command, work_folder: Path) -> None:
     watching = [
         "logger=default",
-        "callbacks.training_photos={_target_:melanoma_pl.training.callbacks.tensorboard.TrainingPhotos,count:4}",
+        "callbacks.training_images={_target_:melanoma_pl.training.callbacks.tensorboard.TrainingImages,count:4}",
         "callbacks.worst_mistakes={_target_:melanoma_pl.training.callbacks.tensorboard.WorstMistakes,count:4,every_n_epochs:1}",
         "callbacks.curves={_target_:melanoma_pl.training.callbacks.tensorboard.ValidationCurves,every_n_epochs:1}",
         "callbacks.graph={_target_:melanoma_pl.training.callbacks.tensorboard.NetworkGraph}",
     ]
     result = command(*watching)
     assert result.code == 0, result.error
-    events = EventAccumulator(str(only_run(workplace)))
+    events = EventAccumulator(str(only_run(work_folder)))
     events.Reload()
     tags = events.Tags()
-    wanted = {"train/loss", "train/accuracy", "val/loss", "val/auroc", "train/learning_rate", "train/photos_per_second"}
+    wanted = {"train/loss", "train/accuracy", "val/loss", "val/auroc", "train/learning_rate", "train/images_per_second"}
     assert wanted <= set(tags["scalars"])
     assert [event.step for event in events.Scalars("val/auroc")] == [1, 2]
-    assert {"photos/training", "photos/worst mistakes", "val/roc"} == set(tags["images"])
+    assert {"images/training", "images/worst mistakes", "val/roc"} == set(tags["images"])
     assert tags["graph"]
     assert "val/precision_recall" in tags["tensors"]
     assert "val_final/auroc" in tags["scalars"]
@@ -170,12 +170,19 @@ def test_tensorboard(command: Command, workplace: Path) -> None:
 
 
 # what the evaluation after the last epoch imports, and nothing before
-LATE = ("melanoma_pl.report.pipeline", "melanoma_pl.review", "melanoma_pl.explanation", "captum", "jinja2", "IPython")
+LATE = (
+    "melanoma_pl.report.pipeline",
+    "melanoma_pl.report",
+    "melanoma_pl.inference.heat_maps",
+    "captum",
+    "jinja2",
+    "IPython",
+)
 
 
 @pytest.mark.slow
-def test_the_first_step_does_not_wait_for_what_the_evaluation_needs(workplace: Path, photo_folder: Path) -> None:
-    (workplace / "noting.py").write_text(
+def test_the_first_step_does_not_wait_for_what_the_evaluation_needs(work_folder: Path, image_folder: Path) -> None:
+    (work_folder / "noting.py").write_text(
         "import os, sys\nimport lightning.pytorch as pl\n"
         "class Note(pl.Callback):\n"
         "    def on_train_batch_start(self, *arguments):\n"
@@ -183,24 +190,24 @@ def test_the_first_step_does_not_wait_for_what_the_evaluation_needs(workplace: P
         "        os._exit(0)\n"
     )
     as_configured = [word for word in TINY if not word.startswith(("logger", "callbacks", "report"))]
-    words = ["data=folder", f"data.root={photo_folder}", "+callbacks.note._target_=noting.Note", *as_configured]
+    words = ["data=folder", f"data.root={image_folder}", "+callbacks.note._target_=noting.Note", *as_configured]
     answer = subprocess.run(
         [sys.executable, "-m", "melanoma_pl.train", *words],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(workplace)},
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(work_folder)},
     )  # fmt: skip
     assert "late: []" in answer.stdout, answer.stderr
 
 
 @pytest.mark.slow
-def test_synthetic_photos_are_called_so(run_command: Command, workplace: Path) -> None:
+def test_synthetic_images_are_called_so(run_command: Command, work_folder: Path) -> None:
     result = run_command(train.command, *TINY, "data.synthetic.train=60", "data.synthetic.test=10")
     assert result.code == 0, result.error
-    assert "photos (synthetic)" in result.output
+    assert "images (synthetic)" in result.output
     assert "these figures say nothing about patients" in result.output
-    run = only_run(workplace)
-    photo = next(workplace.glob("outputs/synthetic/*/test/benign/*.jpg"))
-    predicted = run_command(predict.command, "--run", str(run), str(photo))
-    assert "trained on synthetic photos" in predicted.error
+    run = only_run(work_folder)
+    image = next(work_folder.glob("outputs/synthetic/*/test/benign/*.jpg"))
+    predicted = run_command(predict.command, "--run", str(run), str(image))
+    assert "trained on synthetic images" in predicted.error
 
 
 @pytest.mark.slow
@@ -212,11 +219,11 @@ def test_every_experiment_runs(experiment: str, command: Command) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("debug", sorted(path.stem for path in (conf_dir() / "debug").glob("*.yaml")))
-def test_every_debug_option_runs(debug: str, command: Command, workplace: Path) -> None:
+def test_every_debug_option_runs(debug: str, command: Command, work_folder: Path) -> None:
     result = command(f"debug={debug}", "trainer.max_epochs=60" if debug == "overfit" else "trainer.max_epochs=1")
     assert result.code == 0, result.error
     if debug == "overfit":
-        assert float(rows_of(only_run(workplace, "debug") / "metrics.csv")[-1]["train/loss"]) < 0.2
+        assert float(rows_of(only_run(work_folder, "debug") / "metrics.csv")[-1]["train/loss"]) < 0.2
 
 
 def test_tipe_is_the_original() -> None:

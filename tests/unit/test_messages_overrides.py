@@ -10,14 +10,14 @@ from melanoma_pl.config.app import compose_config
 from melanoma_pl.messages import class_word, hydra_word
 
 ODD = [
-    "/my photos (1)", "a,b", "a=b", "Fotos für Ärzte", "~/photos", 'a"b', "it's", "back\\slash", "end\\",
+    "/my images (1)", "a,b", "a=b", "Fotos für Ärzte", "~/images", 'a"b', "it's", "back\\slash", "end\\",
     'a\\"b', "a\\\\b",
     "a${b}", "$HOME", "[a]", "{a: b}", "a#b", "null", "True", "2024", "1e3", "nan", "", " a ", "a;b&c|d>e",
     "`a`", "!a", "-x",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", ["/photos/a-b_c.d/1", "../x", *ODD])
+@pytest.mark.parametrize("value", ["/images/a-b_c.d/1", "../x", *ODD])
 def test_the_shell_and_hydra_read_the_value_as_it_is(value: str) -> None:
     (word,) = shlex.split(hydra_word("data.root", value))
     override = OverridesParser.create().parse_override(word)
@@ -26,8 +26,8 @@ def test_the_shell_and_hydra_read_the_value_as_it_is(value: str) -> None:
 
 
 def test_plain_values_stay_bare() -> None:
-    assert hydra_word("data.root", "/photos/a-b_c.d/1") == "data.root=/photos/a-b_c.d/1"
-    assert hydra_word("data.root", "/my photos (1)") == """'data.root="/my photos (1)"'"""
+    assert hydra_word("data.root", "/images/a-b_c.d/1") == "data.root=/images/a-b_c.d/1"
+    assert hydra_word("data.root", "/my images (1)") == """'data.root="/my images (1)"'"""
 
 
 NAMES = [

@@ -1,4 +1,4 @@
-"""One preprocessing for any photo: mode, size, orientation."""
+"""One preprocessing for any image: mode, size, orientation."""
 
 from pathlib import Path
 from typing import Literal
@@ -50,21 +50,21 @@ def test_older_checkpoints_have_no_interpolation() -> None:
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_interpolation_is_pillows(interpolation: Literal["bilinear", "bicubic"]) -> None:
     array = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
-    photo = Image.fromarray(array)
-    pixels = Preprocessing(8, interpolation=interpolation).to_pixels(photo)
-    expected = photo.resize((8, 8), Image.Resampling[interpolation.upper()])
+    image = Image.fromarray(array)
+    pixels = Preprocessing(8, interpolation=interpolation).to_pixels(image)
+    expected = image.resize((8, 8), Image.Resampling[interpolation.upper()])
     assert torch.equal(pixels.permute(1, 2, 0), torch.from_numpy(np.array(expected)))
 
 
 def test_shape_is_squashed_and_colours_stay() -> None:
-    photo = Image.new("RGB", (40, 10), (200, 100, 50))
-    pixels = PREPROCESSING.to_pixels(photo)
+    image = Image.new("RGB", (40, 10), (200, 100, 50))
+    pixels = PREPROCESSING.to_pixels(image)
     assert pixels.shape == (3, 8, 8)
     assert pixels.dtype == torch.uint8
     assert pixels[:, 0, 0].tolist() == [200, 100, 50]
 
 
-def test_a_photo_of_the_right_size_is_left_alone() -> None:
+def test_an_image_of_the_right_size_is_left_alone() -> None:
     array = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     assert torch.equal(PREPROCESSING.to_pixels(Image.fromarray(array)), torch.from_numpy(array).permute(2, 0, 1))
 
@@ -85,17 +85,17 @@ def test_a_photo_of_the_right_size_is_left_alone() -> None:
     ],
 )
 def test_any_mode(mode: str, colour: object, expected: tuple[int, int, int]) -> None:
-    photo = Image.new(mode, (4, 4), colour)  # type: ignore[arg-type]
-    assert to_rgb(photo).getpixel((0, 0)) == expected
+    image = Image.new(mode, (4, 4), colour)  # type: ignore[arg-type]
+    assert to_rgb(image).getpixel((0, 0)) == expected
 
 
 def test_palette_with_transparency() -> None:
-    photo = Image.new("P", (2, 1))
-    photo.putpalette([200, 10, 10, 0, 0, 0])
-    photo.putpixel((1, 0), 1)
-    photo.info["transparency"] = 1
-    assert to_rgb(photo).getpixel((0, 0)) == (200, 10, 10)
-    assert to_rgb(photo).getpixel((1, 0)) == (255, 255, 255)
+    image = Image.new("P", (2, 1))
+    image.putpalette([200, 10, 10, 0, 0, 0])
+    image.putpixel((1, 0), 1)
+    image.info["transparency"] = 1
+    assert to_rgb(image).getpixel((0, 0)) == (200, 10, 10)
+    assert to_rgb(image).getpixel((1, 0)) == (255, 255, 255)
 
 
 def test_floating_point_pixels_are_refused() -> None:
@@ -104,11 +104,11 @@ def test_floating_point_pixels_are_refused() -> None:
 
 
 def test_exif_orientation(tmp_path: Path) -> None:
-    photo = Image.new("RGB", (4, 2), "white")
-    photo.putpixel((0, 0), (255, 0, 0))
+    image = Image.new("RGB", (4, 2), "white")
+    image.putpixel((0, 0), (255, 0, 0))
     exif = Image.Exif()
     exif[0x0112] = 6  # turned a quarter: the camera was held upright
-    photo.save(tmp_path / "turned.png", exif=exif)
+    image.save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as turned:
         upright = to_rgb(turned)
     assert upright.size == (2, 4)

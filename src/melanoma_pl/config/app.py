@@ -38,11 +38,11 @@ class Console(logging.Handler):
 
 OK, FAILED, MISUSED = 0, 1, 2
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+WRONG_PATH = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 FULL_ERROR = "HYDRA_FULL_ERROR"
 QUOTING = (
     "put a value with spaces, accents, parentheses, commas or = into two kinds of quotes: "
-    "'data.root=\"/my photos (1)\"'"
+    "'data.root=\"/my images (1)\"'"
 )
 
 
@@ -117,7 +117,7 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        if error.errno not in (*NO_SPACE, *WRONG_PLACE) or traceback_wanted:
+        if error.errno not in (*NO_SPACE, *WRONG_PATH) or traceback_wanted:
             raise
         if error.errno in NO_SPACE:
             text = f"no space is left to write {error.filename or 'a file'}: make some, then go on"

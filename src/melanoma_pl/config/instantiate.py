@@ -8,7 +8,7 @@ from torchmetrics import Metric
 from melanoma_pl.config.schema import DataSettings, TrainSettings
 from melanoma_pl.data.augmentation import Augmentation
 from melanoma_pl.data.datamodule import MoleDataModule
-from melanoma_pl.data.synthetic.synthetic_images import write_photos
+from melanoma_pl.data.synthetic.synthetic_images import write_images
 from melanoma_pl.models.checkpoint import load_weights
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.schedules import Schedule
@@ -19,11 +19,11 @@ from melanoma_pl.specs import build
 
 
 def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataModule:
-    """Return the data module; synthetic photos are drawn first."""
+    """Return the data module; synthetic images are drawn first."""
     chosen = settings.data
     passed = set(DataSettings.model_fields) - {"root", "synthetic", "image_size", "normalisation"}
     return MoleDataModule(
-        photo_root(chosen),
+        image_root(chosen),
         preprocessing=make_preprocessing(settings),
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
         seed=settings.seed,
@@ -32,13 +32,13 @@ def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataM
     )
 
 
-def photo_root(chosen: DataSettings) -> Path | None:
-    """Return the photo folder; of a table None."""
+def image_root(chosen: DataSettings) -> Path | None:
+    """Return the image folder; of a table None."""
     if chosen.synthetic is None:
         return None if chosen.root is None else Path(chosen.root)
     drawn = chosen.synthetic
     folder = Path(drawn.folder) / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{chosen.image_size}px"
-    return write_photos(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
+    return write_images(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
 
 
 def make_preprocessing(settings: TrainSettings) -> Preprocessing:
@@ -56,7 +56,7 @@ def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool
 
     Args:
         settings: All choices.
-        data: The photos.
+        data: The images.
         resumed: Whether a checkpoint's weights will take their place: none are fetched then.
     """
     torch.manual_seed(settings.seed)
@@ -79,7 +79,7 @@ def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool
         fit_decision=settings.data.validate_on == "validation",
         seed=settings.seed,
         extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
-        photos_note=settings.photos_note,
+        images_note=settings.images_note,
     )
     classifier.network_spec = from_checkpoint
     _make_fast(classifier, settings)

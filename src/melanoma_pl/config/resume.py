@@ -17,7 +17,7 @@ CHANGEABLE = (
     "trainer.accelerator", "trainer.devices", "trainer.max_epochs", "trainer.keep_memory",
     "trainer.blockwise", "trainer.compile", "optimizer.fused",
     "data.root", "data.table", "data.metadata", "data.exclude",
-    "data.num_workers", "data.cache_share", "data.cache_folder", "data.resident", "data.synthetic.folder",
+    "data.num_workers", "data.cache_fraction", "data.cache_folder", "data.resident", "data.synthetic.folder",
     "checkpoint", "callbacks", "logger", "test", "report", "optimized_metric",
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 Light: it must answer before anything heavy is imported.
 
-Whether the photos that a configuration names are there; light, so that it is said before anything heavy starts.
+Whether the images that a configuration names are there; light, so that it is said before anything heavy starts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from melanoma_pl.data.layout import check_exclusion, check_folds, check_layout, 
 from melanoma_pl.errors import UserError, did_you_mean
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Proportion = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -68,7 +68,7 @@ class DataSettings(Strict):
     group_column: str | None
     without_row: Literal["stop", "own_group"]
     on_broken: Literal["stop", "skip"]
-    cache_share: Share
+    cache_fraction: Proportion
     cache_folder: Text | None = None
     resident: Literal["auto"] | bool = "auto"
 
@@ -107,7 +107,7 @@ class ThresholdSettings(Strict):
 
     rule: Literal["sensitivity", "youden", "fixed"]
     sensitivity: Annotated[float, Field(gt=0, le=1)] = 0.95
-    value: Share = 0.5
+    value: Proportion = 0.5
 
 
 class CheckpointSettings(Strict):
@@ -149,25 +149,25 @@ class TrainSettings(Strict):
         return direction(self.checkpoint.monitor) if self.checkpoint.mode == "auto" else self.checkpoint.mode
 
     @property
-    def photos_note(self) -> str:
-        """What must be said beside every result: that the photos were drawn."""
+    def images_note(self) -> str:
+        """What must be said beside every result: that the images were drawn."""
         return "synthetic" if self.data.synthetic else ""
 
     @model_validator(mode="after")
     def _cross_checks(self) -> "TrainSettings":
         """Refuse what is only wrong together."""
-        self._check_photos()
+        self._check_images()
         self._check_backbone()
         if self.data.validate_on == "test" and (self.threshold.rule, self.threshold.value) != ("fixed", 0.5):
             raise ValueError(
-                "data.validate_on=test would choose the threshold on the test photos: add threshold=fixed, which is 0.5"
+                "data.validate_on=test would choose the threshold on the test images: add threshold=fixed, which is 0.5"
             )
         if self.trainer.precision == "16-mixed" and self.trainer.accelerator == "cpu":
             raise ValueError("trainer.precision=16-mixed is for GPUs: on a processor take 32-true, or auto")
         self._check_metric("checkpoint.monitor", self.checkpoint.monitor, TRAIN_METRICS)
         if self.optimized_metric.startswith("test/"):
             raise ValueError(
-                f"optimized_metric={self.optimized_metric} would choose on the test photos: take a val/ metric, "
+                f"optimized_metric={self.optimized_metric} would choose on the test images: take a val/ metric, "
                 "such as val/auroc"
             )
         self._check_metric("optimized_metric", self.optimized_metric, ())
@@ -176,18 +176,18 @@ class TrainSettings(Strict):
                 self._check_metric(f"callbacks.{name}.monitor", spec["monitor"], TRAIN_METRICS)
         return self
 
-    def _check_photos(self) -> None:
+    def _check_images(self) -> None:
         data = self.data
         own = {"root": data.root, "table": data.table, "fold": data.fold, "exclude": data.exclude}
         for key, value in own.items():
             if data.synthetic and value is not None:
                 group = "table" if key == "table" else "folder"
-                raise ValueError(f"data.{key}={value} needs your own photos: add data={group}")
+                raise ValueError(f"data.{key}={value} needs your own images: add data={group}")
         if data.root is not None and data.table is not None:
             raise ValueError(f"data.root={data.root} and data.table={data.table} are both set: take one of them")
         if not data.synthetic and data.root is None and data.table is None:
             raise ValueError(
-                "data.root is not set: give the folder of your photos, data=folder data.root=<folder>, or a table of "
+                "data.root is not set: give the folder of your images, data=folder data.root=<folder>, or a table of "
                 "them, data=table data.table=<file>"
             )
         if data.fold is not None and data.validate_on == "test":
@@ -304,8 +304,8 @@ def explain(error: ValidationError) -> str:
 BRANCHES = {"int", "float", "constrained", "literal", "str", "dict", "bool"}
 
 
-def check_photo_places(data: DataSettings, splits: Sequence[str]) -> None:
-    """Refuse folders and tables that are not there; synthetic photos are drawn when they are needed.
+def check_image_paths(data: DataSettings, splits: Sequence[str]) -> None:
+    """Refuse folders and tables that are not there; synthetic images are drawn when they are needed.
 
     Args:
         data: What the configuration names.

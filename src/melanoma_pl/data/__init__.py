@@ -1,17 +1,6 @@
-"""Photos on disk → batches of pixels."""
+"""Read images from disk and serve them as batches of pixels."""
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from melanoma_pl.data.datamodule import MoleDataModule
-
-__all__ = ["MoleDataModule"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import the data module when it is asked for: it brings Lightning, and the commands must start without."""
-    if name == "MoleDataModule":
-        from melanoma_pl.data.datamodule import MoleDataModule
-
-        return MoleDataModule
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# PyTorch and Lightning take seconds to import, and the commands must start without them
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

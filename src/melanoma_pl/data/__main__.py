@@ -16,7 +16,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.messages import hydra_word
 
 if TYPE_CHECKING:
-    from melanoma_pl.data.image_set import Listing
+    from melanoma_pl.data.image_set import ImageListing
 
 
 def main() -> None:
@@ -43,10 +43,10 @@ def command(arguments: list[str]) -> int:
 
 
 def audit(chosen: argparse.Namespace) -> int:
-    """Audit a set of photos; exit code 1 where it found leaks or conflicts."""
+    """Audit a set of images; exit code 1 where it found leaks or conflicts."""
     listing, rows = read_source(chosen)
     from melanoma_pl.data.audit.audit_record import Reason, leave_record, read_quarantine, write_quarantine
-    from melanoma_pl.data.audit.auditing import audit_photos
+    from melanoma_pl.data.audit.auditing import audit_images
     from melanoma_pl.report.data.audit_page import write_page
     from melanoma_pl.report.data.audit_summary import write_json
     from melanoma_pl.report.data.audit_terminal import format_audit
@@ -54,9 +54,9 @@ def audit(chosen: argparse.Namespace) -> int:
     folder = chosen.report or default_folder(chosen.source)
     check_place(folder, chosen.fix)
     excluded = read_quarantine(chosen.exclude, listing.paths) if chosen.exclude else {}
-    found, scanned = audit_photos(listing, rows, chosen.group_column, sorted(excluded))
+    found, scanned = audit_images(listing, rows, chosen.group_column, sorted(excluded))
     found = replace(found, words=typed(chosen))
-    sha256 = {path: photo.sha256 for path, photo in zip(scanned.listing.paths, scanned.photos, strict=True)}
+    sha256 = {path: image.sha256 for path, image in zip(scanned.listing.paths, scanned.images, strict=True)}
     write_json(found, folder)
     write_page(found, scanned.listing, folder)
     leave_record(found, scanned.listing.splits, tuple(sha256), tuple(sha256.values()), folder)
@@ -66,13 +66,13 @@ def audit(chosen: argparse.Namespace) -> int:
         listed = excluded | {path: Reason(why, sha256[path]) for path, why in found.quarantine.items()}
         write_quarantine(chosen.fix, listed)
         print(
-            f"leave out   {chosen.fix}: {len(listed)} photos; obeyed by {hydra_word('data.exclude', str(chosen.fix))}"
+            f"leave out   {chosen.fix}: {len(listed)} images; obeyed by {hydra_word('data.exclude', str(chosen.fix))}"
         )
     return OK if found.is_clean else FAILED
 
 
-def read_source(chosen: argparse.Namespace) -> "tuple[Listing, dict[str, Mapping[str, str]] | None]":
-    """Return the photos that are asked for, and their metadata where there is any.
+def read_source(chosen: argparse.Namespace) -> "tuple[ImageListing, dict[str, Mapping[str, str]] | None]":
+    """Return the images that are asked for, and their metadata where there is any.
 
     Raises:
         UserError: If they, their table or its group column are not there.
@@ -152,7 +152,7 @@ def split(chosen: argparse.Namespace) -> int:
     made = partition(
         chosen.source,
         chosen.target,
-        test_share=chosen.test,
+        test_fraction=chosen.test,
         folds=chosen.folds,
         seed=chosen.seed,
         metadata=chosen.metadata,
@@ -167,9 +167,9 @@ def split(chosen: argparse.Namespace) -> int:
 
 def prepare(chosen: argparse.Namespace) -> int:
     """Bring a public set into the layout."""
-    from melanoma_pl.data.public_sets import prepare_set
+    from melanoma_pl.data.public_sets import prepare_dataset
 
-    prepared = prepare_set(
+    prepared = prepare_dataset(
         chosen.name,
         chosen.source,
         chosen.target,
@@ -179,7 +179,7 @@ def prepare(chosen: argparse.Namespace) -> int:
         missing=chosen.missing,
         table_only=chosen.table_only,
         copy=chosen.copy,
-        test_share=chosen.test,
+        test_fraction=chosen.test,
         seed=chosen.seed,
     )
     print(prepared.text())
@@ -187,17 +187,17 @@ def prepare(chosen: argparse.Namespace) -> int:
 
 
 def synthesize(chosen: argparse.Namespace) -> int:
-    """Draw synthetic photos."""
-    from melanoma_pl.data.synthetic.synthetic_images import write_photos
+    """Draw synthetic images."""
+    from melanoma_pl.data.synthetic.synthetic_images import write_images
 
-    write_photos(chosen.target, chosen.train, chosen.test, chosen.seed, chosen.size)
-    print(f"{chosen.train} training and {chosen.test} test photos, drawn by a program: {chosen.target}")
+    write_images(chosen.target, chosen.train, chosen.test, chosen.seed, chosen.size)
+    print(f"{chosen.train} training and {chosen.test} test images, drawn by a program: {chosen.target}")
     print(f"next: melanoma-train data=folder {hydra_word('data.root', str(chosen.target))} data.group_column=group")
     return OK
 
 
 def card(chosen: argparse.Namespace) -> int:
-    """Write a data card; an audit of the same photos, where one was made, goes into it."""
+    """Write a data card; an audit of the same images, where one was made, goes into it."""
     check_file("--to", chosen.to)
     listing, rows = read_source(chosen)
     from melanoma_pl.report.data.audit_summary import AUDIT_JSON
@@ -210,7 +210,7 @@ def card(chosen: argparse.Namespace) -> int:
 
 
 def cache(chosen: argparse.Namespace) -> int:
-    """List or remove the decoded photos that are kept on the disk."""
+    """List or remove the decoded images that are kept on the disk."""
     from melanoma_pl.data.cache.cache_files import clean, format_entries
 
     print(format_entries(chosen.folder) if chosen.action == "list" else clean(chosen.folder, chosen.older_than))

@@ -1,8 +1,8 @@
-"""Turning, shifting and tinting training photos, so that the network cannot rely on how a photo was taken.
+"""Turning, shifting and tinting training images, so that the network cannot rely on how an image was taken.
 
-A photo's change is a pure function of (seed, epoch, index), and what becomes of its pixels does not depend on the
-photos beside it. That is why the arithmetic is elementwise: matrix products may add up differently for another number
-of photos, and run in bfloat16 under autocast and in TF32 on newer GPUs, too coarse for coordinates.
+An image's change is a pure function of (seed, epoch, index), and what becomes of its pixels does not depend on the
+images beside it. That is why the arithmetic is elementwise: matrix products may add up differently for another number
+of images, and run in bfloat16 under autocast and in TF32 on newer GPUs, too coarse for coordinates.
 """
 
 import math
@@ -17,31 +17,31 @@ from torch.nn.functional import grid_sample
 from melanoma_pl.data.order import AUGMENTATION_STREAM, uniform
 
 # Float copies of a whole batch would have to be asked from the operating system anew at each step; those of a few
-# photos stay in memory and cache: 3 times faster on a CPU.
-_PHOTOS_AT_ONCE = 16
+# images stay in memory and cache: 3 times faster on a CPU.
+_IMAGES_AT_ONCE = 16
 
 _MID_GREY = 127.5
 
 
 class Augmentation(ABC):
-    """How training photos are changed; parameters of zero leave a photo exactly as it is."""
+    """How training images are changed; parameters of zero leave an image exactly as it is."""
 
     @abstractmethod
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
-        """Return each photo's parameters, a pure function of seed, epoch and index.
+        """Return each image's parameters, a pure function of seed, epoch and index.
 
         Args:
             seed: The run's seed.
             epoch: Epoch from 0.
-            indices: int64 `(N,)`; which photos.
+            indices: int64 `(N,)`; which images.
 
         Returns:
-            `(N, P)`, one row a photo, on the device of `indices`.
+            `(N, P)`, one row an image, on the device of `indices`.
         """
 
     @abstractmethod
     def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
-        """Return the changed photos.
+        """Return the changed images.
 
         Args:
             pixels: uint8 `(N, 3, S, S)`, contiguous or channels last; left as they are.
@@ -53,7 +53,7 @@ class Augmentation(ABC):
 
 
 class NoAugmentation(Augmentation):
-    """Leaves every photo as it is; no parameters."""
+    """Leaves every image as it is; no parameters."""
 
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
         """Return float32 `(N, 0)`."""
@@ -92,7 +92,7 @@ _LARGEST = {
 
 @dataclass(frozen=True)
 class Dermoscopy(Augmentation):
-    """What differs between two photos of one mole: how the camera was held, the light, the colour balance.
+    """What differs between two images of one mole: how the camera was held, the light, the colour balance.
 
     Parameters: float32 `(N, 10)`, each zero where nothing changes: mirrored left-right and up-down (0 or 1), rotation
     (degrees), zoom (larger by this share), shift right and down (share of the side), brightness, contrast and
@@ -102,7 +102,7 @@ class Dermoscopy(Augmentation):
         rotation_degrees: Turned by at most this much either way, 0 to 180 degrees.
         zoom: Larger or smaller by at most this share, 0 to 0.9.
         shift: Moved by at most this share of the side in each direction, 0 to 0.5.
-        flips: Whether half of the photos are mirrored left-right, and half up-down.
+        flips: Whether half of the images are mirrored left-right, and half up-down.
         brightness: Brighter or darker by at most this share, 0 to 1.
         contrast: Contrast about mid-grey, more or less by at most this share, 0 to 1.
         saturation: More or less colourful by at most this share, 0 to 1.
@@ -136,14 +136,14 @@ class Dermoscopy(Augmentation):
         return torch.cat([mirrored, signed[:, 2:] * signed.new_tensor(geometry + colour)], dim=1).float()
 
     def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
-        """Return the photos, moved (bilinear, reflected at the border), then tinted, rounded to whole levels."""
+        """Return the images, moved (bilinear, reflected at the border), then tinted, rounded to whole levels."""
         return _by_pieces(_move_and_tint, pixels, parameters)
 
 
 def _by_pieces(change: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, parameters: Tensor) -> Tensor:
-    count = _PHOTOS_AT_ONCE if pixels.device.type == "cpu" else len(pixels)
+    count = _IMAGES_AT_ONCE if pixels.device.type == "cpu" else len(pixels)
     pieces = zip(torch.split(pixels, count), torch.split(parameters, count), strict=True)
-    return torch.cat([change(photos.contiguous(), values) for photos, values in pieces])
+    return torch.cat([change(images.contiguous(), values) for images, values in pieces])
 
 
 def _permute(pixels: Tensor, parameters: Tensor) -> Tensor:
@@ -156,12 +156,12 @@ def _permute(pixels: Tensor, parameters: Tensor) -> Tensor:
 def _move_and_tint(pixels: Tensor, parameters: Tensor) -> Tensor:
     geometry, colour = torch.split(parameters, [6, 4], dim=1)
     grid = _sampling_grid(geometry, pixels.shape[-1])
-    photos = grid_sample(pixels.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return _tint(photos, colour).round_().clamp_(0, 255).to(torch.uint8)
+    images = grid_sample(pixels.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _tint(images, colour).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _sampling_grid(geometry: Tensor, side: int) -> Tensor:
-    """Return where each pixel of the changed photo comes from, as `torch.nn.functional.affine_grid` would.
+    """Return where each pixel of the changed image comes from, as `torch.nn.functional.affine_grid` would.
 
     Args:
         geometry: float32 `(N, 6)`: mirrored left-right and up-down, rotation, zoom, shift right and down.
@@ -174,7 +174,7 @@ def _sampling_grid(geometry: Tensor, side: int) -> Tensor:
     scale = (1 - 2 * geometry[:, :2]) / (1 + geometry[:, 3:4])  # (N, 2)
     step_right = torch.stack([turn.cos(), turn.sin()], dim=1) * scale  # (N, 2)
     step_down = torch.stack([-turn.sin(), turn.cos()], dim=1) * scale
-    # (N, 2), scaled like the steps so that the photo, not the view of it, moves by this share of its side.
+    # (N, 2), scaled like the steps so that the image, not the view of it, moves by this share of its side.
     origin = -2 * (geometry[:, 4:5] * step_right + geometry[:, 5:6] * step_down)
     centres = (2 * torch.arange(side, device=geometry.device) + 1) / side - 1  # of the pixels: (S,)
     across = centres[:, None] * step_right[:, None]  # (N, S, 2)
@@ -182,15 +182,15 @@ def _sampling_grid(geometry: Tensor, side: int) -> Tensor:
     return down[:, :, None] + across[:, None]
 
 
-def _tint(photos: Tensor, colour: Tensor) -> Tensor:
-    """Return the photos with other brightness, contrast, saturation and hue: one 3x3 matrix and offset a photo.
+def _tint(images: Tensor, colour: Tensor) -> Tensor:
+    """Return the images with other brightness, contrast, saturation and hue: one 3x3 matrix and offset an image.
 
     Saturation scales and hue turns (Rodrigues' formula) a colour's part at right angles to the grey axis, after
     Haeberli, "Matrix Operations for Image Processing", 1993, but with equal weights for the three channels: the matrix
     is then circulant, every channel treating itself, its next and its last one alike.
 
     Args:
-        photos: float32 `(N, 3, S, S)`, 0 to 255.
+        images: float32 `(N, 3, S, S)`, 0 to 255.
         colour: float32 `(N, 4)`: brightness, contrast, saturation, hue.
 
     Returns:
@@ -200,7 +200,7 @@ def _tint(photos: Tensor, colour: Tensor) -> Tensor:
     chroma = brightness * contrast * saturation
     turn = 2 * math.pi * colour[:, 3, None, None, None]
     grey, along, across = brightness * contrast / 3, chroma * turn.cos() / 3, chroma * turn.sin() / math.sqrt(3)
-    tinted = photos * (grey + 2 * along)
-    tinted += photos.roll(-1, dims=1).mul_(grey - along - across)  # red takes from green, green from blue, …
-    tinted += photos.roll(1, dims=1).mul_(grey - along + across)
+    tinted = images * (grey + 2 * along)
+    tinted += images.roll(-1, dims=1).mul_(grey - along - across)  # red takes from green, green from blue, …
+    tinted += images.roll(1, dims=1).mul_(grey - along + across)
     return tinted.add_(_MID_GREY * (1 - contrast))

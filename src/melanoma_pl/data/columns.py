@@ -1,4 +1,4 @@
-"""What a metadata table tells of photos, column by column: what it is about, how much is filled, what it counts."""
+"""What a metadata table tells of images, column by column: what it is about, how much is filled, what it counts."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from melanoma_pl.data.image_set import Listing, meaning
+from melanoma_pl.data.image_set import ImageListing, meaning
 
 Rows = Mapping[str, Mapping[str, str]]
 
@@ -25,7 +25,7 @@ ROLES = {
     "group": ("group",),
 }
 FEW = 12  # different values: a column worth counting even where its name says nothing to us
-BY_CHANCE = 0.001  # how likely it may be that photos of one value happen to be of one class
+BY_CHANCE = 0.001  # how likely it may be that images of one value happen to be of one class
 ANY_CASE = ("sex", "site", "diagnosis")  # roles whose values mean the same in capital and small letters
 OR_OLDER = re.compile(r"\s*\+$")  # 85+: higher ages are not told, lest they name the patient
 TOLD_BY_RIGHT = ("diagnosis", "lesion", "patient", "group", "age")  # roles that may well tell the class
@@ -38,7 +38,7 @@ class Column:
     Attributes:
         name: As the table has it.
         role: One of `ROLES`, or empty.
-        values: Of each photo, in the listing's order; empty where nothing is known.
+        values: Of each image, in the listing's order; empty where nothing is known.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Column:
 
     @property
     def filled(self) -> int:
-        """How many photos have a value."""
+        """How many images have a value."""
         return sum(map(bool, self.values))
 
     @property
@@ -55,8 +55,8 @@ class Column:
         """How many different values there are."""
         return len(set(self.values) - {""})
 
-    def photos_of(self) -> dict[str, list[int]]:
-        """Return each value's photos, by position."""
+    def images_of(self) -> dict[str, list[int]]:
+        """Return each value's images, by position."""
         found: dict[str, list[int]] = {}
         for position, value in enumerate(self.values):
             if value:
@@ -64,20 +64,20 @@ class Column:
         return found
 
     def crossing(self, splits: Sequence[str]) -> dict[str, set[str]]:
-        """Return the values that photos of more than one split have: value → those splits.
+        """Return the values that images of more than one split have: value → those splits.
 
         Args:
-            splits: Of each photo; empty where it is in none, which is no split.
+            splits: Of each image; empty where it is in none, which is no split.
         """
         found = {
-            value: {splits[position] for position in positions} - {""} for value, positions in self.photos_of().items()
+            value: {splits[position] for position in positions} - {""} for value, positions in self.images_of().items()
         }
         return {value: names for value, names in found.items() if len(names) > 1}
 
 
 @dataclass(frozen=True)
 class Ages:
-    """Ages of some photos' patients, in years; the figures are None where no age is known.
+    """Ages of some images' patients, in years; the figures are None where no age is known.
 
     Attributes:
         no_number: How many cells are filled and hold no age.
@@ -90,7 +90,7 @@ class Ages:
     highest: float | None
 
 
-def read_columns(listing: Listing, rows: Rows | None) -> list[Column]:
+def read_columns(listing: ImageListing, rows: Rows | None) -> list[Column]:
     """Return the columns that tell more than path, class and split, as the table orders them."""
     if not rows:
         return []
@@ -117,7 +117,7 @@ def countable(columns: Iterable[Column]) -> list[Column]:
 
 
 def count_by_class(column: Column, labels: Iterable[str]) -> dict[str, Counter[str]]:
-    """Return how many photos of each class have each value, the most frequent value first."""
+    """Return how many images of each class have each value, the most frequent value first."""
     counts: dict[str, Counter[str]] = {}
     for value, label in zip(column.values, labels, strict=True):
         counts.setdefault(value, Counter())[label] += 1
@@ -143,7 +143,7 @@ def telling_values(column: Column, labels: tuple[str, ...]) -> dict[str, str]:
         return {}
     shares = {label: count / len(labels) for label, count in Counter(labels).items()}
     found = {}
-    for value, positions in column.photos_of().items():
+    for value, positions in column.images_of().items():
         classes = {labels[position] for position in positions}
         chance = shares[labels[positions[0]]] ** len(positions) * column.different
         if len(classes) == 1 and chance < BY_CHANCE:
@@ -158,14 +158,14 @@ def column_of(name: str, cells: Iterable[str]) -> Column:
 
 
 def _in_one_case(values: Sequence[str]) -> tuple[str, ...]:
-    """Give values that differ only in case the spelling that most photos have, or that comes first."""
+    """Give values that differ only in case the spelling that most images have, or that comes first."""
     spellings: dict[str, str] = {}
     for value, _ in Counter(values).most_common():
         spellings.setdefault(value.casefold(), value)
     return tuple(spellings[value.casefold()] for value in values)
 
 
-def _repeats(column: Column, listing: Listing) -> bool:
+def _repeats(column: Column, listing: ImageListing) -> bool:
     """Whether a column says no more than the listing: path, class or split."""
     if not column.filled:
         return False

@@ -1,8 +1,8 @@
-"""`root/{train,test}/{benign,malignant}` → a list of photos, by torchvision's ImageFolder but with classes by name.
+"""`root/{train,test}/{benign,malignant}` → a list of images, by torchvision's ImageFolder but with classes by name.
 
-`data=table`: photos wherever a CSV table says that they are; none of them is moved.
+`data=table`: images wherever a CSV table says that they are; none of them is moved.
 
-Photos of any labelled set, before it is in the layout that training wants: what audit, split and card start from.
+Images of any labelled set, before it is in the layout that training wants: what audit, split and card start from.
 """
 
 import csv
@@ -16,21 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from torchvision.datasets import ImageFolder
 
-from melanoma_pl.data.layout import CLASS_NAMES, ENDINGS, FOLDER_NAMES, check_layout, is_photo
-from melanoma_pl.data.metadata import photo_path, read_table, require_column
+from melanoma_pl.data.layout import CLASS_NAMES, ENDINGS, FOLDER_NAMES, check_layout, is_image
+from melanoma_pl.data.metadata import image_path, read_table, require_column
 from melanoma_pl.errors import UserError, did_you_mean, first_of
 from melanoma_pl.messages import class_word
 
 
 @dataclass(frozen=True)
-class Photos:
-    """Photos of one split: where they are, what they show, and which belong to one lesion.
+class LabelledImages:
+    """Images of one split: where they are, what they show, and which belong to one lesion.
 
     Attributes:
         root: The folder that `paths` are relative to.
         paths: N paths with `/`, sorted within a class.
         targets: int64 `(N,)`, 1 for the positive class, which is the last of `class_names`.
-        groups: N names of lesions (photos of one lesion share one), or None where unknown.
+        groups: N names of lesions (images of one lesion share one), or None where unknown.
     """
 
     root: Path
@@ -43,11 +43,11 @@ class Photos:
 
     @property
     def files(self) -> list[Path]:
-        """The photos' files."""
+        """The images' files."""
         return [self.root / path for path in self.paths]
 
-    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Photos":
-        """Return some of the photos, in the order of `indices`."""
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "LabelledImages":
+        """Return some of the images, in the order of `indices`."""
         chosen = np.asarray(indices, dtype=np.int64)
         return replace(
             self,
@@ -75,10 +75,10 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
         directory: One split: a folder of class folders.
         class_names: In the order of their numbers, the positive class last.
         folder_names: Other names of class folders → the class they stand for.
-        every_class: Whether each class needs a photo; without, one is enough in all.
+        every_class: Whether each class needs an image; without, one is enough in all.
 
     Raises:
-        UserError: If a class has no photo or a folder stands for no class.
+        UserError: If a class has no image or a folder stands for no class.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
         self._class_names = tuple(class_names)
         self._numbers = class_numbers(class_names, folder_names)
         super().__init__(
-            str(directory), is_valid_file=lambda path: is_photo(Path(path).relative_to(directory)), allow_empty=True
+            str(directory), is_valid_file=lambda path: is_image(Path(path).relative_to(directory)), allow_empty=True
         )
         if every_class or not self.targets:
             self._refuse_missing_class(directory)
@@ -118,27 +118,27 @@ class MoleFolder(ImageFolder):  # type: ignore[misc]
         for number, name in enumerate(self._class_names):
             if number not in self.targets:
                 raise UserError(
-                    f"{directory} has no photo of the class '{name}'",
-                    f"put photos ({', '.join(ENDINGS)}) into {directory / name}",
+                    f"{directory} has no image of the class '{name}'",
+                    f"put images ({', '.join(ENDINGS)}) into {directory / name}",
                 )
 
 
-def list_photos(
+def list_images(
     root: Path,
     split: str,
     class_names: Sequence[str] = CLASS_NAMES,
     folder_names: Mapping[str, str] = FOLDER_NAMES,
     *,
     every_class: bool = True,
-) -> Photos:
-    """List one split of a photo folder.
+) -> LabelledImages:
+    """List one split of an image folder.
 
     Args:
         root: Folder in the layout `root/{train,test}/{benign,malignant}`.
         split: `train` or `test`.
         class_names: In the order of their numbers, the positive class last.
         folder_names: Other names of class folders → the class they stand for.
-        every_class: Whether each class needs a photo: it does for training.
+        every_class: Whether each class needs an image: it does for training.
 
     Raises:
         UserError: If the folder is missing or laid out otherwise; the message says what to do.
@@ -148,7 +148,7 @@ def list_photos(
     relative = [Path(path).relative_to(root).as_posix() for path, _ in folder.samples]
     order = sorted(range(len(relative)), key=lambda index: (folder.targets[index], relative[index]))
     targets = np.array([folder.targets[index] for index in order], dtype=np.int64)
-    return Photos(root, tuple(relative[index] for index in order), targets)
+    return LabelledImages(root, tuple(relative[index] for index in order), targets)
 
 
 Rows = Mapping[str, Mapping[str, str]]
@@ -164,21 +164,21 @@ def list_table(
     label_column: str = "label",
     split_column: str = "split",
     every_class: bool = True,
-) -> Photos:
-    """List one split of a table of photos.
+) -> LabelledImages:
+    """List one split of a table of images.
 
     Args:
-        table: CSV file with a row a photo.
+        table: CSV file with a row an image.
         split: `train` or `test`.
         class_names: In the order of their numbers, the positive class last.
         folder_names: Other labels → the class they stand for.
-        image_column: Column with the photo's path, relative to the table's folder.
+        image_column: Column with the image's path, relative to the table's folder.
         label_column: Column with its class.
         split_column: Column with its split; rows of a validation split count as `train`, of which one is cut anew.
-        every_class: Whether each class needs a photo: it does for training.
+        every_class: Whether each class needs an image: it does for training.
 
     Raises:
-        UserError: If a column or a photo is missing, or a cell means nothing; the message names file and line.
+        UserError: If a column or an image is missing, or a cell means nothing; the message names file and line.
     """
     rows = read_table(table, image_column)
     _require_columns(table, rows, label_column, split_column)
@@ -194,14 +194,16 @@ def list_table(
         if target is None:
             raise _no_class(table, image_column, path, labels[path], numbers)
     found = sorted((target, path) for path, target in targets.items() if target is not None)
-    photos = Photos(table.parent, tuple(path for _, path in found), np.array([target for target, _ in found], np.int64))
-    _require_photos(table, image_column, photos, split, class_names if every_class or not len(photos) else ())
-    return photos
+    images = LabelledImages(
+        table.parent, tuple(path for _, path in found), np.array([target for target, _ in found], np.int64)
+    )
+    _require_images(table, image_column, images, split, class_names if every_class or not len(images) else ())
+    return images
 
 
 def _require_columns(table: Path, rows: Rows, label_column: str, split_column: str) -> None:
     if not rows:
-        raise UserError(f"{table} has no rows", "give a table with a row a photo")
+        raise UserError(f"{table} has no rows", "give a table with a row an image")
     columns = list(next(iter(rows.values())))
     require_column(table, columns, label_column, "data.label_column")
     if split_column not in columns:
@@ -209,15 +211,17 @@ def _require_columns(table: Path, rows: Rows, label_column: str, split_column: s
         raise UserError(message, _cut_one(table))
 
 
-def _require_photos(table: Path, image_column: str, photos: Photos, split: str, class_names: Sequence[str]) -> None:
+def _require_images(
+    table: Path, image_column: str, images: LabelledImages, split: str, class_names: Sequence[str]
+) -> None:
     for number, name in enumerate(class_names):
-        if number not in photos.targets:
-            raise UserError(f"{table} has no {split} photo of the class '{name}'", _cut_one(table))
-    gone = [path for path, file in zip(photos.paths, photos.files, strict=True) if not file.is_file()]
+        if number not in images.targets:
+            raise UserError(f"{table} has no {split} image of the class '{name}'", _cut_one(table))
+    gone = [path for path, file in zip(images.paths, images.files, strict=True) if not file.is_file()]
     if gone:
         place = _where(table, image_column, gone[0])
         raise UserError(
-            f"{place}: {len(gone)} of {len(photos)} {split} photos are not there ({first_of(gone)})",
+            f"{place}: {len(gone)} of {len(images)} {split} images are not there ({first_of(gone)})",
             f"paths start from the table's folder, {table.parent.resolve()}",
         )
 
@@ -241,10 +245,10 @@ def _cut_one(table: Path) -> str:
 
 
 def _where(table: Path, image_column: str, path: str) -> str:
-    """Return file and line of a photo; found only once there is something to say of it."""
+    """Return file and line of an image; found only once there is something to say of it."""
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        line = next(reader.line_num for row in reader if photo_path(row[image_column]) == path)
+        line = next(reader.line_num for row in reader if image_path(row[image_column]) == path)
     return f"{table}, line {line}"
 
 
@@ -258,8 +262,8 @@ FORMS = "<root>/{train,test}/<class>/…, <root>/<class>/…, or a CSV table wit
 
 
 @dataclass(frozen=True)
-class Listing:
-    """Labelled photos in the order of their paths; none of them has been opened.
+class ImageListing:
+    """Labelled images in the order of their paths; none of them has been opened.
 
     Attributes:
         root: The folder that `paths` are relative to.
@@ -267,7 +271,7 @@ class Listing:
         labels: N class names: `benign` and `malignant` where the names of all classes mean one of the two, else the
             classes' own names.
         splits: N of `train`, `validation`, `test`, or empty where the set has no splits.
-        others: Files beside them whose names are not those of photos, sorted; hidden files are left out.
+        others: Files beside them whose names are not those of images, sorted; hidden files are left out.
     """
 
     root: Path
@@ -281,7 +285,7 @@ class Listing:
 
     @property
     def files(self) -> list[Path]:
-        """The photos' files."""
+        """The images' files."""
         return [self.root / path for path in self.paths]
 
     @property
@@ -290,7 +294,7 @@ class Listing:
         lines = ("\0".join(line) for line in sorted(zip(self.paths, self.splits, self.labels, strict=True)))
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
-    def without(self, excluded: Iterable[str]) -> "Listing":
+    def without(self, excluded: Iterable[str]) -> "ImageListing":
         """Return the listing without some paths."""
         gone = set(excluded)
         kept = [index for index, path in enumerate(self.paths) if path not in gone]
@@ -304,8 +308,8 @@ class Listing:
 
 def list_source(
     source: Path, image_column: str = "image", label_column: str = "label", split_column: str | None = "split"
-) -> Listing:
-    """List a photo folder, in the layout or of class folders alone, or a table of photos.
+) -> ImageListing:
+    """List an image folder, in the layout or of class folders alone, or a table of images.
 
     Args:
         source: The folder, or a CSV file whose paths are relative to its own folder.
@@ -320,7 +324,7 @@ def list_source(
     require_source(source)
     listing = _list_folder(source) if source.is_dir() else _list_table(source, image_column, label_column, split_column)
     if not listing.paths:
-        raise UserError(f"{source} holds no labelled photos", f"give {FORMS}")
+        raise UserError(f"{source} holds no labelled images", f"give {FORMS}")
     return listing
 
 
@@ -352,7 +356,7 @@ def meanings(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(map(meant.__getitem__, names))
 
 
-def _list_folder(root: Path) -> Listing:
+def _list_folder(root: Path) -> ImageListing:
     rows: list[tuple[str, str, str]] = []
     others: list[str] = []
     for file in sorted(_walk(root)):
@@ -360,7 +364,7 @@ def _list_folder(root: Path) -> Listing:
         *folders, name = relative.parts
         split = SPLIT_NAMES.get(folders[0].lower(), "") if folders else ""
         classes = folders[1:] if split else folders
-        if is_photo(relative) and classes:
+        if is_image(relative) and classes:
             rows.append((relative.as_posix(), classes[0], split))
         elif not any(part.startswith(".") for part in relative.parts) and not (not folders and name in BOOKKEEPING):
             others.append(relative.as_posix())
@@ -371,7 +375,7 @@ def _walk(root: Path) -> Iterator[Path]:
     """Return all files of a folder, those behind links to folders too, as training does.
 
     Raises:
-        UserError: If a folder cannot be read: its photos would be missing without a word.
+        UserError: If a folder cannot be read: its images would be missing without a word.
     """
 
     def refuse(error: OSError) -> None:
@@ -388,7 +392,7 @@ def _walk(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in names)
 
 
-def _list_table(table: Path, image_column: str, label_column: str, split_column: str | None) -> Listing:
+def _list_table(table: Path, image_column: str, label_column: str, split_column: str | None) -> ImageListing:
     from melanoma_pl.data.metadata import read_table
 
     rows = read_table(table, image_column, "--image-column")
@@ -398,13 +402,13 @@ def _list_table(table: Path, image_column: str, label_column: str, split_column:
         raise UserError(
             f"{table} has no column '{split_column}' (--split-column)", did_you_mean(str(split_column), columns)
         )
-    photos = [(path, row[label_column], row.get(split_column or "", "").strip().lower()) for path, row in rows.items()]
-    for path, _, split in photos:
+    images = [(path, row[label_column], row.get(split_column or "", "").strip().lower()) for path, row in rows.items()]
+    for path, _, split in images:
         if split and split not in SPLIT_NAMES:
             raise UserError(f"{table} gives {path} the split '{split}'", did_you_mean(split, SPLIT_NAMES))
-    return _from_rows(table.parent, [(path, label, SPLIT_NAMES.get(split, "")) for path, label, split in photos], [])
+    return _from_rows(table.parent, [(path, label, SPLIT_NAMES.get(split, "")) for path, label, split in images], [])
 
 
-def _from_rows(root: Path, rows: list[tuple[str, str, str]], others: list[str]) -> Listing:
+def _from_rows(root: Path, rows: list[tuple[str, str, str]], others: list[str]) -> ImageListing:
     paths, labels, splits = zip(*sorted(rows), strict=True) if rows else ((), (), ())
-    return Listing(root, paths, meanings(labels), splits, tuple(others))
+    return ImageListing(root, paths, meanings(labels), splits, tuple(others))

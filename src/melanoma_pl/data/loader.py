@@ -1,6 +1,6 @@
 """Batches of pixels, and a loader that goes on in the middle of an epoch.
 
-A split's decoded photos on the device that trains: a batch is then gathered there, and nothing is sent in a step.
+A split's decoded images on the device that trains: a batch is then gathered there, and nothing is sent in a step.
 """
 
 import signal
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from melanoma_pl.data.cache.memory_cache import LoadedPhotos
+from melanoma_pl.data.cache.memory_cache import LoadedImages
 from melanoma_pl.data.order import EpochBatches
 
 
@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     Attributes:
         pixels: uint8 `(N, 3, S, S)`.
         targets: int64 `(N,)`, 1 for malignant.
-        positions: int64 `(N,)`, each photo's place in its folder's list.
+        positions: int64 `(N,)`, each image's place in its folder's list.
         epoch: int64 scalar, which decides the augmentation.
     """
 
@@ -30,18 +30,18 @@ class Batch(NamedTuple):
     epoch: Tensor
 
 
-class PhotoBatches(Dataset[Batch]):
+class ImageBatches(Dataset[Batch]):
     """Whole batches by (epoch, indices), from the cache or from files.
 
     Args:
-        loaded: All photos of a folder.
+        loaded: All images of a folder.
         positions: Which of them belong to this split, int64 `(M,)`.
     """
 
-    def __init__(self, loaded: LoadedPhotos, positions: Tensor) -> None:
+    def __init__(self, loaded: LoadedImages, positions: Tensor) -> None:
         self.loaded = loaded
         self.positions = positions
-        self.targets = torch.from_numpy(loaded.photos.targets)[positions]
+        self.targets = torch.from_numpy(loaded.images.targets)[positions]
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -53,7 +53,7 @@ class PhotoBatches(Dataset[Batch]):
 
     @property
     def contents(self) -> list[str]:
-        """The hash of each photo's file, in the order of the split."""
+        """The hash of each image's file, in the order of the split."""
         return [self.loaded.sha256[position] for position in self.positions.tolist()]
 
     def __getitem__(self, key: tuple[int, Tensor]) -> Batch:
@@ -81,7 +81,7 @@ class ResumableLoader(DataLoader[Batch]):
     """
 
     def __init__(
-        self, dataset: PhotoBatches, batches: EpochBatches, num_workers: int, epoch: int = 0, trained: int = 0
+        self, dataset: ImageBatches, batches: EpochBatches, num_workers: int, epoch: int = 0, trained: int = 0
     ) -> None:
         super().__init__(
             dataset,
@@ -106,25 +106,25 @@ class ResumableLoader(DataLoader[Batch]):
 Residence = Literal["auto"] | bool
 
 MOST_OF_FREE_MEMORY = 0.5  # of a GPU: the network and its activations need the rest
-_PHOTOS_AT_ONCE = 1024  # sent to the device, so that the processor's memory holds no second copy of all
+_IMAGES_AT_ONCE = 1024  # sent to the device, so that the processor's memory holds no second copy of all
 
 
-class ResidentBatches(PhotoBatches):
-    """Whole batches by (epoch, indices), the same as those of `PhotoBatches`, on a device.
+class ResidentBatches(ImageBatches):
+    """Whole batches by (epoch, indices), the same as those of `ImageBatches`, on a device.
 
     Args:
-        split: Photos whose pixels are kept.
+        split: Images whose pixels are kept.
         device: Where to.
     """
 
-    def __init__(self, split: PhotoBatches, device: torch.device) -> None:
+    def __init__(self, split: ImageBatches, device: torch.device) -> None:
         super().__init__(split.loaded, split.positions)
         self.pixels = _send(split, device)  # uint8 (M, S, S, 3)
         self.positions, self.targets = self.positions.to(device), self.targets.to(device)
 
     @property
     def device(self) -> torch.device:
-        """Where the photos lie."""
+        """Where the images lie."""
         return self.pixels.device
 
     def __getitem__(self, key: tuple[int, Tensor]) -> Batch:
@@ -134,20 +134,20 @@ class ResidentBatches(PhotoBatches):
         return Batch(pixels, self.targets[indices], self.positions[indices], torch.tensor(epoch))
 
 
-def _send(split: PhotoBatches, device: torch.device) -> Tensor:
+def _send(split: ImageBatches, device: torch.device) -> Tensor:
     assert split.loaded.cache is not None
     side = split.loaded.preprocessing.image_size
     pixels = torch.empty((len(split), side, side, 3), dtype=torch.uint8, device=device)
-    for places in torch.split(torch.arange(len(split)), _PHOTOS_AT_ONCE):
+    for places in torch.split(torch.arange(len(split)), _IMAGES_AT_ONCE):
         pixels[places[0] : places[-1] + 1] = split.loaded.cache.index_select(0, split.positions[places]).to(device)
     return pixels
 
 
-def is_resident(split: PhotoBatches, device: torch.device, wanted: Residence) -> bool:
-    """Tell whether a split's photos are to lie on the device.
+def is_resident(split: ImageBatches, device: torch.device, wanted: Residence) -> bool:
+    """Tell whether a split's images are to lie on the device.
 
     Args:
-        split: The photos.
+        split: The images.
         device: What trains.
         wanted: True where their pixels are kept at all; `auto` on a GPU that has room for them.
     """

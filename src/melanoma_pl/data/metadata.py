@@ -1,4 +1,4 @@
-"""The table beside the photos: which photos show one lesion. It never reaches the network."""
+"""The table beside the images: which images show one lesion. It never reaches the network."""
 
 import csv
 from collections.abc import Container, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from melanoma_pl.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from melanoma_pl.data.image_set import Photos
+    from melanoma_pl.data.image_set import LabelledImages
 
 METADATA_FILE = "metadata.csv"
 
@@ -19,7 +19,7 @@ def find_table(metadata: str | Path | None, root: Path, option: str = "data.meta
 
     Args:
         metadata: `auto`, a file, or None for none.
-        root: The photos' folder.
+        root: The images' folder.
         option: What the user typed it as.
 
     Raises:
@@ -55,16 +55,16 @@ def read_table(
     """Read a metadata table.
 
     Args:
-        table: A CSV file with a row a photo.
-        image_column: Column with the photo's path.
+        table: A CSV file with a row an image.
+        image_column: Column with the image's path.
         option: What the user typed the column as.
-        listed: Paths of photos as they were listed: cells that are one of them are taken as they are written.
+        listed: Paths of images as they were listed: cells that are one of them are taken as they are written.
 
     Returns:
-        Each photo's path relative to the root, with `/` → its row.
+        Each image's path relative to the root, with `/` → its row.
 
     Raises:
-        UserError: If the column is missing or a photo has two rows; the message names file and line.
+        UserError: If the column is missing or an image has two rows; the message names file and line.
     """
     try:
         return _read_rows(table, image_column, option, listed)
@@ -82,21 +82,21 @@ def _read_rows(table: Path, image_column: str, option: str, listed: Container[st
                 raise UserError(
                     f"{table}, line {reader.line_num}: not as many cells as the header has", "mend the line"
                 )
-            path = photo_path(row[image_column], listed)
+            path = image_path(row[image_column], listed)
             if path in rows:
                 raise UserError(f"{table}, line {reader.line_num}: '{path}' has two rows", "leave one of them")
             rows[path] = row
     return rows
 
 
-def photo_path(cell: str, listed: Container[str] = ()) -> str:
-    r"""Return a path as photos are listed by, however the table spells it: Linux allows names such as `a\b.jpg`."""
+def image_path(cell: str, listed: Container[str] = ()) -> str:
+    r"""Return a path as images are listed by, however the table spells it: Linux allows names such as `a\b.jpg`."""
     return cell if cell in listed else cell.replace("\\", "/").removeprefix("./")
 
 
 def group_of(cell: str, path: str) -> str:
-    """Return a photo's lesion or patient; a blank cell tells nothing, and its photo is a group of its own."""
-    return cell.strip() or f"photo:{path}"
+    """Return an image's lesion or patient; a blank cell tells nothing, and its image is a group of its own."""
+    return cell.strip() or f"image:{path}"
 
 
 def require_column(table: Path, columns: Sequence[str], column: str, key: str) -> None:
@@ -112,31 +112,31 @@ def require_column(table: Path, columns: Sequence[str], column: str, key: str) -
 
 
 def with_groups(
-    photos: "Photos", table: Path, image_column: str, group_column: str, without_row: str = "stop"
-) -> "Photos":
-    """Return the photos with the lesion that each shows.
+    images: "LabelledImages", table: Path, image_column: str, group_column: str, without_row: str = "stop"
+) -> "LabelledImages":
+    """Return the images with the lesion that each shows.
 
-    A blank cell means that nothing is known of that photo's lesion: it becomes a group of its own.
+    A blank cell means that nothing is known of that image's lesion: it becomes a group of its own.
 
     Args:
-        photos: Photos of one split.
+        images: Images of one split.
         table: The metadata.
-        image_column: Column with the photo's path relative to the root.
+        image_column: Column with the image's path relative to the root.
         group_column: Column whose equal values mean one lesion.
-        without_row: What a photo without a row gets: `stop` (an error) or `own_group`.
+        without_row: What an image without a row gets: `stop` (an error) or `own_group`.
 
     Raises:
-        UserError: If a column or, with `stop`, a photo's row is missing.
+        UserError: If a column or, with `stop`, an image's row is missing.
     """
-    rows = read_table(table, image_column, listed=set(photos.paths))
+    rows = read_table(table, image_column, listed=set(images.paths))
     if rows:
         require_column(table, list(next(iter(rows.values()))), group_column, "data.group_column")
-    missing = [path for path in photos.paths if path not in rows]
+    missing = [path for path in images.paths if path not in rows]
     if missing and without_row == "stop":
         raise UserError(
-            f"{table} has no row for {len(missing)} of {len(photos)} photos ({', '.join(missing[:3])}"
+            f"{table} has no row for {len(missing)} of {len(images)} images ({', '.join(missing[:3])}"
             f"{', …' if len(missing) > 3 else ''})",
             "add them, or count each as a lesion of its own with data.without_row=own_group",
         )
-    cells = {path: rows[path][group_column] for path in photos.paths if path in rows}
-    return replace(photos, groups=tuple(group_of(cells.get(path, ""), path) for path in photos.paths))
+    cells = {path: rows[path][group_column] for path in images.paths if path in rows}
+    return replace(images, groups=tuple(group_of(cells.get(path, ""), path) for path in images.paths))

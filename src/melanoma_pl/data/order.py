@@ -5,7 +5,7 @@ can change them. The hash is SplitMix64: Steele, Lea and Flood, "Fast Splittable
 OOPSLA 2014, https://doi.org/10.1145/2660193.2660195, with the constants of Vigna's public-domain reference,
 https://prng.di.unimi.it/splitmix64.c.
 
-In which order an epoch sees the photos: a pure function of (seed, epoch), cut into batches for each rank.
+In which order an epoch sees the images: a pure function of (seed, epoch), cut into batches for each rank.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def hashes(seed: int, epoch: int, indices: Tensor, count: int, stream: int = 0) 
     Args:
         seed: The run's seed, any int64.
         epoch: Epoch from 0.
-        indices: int64 `(N,)`; which photo.
+        indices: int64 `(N,)`; which image.
         count: Number of columns; asking for more leaves the first ones as they are.
         stream: What the numbers are for; users of different streams share nothing.
 
@@ -69,7 +69,7 @@ def uniform(seed: int, epoch: int, indices: Tensor, count: int, stream: int = 0)
     Args:
         seed: The run's seed, any int64.
         epoch: Epoch from 0.
-        indices: int64 `(N,)`; which photo. On a device that knows float64 (Apple's MPS does not).
+        indices: int64 `(N,)`; which image. On a device that knows float64 (Apple's MPS does not).
         count: Number of columns.
         stream: What the numbers are for.
 
@@ -84,11 +84,11 @@ def _shift_right(value: Tensor, bits: int) -> Tensor:
     return (value >> bits) & ((1 << (64 - bits)) - 1)
 
 
-PROCESSOR = torch.device("cpu")
+CPU = torch.device("cpu")
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """Return the order of `count` photos in one epoch: their indices, sorted by their hashes.
+    """Return the order of `count` images in one epoch: their indices, sorted by their hashes.
 
     Returns:
         int64 `(count,)`, a permutation of 0 to `count - 1`.
@@ -103,19 +103,19 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
     Made for `DataLoader(dataset, sampler=EpochBatches(...), batch_size=None)`, whose dataset then gets a whole batch
     at once and, with the epoch, all that its augmentation depends on. Lightning calls `set_epoch` on it.
 
-    Ranks take every `world_size`-th photo and all have equally many, so that none waits for a batch that another
-    lacks. Where the photos do not divide by the ranks, the first ones of the order come a second time at its end,
+    Ranks take every `world_size`-th image and all have equally many, so that none waits for a batch that another
+    lacks. Where the images do not divide by the ranks, the first ones of the order come a second time at its end,
     shuffled or not; with `drop_last` the last ones are left out instead. An evaluation on several ranks therefore has
     to count each index once.
 
     Args:
-        count: Number of photos, at least 1.
-        batch_size: Photos in one batch of one rank, at least 1.
+        count: Number of images, at least 1.
+        batch_size: Images in one batch of one rank, at least 1.
         seed: The run's seed.
         shuffle: Whether each epoch has an order of its own; otherwise 0 to `count - 1`.
         drop_last: Whether to leave out the last batch where it is smaller.
         rank: This process, 0 to `world_size - 1`.
-        world_size: Number of processes that share the photos.
+        world_size: Number of processes that share the images.
         device: Where the indices lie; an epoch's are moved there at once, so that no step waits for its own.
 
     Attributes:
@@ -135,7 +135,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
-        device: torch.device = PROCESSOR,
+        device: torch.device = CPU,
     ) -> None:
         for name, value in (("count", count), ("batch_size", batch_size), ("world_size", world_size)):
             if value < 1:
@@ -172,7 +172,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         return whole if self.drop_last else whole + (rest > 0)
 
     def _indices(self) -> Tensor:
-        """Return this rank's photos in this epoch's order, int64 `(self._per_rank,)`."""
+        """Return this rank's images in this epoch's order, int64 `(self._per_rank,)`."""
         order = epoch_order(self.count, self.seed, self.epoch) if self.shuffle else torch.arange(self.count)
         positions = self.rank + self.world_size * torch.arange(self._per_rank)
         return order[positions % self.count]

@@ -1,6 +1,6 @@
 """From probabilities and targets to what `assessment` holds: every number with its interval, or with a reason.
 
-The numbers of a set of photos, gathered for JSON, and as a table for the terminal.
+The numbers of a set of images, gathered for JSON, and as a table for the terminal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,14 +36,14 @@ SENSITIVITIES = (0.82, 0.9, 0.95)  # 0.82: of the International Skin Imaging Col
 def rank(
     scores: ArrayLike, targets: ArrayLike, groups: ArrayLike | None = None, draws: int | None = None, seed: int = 0
 ) -> Ranking:
-    """Return how well malignant photos rank above benign ones.
+    """Return how well malignant images rank above benign ones.
 
     Args:
-        scores: float `(N,)`, the higher, the more suspicious: logits, which never tie where photos differ, or
+        scores: float `(N,)`, the higher, the more suspicious: logits, which never tie where images differ, or
             probabilities, which do from a logit of 37 on, where double precision ends.
         targets: int `(N,)`, 1 is malignant.
-        groups: `(N,)`, the lesion of each photo; None if each photo stands alone.
-        draws: of the bootstrap, which draws lesions where they are known; None for `draws_for(N)`.
+        groups: `(N,)`, the lesion of each image; None if each image stands alone.
+        draws: of the bootstrap, which draws lesions where they are known; None for `replicates_for(N)`.
         seed: of the bootstrap.
     """
     scores, targets = check_scores(scores, targets)
@@ -92,14 +92,14 @@ def calibrate(
         logits: float `(N,)`, finite; positive speaks for malignant.
         targets: int `(N,)`, 1 is malignant.
         temperature: above 0.
-        groups: `(N,)`, the lesion of each photo; None if each photo stands alone.
+        groups: `(N,)`, the lesion of each image; None if each image stands alone.
         bins: of the reliability diagram and the ECE.
-        draws: of the bootstrap and of the range of a calibrated model; None for `draws_for(N)`.
+        draws: of the bootstrap and of the range of a calibrated model; None for `replicates_for(N)`.
         seed: of both.
     """
     logits, targets = check_logits(logits, targets)
     probabilities = sigmoid(logits, temperature)
-    # scikit-learn's distance from 0 and 1, so that no photo costs infinity.
+    # scikit-learn's distance from 0 and 1, so that no image costs infinity.
     likely = np.clip(np.where(targets == 1, probabilities, 1 - probabilities), np.finfo(np.float64).eps, 1)
     errors = bin_errors(probabilities, targets, bins)
     losses = np.column_stack([(probabilities - targets) ** 2, -np.log(likely), errors])  # (N, 2 + bins)
@@ -124,15 +124,15 @@ def subgroup(
     smallest: int = SMALLEST,
     scores: ArrayLike | None = None,
 ) -> Subgroup:
-    """Return the figures of photos that share a value of a column.
+    """Return the figures of images that share a value of a column.
 
     Args:
         value: that they share.
-        probabilities: float64 `(N,)` in [0, 1], of being malignant; of these photos only.
-        targets: int `(N,)`, 1 is malignant; of these photos only.
+        probabilities: float64 `(N,)` in [0, 1], of being malignant; of these images only.
+        targets: int `(N,)`, 1 is malignant; of these images only.
         threshold: in [0, 1].
-        smallest: photos of a class, at least 1, that a figure about it needs; with fewer it is "too small".
-        scores: float `(N,)`, logits of these photos, by which they are ranked; None for their probabilities.
+        smallest: images of a class, at least 1, that a figure about it needs; with fewer it is "too small".
+        scores: float `(N,)`, logits of these images, by which they are ranked; None for their probabilities.
     """
     counts = metrics.count(probabilities, targets, threshold)
     few_malignant = too_small(counts.positives, "malignant", smallest)
@@ -155,7 +155,7 @@ def auroc_with_delong(scores: ArrayLike, targets: ArrayLike) -> Estimate:
     if missing := missing_class(targets):
         return Estimate(None, None, missing)
     interval = delong(scores, targets)
-    return Estimate(metrics.auroc(scores, targets), interval, "" if interval else "only one photo of a class")
+    return Estimate(metrics.auroc(scores, targets), interval, "" if interval else "only one image of a class")
 
 
 def _resampled(value: float | None, values: Floats) -> Estimate:
@@ -179,7 +179,7 @@ Cell = list[str]
 
 
 def summarise(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> dict[str, float | int | None]:
-    """Return every reported number of one set of photos.
+    """Return every reported number of one set of images.
 
     Args:
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
@@ -228,7 +228,7 @@ def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a plain-text table, at most 120 characters wide, with an interval below each number that has one.
 
     Args:
-        rows: for each name of a set of photos what `summarise` returns, and under the key `intervals`, where wanted,
+        rows: for each name of a set of images what `summarise` returns, and under the key `intervals`, where wanted,
             what `intervals_of` returns (tuples, or lists as they come back from JSON).
     """
     header = [[""], *(label.split("\n") for label in COLUMNS.values())]

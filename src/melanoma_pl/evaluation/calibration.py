@@ -1,7 +1,7 @@
 """From logits to probabilities that mean what they say.
 
 Temperature scaling: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
-It changes how sure the network sounds, never which of two photos it finds more suspicious.
+It changes how sure the network sounds, never which of two images it finds more suspicious.
 
 In which direction probabilities are off: the intercept and the slope of a logistic recalibration.
 
@@ -50,15 +50,15 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
     finds the same every time.
 
     Args:
-        logits: float `(N,)`, finite, of validation photos.
+        logits: float `(N,)`, finite, of validation images.
         targets: int `(N,)`, 1 is malignant.
 
     Returns:
-        A number in [0.05, 20], and so large that no logit divided by it is beyond ±30: so few photos tell nothing of
+        A number in [0.05, 20], and so large that no logit divided by it is beyond ±30: so few images tell nothing of
         what is rarer than one in 10¹³, and soon after double precision would call it certain. Near 20 the logits are
         no better than chance, and the probabilities become one half. 1.0 where nothing can be fitted: with one class
         only, and where no logit has the wrong sign, because then the likelihood grows for ever as the temperature falls
-        (Albert and Anderson, Biometrika 71, 1984) and would make a few easy photos into certainty.
+        (Albert and Anderson, Biometrika 71, 1984) and would make a few easy images into certainty.
     """
     logits, targets = check_logits(logits, targets)
     margins = np.where(targets == 1, logits, -logits)  # (N,), positive where the sign is right
@@ -79,7 +79,7 @@ def negative_log_likelihood(margins: Floats) -> float:
     """Return mean(log(1 + exp(-margins))) in nats, without overflow and exact where it is tiny.
 
     Args:
-        margins: float64 `(N,)`, logits with the sign turned for benign photos.
+        margins: float64 `(N,)`, logits with the sign turned for benign images.
     """
     return float(np.logaddexp(0, -margins).mean())
 
@@ -96,7 +96,7 @@ def recalibration_intercept(
     Args:
         logits: float `(N,)`, finite; of calibrated probabilities, if those are asked about.
         targets: int `(N,)`, 1 is malignant.
-        groups: `(N,)`, such as lesions, whose photos are alike; None if each photo stands alone.
+        groups: `(N,)`, such as lesions, whose images are alike; None if each image stands alone.
         confidence: wanted coverage of Wald's interval, in (0, 1).
 
     Returns:
@@ -105,7 +105,7 @@ def recalibration_intercept(
     logits, targets, missing = _checked(logits, targets, confidence)
     if missing:
         return Estimate(None, None, missing)
-    share = logit(targets.mean())  # each photo alone would ask for this less its logit: the answer lies between
+    share = logit(targets.mean())  # each image alone would ask for this less its logit: the answer lies between
     low, high = share - logits.max() - 1e-9, share - logits.min() + 1e-9
     intercept = float(brentq(lambda shift: np.sum(expit(logits + shift) - targets), low, high, xtol=1e-12))
     design = np.ones((targets.size, 1))
@@ -149,7 +149,7 @@ def _checked(logits: ArrayLike, targets: ArrayLike, confidence: float) -> tuple[
 def _lack_of_overlap(logits: Floats, targets: Integers) -> str:
     malignant, benign = logits[targets == 1], logits[targets == 0]
     if np.ptp(logits) == 0:
-        return "all photos have the same probability"
+        return "all images have the same probability"
     apart = benign.max() <= malignant.min() or malignant.max() <= benign.min()
     return "the probabilities of the classes are perfectly apart" if apart else ""
 

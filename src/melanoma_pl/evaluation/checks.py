@@ -1,6 +1,6 @@
 """What every function of this package asks of its arrays, checked in one place.
 
-When photos are too few for a figure, in words.
+When images are too few for a figure, in words.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def check_photos(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integers]:
+def check_images(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integers]:
     """Return the two arrays in one precision, or say in one line what is wrong with them.
 
     Args:
@@ -23,7 +23,7 @@ def check_photos(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, 
         probabilities: float64 `(N,)`, and targets: int64 `(N,)`; N is at least 1.
 
     Raises:
-        ValueError: if there are no photos, the shapes differ, or a value is not allowed.
+        ValueError: if there are no images, the shapes differ, or a value is not allowed.
     """
     values, labels = _check_pair("probabilities", probabilities, targets)
     outside = values[(values < 0) | (values > 1)]
@@ -43,7 +43,7 @@ def check_logits(logits: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integer
         logits: float64 `(N,)`, and targets: int64 `(N,)`; N is at least 1.
 
     Raises:
-        ValueError: if there are no photos, the shapes differ, or a value is not allowed.
+        ValueError: if there are no images, the shapes differ, or a value is not allowed.
     """
     return _check_finite("logits", logits, targets)
 
@@ -59,7 +59,7 @@ def check_scores(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, Integer
         scores: float64 `(N,)`, and targets: int64 `(N,)`; N is at least 1.
 
     Raises:
-        ValueError: if there are no photos, the shapes differ, or a value is not allowed.
+        ValueError: if there are no images, the shapes differ, or a value is not allowed.
     """
     return _check_finite("scores", scores, targets)
 
@@ -76,14 +76,14 @@ def check_no_nan(name: str, values: Floats) -> None:
 
 
 def check_groups(groups: ArrayLike, n: int) -> NDArray[Any]:
-    """Return the group of each photo, `(n,)`.
+    """Return the group of each image, `(n,)`.
 
     Raises:
-        ValueError: if there are not as many groups as photos.
+        ValueError: if there are not as many groups as images.
     """
     members = np.asarray(groups)
     if members.shape != (n,):
-        raise ValueError(f"groups must have shape ({n},), one for each photo, not {members.shape}")
+        raise ValueError(f"groups must have shape ({n},), one for each image, not {members.shape}")
     return members
 
 
@@ -113,7 +113,7 @@ def _check_pair(name: str, values: ArrayLike, targets: ArrayLike) -> tuple[Float
     if numbers.ndim != 1 or numbers.shape != labels.shape:
         raise ValueError(f"{name} and targets must both have shape (N,), not {numbers.shape} and {labels.shape}")
     if numbers.size == 0:
-        raise ValueError(f"{name} must hold at least one photo, but they are empty")
+        raise ValueError(f"{name} must hold at least one image, but they are empty")
     check_no_nan(name, numbers)
     allowed = (labels == 0) | (labels == 1)
     if not np.all(allowed):
@@ -121,35 +121,35 @@ def _check_pair(name: str, values: ArrayLike, targets: ArrayLike) -> tuple[Float
     return numbers, labels.astype(np.int64)
 
 
-SMALLEST = 10  # of one class: with fewer, one photo more or less moves a share by a tenth
+SMALLEST = 10  # of one class: with fewer, one image more or less moves a share by a tenth
 
 
 def missing_class(targets: Integers) -> str:
-    """Return "no malignant photos" or "no benign photos"; nothing where targets, int64 `(N,)`, hold both classes."""
+    """Return "no malignant images" or "no benign images"; nothing where targets, int64 `(N,)`, hold both classes."""
     if not targets.any():
-        return "no malignant photos"
-    return "no benign photos" if targets.all() else ""
+        return "no malignant images"
+    return "no benign images" if targets.all() else ""
 
 
 def too_small(size: int, name: str, smallest: int = SMALLEST) -> str:
-    """Return such as "too small: 4 malignant photos"; nothing for `smallest` photos or more.
+    """Return such as "too small: 4 malignant images"; nothing for `smallest` images or more.
 
     Args:
-        size: number of photos of a class.
+        size: number of images of a class.
         name: of the class.
         smallest: number that is enough.
     """
-    return f"too small: {_photos(size, name)}" if size < smallest else ""
+    return f"too small: {_images(size, name)}" if size < smallest else ""
 
 
 def warnings_of(targets: ArrayLike, class_names: tuple[str, str] = ("benign", "malignant")) -> tuple[str, ...]:
-    """Return what must be said beside figures of so few photos, a line each; nothing for 10 of each class or more.
+    """Return what must be said beside figures of so few images, a line each; nothing for 10 of each class or more.
 
     Args:
         targets: int `(N,)`, 1 is malignant.
         class_names: of 0 and of 1.
     """
-    _, labels = check_photos(np.zeros(np.shape(targets)), targets)
+    _, labels = check_images(np.zeros(np.shape(targets)), targets)
     malignant, (negative, positive) = int(labels.sum()), class_names
     lines = (
         _warning(malignant, positive, "neither sensitivity nor ranking can be computed"),
@@ -160,9 +160,9 @@ def warnings_of(targets: ArrayLike, class_names: tuple[str, str] = ("benign", "m
 
 def _warning(size: int, name: str, consequence: str) -> str:
     if size == 0:
-        return f"no {name} photos: {consequence}"
-    return f"only {_photos(size, name)}: the intervals say little" if size < SMALLEST else ""
+        return f"no {name} images: {consequence}"
+    return f"only {_images(size, name)}: the intervals say little" if size < SMALLEST else ""
 
 
-def _photos(size: int, name: str) -> str:
-    return f"{size or 'no'} {name} photo{'' if size == 1 else 's'}"
+def _images(size: int, name: str) -> str:
+    return f"{size or 'no'} {name} image{'' if size == 1 else 's'}"

@@ -1,9 +1,9 @@
-"""Two models on the same photos: how far apart are they, and could these photos have shown it?
+"""Two models on the same images: how far apart are they, and could these images have shown it?
 
-The same photos make the two models' figures rise and fall together; comparing their separate intervals would hide most
-of what photos can tell. Differences are first less second.
+The same images make the two models' figures rise and fall together; comparing their separate intervals would hide most
+of what images can tell. Differences are first less second.
 
-Two models' decisions about the same photos, or one model's before and after a change.
+Two models' decisions about the same images, or one model's before and after a change.
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ from melanoma_pl.evaluation.intervals import Interval, placements, wilson
 from melanoma_pl.evaluation.resampling import bootstrap, resampled
 
 POWER, LEVEL = 0.8, 0.05
-SAME_ORDER = "both rank all photos alike"
+SAME_ORDER = "both rank all images alike"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What two models differ by, on the same photos.
+    """What two models differ by, on the same images.
 
     Attributes:
         value: First less second; None where it cannot be computed.
         interval: Its confidence interval, of 95 % unless asked otherwise.
         p_value: Of no difference, two-sided.
-        detectable: The smallest difference that so many photos show in 4 of 5 sets, at 5 %: about 2.8 standard errors.
+        detectable: The smallest difference that so many images show in 4 of 5 sets, at 5 %: about 2.8 standard errors.
         reason: Why something is None; empty where nothing is.
     """
 
@@ -44,8 +44,8 @@ class Difference:
 def paired_delong(first: ArrayLike, second: ArrayLike, targets: ArrayLike, confidence: float = 0.95) -> Difference:
     """Return how much the AUROCs of two models differ (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988).
 
-    The variance of the difference is that of the photos' differences in placement (Sun and Xu, IEEE Signal Processing
-    Letters 21, 2014), which holds the covariance of the two models. Photos must stand alone: for several of a lesion
+    The variance of the difference is that of the images' differences in placement (Sun and Xu, IEEE Signal Processing
+    Letters 21, 2014), which holds the covariance of the two models. Images must stand alone: for several of a lesion
     see `paired_auroc_by_lesion`.
 
     Args:
@@ -63,9 +63,9 @@ def paired_delong(first: ArrayLike, second: ArrayLike, targets: ArrayLike, confi
     changes = [mine - yours for mine, yours in zip(of_first, of_second, strict=True)]  # (P,) and (N - P,)
     value = float(changes[0].mean())
     if min(change.size for change in changes) < 2:
-        return Difference(value, reason="only one photo of a class")
+        return Difference(value, reason="only one image of a class")
     if all(np.ptp(change) == 0 for change in changes):  # which is a lack of knowledge and no certainty
-        return Difference(value, reason=SAME_ORDER if value == 0 else "every pair of photos tells the same difference")
+        return Difference(value, reason=SAME_ORDER if value == 0 else "every pair of images tells the same difference")
     error = float(np.sqrt(sum(change.var(ddof=1) / change.size for change in changes)))
     half_width = norm.ppf((1 + confidence) / 2) * error
     interval = max(-1.0, float(value - half_width)), min(1.0, float(value + half_width))
@@ -81,14 +81,14 @@ def paired_auroc_by_lesion(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Difference:
-    """Return how much the AUROCs of two models differ, where several photos show one lesion.
+    """Return how much the AUROCs of two models differ, where several images show one lesion.
 
     Args:
         first: float `(N,)`, the higher, the more suspicious: logits or probabilities.
         second: the same, of the other model.
         targets: int `(N,)`, 1 is malignant.
-        groups: `(N,)`, the lesion of each photo.
-        draws: of the bootstrap, which draws the same lesions for both models; None for `draws_for(N)`.
+        groups: `(N,)`, the lesion of each image.
+        draws: of the bootstrap, which draws the same lesions for both models; None for `replicates_for(N)`.
         seed: of the bootstrap.
         confidence: wanted coverage, in (0, 1).
 
@@ -126,16 +126,16 @@ def detectable(standard_error: float) -> float:
     return float((norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)) * standard_error)
 
 
-ALIKE = "both decide every photo alike"
+ALIKE = "both decide every image alike"
 
 
 @dataclass(frozen=True)
 class Discordance:
-    """Photos on which only one of two is right.
+    """Images on which only one of two is right.
 
     Attributes:
-        first_only: Photos that only the first is right about.
-        second_only: Photos that only the second is right about.
+        first_only: Images that only the first is right about.
+        second_only: Images that only the second is right about.
         p_value: Of McNemar's exact test; None where the two never differ.
         reason: Why there is no p-value; else empty.
     """
@@ -148,7 +148,7 @@ class Discordance:
 
 @dataclass(frozen=True)
 class _Table:
-    """How many photos both, only the first, only the second, and neither hits."""
+    """How many images both, only the first, only the second, and neither hits."""
 
     both: int
     first: int
@@ -172,19 +172,19 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> Discordance:
     """
     table = _tabulate(first_right, second_right)
     if table.first == table.second == 0:
-        return Discordance(0, 0, None, ALIKE if table.n else "no photos")
+        return Discordance(0, 0, None, ALIKE if table.n else "no images")
     p_value = float(binomtest(table.first, table.first + table.second).pvalue)
     return Discordance(table.first, table.second, p_value)
 
 
-def paired_share_difference(first_hits: ArrayLike, second_hits: ArrayLike, confidence: float = 0.95) -> Difference:
-    """Return the difference of two shares of the same photos, such as the sensitivities of two models.
+def paired_proportion_difference(first_hits: ArrayLike, second_hits: ArrayLike, confidence: float = 0.95) -> Difference:
+    """Return the difference of two shares of the same images, such as the sensitivities of two models.
 
     The interval is method 10 of Newcombe, Statistics in Medicine 17, 1998, pages 2635-2650: Wilson's intervals of the
     two shares, added as squares with a correction for their correlation. The p-value is McNemar's, exact.
 
     Args:
-        first_hits: bool `(N,)`, whether a photo counts for the first share.
+        first_hits: bool `(N,)`, whether an image counts for the first share.
         second_hits: bool `(N,)`, whether it counts for the second.
         confidence: wanted coverage, in (0, 1).
 
@@ -194,7 +194,7 @@ def paired_share_difference(first_hits: ArrayLike, second_hits: ArrayLike, confi
     check_unit("confidence", confidence, open_ends=True)
     table = _tabulate(first_hits, second_hits)
     if table.n == 0:
-        return Difference(None, reason="no photos")
+        return Difference(None, reason="no images")
     value, interval = (table.first - table.second) / table.n, _newcombe(table, confidence)
     if table.first == table.second == 0:
         return Difference(value, interval, reason=ALIKE)
@@ -232,7 +232,7 @@ def _correlation(table: _Table) -> float:
 def _tabulate(first: ArrayLike, second: ArrayLike) -> _Table:
     one, other = _flags("first", first), _flags("second", second)
     if one.shape != other.shape:
-        raise ValueError(f"first and second must be about the same photos, not {one.size} and {other.size}")
+        raise ValueError(f"first and second must be about the same images, not {one.size} and {other.size}")
     outcomes = np.bincount(2 * ~one + ~other, minlength=4)
     return _Table(*(int(outcome) for outcome in outcomes))
 
@@ -240,5 +240,5 @@ def _tabulate(first: ArrayLike, second: ArrayLike) -> _Table:
 def _flags(name: str, values: ArrayLike) -> NDArray[np.bool_]:
     flags = np.asarray(values)
     if flags.ndim != 1 or not np.all((flags == 0) | (flags == 1)):
-        raise ValueError(f"{name} must be true or false for each photo, with shape (N,)")
+        raise ValueError(f"{name} must be true or false for each image, with shape (N,)")
     return flags.astype(np.bool_)

@@ -1,9 +1,9 @@
-"""Which probability is high enough to say malignant: a threshold, chosen on validation photos.
+"""Which probability is high enough to say malignant: a threshold, chosen on validation images.
 
-On these photos every threshold between two neighbouring probabilities decides alike. The one midway is taken, because
+On these images every threshold between two neighbouring probabilities decides alike. The one midway is taken, because
 then the last digits, which another machine or batch size may change, flip no decision.
 
-What turns a logit into a decision: a temperature and a threshold, both fitted on validation photos.
+What turns a logit into a decision: a temperature and a threshold, both fitted on validation images.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from melanoma_pl.errors import did_you_mean
 from melanoma_pl.evaluation.calibration import fit_temperature, probabilities
-from melanoma_pl.evaluation.checks import Floats, Integers, check_photos, check_unit
+from melanoma_pl.evaluation.checks import Floats, Integers, check_images, check_unit
 
 RULES = ("sensitivity", "youden", "fixed")
 
@@ -27,7 +27,7 @@ def choose_threshold(
     sensitivity: float = 0.95,
     value: float = 0.5,
 ) -> float:
-    """Return the threshold that a rule chooses on these photos; the decision is probability >= threshold.
+    """Return the threshold that a rule chooses on these images; the decision is probability >= threshold.
 
     Args:
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
@@ -37,7 +37,7 @@ def choose_threshold(
             highest sensitivity, because a missed melanoma costs more than a needless look. `fixed`: `value`.
         sensitivity: for rule `sensitivity`, the wanted share in (0, 1].
         value: in [0, 1]: the threshold of rule `fixed`, and of the others where they have nothing to go by:
-            `sensitivity` without malignant photos, `youden` with one class only.
+            `sensitivity` without malignant images, `youden` with one class only.
 
     Returns:
         A threshold in [0, 1].
@@ -45,7 +45,7 @@ def choose_threshold(
     Raises:
         ValueError: if the rule is unknown, or a number or array is not allowed.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    probabilities, targets = check_images(probabilities, targets)
     check_unit("threshold", value)
     if not 0 < sensitivity <= 1:
         raise ValueError(f"sensitivity must lie in (0, 1], not be {sensitivity}")
@@ -78,7 +78,7 @@ def _deciding_by_youden(probabilities: Floats, targets: Integers) -> float:
 
 
 def _midway(deciding: float, probabilities: Floats) -> float:
-    """Return the middle between the deciding probability and the next lower one of all photos, or 0 if there is none.
+    """Return the middle between the deciding probability and the next lower one of all images, or 0 if there is none.
 
     Between two neighbouring floating-point numbers there is no middle; the deciding probability itself then serves.
     """
@@ -93,7 +93,7 @@ class Decision:
 
     Attributes:
         temperature: By which logits are divided, above 0.
-        threshold: Probability, in [0, 1], from which on a photo is called malignant.
+        threshold: Probability, in [0, 1], from which on an image is called malignant.
     """
 
     temperature: float = 1.0
@@ -112,7 +112,7 @@ def fit_decision(logits: ArrayLike, targets: ArrayLike, rule: Mapping[str, Any])
     """Fit temperature, then threshold.
 
     Args:
-        logits: float `(N,)`, finite, of validation photos.
+        logits: float `(N,)`, finite, of validation images.
         targets: int `(N,)`, 1 is malignant.
         rule: The arguments of `choose_threshold`.
     """

@@ -1,6 +1,6 @@
-"""How far a number could be off for want of photos: confidence intervals.
+"""How far a number could be off for want of images: confidence intervals.
 
-Those of shares and of the AUROC hold for photos drawn independently. Several photos of one lesion or patient are not,
+Those of shares and of the AUROC hold for images drawn independently. Several images of one lesion or patient are not,
 and make these intervals too narrow.
 
 A number with its interval, or the reason why there is none.
@@ -24,12 +24,12 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval | None:
     Unlike the interval of the textbooks it stays in [0, 1] and has a width even for 0 or `n` successes.
 
     Args:
-        successes: number of photos that count, 0 to `n`.
-        n: number of photos.
+        successes: number of images that count, 0 to `n`.
+        n: number of images.
         confidence: wanted coverage, in (0, 1).
 
     Returns:
-        Lower and upper end, in [0, 1]; None for no photos at all.
+        Lower and upper end, in [0, 1]; None for no images at all.
     """
     check_unit("confidence", confidence, open_ends=True)
     if successes == n == 0:
@@ -45,7 +45,7 @@ def delong(scores: ArrayLike, targets: ArrayLike, confidence: float = 0.95) -> I
     is symmetric on the logit scale, log(A / (1 - A)), and mapped back, so that it stays in [0, 1] and covers better
     near the ends than A ± z·s (Pepe, The Statistical Evaluation of Medical Tests, 2003; Qin and Hotilovac, Statistical
     Methods in Medical Research 17, 2008). It still is too narrow very near 1: of draws with 50 melanomas, 500 benign
-    photos and a true AUROC of 0.99, nine in ten intervals of 95 % contain it. Where the variance is 0, which is a lack
+    images and a true AUROC of 0.99, nine in ten intervals of 95 % contain it. Where the variance is 0, which is a lack
     of knowledge and no certainty, see `_bounds_of_unanimous_pairs`.
 
     Args:
@@ -54,7 +54,7 @@ def delong(scores: ArrayLike, targets: ArrayLike, confidence: float = 0.95) -> I
         confidence: wanted coverage, in (0, 1).
 
     Returns:
-        Lower and upper end, in [0, 1]; None if a class has fewer than 2 photos.
+        Lower and upper end, in [0, 1]; None if a class has fewer than 2 images.
     """
     scores, targets = check_scores(scores, targets)
     check_unit("confidence", confidence, open_ends=True)
@@ -71,11 +71,11 @@ def delong(scores: ArrayLike, targets: ArrayLike, confidence: float = 0.95) -> I
 
 
 def placements(positives: Floats, negatives: Floats) -> tuple[Floats, Floats]:
-    """Return the share of the other class that each photo is ranked against rightly, ties counting half.
+    """Return the share of the other class that each image is ranked against rightly, ties counting half.
 
     Args:
-        positives: float64 `(P,)`, scores of malignant photos.
-        negatives: float64 `(N,)`, scores of benign photos.
+        positives: float64 `(P,)`, scores of malignant images.
+        negatives: float64 `(N,)`, scores of benign images.
 
     Returns:
         Of the malignant `(P,)` and of the benign ones `(N,)`; the mean of either is the AUROC.
@@ -97,7 +97,7 @@ def _bounds_of_unanimous_pairs(area: float, pairs: int, confidence: float) -> In
     """Return an interval where every malignant-benign pair gives the same score, and DeLong's width would be 0.
 
     That is so when the classes are perfectly apart (`area` 1, or 0 if reversed) or all probabilities equal (0.5). As
-    many pairs as the smaller class has photos share no photo, so they are independent trials, all with one outcome.
+    many pairs as the smaller class has images share no image, so they are independent trials, all with one outcome.
     The exact interval of Clopper and Pearson (Biometrika 26, 1934) then says that at least `share` of all pairs come
     out like this, the two-sided form of the rule of three (Hanley and Lippman-Hand, JAMA 249, 1983); the rest may
     score anything from 0 to 1. It assumes nothing about the distribution of probabilities and is rather too wide than
@@ -110,13 +110,13 @@ def _bounds_of_unanimous_pairs(area: float, pairs: int, confidence: float) -> In
 def corrected_resampled_t(values: ArrayLike, held_to_trained: float, confidence: float = 0.95) -> Interval | None:
     """Return the interval of a cross-validated mean (Nadeau and Bengio, Machine Learning 52, 2003).
 
-    Networks of different folds share most of their training photos, so that their figures scatter less than those of
+    Networks of different folds share most of their training images, so that their figures scatter less than those of
     independent trainings would. The variance of the mean is therefore taken as variance · (1 / K + n_held / n_trained)
     instead of variance / K, with K - 1 degrees of freedom.
 
     Args:
         values: float64 `(K,)`, the figure of each fold.
-        held_to_trained: Photos held out of a training by photos trained on; 1 / (K - 1) for all of K folds.
+        held_to_trained: Images held out of a training by images trained on; 1 / (K - 1) for all of K folds.
         confidence: wanted coverage, in (0, 1).
 
     Returns:
@@ -133,12 +133,12 @@ def corrected_resampled_t(values: ArrayLike, held_to_trained: float, confidence:
 
 NOT_COMPUTABLE = "not computable"
 ALWAYS_SO = "always so"
-"""The reason why there is no interval where the value follows from a definition, whatever the photos."""
+"""The reason why there is no interval where the value follows from a definition, whatever the images."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number that photos gave.
+    """A number that images gave.
 
     Attributes:
         value: The number; None where it cannot be computed.
@@ -151,7 +151,7 @@ class Estimate:
     reason: str = ""
 
     def __str__(self) -> str:
-        """Return "0.915 [0.884–0.938]", or "not computable: no malignant photos"."""
+        """Return "0.915 [0.884–0.938]", or "not computable: no malignant images"."""
         if self.value is None:
             return f"{NOT_COMPUTABLE}: {self.reason}" if self.reason else NOT_COMPUTABLE
         if self.interval is None:

@@ -1,9 +1,9 @@
 """How good probabilities and decisions are, as plain numbers.
 
-A number that the photos cannot give (AUROC of one class, sensitivity without a melanoma) is None: a silent 0 or 1 would
+A number that the images cannot give (AUROC of one class, sensitivity without a melanoma) is None: a silent 0 or 1 would
 be read as a result.
 
-How well malignant photos rank above benign ones where it matters to a clinic: at high sensitivity.
+How well malignant images rank above benign ones where it matters to a clinic: at high sensitivity.
 
 The area under the whole ROC curve also counts thresholds that miss half of the melanomas, which nobody would use.
 """
@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from melanoma_pl.evaluation.checks import Integers, check_photos, check_scores, check_unit
+from melanoma_pl.evaluation.checks import Integers, check_images, check_scores, check_unit
 
 
 def auroc(scores: ArrayLike, targets: ArrayLike) -> float | None:
-    """Return the area under the ROC curve: how often a malignant photo ranks above a benign one, ties counting half.
+    """Return the area under the ROC curve: how often a malignant image ranks above a benign one, ties counting half.
 
     Args:
         scores: float `(N,)`, the higher, the more suspicious: logits or probabilities.
@@ -52,13 +52,13 @@ def log_loss(probabilities: ArrayLike, targets: ArrayLike) -> float:
 
     Args:
         probabilities: float64 `(N,)` in [0, 1], of being malignant; scikit-learn keeps them 2.2e-16 away from 0 and 1,
-            so that one photo costs 36 at most instead of infinity.
+            so that one image costs 36 at most instead of infinity.
         targets: int `(N,)`, 1 is malignant.
 
     Returns:
         A number of at least 0; 0.693 for a model that always says one half.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    probabilities, targets = check_images(probabilities, targets)
     return float(sklearn_log_loss(targets, probabilities, labels=[0, 1]))
 
 
@@ -72,7 +72,7 @@ def brier(probabilities: ArrayLike, targets: ArrayLike) -> float:
     Returns:
         A number in [0, 1]; 0.25 for a model that always says one half.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    probabilities, targets = check_images(probabilities, targets)
     return float(np.mean((probabilities - targets) ** 2))
 
 
@@ -87,32 +87,32 @@ class Counts:
 
     @property
     def n(self) -> int:
-        """Number of photos."""
+        """Number of images."""
         return self.positives + self.negatives
 
     @property
     def positives(self) -> int:
-        """Number of malignant photos."""
+        """Number of malignant images."""
         return self.true_positives + self.false_negatives
 
     @property
     def negatives(self) -> int:
-        """Number of benign photos."""
+        """Number of benign images."""
         return self.true_negatives + self.false_positives
 
     @property
     def accuracy(self) -> float | None:
-        """Share of photos decided rightly."""
+        """Share of images decided rightly."""
         return _share(self.true_positives + self.true_negatives, self.n)
 
     @property
     def sensitivity(self) -> float | None:
-        """Share of malignant photos called malignant (recall)."""
+        """Share of malignant images called malignant (recall)."""
         return _share(self.true_positives, self.positives)
 
     @property
     def specificity(self) -> float | None:
-        """Share of benign photos called benign."""
+        """Share of benign images called benign."""
         return _share(self.true_negatives, self.negatives)
 
     @property
@@ -124,12 +124,12 @@ class Counts:
 
     @property
     def positive_predictive_value(self) -> float | None:
-        """Share of malignant decisions that are right (precision), at these photos' share of melanomas."""
+        """Share of malignant decisions that are right (precision), at these images' share of melanomas."""
         return _share(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def negative_predictive_value(self) -> float | None:
-        """Share of benign decisions that are right, at these photos' share of melanomas."""
+        """Share of benign decisions that are right, at these images' share of melanomas."""
         return _share(self.true_negatives, self.true_negatives + self.false_negatives)
 
 
@@ -141,7 +141,7 @@ def count(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> Cou
         targets: int `(N,)`, 1 is malignant.
         threshold: in [0, 1].
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    probabilities, targets = check_images(probabilities, targets)
     decisions = probabilities >= check_unit("threshold", threshold)
     outcomes = np.bincount(2 * targets + decisions, minlength=4)
     true_negatives, false_positives, false_negatives, true_positives = (int(outcome) for outcome in outcomes)

@@ -1,8 +1,8 @@
-"""What a threshold decides, with intervals that hold for photos drawn independently.
+"""What a threshold decides, with intervals that hold for images drawn independently.
 
-What a decision is worth where melanomas are rarer, or commoner, than among these photos.
+What a decision is worth where melanomas are rarer, or commoner, than among these images.
 
-Bayes' formula carries sensitivity and specificity, which photos of cases and controls tell, to another share of
+Bayes' formula carries sensitivity and specificity, which images of cases and controls tell, to another share of
 malignant ones: of moles looked at by a general practitioner few in a hundred are malignant, of a test set's often half.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 from scipy.stats import norm
 
-from melanoma_pl.evaluation.checks import check_photos, check_unit
+from melanoma_pl.evaluation.checks import check_images, check_unit
 from melanoma_pl.evaluation.intervals import ALWAYS_SO, Estimate, Interval, wilson
 from melanoma_pl.evaluation.metrics import Counts, count
 from melanoma_pl.evaluation.results import Decisions
@@ -23,7 +23,7 @@ from melanoma_pl.evaluation.results import Decisions
 def decide(
     name: str, probabilities: ArrayLike, targets: ArrayLike, threshold: float, prevalence: float | None = None
 ) -> Decisions:
-    """Return what the decision probability >= threshold makes of these photos.
+    """Return what the decision probability >= threshold makes of these images.
 
     Args:
         name: of the threshold, such as "chosen on validation".
@@ -40,7 +40,7 @@ def decide(
 
 
 def always_benign(targets: ArrayLike, prevalence: float | None = None) -> Decisions:
-    """Return what calling every photo benign is worth: what any model must beat.
+    """Return what calling every image benign is worth: what any model must beat.
 
     Args:
         targets: int `(N,)`, 1 is malignant.
@@ -49,9 +49,9 @@ def always_benign(targets: ArrayLike, prevalence: float | None = None) -> Decisi
     Returns:
         Sensitivity 0, specificity 1, balanced accuracy 0.5 and, at the given prevalence, a negative predictive value of
         1 less that, all `ALWAYS_SO`: they follow from the rule. Accuracy and predictive value at the share of malignant
-        photos among these have intervals, for that share could be another one.
+        images among these have intervals, for that share could be another one.
     """
-    _, labels = check_photos(np.zeros(np.shape(targets)), targets)
+    _, labels = check_images(np.zeros(np.shape(targets)), targets)
     malignant = int(labels.sum())
     found = _decisions("always benign", None, Counts(0, 0, labels.size - malignant, malignant), prevalence)
     later = found.negative_predictive_value_at
@@ -70,7 +70,7 @@ def share(part: int, whole: int, reason: str) -> Estimate:
 
 
 def balanced_accuracy(counts: Counts) -> Estimate:
-    """Return the mean of sensitivity and specificity, which different photos tell, so that they are independent.
+    """Return the mean of sensitivity and specificity, which different images tell, so that they are independent.
 
     How far Wilson's intervals of the two reach on each side is added as squares (Newcombe, Statistics in Medicine 17,
     1998, pages 873-890, method 10; in general Zou and Donner, Statistics in Medicine 27, 2008).
@@ -79,7 +79,7 @@ def balanced_accuracy(counts: Counts) -> Estimate:
     sensitivity = wilson(counts.true_positives, counts.positives)
     specificity = wilson(counts.true_negatives, counts.negatives)
     if value is None or sensitivity is None or specificity is None:
-        return Estimate(None, None, "no malignant photos" if counts.positives == 0 else "no benign photos")
+        return Estimate(None, None, "no malignant images" if counts.positives == 0 else "no benign images")
     first, second = counts.true_positives / counts.positives, counts.true_negatives / counts.negatives
     return Estimate(value, _halved(value, (first, sensitivity), (second, specificity)))
 
@@ -100,13 +100,13 @@ def _decisions(name: str, threshold: float | None, counts: Counts, prevalence: f
         name=name,
         threshold=threshold,
         counts=counts,
-        sensitivity=share(counts.true_positives, counts.positives, "no malignant photos"),
-        specificity=share(counts.true_negatives, counts.negatives, "no benign photos"),
+        sensitivity=share(counts.true_positives, counts.positives, "no malignant images"),
+        specificity=share(counts.true_negatives, counts.negatives, "no benign images"),
         balanced_accuracy=balanced_accuracy(counts),
-        accuracy=share(counts.true_positives + counts.true_negatives, counts.n, "no photos"),
-        positive_predictive_value=share(counts.true_positives, called_malignant, "no photo was called malignant"),
+        accuracy=share(counts.true_positives + counts.true_negatives, counts.n, "no images"),
+        positive_predictive_value=share(counts.true_positives, called_malignant, "no image was called malignant"),
         negative_predictive_value=share(
-            counts.true_negatives, counts.n - called_malignant, "no photo was called benign"
+            counts.true_negatives, counts.n - called_malignant, "no image was called benign"
         ),
         positive_predictive_value_at=None if prevalence is None else positive_predictive_value_at(counts, prevalence),
         negative_predictive_value_at=None if prevalence is None else negative_predictive_value_at(counts, prevalence),
@@ -115,7 +115,7 @@ def _decisions(name: str, threshold: float | None, counts: Counts, prevalence: f
 
 @dataclass(frozen=True)
 class _Call:
-    """One decision, seen by those photos whose class it names and by the others."""
+    """One decision, seen by those images whose class it names and by the others."""
 
     name: str
     right: int
@@ -126,11 +126,11 @@ class _Call:
 
 
 def positive_predictive_value_at(counts: Counts, prevalence: float, confidence: float = 0.95) -> Estimate:
-    """Return the share of malignant decisions that is right, where the given share of photos is malignant.
+    """Return the share of malignant decisions that is right, where the given share of images is malignant.
 
     The interval is symmetric on the logit scale (Mercaldo, Lau and Zhou, Statistics in Medicine 26, 2007, section 2.2);
     where sensitivity or specificity is 0 or 1, the same paper's adjustment adds half of z² to each outcome. Prevalence
-    is taken as known, and photos as independent.
+    is taken as known, and images as independent.
 
     Args:
         counts: outcomes of the decisions.
@@ -143,7 +143,7 @@ def positive_predictive_value_at(counts: Counts, prevalence: float, confidence: 
 
 
 def negative_predictive_value_at(counts: Counts, prevalence: float, confidence: float = 0.95) -> Estimate:
-    """Return the share of benign decisions that is right, where the given share of photos is malignant.
+    """Return the share of benign decisions that is right, where the given share of images is malignant.
 
     Args:
         counts: outcomes of the decisions.
@@ -159,9 +159,9 @@ def _predictive_value(call: _Call, confidence: float) -> Estimate:
     check_unit("confidence", confidence, open_ends=True)
     for size, name in ((call.right_of, call.name), (call.wrong_of, _other(call.name))):
         if size == 0:
-            return Estimate(None, None, f"no {name} photos")
+            return Estimate(None, None, f"no {name} images")
     if call.right == call.wrong == 0:
-        return Estimate(None, None, f"no photo was called {call.name}")
+        return Estimate(None, None, f"no image was called {call.name}")
     right = call.right / call.right_of * call.prevalence
     value = right / (right + call.wrong / call.wrong_of * (1 - call.prevalence))
     low, high = _logit_interval(call, float(norm.ppf((1 + confidence) / 2)))

@@ -1,10 +1,10 @@
-"""Whether probabilities mean what they say: of photos called 30 % malignant, are 30 % malignant?
+"""Whether probabilities mean what they say: of images called 30 % malignant, are 30 % malignant?
 
 How far an expected calibration error could be off.
 
-Chance moves the share of malignant photos of every bin away from their probability, and the ECE counts every such
+Chance moves the share of malignant images of every bin away from their probability, and the ECE counts every such
 distance as an error. So an ECE is too large, most of all where the truth is near 0 (Bröcker, Climate Dynamics 39, 2012;
-Kumar, Liang and Ma, NeurIPS 2019), and drawing its photos again adds the same once more: percentiles of the draws lie
+Kumar, Liang and Ma, NeurIPS 2019), and drawing its images again adds the same once more: percentiles of the draws lie
 too high, and mirroring them (the basic bootstrap) does not mend it. Turning a test round does: the interval holds every
 true ECE under which the found one is not unusual (Carpenter, Journal of the Royal Statistical Society B 61, 1999).
 """
@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from melanoma_pl.evaluation.checks import Floats, Integers, check_photos, check_unit
+from melanoma_pl.evaluation.checks import Floats, Integers, check_images, check_unit
 from melanoma_pl.evaluation.intervals import Estimate, Interval, wilson
-from melanoma_pl.evaluation.resampling import BLOCK, draws_for
+from melanoma_pl.evaluation.resampling import BLOCK, replicates_for
 from melanoma_pl.evaluation.results import Bin
 
 
 def reliability_bins(probabilities: ArrayLike, targets: ArrayLike, bins: int = 10) -> tuple[Bin, ...]:
-    """Return the reliability diagram: photos sorted by probability and cut into bins of equal count.
+    """Return the reliability diagram: images sorted by probability and cut into bins of equal count.
 
-    The bins are those of scikit-learn's `calibration_curve(strategy="quantile")`. Photos of equal probability share a
+    The bins are those of scikit-learn's `calibration_curve(strategy="quantile")`. Images of equal probability share a
     bin, so that with ties the counts differ.
 
     Args:
@@ -35,16 +35,16 @@ def reliability_bins(probabilities: ArrayLike, targets: ArrayLike, bins: int = 1
     Returns:
         From the lowest probability to the highest; shares with Wilson's intervals.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    probabilities, targets = check_images(probabilities, targets)
     members = _members(probabilities, bins)
     return tuple(_bin(probabilities[members == place], targets[members == place]) for place in np.unique(members))
 
 
 def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, bins: int = 10) -> float:
-    """Return the ECE: the distance between probability and share of each bin, averaged over photos.
+    """Return the ECE: the distance between probability and share of each bin, averaged over images.
 
     Guo, Pleiss, Sun and Weinberger, ICML 2017, equation 3; with bins of equal count instead of equal width, as Nixon,
-    Dusenberry, Zhang, Jerfel and Tran, CVPR Workshops 2019, advise, because most photos have similar probabilities.
+    Dusenberry, Zhang, Jerfel and Tran, CVPR Workshops 2019, advise, because most images have similar probabilities.
 
     Args:
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
@@ -55,12 +55,12 @@ def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, bin
         A number in [0, 1]. Chance alone keeps it above 0: see `calibrated_ece_range`; for its interval see
         `calibration_error`.
     """
-    probabilities, targets = check_photos(probabilities, targets)
+    probabilities, targets = check_images(probabilities, targets)
     return float(np.abs(bin_errors(probabilities, targets, bins).mean(axis=0)).sum())
 
 
 def bin_errors(probabilities: Floats, targets: Integers, bins: int = 10) -> Floats:
-    """Return each photo's part in the error of each bin, whose mean over photos is the bin's part in the ECE.
+    """Return each image's part in the error of each bin, whose mean over images is the bin's part in the ECE.
 
     Args:
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
@@ -68,7 +68,7 @@ def bin_errors(probabilities: Floats, targets: Integers, bins: int = 10) -> Floa
         bins: at least 1.
 
     Returns:
-        float64 `(N, bins)`: target less probability in the column of the photo's bin, 0 elsewhere.
+        float64 `(N, bins)`: target less probability in the column of the image's bin, 0 elsewhere.
     """
     return np.asarray((targets - probabilities)[:, None] * _membership(probabilities, bins), dtype=np.float64)
 
@@ -88,17 +88,17 @@ def calibrated_ece_range(
 
     Args:
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
-        groups: `(N,)`, such as lesions, whose photos share one fate; None if each photo stands alone.
+        groups: `(N,)`, such as lesions, whose images share one fate; None if each image stands alone.
         bins: at least 1.
-        draws: number of drawn sets of targets; None for `draws_for(N)`.
+        draws: number of drawn sets of targets; None for `replicates_for(N)`.
         seed: of the random generator.
         confidence: share of the draws within the range, in (0, 1).
 
     Returns:
         Lower and upper end, in [0, 1].
     """
-    probabilities, _ = check_photos(probabilities, np.zeros(np.shape(probabilities), dtype=np.int64))
-    draws = draws_for(probabilities.size) if draws is None else draws
+    probabilities, _ = check_images(probabilities, np.zeros(np.shape(probabilities), dtype=np.int64))
+    draws = replicates_for(probabilities.size) if draws is None else draws
     membership = _membership(probabilities, bins)
     owners = np.arange(probabilities.size) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     random, size = np.random.default_rng(seed), max(1, BLOCK // probabilities.size)
@@ -113,12 +113,12 @@ def calibrated_ece_range(
 
 
 def _fates(random: np.random.Generator, rows: int, owners: Integers) -> Floats:
-    """Return uniform numbers `(rows, N)`, one a lesion: where it is malignant, all its photos are."""
+    """Return uniform numbers `(rows, N)`, one a lesion: where it is malignant, all its images are."""
     return random.random((rows, int(owners.max()) + 1))[:, owners]
 
 
 def _members(probabilities: Floats, bins: int) -> Integers:
-    """Return the bin of each photo, `(N,)`."""
+    """Return the bin of each image, `(N,)`."""
     if bins < 1:
         raise ValueError(f"bins must be at least 1, not {bins}")
     edges = np.percentile(probabilities, 100 * np.linspace(0, 1, bins + 1))
@@ -126,7 +126,7 @@ def _members(probabilities: Floats, bins: int) -> Integers:
 
 
 def _membership(probabilities: Floats, bins: int) -> Floats:
-    """Return 1 in the column of each photo's bin, 0 elsewhere, `(N, bins)`."""
+    """Return 1 in the column of each image's bin, 0 elsewhere, `(N, bins)`."""
     members = _members(probabilities, bins)
     return np.asarray(np.eye(int(members.max()) + 1)[members], dtype=np.float64)
 
@@ -144,21 +144,21 @@ def ece_estimate(errors: Floats, drawn: Floats, confidence: float = 0.95) -> Est
     one standard error each beforehand.
 
     Args:
-        errors: float64 `(bins,)`: of each bin, its share of all photos times (share of malignant ones less mean
+        errors: float64 `(bins,)`: of each bin, its share of all images times (share of malignant ones less mean
             probability). The ECE is the sum of their sizes.
-        drawn: float64 `(B, bins)`, the same of each draw of a bootstrap that keeps each photo in its bin.
+        drawn: float64 `(B, bins)`, the same of each draw of a bootstrap that keeps each image in its bin.
         confidence: wanted coverage, in (0, 1).
 
     Returns:
         The interval begins at 0 where the found ECE could be that of a perfectly calibrated model: at this end of what
         is possible, only its upper end says something. It always holds the found ECE. Of 3,800 simulated sets each of
-        200 and of 660 photos, calibrated or not, 95 to 97 % held the ECE of endless photos (`benchmarks/intervals.py`
+        200 and of 660 images, calibrated or not, 95 to 97 % held the ECE of endless images (`benchmarks/intervals.py`
         draws such sets).
     """
     check_unit("confidence", confidence, open_ends=True)
     found, noise = float(np.abs(errors).sum()), drawn - errors  # (B, bins)
     if not noise.any():
-        return Estimate(found, None, "drawing the photos again always gives the same number")
+        return Estimate(found, None, "drawing the images again always gives the same number")
     evened = np.copysign(np.hypot(errors, noise.std(axis=0)), errors)
     shape = evened / np.abs(evened).sum()
 

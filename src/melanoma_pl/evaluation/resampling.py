@@ -1,7 +1,7 @@
-"""How far a number could be off where no formula says so: the bootstrap, of photos or of whole lesions.
+"""How far a number could be off where no formula says so: the bootstrap, of images or of whole lesions.
 
-Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13. Several photos of one lesion are alike,
-so drawing single photos pretends to know more than the photos tell; drawing whole lesions does not (Field and Welsh,
+Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13. Several images of one lesion are alike,
+so drawing single images pretends to know more than the images tell; drawing whole lesions does not (Field and Welsh,
 Journal of the Royal Statistical Society B 69, 2007; Obuchowski, Biometrics 53, 1997).
 """
 
@@ -13,37 +13,37 @@ from numpy.typing import ArrayLike
 from melanoma_pl.evaluation.checks import Floats, Integers, check_groups, check_unit
 from melanoma_pl.evaluation.intervals import Estimate, Interval
 
-BLOCK = 500_000  # weights held at once: few enough for a laptop's cache, whatever the number of photos
+BLOCK = 500_000  # weights held at once: few enough for a laptop's cache, whatever the number of images
 MOST_DRAWS, FEWEST_DRAWS = 2000, 200
-MOST_WEIGHTS = 20_000_000  # drawn in all: seconds, and not minutes, for a hundred thousand photos
+MOST_WEIGHTS = 20_000_000  # drawn in all: seconds, and not minutes, for a hundred thousand images
 LARGEST_MISSING = 0.01
 
 
-def draws_for(n: int) -> int:
-    """Return how many draws so many photos get: 2,000 up to 10,000 photos, then fewer, but never fewer than 200.
+def replicates_for(n: int) -> int:
+    """Return how many draws so many images get: 2,000 up to 10,000 images, then fewer, but never fewer than 200.
 
-    Intervals of very many photos are narrow; with 200 draws their ends scatter by a fifth of a standard error.
+    Intervals of very many images are narrow; with 200 draws their ends scatter by a fifth of a standard error.
 
     Args:
-        n: number of photos, at least 1.
+        n: number of images, at least 1.
     """
     return max(FEWEST_DRAWS, min(MOST_DRAWS, MOST_WEIGHTS // n))
 
 
-def draw_weights(n: int, groups: ArrayLike | None = None, draws: int | None = None, seed: int = 0) -> Integers:
-    """Return how often each photo is drawn, when photos or whole groups of them are drawn with replacement.
+def replicate_weights(n: int, groups: ArrayLike | None = None, draws: int | None = None, seed: int = 0) -> Integers:
+    """Return how often each image is drawn, when images or whole groups of them are drawn with replacement.
 
     Args:
-        n: number of photos, at least 1.
-        groups: `(N,)`, such as lesions, of any kind that can be sorted; None if each photo stands alone.
-        draws: number of draws B, at least 1; None for `draws_for(n)`.
+        n: number of images, at least 1.
+        groups: `(N,)`, such as lesions, of any kind that can be sorted; None if each image stands alone.
+        draws: number of draws B, at least 1; None for `replicates_for(n)`.
         seed: of the random generator.
 
     Returns:
-        int64 `(B, N)`. Each draw holds as many groups as there are, so its number of photos varies with their sizes.
+        int64 `(B, N)`. Each draw holds as many groups as there are, so its number of images varies with their sizes.
 
     Raises:
-        ValueError: if there are no photos or draws, or not as many groups as photos.
+        ValueError: if there are no images or draws, or not as many groups as images.
     """
     return np.concatenate(list(_blocks(n, groups, draws, seed)))
 
@@ -59,7 +59,7 @@ def bootstrap(
 
     Args:
         statistics: weights int64 `(b, N)` → float64 `(b,)` or `(b, S)`, as `weighted` computes them.
-        n: as of `draw_weights`, whose weights are used.
+        n: as of `replicate_weights`, whose weights are used.
         groups: the same.
         draws: the same.
         seed: the same.
@@ -68,7 +68,7 @@ def bootstrap(
         float64 `(B,)` or `(B, S)`.
 
     Raises:
-        ValueError: as `draw_weights` does.
+        ValueError: as `replicate_weights` does.
     """
     return np.concatenate([statistics(weights) for weights in _blocks(n, groups, draws, seed)])
 
@@ -99,7 +99,7 @@ def resampled(value: float, values: ArrayLike, confidence: float = 0.95) -> Esti
     """Return a number with the percentile interval of its draws, or with the reason why it has none.
 
     Args:
-        value: of the photos as they are.
+        value: of the images as they are.
         values: float64 `(B,)`, of the draws.
         confidence: wanted coverage, in (0, 1).
     """
@@ -107,15 +107,15 @@ def resampled(value: float, values: ArrayLike, confidence: float = 0.95) -> Esti
     if interval is not None:
         return Estimate(value, interval)
     if np.isnan(np.asarray(values, dtype=np.float64)).any():
-        return Estimate(value, None, "too few photos of one class: too many draws held none of them")
-    return Estimate(value, None, "drawing the photos again always gives the same number")
+        return Estimate(value, None, "too few images of one class: too many draws held none of them")
+    return Estimate(value, None, "drawing the images again always gives the same number")
 
 
 def _blocks(n: int, groups: ArrayLike | None, draws: int | None, seed: int) -> Iterator[Integers]:
     """Yield the weights int64 `(b, N)`, block by block; the size of the blocks changes no draw."""
-    draws = draws_for(max(n, 1)) if draws is None else draws
+    draws = replicates_for(max(n, 1)) if draws is None else draws
     if n < 1 or draws < 1:
-        raise ValueError(f"a bootstrap needs at least one photo and one draw, not {n} and {draws}")
+        raise ValueError(f"a bootstrap needs at least one image and one draw, not {n} and {draws}")
     members = np.arange(n) if groups is None else np.unique(check_groups(groups, n), return_inverse=True)[1]  # (N,)
     number = int(members.max()) + 1
     random = np.random.default_rng(seed)

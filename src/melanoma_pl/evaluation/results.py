@@ -1,4 +1,4 @@
-"""All numbers of one set of photos that a careful reviewer asks for."""
+"""All numbers of one set of images that a careful reviewer asks for."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from melanoma_pl.evaluation.metrics import Counts
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well malignant photos rank above benign ones, whatever the threshold.
+    """How well malignant images rank above benign ones, whatever the threshold.
 
     Attributes:
         auroc: With DeLong's interval.
@@ -16,7 +16,7 @@ class Ranking:
         average_precision: Area under the precision-recall curve.
         partial_auroc: Area above 80 % sensitivity, 0 to 0.2 (the score of ISIC 2024).
         specificity_at: Sensitivity (0.82, 0.9, 0.95) → the highest specificity of a threshold that reaches it. The
-            threshold is one of these very photos: it says what the ranking could give, it is no decision.
+            threshold is one of these very images: it says what the ranking could give, it is no decision.
     """
 
     auroc: Estimate
@@ -34,7 +34,7 @@ class Decisions:
         name: Such as "chosen on validation", "0.5", "always benign".
         threshold: In [0, 1]; None for always benign.
         counts: The four outcomes.
-        positive_predictive_value: At the share of malignant photos among these.
+        positive_predictive_value: At the share of malignant images among these.
         negative_predictive_value: The same.
         positive_predictive_value_at: At the share that the user gave; None where none was given.
         negative_predictive_value_at: The same.
@@ -55,7 +55,7 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Bin:
-    """Photos of similar probability: how many, their mean probability, the share of them that is malignant."""
+    """Images of similar probability: how many, their mean probability, the share of them that is malignant."""
 
     n: int
     probability: float
@@ -69,7 +69,7 @@ class Calibration:
     Attributes:
         temperature: By which logits were divided; 1 before calibration.
         ece: Expected calibration error, which chance alone makes larger than it is: see `calibration_error`.
-        ece_if_calibrated: 95 % range that the ECE of a perfectly calibrated model would have with these photos.
+        ece_if_calibrated: 95 % range that the ECE of a perfectly calibrated model would have with these images.
         brier: Brier score.
         log_loss: In nats.
         intercept: Of the recalibration, 0 at best: below 0 the probabilities are too high.
@@ -89,7 +89,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Photos that share a value of a column, such as one sex or one band of ages."""
+    """Images that share a value of a column, such as one sex or one band of ages."""
 
     value: str
     n: int

@@ -1,10 +1,10 @@
-"""Which photos belong together when a model's figures are looked at group by group.
+"""Which images belong together when a model's figures are looked at group by group.
 
-How light the skin around a mole is, estimated from the photo itself.
+How light the skin around a mole is, estimated from the image itself.
 
 Public sets rarely say a patient's skin tone, though networks that saw mostly light skin may fail on dark skin. The
 individual typology angle (ITA) of the skin around the lesion (Chardon, Cretois and Hourseau, International Journal of
-Cosmetic Science 13, 1991) stands in for it, as of dermoscopic photos in Kinyanjui et al., MICCAI 2020. It is an
+Cosmetic Science 13, 1991) stands in for it, as of dermoscopic images in Kinyanjui et al., MICCAI 2020. It is an
 estimate: light and camera shift it, and so do a lesion, hair or ink that reaches the border. It says in which group a
 figure should be looked at, and nothing about a person.
 """
@@ -35,10 +35,10 @@ def age_bands(ages: ArrayLike) -> list[str]:
 
 
 def split_by(values: Sequence[str | None]) -> dict[str, NDArray[np.bool_]]:
-    """Return which photos have each value of a column.
+    """Return which images have each value of a column.
 
     Args:
-        values: of the `N` photos; blank or None where it is not known.
+        values: of the `N` images; blank or None where it is not known.
 
     Returns:
         Value → bool `(N,)`; the most frequent first, equally frequent ones by name, "unknown" last.
@@ -107,7 +107,7 @@ def typology_angle(pixels: NDArray[np.uint8]) -> Floats:
     step = max(1, min(pixels.shape[1:3]) // ENOUGH)
     pixels = pixels[:, ::step, ::step]
     border = _border(pixels.shape[1], pixels.shape[2])
-    colours = np.array([_median_of_lit(photo[border]) for photo in pixels]).reshape(-1, 3)  # (N, 3)
+    colours = np.array([_median_of_lit(image[border]) for image in pixels]).reshape(-1, 3)  # (N, 3)
     lightness, _, yellow = np.moveaxis(lab(colours), -1, 0)
     yellow = np.where(yellow >= LEAST_YELLOW, yellow, np.nan)
     return np.asarray(np.degrees(np.arctan((lightness - 50) / yellow)), dtype=np.float64)

@@ -1,6 +1,6 @@
-"""Figures of many weighted sets of the same photos at once, as the bootstrap needs them.
+"""Figures of many weighted sets of the same images at once, as the bootstrap needs them.
 
-Weights are int `(B, N)`: how often each of B draws holds each photo. A thousand calls of scikit-learn take seconds;
+Weights are int `(B, N)`: how often each of B draws holds each image. A thousand calls of scikit-learn take seconds;
 these take milliseconds, and give what scikit-learn gives with `sample_weight`. NaN where a draw lacks a class.
 """
 
@@ -27,10 +27,10 @@ class WeightedCurves(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Photos from the highest score down, which any number of draws can share.
+    """Images from the highest score down, which any number of draws can share.
 
     Attributes:
-        places: int64 `(N,)`, where each of them stands among the photos as they came.
+        places: int64 `(N,)`, where each of them stands among the images as they came.
         is_last: bool `(N,)`, whether it is the last of its score.
         is_malignant: bool `(N,)`.
     """
@@ -41,7 +41,7 @@ class Order(NamedTuple):
 
 
 def order_of(scores: Floats, targets: Integers) -> Order:
-    """Return the photos' order.
+    """Return the images' order.
 
     Args:
         scores: float64 `(N,)`, such as probabilities: the higher, the more suspicious.
@@ -52,17 +52,17 @@ def order_of(scores: Floats, targets: Integers) -> Order:
 
 
 def ordered_groups(order: Order, groups: ArrayLike | None) -> NDArray[Any]:
-    """Return the groups `(N,)` with which a bootstrap draws the same photos, and gives their weights in this order.
+    """Return the groups `(N,)` with which a bootstrap draws the same images, and gives their weights in this order.
 
     Args:
-        order: of the photos.
-        groups: `(N,)`, such as lesions, of the photos as they came; None if each photo stands alone.
+        order: of the images.
+        groups: `(N,)`, such as lesions, of the images as they came; None if each image stands alone.
     """
     return order.places if groups is None else check_groups(groups, order.places.size)[order.places]
 
 
 def curves(weights: Integers, scores: Floats, targets: Integers) -> WeightedCurves:
-    """Return the ROC curve of every draw; photos of equal score make one step.
+    """Return the ROC curve of every draw; images of equal score make one step.
 
     Args:
         weights: int `(B, N)`, at least 0.
@@ -132,7 +132,7 @@ def _cumulate(weights: NDArray[np.int32], is_last: Flags) -> Integers:
 
 
 def _fewest(malignant: Integers, sensitivity: float) -> Integers:
-    """Return how many of so many malignant photos, int64 `(B,)`, make up a sensitivity, as division rounds it."""
+    """Return how many of so many malignant images, int64 `(B,)`, make up a sensitivity, as division rounds it."""
     fewest = np.ceil(sensitivity * malignant)
     fewest -= _divide(fewest - 1, malignant) >= sensitivity
     return np.asarray(fewest + (_divide(fewest, malignant) < sensitivity), dtype=np.int64)

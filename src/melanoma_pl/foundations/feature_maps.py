@@ -1,6 +1,6 @@
-"""What a trained network sees: its first kernels as small colour pictures, and what its layers answer to a photo.
+"""What a trained network sees: its first kernels as small colour pictures, and what its layers answer to an image.
 
-Pictures of what a network has learnt to look for, and of what it answers to a photo.
+Pictures of what a network has learnt to look for, and of what it answers to an image.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ LAYERS = {"first layer": "pool_1", "second layer": "pool_2", "third layer": "poo
 
 
 def first_kernels(network: ThreeConvNet) -> Tensor:
-    """Return a copy of the kernels that see the photo itself, float32 `(O, 3, 3, 3)`: O kernels of R, G, B sheets."""
+    """Return a copy of the kernels that see the image itself, float32 `(O, 3, 3, 3)`: O kernels of R, G, B sheets."""
     return network.conv_1.weight.detach().clone()
 
 
@@ -39,7 +39,7 @@ def as_colours(kernels: Tensor) -> Tensor:
 
 
 def feature_maps(classifier: MelanomaClassifier, pixels: Tensor) -> dict[str, Tensor]:
-    """Return what the three layers answer to photos, each after convolution, pooling and ReLU.
+    """Return what the three layers answer to images, each after convolution, pooling and ReLU.
 
     Args:
         classifier: Around a `ThreeConvNet`, in evaluation mode.
@@ -89,8 +89,8 @@ def liveliest(maps: Tensor, count: int) -> Tensor:
     return maps.std(dim=(-2, -1)).mean(dim=0).topk(count).indices
 
 
-def silent_share(maps: Tensor) -> float:
-    """Return the share of channels that answer 0 to every place of every photo, float `(N, C, H, W)`."""
+def silent_fraction(maps: Tensor) -> float:
+    """Return the share of channels that answer 0 to every place of every image, float `(N, C, H, W)`."""
     return float((maps.amax(dim=(0, 2, 3)) == 0).float().mean())
 
 
@@ -111,15 +111,15 @@ def kernels_figure(kernels: Mapping[str, Tensor], columns: int = 8) -> Figure:
 
 
 def maps_figure(
-    photos: Mapping[str, NDArray[np.uint8]], maps: Tensor, channels: Tensor, columns: int = 8, gap: int = 2
+    images: Mapping[str, NDArray[np.uint8]], maps: Tensor, channels: Tensor, columns: int = 8, gap: int = 2
 ) -> Figure:
-    """Return photos, each beside the same channels of what a layer answers to it.
+    """Return images, each beside the same channels of what a layer answers to it.
 
-    A channel has one scale for all photos, black for 0, so that one can compare downwards.
+    A channel has one scale for all images, black for 0, so that one can compare downwards.
 
     Args:
-        photos: Title → uint8 `(S, S, 3)`.
-        maps: float `(N, C, H, W)`, at least 0, of the same photos.
+        images: Title → uint8 `(S, S, 3)`.
+        maps: float `(N, C, H, W)`, at least 0, of the same images.
         channels: Which to show, int64 `(K,)`.
         columns: Of the tiles.
         gap: Between tiles, in pixels of the maps.
@@ -127,10 +127,10 @@ def maps_figure(
     shown = maps[:, channels]
     shown = shown / shown.amax(dim=(0, 2, 3), keepdim=True).clamp(min=1e-12)  # (N, K, H, W)
     rows = -(-len(channels) // columns)
-    figure = Figure(figsize=(6.8, len(photos) * (rows * 0.66 + 0.25)), dpi=DOTS_PER_INCH, layout="constrained")
-    grid = figure.subplots(len(photos), 2, width_ratios=(rows, columns), squeeze=False)
-    for (left, right), (title, photo), answers in zip(grid, photos.items(), shown.numpy(), strict=True):
-        left.imshow(photo)
+    figure = Figure(figsize=(6.8, len(images) * (rows * 0.66 + 0.25)), dpi=DOTS_PER_INCH, layout="constrained")
+    grid = figure.subplots(len(images), 2, width_ratios=(rows, columns), squeeze=False)
+    for (left, right), (title, image), answers in zip(grid, images.items(), shown.numpy(), strict=True):
+        left.imshow(image)
         left.set_title(title, fontsize=9)
         right.imshow(tiled(answers, columns, gap), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         bare(left)

@@ -1,8 +1,8 @@
-"""Kernels that a person can read, and what they do to a photo.
+"""Kernels that a person can read, and what they do to an image.
 
-A few photos of each class, to look at.
+A few images of each class, to look at.
 
-Many small pictures in one: photos, kernels and feature maps as tiles.
+Many small pictures in one: images, kernels and feature maps as tiles.
 
 The lines of a function, to be read beside its formula.
 """
@@ -41,9 +41,9 @@ def kernel(name: str) -> Tensor:
     return torch.tensor(KERNELS[name], dtype=torch.float64)
 
 
-def picture_from_photo(photo: NDArray[np.uint8]) -> Tensor:
-    """Return a photo, uint8 `(H, W, 3)`, as a picture, float64 `(1, 3, H, W)`, between 0 and 1."""
-    return torch.from_numpy(photo.astype(np.float64) / 255).permute(2, 0, 1)[None]
+def grey_image(image: NDArray[np.uint8]) -> Tensor:
+    """Return an image, uint8 `(H, W, 3)`, as a picture, float64 `(1, 3, H, W)`, between 0 and 1."""
+    return torch.from_numpy(image.astype(np.float64) / 255).permute(2, 0, 1)[None]
 
 
 def grey(pictures: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def edge_strength(pictures: Tensor) -> Tensor:
 
 
 def first_of_each(targets: NDArray[np.int64], count: int = 1) -> dict[str, Tensor]:
-    """Return where the first photos of each class are: class name → positions, int64 `(count,)` or fewer.
+    """Return where the first images of each class are: class name → positions, int64 `(count,)` or fewer.
 
     Args:
         targets: int64 `(N,)`, 1 for malignant.
@@ -94,7 +94,7 @@ def first_of_each(targets: NDArray[np.int64], count: int = 1) -> dict[str, Tenso
 
 
 def clearest_of_each(probabilities: NDArray[np.floating], targets: NDArray[np.int64]) -> dict[str, int]:
-    """Return where the benign photo with the lowest and the malignant one with the highest probability are.
+    """Return where the benign image with the lowest and the malignant one with the highest probability are.
 
     Args:
         probabilities: Of malignant, float `(N,)`.
@@ -107,8 +107,8 @@ def clearest_of_each(probabilities: NDArray[np.floating], targets: NDArray[np.in
     return {name: int(np.where(targets == target, wrongness, 2).argmin()) for target, name in enumerate(CLASS_NAMES)}
 
 
-def as_pictures(pixels: Tensor) -> NDArray[np.uint8]:
-    """Return photos as a network takes them, uint8 `(N, 3, S, S)`, as one looks at them, uint8 `(N, S, S, 3)`."""
+def as_arrays(pixels: Tensor) -> NDArray[np.uint8]:
+    """Return images as a network takes them, uint8 `(N, 3, S, S)`, as one looks at them, uint8 `(N, S, S, 3)`."""
     pictures: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).numpy()
     return pictures
 
@@ -133,18 +133,18 @@ def tiled(pictures: NDArray[np.floating | np.integer], columns: int, gap: int = 
     return field[: len(field) - gap, : field.shape[1] - gap]
 
 
-def photos_figure(photos: Mapping[str, NDArray[np.uint8]], columns: int = 4, width: float = 3.4) -> Figure:
-    """Return tiles of photos, one field a title.
+def images_figure(images: Mapping[str, NDArray[np.uint8]], columns: int = 4, width: float = 3.4) -> Figure:
+    """Return tiles of images, one field a title.
 
     Args:
-        photos: Title → uint8 `(N, S, S, 3)`.
+        images: Title → uint8 `(N, S, S, 3)`.
         columns: Of each field's tiles.
         width: Of each field, inches.
     """
-    most = max(len(each) for each in photos.values())
+    most = max(len(each) for each in images.values())
     rows = -(-most // columns)
-    figure, axes = canvas(len(photos), width=width, height=width * rows / min(columns, most) + 0.35)
-    for ax, (title, each) in zip(axes, photos.items(), strict=True):
+    figure, axes = canvas(len(images), width=width, height=width * rows / min(columns, most) + 0.35)
+    for ax, (title, each) in zip(axes, images.items(), strict=True):
         field = tiled(each / 255, min(columns, most), gap=max(1, each.shape[1] // 24))
         ax.imshow(np.nan_to_num(field, nan=1.0))
         ax.set_title(title, fontsize=9)

@@ -1,6 +1,6 @@
-"""The three-conv network layer by layer: shape, parameters, and how much of the photo one value sees.
+"""The three-conv network layer by layer: shape, parameters, and how much of the image one value sees.
 
-For a window of side k that moves by s, over a layer whose values are j pixels of the photo apart and each see r pixels:
+For a window of side k that moves by s, over a layer whose values are j pixels of the image apart and each see r pixels:
 the values of the next layer are j·s apart and see r + (k − 1)·j.
 
 Pictures of kernels, pooling and receptive fields.
@@ -28,10 +28,10 @@ class Layer:
 
     Attributes:
         name: What the layer is.
-        shape: Of its values for one photo: `(channels, height, width)` or `(neurons,)`.
+        shape: Of its values for one image: `(channels, height, width)` or `(neurons,)`.
         parameters: How many numbers it learns.
-        sees: Receptive field: the side, in pixels of the photo, of what one value depends on.
-        apart: How many pixels of the photo lie between two neighbouring values; 0 where there are no neighbours.
+        sees: Receptive field: the side, in pixels of the image, of what one value depends on.
+        apart: How many pixels of the image lie between two neighbouring values; 0 where there are no neighbours.
     """
 
     name: str
@@ -85,9 +85,9 @@ def three_conv_layers(
     Args:
         channels: Of each convolution.
         hidden: Neurons of the first dense layer.
-        image_size: The photo's side, pixels.
+        image_size: The image's side, pixels.
     """
-    layers = [Layer("photo", (3, image_size, image_size), parameters=0, sees=1, apart=1)]
+    layers = [Layer("image", (3, image_size, image_size), parameters=0, sees=1, apart=1)]
     for count in channels:
         layers.append(convolution(layers[-1], count))
         layers.append(pooling(layers[-1]))
@@ -142,7 +142,7 @@ def sliding_figure(picture: Tensor, kernel: Tensor, row: int, column: int, strid
     return figure
 
 
-def pictures_figure(pictures: Mapping[str, Tensor]) -> Figure:
+def filtered_images_figure(pictures: Mapping[str, Tensor]) -> Figure:
     """Return named pictures side by side, float `(1, C, H, W)`: three channels as colours, one as grey values.
 
     Colours are shown between 0 and 1; grey values from the picture's least to its largest.
@@ -178,25 +178,25 @@ def routing_figure(picture: Tensor, errors: Tensor) -> Figure:
     return figure
 
 
-def receptive_fields_figure(photo: NDArray[np.uint8], layers: list[Layer]) -> Figure:
-    """Return a photo, uint8 `(H, W, 3)`, with what one value of each layer but the dense ones sees; and the same near.
+def receptive_fields_figure(image: NDArray[np.uint8], layers: list[Layer]) -> Figure:
+    """Return an image, uint8 `(H, W, 3)`, with what one value of each layer but the dense ones sees; and the same near.
 
     Args:
-        photo: Of the size that the layers were made for.
+        image: Of the size that the layers were made for.
         layers: Rows of the table.
     """
-    height, width = photo.shape[:2]
+    height, width = image.shape[:2]
     seen = [layer for layer in layers if layer.apart and layer.sees > 1]
     largest = max(layer.sees for layer in seen)
     figure, (whole, near) = canvas(2, width=2.4, height=2.7)
     for ax in (whole, near):
-        ax.imshow(photo)
+        ax.imshow(image)
         for number, layer in enumerate(seen):
             corner = (height - layer.sees) // 2, (width - layer.sees) // 2
             frame(ax, *corner, layer.sees, color=CYCLE[number // 2 % len(CYCLE)])
         bare(ax)
     near.set_xlim(width // 2 - largest, width // 2 + largest)
     near.set_ylim(height // 2 + largest, height // 2 - largest)
-    whole.set_title(f"the photo, {height}×{width}", fontsize=9)
+    whole.set_title(f"the image, {height}×{width}", fontsize=9)
     near.set_title("pixels seen: " + ", ".join(str(layer.sees) for layer in seen), fontsize=9)
     return figure

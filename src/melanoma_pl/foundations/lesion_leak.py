@@ -1,4 +1,4 @@
-"""Photos of one lesion on both sides of a split: how much a model that learns by heart gains from it."""
+"""Images of one lesion on both sides of a split: how much a model that learns by heart gains from it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
-from melanoma_pl.data.image_set import Photos
+from melanoma_pl.data.image_set import LabelledImages
 from melanoma_pl.data.splits import cut_validation
-from melanoma_pl.data.synthetic.synthetic_images import draw_mole, draw_photo
+from melanoma_pl.data.synthetic.synthetic_images import draw_image, draw_mole
 
 TREES = 100
 SHADES = 8  # bins of each of the histogram's three axes
@@ -18,8 +18,8 @@ VALIDATION_FRACTION = 0.2
 
 
 @dataclass(frozen=True)
-class LesionPhotos:
-    """Several photos of each of many lesions, the photos of one lesion in a row.
+class LesionImages:
+    """Several images of each of many lesions, the images of one lesion in a row.
 
     Attributes:
         pixels: uint8 `(N, S, S, 3)`.
@@ -31,32 +31,32 @@ class LesionPhotos:
     targets: NDArray[np.int64]
     lesions: NDArray[np.int64]
 
-    def first(self, photos_each: int) -> NDArray[np.int64]:
-        """Return the positions of each lesion's first photos, int64 `(lesions · photos_each,)`."""
+    def first(self, images_each: int) -> NDArray[np.int64]:
+        """Return the positions of each lesion's first images, int64 `(lesions · images_each,)`."""
         together = len(self.lesions) // len(np.unique(self.lesions))
-        return np.flatnonzero(np.arange(len(self.lesions)) % together < photos_each)
+        return np.flatnonzero(np.arange(len(self.lesions)) % together < images_each)
 
 
-def draw_lesions(lesions: int, photos_each: int, size: int, seed: int) -> LesionPhotos:
-    """Draw several photos of each lesion: the same mole, on new skin, turned, under another light.
+def draw_lesions(lesions: int, images_each: int, size: int, seed: int) -> LesionImages:
+    """Draw several images of each lesion: the same mole, on new skin, turned, under another light.
 
     Args:
         lesions: How many; benign and malignant in turn.
-        photos_each: Of one lesion.
-        size: Side of the photos, in pixels.
+        images_each: Of one lesion.
+        size: Side of the images, in pixels.
         seed: Of the lesions.
     """
-    numbers = np.repeat(np.arange(lesions), photos_each)
+    numbers = np.repeat(np.arange(lesions), images_each)
     pictures = [
-        draw_photo(draw_mole(lesion % 2 == 1, seed, lesion), seed, lesion, size, photo)
+        draw_image(draw_mole(lesion % 2 == 1, seed, lesion), seed, lesion, size, image)
         for lesion in range(lesions)
-        for photo in range(photos_each)
+        for image in range(images_each)
     ]
-    return LesionPhotos(np.stack(pictures), numbers % 2, numbers)
+    return LesionImages(np.stack(pictures), numbers % 2, numbers)
 
 
 def colour_histograms(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return how often each colour occurs, relative to the photo's bright parts, wherever it lies.
+    """Return how often each colour occurs, relative to the image's bright parts, wherever it lies.
 
     Turning and shifting a mole leaves this as it is, and most of skin and lamp cancels: what stays tells lesions apart.
 
@@ -82,26 +82,26 @@ def memoriser_accuracy(
     by_lesion: bool,
     seed: int,
 ) -> float:
-    """Return the validation accuracy of trees that are grown until they know every training photo by heart.
+    """Return the validation accuracy of trees that are grown until they know every training image by heart.
 
     Args:
         features: float64 `(N, K)`.
         targets: int64 `(N,)`, both classes.
         lesions: int64 `(N,)`.
-        by_lesion: True keeps a lesion on one side of the split; False splits photo by photo.
+        by_lesion: True keeps a lesion on one side of the split; False splits image by image.
         seed: Of the split and of the trees.
     """
     paths = tuple(str(number) for number in range(len(targets)))
-    photos = Photos(Path(), paths, targets)
+    images = LabelledImages(Path(), paths, targets)
     if by_lesion:
-        photos = replace(photos, groups=tuple(str(lesion) for lesion in lesions))
-    training, validation = cut_validation(photos, VALIDATION_FRACTION, seed)
+        images = replace(images, groups=tuple(str(lesion) for lesion in lesions))
+    training, validation = cut_validation(images, VALIDATION_FRACTION, seed)
     trees = ExtraTreesClassifier(TREES, random_state=seed).fit(features[training], targets[training])
     return float(np.mean(trees.predict(features[validation]) == targets[validation]))
 
 
 def coin_targets(lesions: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return targets that mean nothing: half of the lesions, drawn by lot, are 1; the photos of one lesion agree.
+    """Return targets that mean nothing: half of the lesions, drawn by lot, are 1; the images of one lesion agree.
 
     Args:
         lesions: int64 `(N,)`, numbered from 0.
@@ -114,27 +114,27 @@ def coin_targets(lesions: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def measure_leak(
-    photos: LesionPhotos, photos_each: int, repeats: int, by_coin: bool = False
+    images: LesionImages, images_each: int, repeats: int, by_coin: bool = False
 ) -> dict[str, NDArray[np.float64]]:
     """Return the memoriser's accuracies with the two ways to split.
 
     Args:
-        photos: Of which each lesion's first ones are used.
-        photos_each: How many of each lesion.
+        images: Of which each lesion's first ones are used.
+        images_each: How many of each lesion.
         repeats: Splits, each with a seed of its own.
         by_coin: True puts `coin_targets` in the targets' place: then an honest test must find one half.
 
     Returns:
-        `photo by photo` and `lesion by lesion`, float64 `(repeats,)` each.
+        `image by image` and `lesion by lesion`, float64 `(repeats,)` each.
     """
-    used = photos.first(photos_each)
-    features, lesions = colour_histograms(photos.pixels[used]), photos.lesions[used]
+    used = images.first(images_each)
+    features, lesions = colour_histograms(images.pixels[used]), images.lesions[used]
     accuracies: dict[str, NDArray[np.float64]] = {}
-    for name, by_lesion in (("photo by photo", False), ("lesion by lesion", True)):
+    for name, by_lesion in (("image by image", False), ("lesion by lesion", True)):
         accuracies[name] = np.array(
             [
                 memoriser_accuracy(
-                    features, coin_targets(lesions, seed) if by_coin else photos.targets[used], lesions, by_lesion, seed
+                    features, coin_targets(lesions, seed) if by_coin else images.targets[used], lesions, by_lesion, seed
                 )
                 for seed in range(repeats)
             ]

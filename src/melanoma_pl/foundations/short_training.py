@@ -1,4 +1,4 @@
-"""A training of seconds on synthetic photos, for notebooks that need a trained network to look into.
+"""A training of seconds on synthetic images, for notebooks that need a trained network to look into.
 
 Pictures of a training's course.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.augmentation import Dihedral
-from melanoma_pl.data.synthetic.synthetic_images import write_photos
+from melanoma_pl.data.synthetic.synthetic_images import write_images
 from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.models.schedules import OneCycle
@@ -29,7 +29,7 @@ from melanoma_pl.report.figures.canvas import BLUE, ORANGE, canvas
 from melanoma_pl.runs.run_folder import BEST
 from melanoma_pl.training.callbacks.run_checkpoints import RunCheckpoints
 
-BATCH = 16  # photos a step
+BATCH = 16  # images a step
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ShortRun:
 
     Attributes:
         classifier: Of the epoch with the best validation AUROC, in evaluation mode.
-        pixels: The test photos, uint8 `(N, 3, S, S)`.
+        pixels: The test images, uint8 `(N, 3, S, S)`.
         targets: What they were drawn as, int64 `(N,)`, 1 for malignant.
     """
 
@@ -65,7 +65,7 @@ def initial_network(image_size: int, seed: int) -> ThreeConvNet:
     """Return the three-conv network with the initial weights of a seed, the global random numbers left as they were.
 
     Args:
-        image_size: Side of the photos, in pixels.
+        image_size: Side of the images, in pixels.
         seed: Of the weights.
     """
     with torch.random.fork_rng(devices=[]):
@@ -74,14 +74,14 @@ def initial_network(image_size: int, seed: int) -> ThreeConvNet:
 
 
 def train_briefly(train: int, test: int, image_size: int, epochs: int, seed: int = 0) -> ShortRun:
-    """Draw photos into a folder that is gone afterwards, and train the three-conv network on them.
+    """Draw images into a folder that is gone afterwards, and train the three-conv network on them.
 
     Args:
-        train: Photos to train and validate on, a fifth of them for validation.
-        test: Photos that neither sees.
-        image_size: Side of the photos, in pixels.
-        epochs: How often each training photo is used.
-        seed: Of photos, initial weights, order, turns and dropout.
+        train: Images to train and validate on, a fifth of them for validation.
+        test: Images that neither sees.
+        image_size: Side of the images, in pixels.
+        epochs: How often each training image is used.
+        seed: Of images, initial weights, order, turns and dropout.
     """
     keep_freed_memory()
     preprocessing = Preprocessing(image_size)
@@ -91,7 +91,7 @@ def train_briefly(train: int, test: int, image_size: int, epochs: int, seed: int
     classifier.network.to(memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory() as folder, quietly():
         data = MoleDataModule(
-            write_photos(Path(folder, "photos"), train, test, seed, image_size),
+            write_images(Path(folder, "images"), train, test, seed, image_size),
             preprocessing=preprocessing,
             batch_size=BATCH,
             group_column="group",
@@ -101,7 +101,7 @@ def train_briefly(train: int, test: int, image_size: int, epochs: int, seed: int
         _trainer(Path(folder), epochs).fit(classifier, data)
         held_out = data.load("test")
         best = MelanomaClassifier.load(Path(folder, BEST))
-    return ShortRun(best, held_out.pixels(torch.arange(len(held_out.photos))), held_out.photos.targets)
+    return ShortRun(best, held_out.pixels(torch.arange(len(held_out.images))), held_out.images.targets)
 
 
 def _trainer(folder: Path, epochs: int) -> pl.Trainer:
@@ -119,7 +119,7 @@ SPLITS = (("train", "training", BLUE), ("val", "validation", ORANGE))
 
 
 def curves_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
-    """Return loss and accuracy over the epochs, on training and on validation photos.
+    """Return loss and accuracy over the epochs, on training and on validation images.
 
     Args:
         rows: One an epoch, as the epoch log keeps them.

@@ -1,12 +1,12 @@
-"""One photo after the other: what becomes of a photo cannot depend on those beside it in the batch.
+"""One image after the other: what becomes of an image cannot depend on those beside it in the batch.
 
-A ruler's ticks and a pen's strokes, drawn on one photo, float32 `(3, S, S)`, 0 to 255.
+A ruler's ticks and a pen's strokes, drawn on one image, float32 `(3, S, S)`, 0 to 255.
 
-What else is to be seen on a dermoscopic photo: hairs, a ruler, a surgeon's ink, the dermoscope's dark rim.
+What else is to be seen on a dermoscopic image: hairs, a ruler, a surgeon's ink, the dermoscope's dark rim.
 
 Benign and malignant moles are photographed by other people on other days, so a network may learn these instead of
 moles (Bissoto et al., CVPR workshops 2019; Winkler et al., JAMA Dermatology 2019, for ink). Every function takes
-uint8 pixels `(N, 3, S, S)`, a strength of 1, 2 or 3 and each photo's index in its split, int64 `(N,)`; it returns the
+uint8 pixels `(N, 3, S, S)`, a strength of 1, 2 or 3 and each image's index in its split, int64 `(N,)`; it returns the
 same shape and type. Lengths are shares of the picture's side; where things lie follows from seed and index.
 
 Raises everywhere: ValueError, if the strength is not 1, 2 or 3.
@@ -44,28 +44,28 @@ def level(levels: tuple[Level, Level, Level], strength: int) -> Level:
 
 
 def change_each(pixels: Tensor, indices: Tensor, change: Callable[[Field, int], Field]) -> Tensor:
-    """Return the photos, each changed by itself on the CPU.
+    """Return the images, each changed by itself on the CPU.
 
     Args:
         pixels: uint8 `(N, 3, S, S)`; left as they are.
-        indices: int64 `(N,)`; each photo's place in its split.
-        change: Takes a photo, float32 `(3, S, S)`, 0 to 255, and its index; returns it changed, any range.
+        indices: int64 `(N,)`; each image's place in its split.
+        change: Takes an image, float32 `(3, S, S)`, 0 to 255, and its index; returns it changed, any range.
 
     Returns:
         uint8 `(N, 3, S, S)`, rounded and clamped, where and as `pixels` lie in memory.
     """
     changed = torch.empty_like(pixels, device="cpu")
-    for place, (photo, index) in enumerate(zip(pixels.cpu(), indices.tolist(), strict=True)):
-        picture = change(np.ascontiguousarray(photo.numpy(), dtype=np.float32), index)
+    for place, (image, index) in enumerate(zip(pixels.cpu(), indices.tolist(), strict=True)):
+        picture = change(np.ascontiguousarray(image.numpy(), dtype=np.float32), index)
         changed[place] = torch.from_numpy(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
     return changed.to(pixels.device)
 
 
 def directions(indices: Tensor, seed: int = SEED) -> Tensor:
-    """Return -1 or 1 for each photo, by chance: every second one would split a set whose classes alternate by class.
+    """Return -1 or 1 for each image, by chance: every second one would split a set whose classes alternate by class.
 
     Args:
-        indices: int64 `(N,)`; each photo's place in its split.
+        indices: int64 `(N,)`; each image's place in its split.
         seed: Of the chance.
 
     Returns:
@@ -78,7 +78,7 @@ def directions(indices: Tensor, seed: int = SEED) -> Tensor:
 RULER_SETTINGS = ("faint ticks along a third of an edge", "black ticks along an edge", "a paper ruler along an edge")
 INK_SETTINGS = ("one short faint stroke", "three strokes", "seven dark strokes around the mole")
 
-_CANVAS = 448  # pixels at least, and twice the photo's side at least: PIL's shapes have hard edges and whole widths
+_CANVAS = 448  # pixels at least, and twice the image's side at least: PIL's shapes have hard edges and whole widths
 _TICK_OPACITY = (0.45, 0.85, 1.0)
 _TICK_COLOUR = (30, 28, 30)
 _PAPER_COLOUR = (236, 234, 226)
@@ -175,31 +175,31 @@ _RIM_SOFTNESS = 0.12  # half sides
 
 
 def hairs(pixels: Tensor, strength: int, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Return the photos with `HAIR_COUNTS` hairs more, drawn as on synthetic moles."""
+    """Return the images with `HAIR_COUNTS` hairs more, drawn as on synthetic moles."""
     count = level(HAIR_COUNTS, strength)
-    return change_each(pixels, indices, lambda photo, index: lay_hairs(photo, generator(seed, index, HAIRS), count))
+    return change_each(pixels, indices, lambda image, index: lay_hairs(image, generator(seed, index, HAIRS), count))
 
 
 def ruler(pixels: Tensor, strength: int, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Return the photos with the marks of a ruler near one edge; at strength 3 a paper ruler with numbers."""
+    """Return the images with the marks of a ruler near one edge; at strength 3 a paper ruler with numbers."""
     level((1, 2, 3), strength)
-    return change_each(pixels, indices, lambda photo, index: draw_ruler(photo, generator(seed, index, RULER), strength))
+    return change_each(pixels, indices, lambda image, index: draw_ruler(image, generator(seed, index, RULER), strength))
 
 
 def ink(pixels: Tensor, strength: int, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Return the photos with strokes of a surgeon's violet pen around the mole."""
+    """Return the images with strokes of a surgeon's violet pen around the mole."""
     level((1, 2, 3), strength)
-    return change_each(pixels, indices, lambda photo, index: draw_ink(photo, generator(seed, index, INK), strength))
+    return change_each(pixels, indices, lambda image, index: draw_ink(image, generator(seed, index, INK), strength))
 
 
 def dark_corners(pixels: Tensor, strength: int, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Return the photos through a round tube: dark beyond a disc of `RIM_DIAMETERS`, a little off the middle."""
+    """Return the images through a round tube: dark beyond a disc of `RIM_DIAMETERS`, a little off the middle."""
     diameter = level(RIM_DIAMETERS, strength)
 
-    def shade(photo: Field, index: int) -> Field:
+    def shade(image: Field, index: int) -> Field:
         x0, y0 = generator(seed, index, RIM).uniform(-0.05, 0.05, 2)
-        axis = np.linspace(-1, 1, photo.shape[-1], dtype=np.float32)
+        axis = np.linspace(-1, 1, image.shape[-1], dtype=np.float32)
         radius = np.hypot(axis - x0, axis[:, None] - y0)
-        return photo * dark_rim(radius, diameter + _RIM_SOFTNESS / 2, _RIM_SOFTNESS)
+        return image * dark_rim(radius, diameter + _RIM_SOFTNESS / 2, _RIM_SOFTNESS)
 
     return change_each(pixels, indices, shade)

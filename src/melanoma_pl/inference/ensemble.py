@@ -1,4 +1,4 @@
-"""Several networks' answers to one photo, made into one.
+"""Several networks' answers to one image, made into one.
 
 One network, or several that judge together, with one decision.
 """
@@ -15,7 +15,7 @@ from scipy.special import logit
 from torch import Tensor
 
 from melanoma_pl.data.datamodule import MoleDataModule
-from melanoma_pl.data.loader import PhotoBatches
+from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.evaluation.decision import Decision, fit_decision
@@ -36,13 +36,13 @@ def mean_logit(logits: ArrayLike) -> Floats:
 def mean_rank(logits: ArrayLike, references: ArrayLike) -> Floats:
     """Return the logit of the mean rank, in which every network weighs alike, however sure it sounds.
 
-    A photo's rank is the share of reference photos that the network finds less suspicious, so that it does not depend
-    on which other photos happen to be judged. Between two references it rises in a straight line, so that few of them
+    An image's rank is the share of reference images that the network finds less suspicious, so that it does not depend
+    on which other images happen to be judged. Between two references it rises in a straight line, so that few of them
     do not make ties; beyond them all it rises ever more slowly.
 
     Args:
         logits: float `(M, N)`.
-        references: float `(M, V)`, the same networks' logits of reference photos, such as those of validation.
+        references: float `(M, V)`, the same networks' logits of reference images, such as those of validation.
 
     Returns:
         float64 `(N,)`.
@@ -65,9 +65,9 @@ def _ranks(values: Floats, reference: Floats) -> Floats:
 
 logger = logging.getLogger(__name__)
 
-OWN = "its validation photos"
+OWN = "its validation images"
 NOTHING = "nothing: temperature 1 and threshold 0.5"
-FEWEST = 20  # photos that several networks have validated on in common: with fewer nothing is fitted
+FEWEST = 20  # images that several networks have validated on in common: with fewer nothing is fitted
 
 Logits = NDArray[np.floating[Any]]
 
@@ -79,17 +79,17 @@ class Member:
     Attributes:
         name: Of its run.
         classifier: In evaluation mode.
-        own: The photos of its own run, of which it validated on some.
-        judged: The photos that are judged; `own` where they are the run's own.
-        fits: Whether it may fit a decision on its validation photos: not where those are the test photos.
-        held: Hashes of the photos that its run has listed as validation and not as train; None for no such list, as
+        own: The images of its own run, of which it validated on some.
+        judged: The images that are judged; `own` where they are the run's own.
+        fits: Whether it may fit a decision on its validation images: not where those are the test images.
+        held: Hashes of the images that its run has listed as validation and not as train; None for no such list, as
             in a notebook: then the data module's own cut counts.
     """
 
     name: str
     classifier: MelanomaClassifier
     own: MoleDataModule
-    judged: MoleDataModule
+    evaluated: MoleDataModule
     fits: bool
     held: frozenset[str] | None = None
 
@@ -100,11 +100,11 @@ class Ensemble:
 
     Attributes:
         members: One or more.
-        views: Whether each photo is seen once, or as the mean of its eight flips and quarter turns.
+        views: Whether each image is seen once, or as the mean of its eight flips and quarter turns.
         combine: How several logits become one.
         decision: Temperature and threshold of the combined logit.
         decided_on: What they were fitted on, in words.
-        references: float `(M, V)`, logits of the validation photos, where ranks are combined.
+        references: float `(M, V)`, logits of the validation images, where ranks are combined.
     """
 
     members: tuple[Member, ...]
@@ -121,20 +121,20 @@ class Ensemble:
         return cls((member,), "none", "logit", decision, OWN if member.fits else NOTHING)
 
     def member_logits(self, split: str, title: str, change: Callable[[Tensor, Tensor], Tensor] | None = None) -> Logits:
-        """Return each member's logits of the judged photos: float `(M, N)`."""
+        """Return each member's logits of the judged images: float `(M, N)`."""
         return np.stack(
             [
-                _logits(member.classifier, member.judged.split(split), title, self.views, change)
+                _logits(member.classifier, member.evaluated.split(split), title, self.views, change)
                 for member in self.members
             ]
         )
 
     def combined(self, logits: Logits) -> Logits:
-        """Return one logit a photo: float `(N,)` from `(M, N)`; one member's stay as they are."""
+        """Return one logit an image: float `(N,)` from `(M, N)`; one member's stay as they are."""
         return _combined(logits, self.combine, self.references)
 
     def logits(self, split: str, title: str, change: Change | None = None) -> Logits:
-        """Return the combined logits of the judged photos: float `(N,)`."""
+        """Return the combined logits of the judged images: float `(N,)`."""
         return self.combined(self.member_logits(split, title, change))
 
     def without(self, position: int) -> "Ensemble":
@@ -145,12 +145,12 @@ class Ensemble:
 
 
 def assemble(members: Sequence[Member], views: Views, combine: Combine) -> Ensemble:
-    """Return a panel whose decision is fitted on photos that all members validated on, and none trained on.
+    """Return a panel whose decision is fitted on images that all members validated on, and none trained on.
 
     Of one network's eight views the decision that its checkpoint holds is taken, if it holds one.
 
     Raises:
-        UserError: If ranks are to be combined and there are no such photos to rank among.
+        UserError: If ranks are to be combined and there are no such images to rank among.
     """
     stored = members[0].classifier.augmented_decision
     if len(members) == 1 and stored is not None:
@@ -158,35 +158,35 @@ def assemble(members: Sequence[Member], views: Views, combine: Combine) -> Ensem
     held = _held_out(members)
     if held is None and combine == "rank":
         raise UserError(
-            "combine=rank ranks each photo among those that all runs validated on, and there are none",
-            "take combine=logit, or runs that were trained with one data.split_seed on one set of photos",
+            "combine=rank ranks each image among those that all runs validated on, and there are none",
+            "take combine=logit, or runs that were trained with one data.split_seed on one set of images",
         )
     if held is None:
         return Ensemble(tuple(members), views, "logit", Decision(), NOTHING)
     splits, targets = held
-    title = "validation photos"
+    title = "validation images"
     logits = np.stack(
         [_logits(member.classifier, split, title, views, None) for member, split in zip(members, splits, strict=True)]
     )
     references = logits if combine == "rank" else None
     rule: Mapping[str, Any] = members[0].classifier.threshold_rule
     decision = fit_decision(_combined(logits, combine, references), targets, rule)
-    return Ensemble(tuple(members), views, combine, decision, f"{len(targets)} validation photos", references)
+    return Ensemble(tuple(members), views, combine, decision, f"{len(targets)} validation images", references)
 
 
-def _held_out(members: Sequence[Member]) -> tuple[list[PhotoBatches], NDArray[np.int64]] | None:
-    """Return, as each member sees them, the photos that all validated on; None where they are too few."""
+def _held_out(members: Sequence[Member]) -> tuple[list[ImageBatches], NDArray[np.int64]] | None:
+    """Return, as each member sees them, the images that all validated on; None where they are too few."""
     if not all(member.fits for member in members):
         return None
     try:
         splits = [member.own.split("validation") for member in members]
     except UserError as error:
-        logger.warning("nothing can be fitted on validation photos: %s", error)
+        logger.warning("nothing can be fitted on validation images: %s", error)
         return None
     held = [_contents(split, member.held) for split, member in zip(splits, members, strict=True)]
     common = [content for content in held[0] if all(content in other for other in held[1:])]
     chosen = [
-        PhotoBatches(split.loaded, torch.tensor([places[content] for content in common], dtype=torch.int64))
+        ImageBatches(split.loaded, torch.tensor([places[content] for content in common], dtype=torch.int64))
         for split, places in zip(splits, held, strict=True)
     ]
     targets = chosen[0].targets.numpy()
@@ -195,17 +195,17 @@ def _held_out(members: Sequence[Member]) -> tuple[list[PhotoBatches], NDArray[np
     return chosen, targets
 
 
-def _contents(split: PhotoBatches, listed: frozenset[str] | None) -> dict[str, int]:
-    """Return the hash of each photo's file that the run has listed, with its place in the folder's list.
+def _contents(split: ImageBatches, listed: frozenset[str] | None) -> dict[str, int]:
+    """Return the hash of each image's file that the run has listed, with its place in the folder's list.
 
-    The list counts, not how the photos are cut now: other metadata or other files would make another cut.
+    The list counts, not how the images are cut now: other metadata or other files would make another cut.
     """
     places = dict(zip(split.contents, split.positions.tolist(), strict=True))
     return {content: place for content, place in places.items() if listed is None or content in listed}
 
 
 def _logits(
-    classifier: MelanomaClassifier, split: PhotoBatches, title: str, views: Views, change: Change | None
+    classifier: MelanomaClassifier, split: ImageBatches, title: str, views: Views, change: Change | None
 ) -> NDArray[np.float32]:
     return predict_logits(classifier, split_batches(split, title, change), views)
 

@@ -1,9 +1,9 @@
-"""Photos without the mole, and moles without the photo: what does the network know from which?
+"""Images without the mole, and moles without the image: what does the network know from which?
 
 After Bissoto et al., "(De)Constructing Bias on Skin Lesion Datasets", CVPR workshops 2019: a network that still ranks
-photos well when the mole is gone has learnt how the photos were taken.
+images well when the mole is gone has learnt how the images were taken.
 
-The line between the two is a disc of `SHARE` of the picture's side. Of 40 dermoscopic photos looked at, 34 had the
+The line between the two is a disc of `FRACTION` of the picture's side. Of 40 dermoscopic images looked at, 34 had the
 whole lesion inside; it covers 64 % of the picture, so what lies outside is mostly the corners. A larger disc would
 leave nothing to learn from, a smaller one would leave the rims of large lesions, which are often malignant.
 """
@@ -13,15 +13,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SHARE = 0.9  # the disc's diameter, in sides
-_PHOTOS_AT_ONCE = 16  # a copy of all photos in 64 bits would take eight times their memory
+FRACTION = 0.9  # the disc's diameter, in sides
+_IMAGES_AT_ONCE = 16  # a copy of all images in 64 bits would take eight times their memory
 _EDGE = (
     0.06  # over so much of the side, outside the disc, one fades into the other: a hard edge would be a thing to see
 )
 
 
-def erase_centre(pixels: Tensor, share: float = SHARE) -> Tensor:
-    """Return the photos with the disc in the middle in the mean colour of what each photo has outside.
+def erase_centre(pixels: Tensor, share: float = FRACTION) -> Tensor:
+    """Return the images with the disc in the middle in the mean colour of what each image has outside.
 
     Args:
         pixels: uint8 `(N, 3, S, S)`; left as they are.
@@ -34,15 +34,15 @@ def erase_centre(pixels: Tensor, share: float = SHARE) -> Tensor:
         ValueError: If the share is out of its range.
     """
     inside = _disc(pixels, share)
-    return _by_pieces(lambda photos: _mix(_mean_colour(photos, 1 - inside), photos, inside), pixels)
+    return _by_pieces(lambda images: _mix(_mean_colour(images, 1 - inside), images, inside), pixels)
 
 
-def erase_border(pixels: Tensor, fill: Tensor, share: float = SHARE) -> Tensor:
-    """Return the photos with everything outside the disc in one colour: each photo's own would tell of its border.
+def erase_border(pixels: Tensor, fill: Tensor, share: float = FRACTION) -> Tensor:
+    """Return the images with everything outside the disc in one colour: each image's own would tell of its border.
 
     Args:
         pixels: uint8 `(N, 3, S, S)`; left as they are.
-        fill: `(3,)`, 0 to 255; the same for all photos, such as the mean colour of the set.
+        fill: `(3,)`, 0 to 255; the same for all images, such as the mean colour of the set.
         share: The disc's diameter, in sides, above 0 to 1.
 
     Returns:
@@ -53,7 +53,7 @@ def erase_border(pixels: Tensor, fill: Tensor, share: float = SHARE) -> Tensor:
     """
     colour = fill.to(pixels.device, torch.float32).view(1, 3, 1, 1)
     inside = _disc(pixels, share)
-    return _by_pieces(lambda photos: _mix(photos, colour, inside), pixels)
+    return _by_pieces(lambda images: _mix(images, colour, inside), pixels)
 
 
 def _disc(pixels: Tensor, share: float) -> Tensor:
@@ -66,14 +66,14 @@ def _disc(pixels: Tensor, share: float) -> Tensor:
     return (1 - (radius - share / 2) / _EDGE).clamp(0, 1)
 
 
-def _mean_colour(photos: Tensor, weights: Tensor) -> Tensor:
-    """Return each photo's weighted mean `(N, 3, 1, 1)`; 64 bits hide in which order a batch of another size adds up."""
+def _mean_colour(images: Tensor, weights: Tensor) -> Tensor:
+    """Return each image's weighted mean `(N, 3, 1, 1)`; 64 bits hide in which order a batch of another size adds up."""
     weights = weights.double()
-    return ((photos * weights).sum((2, 3), keepdim=True) / weights.sum()).float()
+    return ((images * weights).sum((2, 3), keepdim=True) / weights.sum()).float()
 
 
 def _by_pieces(change: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
-    return torch.cat([change(photos) for photos in torch.split(pixels, _PHOTOS_AT_ONCE)])
+    return torch.cat([change(images) for images in torch.split(pixels, _IMAGES_AT_ONCE)])
 
 
 def _mix(inner: Tensor, outer: Tensor, inside: Tensor) -> Tensor:

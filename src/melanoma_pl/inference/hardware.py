@@ -32,12 +32,12 @@ def keep_freed_memory() -> bool:
     return bool(library.mallopt(M_MMAP_MAX, 0) and library.mallopt(M_TRIM_THRESHOLD, -1))
 
 
-def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"], on_processor: str = "trainer=cpu") -> Accelerator:
+def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"], on_cpu: str = "trainer=cpu") -> Accelerator:
     """Return `gpu` if it is wanted or, with `auto`, if there is one.
 
     Args:
         wanted: What the user typed.
-        on_processor: What to type instead for the processor.
+        on_cpu: What to type instead for the processor.
 
     Raises:
         UserError: If a GPU is wanted and there is none.
@@ -46,7 +46,7 @@ def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"], on_processor: str 
     if wanted == "gpu" and not has_gpu:
         raise UserError(
             "a GPU is asked for and there is none that PyTorch can use",
-            f"take the processor: {on_processor}",
+            f"take the processor: {on_cpu}",
         )
     return "gpu" if has_gpu and wanted != "cpu" else "cpu"
 

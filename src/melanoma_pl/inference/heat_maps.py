@@ -4,14 +4,14 @@ Selvaraju et al., "Grad-CAM", ICCV 2017, as captum computes it: each channel of 
 gradient, the weighted sum is cut off at zero. The gradient's own place is lost in that mean, so where a network with
 dense layers judges by place the map shows only where its features lie.
 
-A heat map laid over its photo.
+A heat map laid over its image.
 
 Does a heat map say anything about what was learnt? The check of Adebayo et al.
 
 "Sanity Checks for Saliency Maps", NeurIPS 2018: if a network whose last layers were shuffled draws the same map, the
-map shows edges of the photo, not what the network learnt.
+map shows edges of the image, not what the network learnt.
 
-Heat maps as files: each photo in its own shape, with what speaks for its decision laid over it.
+Heat maps as files: each image in its own shape, with what speaks for its decision laid over it.
 """
 
 import copy
@@ -29,29 +29,29 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from melanoma_pl.image_files import draft, open_photo, to_rgb
+from melanoma_pl.image_files import draft, open_image, to_rgb
 from melanoma_pl.inference.prediction import Prediction
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.features import last_convolution
 
-_PHOTOS_AT_ONCE = 16  # bounds the memory that gradients take
+_IMAGES_AT_ONCE = 16  # bounds the memory that gradients take
 
 
 def heat_maps(
     classifier: MelanomaClassifier, pixels: Tensor, is_malignant: ArrayLike | None = None
 ) -> NDArray[np.float32]:
-    """Return where each photo speaks for what was decided of it.
+    """Return where each image speaks for what was decided of it.
 
     The classifier is left in evaluation mode, without gradients.
 
     Args:
         classifier: On any device.
         pixels: uint8 `(N, 3, S, S)`.
-        is_malignant: bool `(N,)`, the decisions; of a photo that was called benign the map shows what speaks for that.
-            None shows of every photo what speaks for malignant.
+        is_malignant: bool `(N,)`, the decisions; of an image that was called benign the map shows what speaks for that.
+            None shows of every image what speaks for malignant.
 
     Returns:
-        float32 `(N, S, S)` in [0, 1], each map on a scale of its own: 1 is its largest value. A photo in which nothing
+        float32 `(N, S, S)` in [0, 1], each map on a scale of its own: 1 is its largest value. An image in which nothing
         speaks for the decision has a map of zeros.
 
     Raises:
@@ -68,14 +68,14 @@ def heat_maps(
         if layer is None:
             raise ValueError(f"{type(classifier.network).__name__} has no convolution: there is no map to draw")
         signs = torch.where(torch.from_numpy(called), 1.0, -1.0).to(classifier.device)  # (N,)
-        batches = zip(torch.split(pixels, _PHOTOS_AT_ONCE), torch.split(signs, _PHOTOS_AT_ONCE), strict=True)
-        maps = torch.cat([_grad_cam(classifier, layer, photos, towards) for photos, towards in batches])
+        batches = zip(torch.split(pixels, _IMAGES_AT_ONCE), torch.split(signs, _IMAGES_AT_ONCE), strict=True)
+        maps = torch.cat([_grad_cam(classifier, layer, images, towards) for images, towards in batches])
     return maps.numpy()
 
 
 def _grad_cam(classifier: MelanomaClassifier, layer: nn.Module, pixels: Tensor, signs: Tensor) -> Tensor:
     """Return one batch's maps of the logit times its sign, float32 `(B, S, S)` on the CPU."""
-    grad_cam = LayerGradCam(lambda images: classifier.network(images).reshape(-1) * signs, layer)
+    grad_cam = LayerGradCam(lambda inputs: classifier.network(inputs).reshape(-1) * signs, layer)
     coarse: Tensor = grad_cam.attribute(_input(classifier, pixels), relu_attributions=True)  # (B, 1, s, s)
     maps = functional.interpolate(coarse.detach().float(), size=pixels.shape[2:], mode="bilinear", align_corners=False)
     largest = maps.amax(dim=(2, 3), keepdim=True)
@@ -93,24 +93,24 @@ _STRONGEST = 0.65  # opacity where the map is 1: the mole stays visible below
 
 
 def overlay(pixels: Tensor | NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a photo with its heat map over it, the more opaque the hotter: where the map is zero it is the photo.
+    """Return an image with its heat map over it, the more opaque the hotter: where the map is zero it is the image.
 
     Args:
-        pixels: The photo: a uint8 tensor `(3, S, S)` on any device, or a uint8 array `(S, S, 3)`.
+        pixels: The image: a uint8 tensor `(3, S, S)` on any device, or a uint8 array `(S, S, 3)`.
         heat: Float `(S, S)` in [0, 1].
 
     Returns:
         RGB, uint8 `(S, S, 3)`.
 
     Raises:
-        ValueError: If map and photo differ in size.
+        ValueError: If map and image differ in size.
     """
-    photo = pixels.permute(1, 2, 0).cpu().numpy() if isinstance(pixels, Tensor) else pixels
-    if photo.shape[:2] != heat.shape:
-        raise ValueError(f"the photo's sides are {photo.shape[:2]} and the map's {heat.shape}: they should be equal")
+    image = pixels.permute(1, 2, 0).cpu().numpy() if isinstance(pixels, Tensor) else pixels
+    if image.shape[:2] != heat.shape:
+        raise ValueError(f"the image's sides are {image.shape[:2]} and the map's {heat.shape}: they should be equal")
     colours = 255 * colormaps[_COLOUR_MAP](heat)[..., :3]
     opacity = _STRONGEST * heat[..., None]
-    return np.asarray(np.rint(photo + opacity * (colours - photo)), dtype=np.uint8)
+    return np.asarray(np.rint(image + opacity * (colours - image)), dtype=np.uint8)
 
 
 def shuffled(classifier: MelanomaClassifier, seed: int = 0) -> MelanomaClassifier:
@@ -154,7 +154,7 @@ def _last_weights(network: nn.Module) -> Iterator[nn.Parameter]:
         yield from (parameter for parameter in module.parameters(recurse=False) if parameter.ndim > 1)
 
 
-def likeness(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:
+def similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:
     """Return the rank correlation (Spearman) of two maps: 1 is the same order of places, 0 none, -1 the reverse.
 
     Args:
@@ -169,25 +169,25 @@ def likeness(first: NDArray[np.float32], second: NDArray[np.float32]) -> float |
     return float(spearmanr(first.ravel(), second.ravel()).statistic)
 
 
-SIDE = 1024  # pixels: the longer side of a written picture, where the photo is larger
+SIDE = 1024  # pixels: the longer side of a written picture, where the image is larger
 
 
 def heat_map_files(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Return where each photo's heat map goes: below `folder` as the photos lie, since names repeat in folders."""
+    """Return where each image's heat map goes: below `folder` as the images lie, since names repeat in folders."""
     parents = [path.resolve().parent for path in paths]
     try:
         common = os.path.commonpath(parents)
-    except ValueError:  # no photos, or on two drives of Windows
+    except ValueError:  # no images, or on two drives of Windows
         common = ""
     pairs = zip(paths, parents, strict=True)
     return [folder / parent.relative_to(common or parent.anchor) / f"{path.name}.png" for path, parent in pairs]
 
 
 def write_heat_map(classifier: MelanomaClassifier, prediction: Prediction, target: Path) -> Path | None:
-    """Write one photo with its heat map.
+    """Write one image with its heat map.
 
     Returns:
-        The file; None where the photo could not be read.
+        The file; None where the image could not be read.
 
     Raises:
         ValueError: If the network has no convolution.
@@ -195,9 +195,9 @@ def write_heat_map(classifier: MelanomaClassifier, prediction: Prediction, targe
     if prediction.pixels is None:
         return None
     heat = heat_maps(classifier, prediction.pixels[None], [prediction.is_malignant])[0]
-    with open_photo(prediction.path) as photo:
-        draft(photo, SIDE // 2)
-        picture = to_rgb(photo)
+    with open_image(prediction.path) as image:
+        draft(image, SIDE // 2)
+        picture = to_rgb(image)
     picture.thumbnail((SIDE, SIDE), reducing_gap=2.0)
     target.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(overlay(np.asarray(picture), _resized(heat, picture.size))).save(target)
@@ -205,5 +205,5 @@ def write_heat_map(classifier: MelanomaClassifier, prediction: Prediction, targe
 
 
 def _resized(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Stretch a map to a photo's own shape, which the network saw squeezed into a square."""
+    """Stretch a map to an image's own shape, which the network saw squeezed into a square."""
     return np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR)).clip(0, 1)

@@ -1,22 +1,6 @@
 """Networks, and the LightningModule that trains them."""
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from melanoma_pl.models.classifier import MelanomaClassifier
-    from melanoma_pl.models.three_conv import ThreeConvNet
-
-__all__ = ["MelanomaClassifier", "ThreeConvNet"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a class when it is asked for: they bring PyTorch and Lightning, and the commands must start without."""
-    if name == "MelanomaClassifier":
-        from melanoma_pl.models.classifier import MelanomaClassifier
-
-        return MelanomaClassifier
-    if name == "ThreeConvNet":
-        from melanoma_pl.models.three_conv import ThreeConvNet
-
-        return ThreeConvNet
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# PyTorch and Lightning take seconds to import, and the commands must start without them
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -23,7 +23,7 @@ from torchmetrics.classification import (
 from melanoma_pl import __version__
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision, fit_decision
-from melanoma_pl.evaluation.out_of_distribution import Familiarity
+from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
 from melanoma_pl.models.checkpoint import CHECKPOINT_KEY, network_state, read_checkpoint
 from melanoma_pl.models.schedules import Constant, Schedule
 from melanoma_pl.models.timm_backbone import FineTuned
@@ -36,26 +36,26 @@ UNDECIDED = {"rule": "fixed", "value": 0.5}
 
 
 class MelanomaClassifier(pl.LightningModule):
-    """A network that gives a photo one logit, trained with binary cross-entropy.
+    """A network that gives an image one logit, trained with binary cross-entropy.
 
     Its checkpoints hold plain values and tensors only, and all that prediction needs: network, preprocessing, class
-    names, temperature and threshold; once training has ended also what photos it knows, and, where an evaluation fitted
-    it, the decision for the mean of a photo's eight views.
+    names, temperature and threshold; once training has ended also what images it knows, and, where an evaluation fitted
+    it, the decision for the mean of an image's eight views.
 
     Args:
-        network: Takes float `(N, 3, S, S)`, returns one logit a photo, `(N, 1)` or `(N,)`; or a spec of it
+        network: Takes float `(N, 3, S, S)`, returns one logit an image, `(N, 1)` or `(N,)`; or a spec of it
             (`{"_target_": <class>, **options}`), from which a checkpoint can build it again.
         preprocessing: What turns pixels into the network's input.
         class_names: Negative class, positive class.
         optimizer: Spec of a `torch.optim.Optimizer`, with `lr`.
         schedule: Factor of the learning rate in each step.
-        pos_weight: How much more a malignant photo counts in the loss than a benign one.
+        pos_weight: How much more a malignant image counts in the loss than a benign one.
         threshold: How validation chooses the threshold: the arguments of `evaluation.choose_threshold`.
         fit_decision: Whether temperature and threshold are fitted at the end of each validation. Must be False where
-            validation runs on the test photos: then they stay at 1 and 0.5.
+            validation runs on the test images: then they stay at 1 and 0.5.
         seed: Of dropout, in each step anew.
         extra_metrics: Further live curves, name → torchmetrics class that takes probabilities and targets.
-        photos_note: What the network was trained on, where that must be said beside its results ("synthetic").
+        images_note: What the network was trained on, where that must be said beside its results ("synthetic").
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class MelanomaClassifier(pl.LightningModule):
         fit_decision: bool = True,
         seed: int = 0,
         extra_metrics: Mapping[str, Metric] | None = None,
-        photos_note: str = "",
+        images_note: str = "",
     ) -> None:
         super().__init__()
         is_module = isinstance(network, nn.Module)
@@ -84,11 +84,11 @@ class MelanomaClassifier(pl.LightningModule):
         self.threshold_rule = dict(threshold) if fit_decision else UNDECIDED
         self.fit_decision = fit_decision
         self.seed = seed
-        self.photos_note = photos_note
+        self.images_note = images_note
         self.temperature = 1.0
         self.threshold = 0.5
         self.augmented_decision: Decision | None = None
-        self.familiarity: Familiarity | None = None
+        self.ood_detector: OutOfDistributionDetector | None = None
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
         # persistent: the interrupted epoch's sums go into a checkpoint, or a resumed epoch's mean would be another
         self.train_metrics = MetricCollection(
@@ -102,7 +102,7 @@ class MelanomaClassifier(pl.LightningModule):
         self._collected: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return a logit a photo.
+        """Return a logit an image.
 
         Args:
             pixels: uint8 `(N, 3, S, S)`: nothing but the one preprocessing can feed the network.
@@ -175,7 +175,7 @@ class MelanomaClassifier(pl.LightningModule):
         self._collected.append((self(batch.pixels).float(), batch.targets))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation figures once, and fit temperature and threshold on the same photos."""
+        """Log the validation figures once, and fit temperature and threshold on the same images."""
         logits, targets = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
         if not logits.isfinite().all():
             raise UserError(
@@ -193,7 +193,7 @@ class MelanomaClassifier(pl.LightningModule):
         self.log_dict(figures, logger=False)
 
     def decide(self, logits: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
-        """Fit temperature, then threshold, on validation photos: float32 `(N,)` and int64 `(N,)`."""
+        """Fit temperature, then threshold, on validation images: float32 `(N,)` and int64 `(N,)`."""
         decision = fit_decision(logits, targets, self.threshold_rule)
         self.temperature, self.threshold = decision.temperature, decision.threshold
 
@@ -210,7 +210,7 @@ class MelanomaClassifier(pl.LightningModule):
             "threshold": self.threshold,
             "threshold_rule": self.threshold_rule,
             "pos_weight": float(self.pos_weight),  # type: ignore[arg-type]
-            "photos_note": self.photos_note,
+            "images_note": self.images_note,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -223,9 +223,9 @@ class MelanomaClassifier(pl.LightningModule):
         self.temperature, self.threshold = float(saved["temperature"]), float(saved["threshold"])
         if "augmented_decision" in checkpoint:
             self.augmented_decision = Decision(**checkpoint["augmented_decision"])
-        if "familiarity" in checkpoint:
-            known = checkpoint["familiarity"].items()
-            self.familiarity = Familiarity(**{name: as_array(value) for name, value in known})
+        if "ood_detector" in checkpoint:
+            known = checkpoint["ood_detector"].items()
+            self.ood_detector = OutOfDistributionDetector(**{name: as_array(value) for name, value in known})
 
     @classmethod
     def load(cls, path: str | Path, network: nn.Module | None = None) -> "MelanomaClassifier":
@@ -246,7 +246,7 @@ class MelanomaClassifier(pl.LightningModule):
             class_names=saved["class_names"],
             pos_weight=saved["pos_weight"],
             threshold=saved["threshold_rule"],
-            photos_note=saved["photos_note"],
+            images_note=saved["images_note"],
         )
         classifier.network.load_state_dict(network_state(checkpoint))
         classifier.on_load_checkpoint(checkpoint)
@@ -264,9 +264,9 @@ def seed_dropout(seed: int, device: torch.device) -> None:
         torch.cuda.manual_seed(seed)
 
 
-def as_tensors(familiarity: Familiarity) -> dict[str, Any]:
+def as_tensors(ood_detector: OutOfDistributionDetector) -> dict[str, Any]:
     """Return what a checkpoint keeps: tensors and plain values."""
-    values = asdict(familiarity)
+    values = asdict(ood_detector)
     return {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""What a network makes of a photo before it decides: what its last convolution, or its last dense layer, works with."""
+"""Features of an image: what the input of the last convolution or of the last dense layer amounts to."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -10,7 +10,7 @@ from melanoma_pl.models.pooled_convolution import POOL, pooled_convolution
 from melanoma_pl.specs import TARGET, name_of
 
 KERNEL = 3
-PHOTOS_AT_ONCE = 16  # in a block: what two layers pass to each other then stays in the processor's cache
+IMAGES_AT_ONCE = 16  # in a block: what two layers pass to each other then stays in the processor's cache
 
 
 class ThreeConvNet(nn.Module):
@@ -72,7 +72,7 @@ class ThreeConvNet(nn.Module):
             self.apply(glorot_uniform)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return a logit a photo.
+        """Return a logit an image.
 
         Args:
             images: float `(N, 3, S, S)`.
@@ -81,7 +81,7 @@ class ThreeConvNet(nn.Module):
             float `(N, 1)`.
         """
         if self.blockwise and self.training and _is_plain(images):
-            features = torch.cat([self._block(photos) for photos in torch.split(images, PHOTOS_AT_ONCE)])
+            features = torch.cat([self._block(block) for block in torch.split(images, IMAGES_AT_ONCE)])
         else:
             # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
             features = torch.relu(self.pool_1(self.conv_1(images)))  # (N, 16, 111, 111)
@@ -91,10 +91,10 @@ class ThreeConvNet(nn.Module):
         logits: Tensor = self.dense_2(self.dropout(hidden))
         return logits
 
-    def _block(self, photos: Tensor) -> Tensor:
+    def _block(self, block: Tensor) -> Tensor:
         for convolution in (self.conv_1, self.conv_2, self.conv_3):
-            photos = pooled_convolution(photos, convolution.weight, convolution.bias)  # type: ignore[arg-type]
-        return photos
+            block = pooled_convolution(block, convolution.weight, convolution.bias)  # type: ignore[arg-type]
+        return block
 
 
 def _is_plain(images: Tensor) -> bool:

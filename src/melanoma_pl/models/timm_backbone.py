@@ -92,7 +92,7 @@ class TimmBackbone(FineTuned):
 
     Raises:
         UserError: If timm is not installed, does not have the network, cannot fetch its weights, or its network does
-            not take photos of that size.
+            not take images of that size.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class TimmBackbone(FineTuned):
         }
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return a logit a photo.
+        """Return a logit an image.
 
         Args:
             images: float `(N, 3, S, S)`.
@@ -153,7 +153,7 @@ class TimmBackbone(FineTuned):
         except Exception as error:  # each network has its own way to refuse a size
             raise UserError(f"{with_size} cannot be built ({one_line(error)})", way_out) from error
         if not isinstance(logits, Tensor) or logits.shape != (1, 1):
-            raise UserError(f"{with_size} does not return one logit a photo", "take another network")
+            raise UserError(f"{with_size} does not return one logit an image", "take another network")
         return network.train()
 
 
@@ -162,7 +162,7 @@ def backbone_preprocessing(backbone: str, image_size: int) -> Preprocessing:
 
     Args:
         backbone: Its name, with a tag or without; each tag has its own.
-        image_size: Side in pixels; photos are squashed to it and nothing is cropped.
+        image_size: Side in pixels; images are squashed to it and nothing is cropped.
 
     Raises:
         UserError: If timm is not installed or does not have the network.

@@ -1,6 +1,6 @@
 """What the evaluation's report says, in the order of its page; every part is plain values.
 
-What evaluation calls malignant and benign, whatever the photos' folders are called, by the classes' own names.
+What evaluation calls malignant and benign, whatever the images' folders are called, by the classes' own names.
 """
 
 import re
@@ -17,8 +17,8 @@ class PredictedScores:
     """What figures are drawn from.
 
     Attributes:
-        probabilities: Calibrated, of each photo, in [0, 1].
-        targets: Of each photo, 1 is malignant.
+        probabilities: Calibrated, of each image, in [0, 1].
+        targets: Of each image, 1 is malignant.
     """
 
     probabilities: tuple[float, ...]
@@ -27,7 +27,7 @@ class PredictedScores:
 
 @dataclass(frozen=True)
 class SubgroupTable:
-    """One column's subgroups; `is_estimated` where the photos themselves told the values (skin tone)."""
+    """One column's subgroups; `is_estimated` where the images themselves told the values (skin tone)."""
 
     column: str
     is_estimated: bool
@@ -42,8 +42,8 @@ class Shortcut:
     Attributes:
         name: "centre erased", "border erased", "mean colour", "file facts".
         meaning: What it is, in a sentence.
-        auroc: On the same photos.
-        lost: AUROC of the network on whole photos less this one, paired.
+        auroc: On the same images.
+        lost: AUROC of the network on whole images less this one, paired.
         verdict: What that says; empty where it says nothing.
         is_problem: Whether the network's result may come from it.
     """
@@ -64,10 +64,10 @@ class Robustness:
         name: Such as "blur".
         strength: 1, 2 or 3.
         setting: What that means, such as "σ 1 pixel".
-        auroc: On perturbed photos.
-        lost: AUROC of the photos as they are less this one, paired.
+        auroc: On perturbed images.
+        lost: AUROC of the images as they are less this one, paired.
         flipped: Share of decisions that changed.
-        to_benign: Photos that were called malignant and now are called benign.
+        to_benign: Images that were called malignant and now are called benign.
         to_malignant: The other way round.
     """
 
@@ -83,28 +83,28 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A photo that was decided wrongly, with pictures as data URIs.
+    """An image that was decided wrongly, with pictures as data URIs.
 
     Attributes:
-        path: Of the photo, relative to its root.
+        path: Of the image, relative to its root.
         label: Name of its class.
         probability: Of malignant.
-        photo: As the network sees it.
-        heat_map: Where the network looks, laid over the photo; empty where it has no convolution.
+        image: As the network sees it.
+        heat_map: Where the network looks, laid over the image; empty where it has no convolution.
         control: The same with the last layers' weights shuffled.
         likeness: Rank correlation of heat map and control, -1 to 1; near 1 the map says nothing about what was learnt.
             None where one of them is the same everywhere.
-        map_is_empty: Whether nothing in the photo speaks for the decision: the heat map is the photo.
-        control_is_empty: Whether the shuffled network shows nothing: the control is the photo.
+        map_is_empty: Whether nothing in the image speaks for the decision: the heat map is the image.
+        control_is_empty: Whether the shuffled network shows nothing: the control is the image.
     """
 
     path: str
     label: str
     probability: float
-    photo: str
+    image: str
     heat_map: str
     control: str
-    likeness: float | None
+    similarity: float | None
     map_is_empty: bool = False
     control_is_empty: bool = False
 
@@ -126,7 +126,7 @@ class MemberFigures:
 
 @dataclass(frozen=True)
 class SetFigures:
-    """The main figures of all photos, or of those that share no lesion with training."""
+    """The main figures of all images, or of those that share no lesion with training."""
 
     title: str
     ranking: Ranking
@@ -140,14 +140,14 @@ class Content:
     Attributes:
         title: The run's name, or of an ensemble its members'.
         split: `validation` or `test`.
-        photos: Name of the photo set.
+        images: Name of the image set.
         class_names: Negative class, positive class.
-        n: Photos.
+        n: Images.
         positives: Malignant ones.
         facts: Label → text: checkpoint, command, commit, date, threshold rule, test-time augmentation and the like.
-        warnings: What must be said beside every figure, such as "Validated on the test photos".
+        warnings: What must be said beside every figure, such as "Validated on the test images".
         notes: What is worth knowing.
-        sets: The main figures; the first of all photos.
+        sets: The main figures; the first of all images.
         decisions: At the chosen threshold, at 0.5, always benign.
         prevalence: Share of malignant ones that the user gave.
         calibration: Before and after temperature scaling.
@@ -156,17 +156,17 @@ class Content:
         robustness: Empty where it was not asked for.
         false_negatives: The worst.
         false_positives: The worst.
-        wrong: All wrong decisions of these photos.
+        wrong: All wrong decisions of these images.
         members: Of an ensemble.
         curves: What figures are drawn from.
         disclaimer: That this is no medical device.
-        pictures_note: What is to be said of the heat maps.
-        lesions: How many different ones these photos show; None where that is not known.
+        images_note: What is to be said of the heat maps.
+        lesions: How many different ones these images show; None where that is not known.
     """
 
     title: str
     split: str
-    photos: str
+    images: str
     class_names: tuple[str, str]
     n: int
     positives: int
@@ -186,7 +186,7 @@ class Content:
     members: tuple[MemberFigures, ...]
     curves: PredictedScores
     disclaimer: str
-    pictures_note: str = field(default="")
+    images_note: str = field(default="")
     lesions: int | None = None
 
 

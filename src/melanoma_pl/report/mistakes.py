@@ -1,6 +1,6 @@
 """Small pictures that travel inside a page: JPEG as data URIs.
 
-The photos that were decided most wrongly, with where the network looked and a control beside it.
+The images that were decided most wrongly, with where the network looked and a control beside it.
 """
 
 import base64
@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from melanoma_pl.evaluation.checks import Floats
-from melanoma_pl.image_files import BrokenPhotoError, draft, open_photo, read_all, to_rgb
+from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, to_rgb
 from melanoma_pl.inference.ensemble import Ensemble
-from melanoma_pl.inference.heat_maps import heat_maps, likeness, overlay, shuffled
+from melanoma_pl.inference.heat_maps import heat_maps, overlay, shuffled, similarity
 from melanoma_pl.models.features import last_convolution
 from melanoma_pl.report.content import Mistake
 
@@ -42,12 +42,12 @@ class Thumbnail:
 
 
 def thumbnails(root: Path, paths: Iterable[str], side: int = SIDE) -> dict[str, Thumbnail]:
-    """Return a small picture of each photo that can be read.
+    """Return a small picture of each image that can be read.
 
     Args:
         root: Folder that the paths are relative to.
-        paths: Of the photos, with `/`.
-        side: Of the longer side, pixels; smaller photos keep their size.
+        paths: Of the images, with `/`.
+        side: Of the longer side, pixels; smaller images keep their size.
     """
     wanted = sorted(set(paths))
     pictures = read_all(lambda file: thumbnail(file, side), [root / path for path in wanted], "small pictures")
@@ -55,25 +55,25 @@ def thumbnails(root: Path, paths: Iterable[str], side: int = SIDE) -> dict[str, 
 
 
 def thumbnail(file: Path, side: int = SIDE) -> Thumbnail | None:
-    """Return a small picture of a photo, or None where it cannot be read."""
+    """Return a small picture of an image, or None where it cannot be read."""
     try:
-        with open_photo(file) as photo:
-            draft(photo, side)
-            small = to_rgb(photo)
+        with open_image(file) as image:
+            draft(image, side)
+            small = to_rgb(image)
             small.thumbnail((side, side), reducing_gap=2.0)
             return Thumbnail(_uri(small), *small.size)
-    except BrokenPhotoError:
+    except BrokenImageError:
         return None
 
 
-def picture_uri(pixels: NDArray[np.uint8]) -> str:
+def image_uri(pixels: NDArray[np.uint8]) -> str:
     """Return pixels, uint8 `(H, W, 3)`, as a data URI."""
     return _uri(Image.fromarray(pixels))
 
 
-def _uri(photo: Image.Image) -> str:
+def _uri(image: Image.Image) -> str:
     content = io.BytesIO()
-    photo.save(content, "JPEG", quality=QUALITY)
+    image.save(content, "JPEG", quality=QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
@@ -110,9 +110,9 @@ def _describe(
     if not chosen:
         return []
     first = panel.members[0]
-    batches = first.judged.split(split)
+    batches = first.evaluated.split(split)
     pixels = batches[0, torch.tensor(chosen)].pixels
-    paths = batches.loaded.photos.take(batches.positions.numpy()[list(chosen)]).paths
+    paths = batches.loaded.images.take(batches.positions.numpy()[list(chosen)]).paths
     maps = controls = None
     if last_convolution(first.classifier.network) is not None:
         called = malignant[list(chosen)] >= panel.decision.threshold
@@ -124,10 +124,10 @@ def _describe(
             path=path,
             label=first.classifier.class_names[targets[index]],
             probability=float(malignant[index]),
-            photo=picture_uri(pictures[place]),
-            heat_map="" if maps is None else picture_uri(overlay(pictures[place], maps[place])),
-            control="" if controls is None else picture_uri(overlay(pictures[place], controls[place])),
-            likeness=None if maps is None or controls is None else likeness(maps[place], controls[place]),
+            image=image_uri(pictures[place]),
+            heat_map="" if maps is None else image_uri(overlay(pictures[place], maps[place])),
+            control="" if controls is None else image_uri(overlay(pictures[place], controls[place])),
+            similarity=None if maps is None or controls is None else similarity(maps[place], controls[place]),
             map_is_empty=maps is not None and not maps[place].any(),
             control_is_empty=controls is not None and not controls[place].any(),
         )

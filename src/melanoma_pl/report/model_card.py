@@ -57,7 +57,7 @@ def _thresholds(content: Content) -> list[str]:
 def _wrong(content: Content) -> str:
     counts, (negative, positive) = content.wrong, map(text, content.class_names)
     return table(
-        ["photos", f"called {positive}", f"called {negative}"],
+        ["images", f"called {positive}", f"called {negative}"],
         [
             [positive, counts.true_positives, counts.false_negatives],
             [negative, counts.false_positives, counts.true_negatives],
@@ -70,7 +70,7 @@ def _subgroups(tables: Sequence[SubgroupTable], positive: str) -> str:
         return ""
     parts = []
     for found in tables:
-        estimated = " (an estimate from the photos, not a fact about people)" if found.is_estimated else ""
+        estimated = " (an estimate from the images, not a fact about people)" if found.is_estimated else ""
         rows: list[list[str | int]] = [
             [
                 text(row.value) or "unknown",
@@ -81,7 +81,7 @@ def _subgroups(tables: Sequence[SubgroupTable], positive: str) -> str:
             for row in found.rows
         ]
         parts += [f"### {code(found.column)}{estimated}", text(note_of(found))]
-        parts.append(table(["", "photos", text(positive), "AUROC", "sensitivity", "specificity"], rows))
+        parts.append(table(["", "images", text(positive), "AUROC", "sensitivity", "specificity"], rows))
     return section("Subgroups", *parts)
 
 
@@ -138,7 +138,7 @@ def model_card(content: Content, data_facts: Mapping[str, str]) -> str:
 
     Args:
         content: What the evaluation found.
-        data_facts: What is to be said of the training photos, by its label: `photos`, `split`, `audit`, counts and
+        data_facts: What is to be said of the training images, by its label: `images`, `split`, `audit`, counts and
             the like, as plain text.
     """
     content = with_class_names(content)
@@ -164,8 +164,8 @@ def _details(content: Content) -> str:
     members = [f"member: {code(member.name)}" for member in content.members]
     return section(
         "Model details",
-        f"Tells {positive} from {negative} on photos of single moles: it gives a probability of {positive} and "
-        "decides by a threshold; both were fitted on validation photos unless the facts below say otherwise.",
+        f"Tells {positive} from {negative} on images of single moles: it gives a probability of {positive} and "
+        "decides by a threshold; both were fitted on validation images unless the facts below say otherwise.",
         _facts(known),
         bullets(members),
     )
@@ -174,27 +174,27 @@ def _details(content: Content) -> str:
 def _use(content: Content) -> str:
     return section(
         "Intended use",
-        "Research on and teaching of methods that tell photos of moles apart, by people who can judge its figures.",
+        "Research on and teaching of methods that tell images of moles apart, by people who can judge its figures.",
         "Not intended:",
         bullets(
             (
                 "diagnosis, triage or advice on anyone's skin; it is no medical device and was not reviewed as one",
-                "reassurance: a photo that is called "
+                "reassurance: an image that is called "
                 f"{text(content.class_names[0])} may well be {text(content.class_names[1])}",
-                "photos unlike those it was trained on: other cameras, clinics or skin types; photos by a phone "
+                "images unlike those it was trained on: other cameras, clinics or skin types; images by a phone "
                 "without a dermatoscope where it was trained on dermatoscopy, and the other way round",
-                "photos of anything but one mole: it will give a probability all the same",
+                "images of anything but one mole: it will give a probability all the same",
             )
         ),
     )
 
 
 def _evaluation_data(content: Content) -> str:
-    missing = "" if content.subgroups else "Of which people these photos are is not known here."
+    missing = "" if content.subgroups else "Of which people these images are is not known here."
     columns = ", ".join(code(table.column) for table in content.subgroups)
     return section(
         "Evaluation data",
-        f"The {text(content.split)} photos of {text(content.photos)}: {text(counted(content))}.",
+        f"The {text(content.split)} images of {text(content.images)}: {text(counted(content))}.",
         f"Figures by {columns} are below." if columns else missing,
     )
 
@@ -203,8 +203,8 @@ def _ethics() -> str:
     return section(
         "Ethical considerations",
         "A missed melanoma can cost a life, a false alarm costs fear and a scar: the threshold weighs one against the "
-        "other, and no figure here says how to. Photos of skin are of people: whether they agreed to this use, and who "
-        "is missing among them, is for the photos' source to say.",
+        "other, and no figure here says how to. Images of skin are of people: whether they agreed to this use, and who "
+        "is missing among them, is for the images' source to say.",
     )
 
 

@@ -25,16 +25,16 @@ POINT = 96 / 72  # in CSS pixels
 CAPTIONS = {
     "roc": (
         "ROC curve with the operating points of the chosen threshold and of 0.5",
-        "Each threshold is a point of the curve: further up, more {positive} photos are found; further left, fewer "
+        "Each threshold is a point of the curve: further up, more {positive} images are found; further left, fewer "
         "{negative} ones are called {positive}. Crosses are 95 % intervals.",
     ),
     "precision_recall": (
-        "Precision-recall curve with the share of {positive} photos as a line",
-        "How many of the photos that are called {positive} are {positive}, as more and more {positive} ones are found.",
+        "Precision-recall curve with the share of {positive} images as a line",
+        "How many of the images that are called {positive} are {positive}, as more and more {positive} ones are found.",
     ),
     "probabilities": (
         "Histograms of the probabilities of both classes with the threshold",
-        "Right of the dashed threshold a photo is called {positive}. The less both overlap, the better.",
+        "Right of the dashed threshold an image is called {positive}. The less both overlap, the better.",
     ),
     "reliability": (
         "Reliability diagram before and after temperature scaling with 95 % intervals",
@@ -42,16 +42,16 @@ CAPTIONS = {
     ),
     "subgroups": (
         "AUROC, sensitivity and specificity of each subgroup with 95 % intervals; the tables say the same",
-        "Dashed: all photos. Dotted: a guess. A dash: too small, or not computable; the tables say why.",
+        "Dashed: all images. Dotted: a guess. A dash: too small, or not computable; the tables say why.",
     ),
     "shortcuts": (
-        "AUROC of each shortcut beside that of whole photos; the list says the same",
-        "Dashed: whole photos. Dotted: a guess. An orange-red diamond is what the result may come from, a blue dot is "
+        "AUROC of each shortcut beside that of whole images; the list says the same",
+        "Dashed: whole images. Dotted: a guess. An orange-red diamond is what the result may come from, a blue dot is "
         "not. Bars are 95 % intervals.",
     ),
     "robustness": (
         "AUROC by perturbation and strength with 95 % intervals; the table says the same",
-        "Dashed: photos as they are. Bars are 95 % intervals.",
+        "Dashed: images as they are. Bars are 95 % intervals.",
     ),
 }
 """Of each figure, what stands for it where it is not seen, and what stands below it; with gaps for class names."""
@@ -149,7 +149,7 @@ def _context(content: Content, figures: Mapping[str, str]) -> dict[str, Any]:
 def _columns(content: Content) -> dict[str, list[tuple[str, str]]]:
     """Return the name of each table's columns, and what stands below it."""
     return {
-        "sets": [(own.title, amount(own.decisions.counts.n, "photo")) for own in content.sets],
+        "sets": [(own.title, amount(own.decisions.counts.n, "image")) for own in content.sets],
         "thresholds": [statements.named(own) for own in content.decisions],
         "temperatures": list(scales(content)),
     }
@@ -160,7 +160,7 @@ def _capital(name: str) -> str:
 
 
 def _matrix(counts: Counts) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return photos of the positive class, then of the other: called positive, called negative."""
+    """Return images of the positive class, then of the other: called positive, called negative."""
     return (counts.true_positives, counts.false_negatives), (counts.false_positives, counts.true_negatives)
 
 

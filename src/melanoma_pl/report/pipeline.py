@@ -20,7 +20,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 from melanoma_pl.inference.ensemble import NOTHING, Ensemble, Member
 from melanoma_pl.inference.hardware import Accelerator, choose_accelerator, keep_freed_memory
-from melanoma_pl.inference.prediction import learn_familiarity, load_classifier
+from melanoma_pl.inference.prediction import fit_ood_detector, load_classifier
 from melanoma_pl.models.checkpoint import amend_checkpoint
 from melanoma_pl.models.classifier import as_tensors
 from melanoma_pl.report import open_runs
@@ -28,8 +28,8 @@ from melanoma_pl.report.analysis import review
 from melanoma_pl.report.context import card_facts, make_context
 from melanoma_pl.report.model_card import MODEL_CARD, model_card
 from melanoma_pl.report.open_runs import name_of
+from melanoma_pl.report.report_files import show_first, write_numbers, write_pages
 from melanoma_pl.report.request import Depth, EvaluationRequest, Question
-from melanoma_pl.report.results import show_first, write_numbers, write_pages
 from melanoma_pl.report.terminal import format_report
 from melanoma_pl.runs import REPORT, Run, now
 from melanoma_pl.specs import TARGET, build
@@ -55,35 +55,35 @@ class Report:
 
 
 def evaluate(requests: Sequence[EvaluationRequest], settings: EvaluateSettings, command: str) -> Report:
-    """Judge photos as `melanoma-evaluate` was asked to.
+    """Judge images as `melanoma-evaluate` was asked to.
 
     Raises:
         UserError: If something is wrong that the user can mend.
     """
     keep_freed_memory()
-    own_photos = all(request.judges_own for request in requests)
+    own_images = all(request.is_own_data for request in requests)
     accelerator = choose_accelerator(settings.device, "device=cpu")
-    members = open_runs.open_members(requests, accelerator, settings.split, own_photos=own_photos)
-    panel = open_runs.make_panel(members, settings.tta, settings.combine)
-    additions = _additions(panel, own_photos)
+    members = open_runs.open_members(requests, accelerator, settings.split, own_images=own_images)
+    panel = open_runs.make_ensemble(members, settings.tta, settings.combine)
+    additions = _additions(panel, own_images)
     question = Question(settings.split, settings.prevalence, settings.subgroups, settings.robustness, settings.mistakes)
-    folder, is_runs_own = report_folder(requests, members, settings, own_photos)
-    written = report(panel, requests, question, folder, command, own_photos=own_photos, is_runs_own=is_runs_own)
+    folder, is_runs_own = report_folder(requests, members, settings, own_images)
+    written = report(panel, requests, question, folder, command, own_images=own_images, is_runs_own=is_runs_own)
     if additions:
         _keep(requests[0], additions)
     return written
 
 
-def _additions(panel: Ensemble, own_photos: bool) -> dict[str, Any]:
-    """Return what a network alone can learn from its own validation photos and its checkpoint does not hold yet."""
+def _additions(panel: Ensemble, own_images: bool) -> dict[str, Any]:
+    """Return what a network alone can learn from its own validation images and its checkpoint does not hold yet."""
     first = panel.members[0]
     if len(panel.members) > 1 or not first.fits:
         return {}
     if panel.views == "dihedral" and first.classifier.augmented_decision is None and panel.decided_on != NOTHING:
         return {"augmented_decision": asdict(panel.decision)}
-    if panel.views == "none" and own_photos and first.classifier.familiarity is None:
-        known = learn_familiarity(first.classifier, first.own.split("train"), first.own.split("validation"))
-        return {"familiarity": as_tensors(known)} if known else {}
+    if panel.views == "none" and own_images and first.classifier.ood_detector is None:
+        known = fit_ood_detector(first.classifier, first.own.split("train"), first.own.split("validation"))
+        return {"ood_detector": as_tensors(known)} if known else {}
     return {}
 
 
@@ -97,7 +97,7 @@ def _keep(request: EvaluationRequest, additions: dict[str, Any]) -> None:
 
 
 def report_folder(
-    requests: Sequence[EvaluationRequest], members: Sequence[Member], settings: EvaluateSettings, own_photos: bool
+    requests: Sequence[EvaluationRequest], members: Sequence[Member], settings: EvaluateSettings, own_images: bool
 ) -> tuple[Path, bool]:
     """Return where a report goes, and whether it is what the run itself is worth.
 
@@ -107,14 +107,14 @@ def report_folder(
     is_other = first.checkpoint.stem != first.own.checkpoint.evaluate
     parts = [settings.split, *([settings.tta] if settings.tta != "none" else [])]
     name = "_".join([*parts, *([first.checkpoint.stem] if is_other else [])])
-    is_runs_own = own_photos and len(requests) == 1 and settings.output is None and name == settings.split
+    is_runs_own = own_images and len(requests) == 1 and settings.output is None and name == settings.split
     if settings.output is not None:
         return Path(settings.output), False
     if len(requests) > 1:
         return ENSEMBLES / f"{datetime.now(UTC).astimezone():%Y-%m-%d_%H-%M-%S-%f}" / name, False
     folder = first.run.folder / REPORT
     return (
-        folder if own_photos else folder / open_runs.set_folder(folder, members[0].judged, name)
+        folder if own_images else folder / open_runs.set_folder(folder, members[0].evaluated, name)
     ) / name, is_runs_own
 
 
@@ -125,7 +125,7 @@ def report(
     folder: Path,
     command: str,
     *,
-    own_photos: bool = True,
+    own_images: bool = True,
     is_runs_own: bool = True,
 ) -> Report:
     """Review a split and write its report.
@@ -136,10 +136,10 @@ def report(
         question: What is asked.
         folder: Where the report goes.
         command: What was typed.
-        own_photos: Whether these are photos of the runs.
+        own_images: Whether these are images of the runs.
         is_runs_own: Whether this is what the run itself is worth: then it also gets the run's page and model card.
     """
-    context = make_context(panel, requests, question.split, command, own_photos=own_photos)
+    context = make_context(panel, requests, question.split, command, own_images=own_images)
     reviewed = review(panel, question, context)
     figures = write_numbers(reviewed, panel.decision, folder)
     written = Report(figures, format_report(reviewed.content), folder)
@@ -158,7 +158,7 @@ def report(
 logger = logging.getLogger(__name__)
 
 
-def judge(
+def evaluate_trained_run(
     settings: TrainSettings, run: Run, data: MoleDataModule, accelerator: Accelerator, open_test: bool, in_sweep: bool
 ) -> dict[str, float]:
     """Evaluate the run's checkpoint on validation, and once on test."""
@@ -166,9 +166,9 @@ def judge(
     classifier = load_classifier(evaluated, accelerator)
     fits = settings.data.validate_on == "validation"
     if fits and not in_sweep:  # of a sweep's jobs melanoma-evaluate teaches the one that is looked at
-        known = learn_familiarity(classifier, data.split("train"), data.split("validation"))
+        known = fit_ood_detector(classifier, data.split("train"), data.split("validation"))
         if known:
-            amend_checkpoint(evaluated, familiarity=as_tensors(known))
+            amend_checkpoint(evaluated, ood_detector=as_tensors(known))
     panel = Ensemble.of_one(Member(name_of(run), classifier, data, data, fits))
     request = EvaluationRequest(run, evaluated, settings, settings)
     depth: Depth = "numbers" if in_sweep else settings.report
@@ -193,7 +193,7 @@ def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: Report
         return
     chosen = {
         "experiment": settings.name,
-        "photos": settings.photos_note or "real",
+        "images": settings.images_note or "real",
         "seed": settings.seed,
         "augmentation": settings.augmentation[TARGET].rpartition(".")[2],
         "scheduler": settings.scheduler[TARGET].rpartition(".")[2],

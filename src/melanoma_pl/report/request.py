@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from melanoma_pl import runs
 from melanoma_pl.config.schema import EvaluateSettings, TrainSettings, check_settings
-from melanoma_pl.data.image_set import Photos
+from melanoma_pl.data.image_set import LabelledImages
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.ensemble import Logits
@@ -24,35 +24,35 @@ OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_br
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """One run, and the photos that it is to judge.
+    """One run, and the images that it is to judge.
 
     Attributes:
         run: The run.
         checkpoint: Its checkpoint.
-        own: The settings that it was trained with, with its photos where they lie now.
-        judged: The same with the photos that are judged.
-        judges_own: Whether those are the photos of the run.
+        own: The settings that it was trained with, with its images where they lie now.
+        judged: The same with the images that are judged.
+        is_own_data: Whether those are the images of the run.
     """
 
     run: runs.Run
     checkpoint: Path
     own: TrainSettings
-    judged: TrainSettings
-    judges_own: bool = True
+    evaluated: TrainSettings
+    is_own_data: bool = True
 
 
 def make_request(folder: str, settings: EvaluateSettings) -> EvaluationRequest:
     """Return what one run is asked for.
 
     Raises:
-        UserError: If there is no such run or checkpoint, or another photo set has no such split.
+        UserError: If there is no such run or checkpoint, or another image set has no such split.
     """
     run = runs.open_run(folder)
     record = run.read()
     own = _settings(record, {})
-    judged = _settings(record, _changes(settings, record["config"]["data"]))
+    evaluated = _settings(record, _changes(settings, record["config"]["data"]))
     checkpoint = run.checkpoint(settings.checkpoint or own.checkpoint.evaluate)
-    return EvaluationRequest(run, checkpoint, own, judged, judges_own=settings.data.root is None)
+    return EvaluationRequest(run, checkpoint, own, evaluated, is_own_data=settings.data.root is None)
 
 
 def refuse_twice(requests: Sequence[EvaluationRequest]) -> None:
@@ -93,7 +93,7 @@ def _settings(record: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainSet
 
 
 def _changes(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what differs from the run's own photos."""
+    """Return what differs from the run's own images."""
     chosen = settings.data.model_dump()
     changes = {key: chosen[key] for key in OVERRIDABLE if chosen[key] is not None}
     changes["folder_names"] = {**data["folder_names"], **settings.data.folder_names}
@@ -117,9 +117,9 @@ class Question:
 
     Attributes:
         split: `validation` or `test`.
-        prevalence: Share of malignant photos to give predictive values at, or None.
+        prevalence: Share of malignant images to give predictive values at, or None.
         subgroups: Columns of the metadata, or None for those that are known by their names.
-        robustness: Whether to judge perturbed photos, too.
+        robustness: Whether to judge perturbed images, too.
         mistakes: How many of the worst false negatives and false positives to show.
         depth: `numbers` leaves out what is slow and only a page shows: shortcuts and mistakes.
     """
@@ -134,49 +134,49 @@ class Question:
 
 @dataclass(frozen=True)
 class Context:
-    """What is known of the photos and the networks beside their pixels and weights.
+    """What is known of the images and the networks beside their pixels and weights.
 
     Attributes:
         title: Of the report: the run's name.
-        photos: Name of the photo set.
+        images: Name of the image set.
         facts: Label → text.
         runs: Folders of the runs that judge.
         warnings: What must be said beside every figure.
         notes: What is worth knowing.
-        is_known: bool `(N,)`, photos that the network trained on, or whose lesion it trained on.
-        may_learn: Whether the run's own training photos are there for what knows no medicine to learn from.
+        is_seen: bool `(N,)`, images that the network trained on, or whose lesion it trained on.
+        may_learn: Whether the run's own training images are there for what knows no medicine to learn from.
     """
 
     title: str
-    photos: str
+    images: str
     facts: dict[str, str] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    is_known: NDArray[np.bool_] | None = None
+    is_seen: NDArray[np.bool_] | None = None
     may_learn: bool = True
 
 
 @dataclass(frozen=True)
 class Review:
-    """A review, photo by photo and in all.
+    """A review, image by image and in all.
 
     Attributes:
         content: What the report says.
-        judged: The photos.
+        judged: The images.
         logits: float `(N,)`, combined.
         malignant: float64 `(N,)`, probabilities.
-        is_known: bool `(N,)`, photos whose lesion was trained on.
-        is_unlike: bool `(N,)`, photos unlike the training photos; None where the checkpoint cannot tell.
+        is_seen: bool `(N,)`, images whose lesion was trained on.
+        is_ood: bool `(N,)`, images unlike the training images; None where the checkpoint cannot tell.
         loss: Of the live curve, before calibration; None for several networks.
         runs: Folders of the runs that judged.
     """
 
     content: Content
-    judged: Photos
+    evaluated: LabelledImages
     logits: Logits
     malignant: Floats
-    is_known: NDArray[np.bool_]
-    is_unlike: NDArray[np.bool_] | None
+    is_seen: NDArray[np.bool_]
+    is_ood: NDArray[np.bool_] | None
     loss: float | None
     runs: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""What photos taken a little differently do to the result.
+"""What images taken a little differently do to the result.
 
-What is reached without the lesion: by the network on photos it was erased from, and by things that know no medicine.
+What is reached without the lesion: by the network on images it was erased from, and by things that know no medicine.
 
-A network whose result photos without a lesion reach as well has not learnt what it was meant to learn.
+A network whose result images without a lesion reach as well has not learnt what it was meant to learn.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits
 from melanoma_pl.data.audit.findings import TELLING
 from melanoma_pl.data.audit.label_shortcuts import features_of, grow
 from melanoma_pl.data.audit.scanning import scan
-from melanoma_pl.data.image_set import Listing, Photos
-from melanoma_pl.data.loader import PhotoBatches
+from melanoma_pl.data.image_set import ImageListing, LabelledImages
+from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.evaluation.assessment import auroc_with_delong
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.evaluation.comparison import paired_delong
@@ -38,12 +38,12 @@ STRENGTHS = (1, 2, 3)
 def measure_robustness(
     panel: Ensemble, split: str, whole: Logits, targets: NDArray[np.int64]
 ) -> tuple[Robustness, ...]:
-    """Judge the photos again under each perturbation at each strength.
+    """Judge the images again under each perturbation at each strength.
 
     Args:
         panel: Who judges.
         split: `validation` or `test`.
-        whole: float `(N,)`, logits of the photos as they are.
+        whole: float `(N,)`, logits of the images as they are.
         targets: int64 `(N,)`.
     """
     return tuple(
@@ -72,18 +72,18 @@ def _measure(
 
 
 def auroc_lost(whole: Logits, changed: Logits, targets: NDArray[np.int64]) -> Estimate:
-    """Return the AUROC of photos as they are less that of changed ones, paired: scores, float `(N,)` each."""
+    """Return the AUROC of images as they are less that of changed ones, paired: scores, float `(N,)` each."""
     difference = paired_delong(whole, changed, targets)
     return Estimate(difference.value, difference.interval, difference.reason)
 
 
 CENTRE = (
-    "The network itself, on photos whose middle, where the lesion is, was painted in the colour of the border; "
+    "The network itself, on images whose middle, where the lesion is, was painted in the colour of the border; "
     "of large lesions the rim is left"
 )
-BORDER = "The network itself, on photos of which only the middle is left: a control, no shortcut"
+BORDER = "The network itself, on images of which only the middle is left: a control, no shortcut"
 COLOUR = (
-    "A logistic regression that knows nothing but each photo's mean red, green and blue: light, camera, skin, and "
+    "A logistic regression that knows nothing but each image's mean red, green and blue: light, camera, skin, and "
     "how large and dark the lesion is, but no shape and no structure"
 )
 WITHOUT = {"centre erased": "the lesion", "mean colour": "any shape or structure", "file facts": "a single pixel"}
@@ -95,16 +95,16 @@ Integers = NDArray[np.int64]
 
 
 def find_shortcuts(
-    panel: Ensemble, split: str, whole: Logits, targets: Integers, training: Photos | None
+    panel: Ensemble, split: str, whole: Logits, targets: Integers, training: LabelledImages | None
 ) -> tuple[Shortcut, ...]:
     """Measure what is reached without the lesion.
 
     Args:
         panel: Who judges.
         split: `validation` or `test`.
-        whole: float `(N,)`, logits of the photos as they are.
+        whole: float `(N,)`, logits of the images as they are.
         targets: int64 `(N,)`.
-        training: Photos that what knows no medicine learns from, none of them judged; None where they are gone.
+        training: Images that what knows no medicine learns from, none of them judged; None where they are gone.
     """
     erased = erased_logits(panel, split)
     found = [
@@ -112,43 +112,43 @@ def find_shortcuts(
         _shortcut("border erased", BORDER, erased["border erased"], whole, targets, is_control=True),
     ]
     if training is None:
-        gone = Estimate(None, None, "the run's training photos are not where they were")
+        gone = Estimate(None, None, "the run's training images are not where they were")
         return (*found, *(Shortcut(name, meaning, gone, gone, "", False) for name, (meaning, _) in UNMEDICAL.items()))
-    batches = panel.members[0].judged.split(split)
-    scores = unmedical_scores(training, batches.loaded.photos.take(batches.positions.numpy()))
+    batches = panel.members[0].evaluated.split(split)
+    scores = unmedical_scores(training, batches.loaded.images.take(batches.positions.numpy()))
     found += [_shortcut(name, UNMEDICAL[name][0], scores[name], whole, targets) for name in UNMEDICAL]
     return tuple(found)
 
 
 def erased_logits(panel: Ensemble, split: str) -> dict[str, Logits]:
-    """Return the logits of photos without their middle, and of their middle alone: float `(N,)` each."""
-    fill = mean_colour(panel.members[0].judged.split(split))
+    """Return the logits of images without their middle, and of their middle alone: float `(N,)` each."""
+    fill = mean_colour(panel.members[0].evaluated.split(split))
     return {
         "centre erased": panel.logits(split, "centre erased", lambda pixels, _: erase_centre(pixels)),
         "border erased": panel.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill)),
     }
 
 
-def mean_colour(split: PhotoBatches) -> torch.Tensor:
-    """Return the mean red, green and blue of all photos of a split: float32 `(3,)`, 0 to 255."""
+def mean_colour(split: ImageBatches) -> torch.Tensor:
+    """Return the mean red, green and blue of all images of a split: float32 `(3,)`, 0 to 255."""
     sums = [pixels.float().mean(dim=(2, 3)).sum(dim=0) for pixels in split_batches(split, "mean colour")]
     return torch.stack(sums).sum(dim=0) / len(split)
 
 
-def unmedical_scores(training: Photos, judged: Photos) -> dict[str, Floats]:
-    """Learn from training photos what mean colour and file facts tell, and judge others by it.
+def unmedical_scores(training: LabelledImages, evaluated: LabelledImages) -> dict[str, Floats]:
+    """Learn from training images what mean colour and file facts tell, and judge others by it.
 
     Returns:
         Name → probabilities, float64 `(N,)`, in the order of `judged`; 0.5 where a file cannot be read.
     """
-    files = [str(file) for file in (*training.files, *judged.files)]
+    files = [str(file) for file in (*training.files, *evaluated.files)]
     # in one pass: kinds of files get their numbers from all that are looked at
-    scanned = scan(Listing(Path(), tuple(files), ("",) * len(files), ("",) * len(files)))
+    scanned = scan(ImageListing(Path(), tuple(files), ("",) * len(files), ("",) * len(files)))
     places = {path: place for place, path in enumerate(scanned.listing.paths)}
     is_read = np.array([file in places for file in files])
     learnt, judging = (np.array(part, dtype=bool) for part in np.split(is_read, [len(training)]))
     features = features_of(scanned)
-    scores = {name: np.full(len(judged), 0.5) for name in UNMEDICAL}
+    scores = {name: np.full(len(evaluated), 0.5) for name in UNMEDICAL}
     with threadpool_limits(1):  # too small for several threads, which would only wait
         for name, (_, fit) in UNMEDICAL.items():
             model = fit(features[name][: learnt.sum()], training.targets[learnt])
@@ -183,7 +183,7 @@ def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool, 
 
     Args:
         reached: What it reaches.
-        whole: What the network reaches on whole photos.
+        whole: What the network reaches on whole images.
         lost: The difference, paired.
         tells: Whether the lower end of what it reaches is above what hardly tells.
         without: What it has to do without.
@@ -194,11 +194,11 @@ def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool, 
     if not tells and high < 1 - TELLING:
         return "It ranks the classes the other way round, and so tells them apart."
     if not tells and high > TELLING:
-        return "It may tell the classes apart: these photos are too few to say."
+        return "It may tell the classes apart: these images are too few to say."
     if not tells:
         return "It hardly tells the classes apart."
     if lost.interval[0] <= 0:
-        as_good = "As good as the network on whole photos, as far as these can show"
+        as_good = "As good as the network on whole images, as far as these can show"
         return f"{as_good}: its result can be had without {without}."
     share = (reached.value - 0.5) / (whole.value - 0.5) if whole.value > 0.5 else 1.0
     return f"{100 * min(share, 1):.0f} % of what the network has above a guess is reached without {without}."
@@ -208,13 +208,13 @@ def _of_control(whole: Estimate, lost: Estimate) -> str:
     if lost.interval is None or whole.interval is None:
         return ""
     if whole.interval[0] <= CHANCE:
-        return "The network does not tell the classes apart to begin with, as far as these photos can show."
+        return "The network does not tell the classes apart to begin with, as far as these images can show."
     if lost.interval[0] > 0:
         return "The network needs what lies around the lesion, or is thrown off by its absence."
-    return "The network does as well on the middle alone, as far as these photos can show."
+    return "The network does as well on the middle alone, as far as these images can show."
 
 
-def training_photos(listed: Photos, judged: Sequence[str]) -> Photos:
-    """Return the photos of a train folder that are not judged."""
-    gone = set(judged)
+def training_images(listed: LabelledImages, evaluated: Sequence[str]) -> LabelledImages:
+    """Return the images of a train folder that are not judged."""
+    gone = set(evaluated)
     return listed.take([index for index, path in enumerate(listed.paths) if path not in gone])

@@ -70,7 +70,7 @@ def probability(value: float) -> str:
     return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
 
 
-FEWEST = 50  # photos: with fewer, an ECE within what chance explains says nothing
+FEWEST = 50  # images: with fewer, an ECE within what chance explains says nothing
 WIDEST = 0.15  # of the ECE that chance explains: a wider range hides any error that matters
 UNKNOWN_TONE = "Unknown: the border was too dark, grey or blue to tell."
 MEANS = {"centre erased": "without the lesion", "border erased": "by the middle alone"}
@@ -79,27 +79,27 @@ MEANS = {"centre erased": "without the lesion", "border erased": "by the middle 
 
 def headline(content: Content) -> str:
     """Return what the AUROC means, without its name."""
-    estimate = content.sets[0].ranking.auroc if content.sets else Estimate(None, None, "no photos")
+    estimate = content.sets[0].ranking.auroc if content.sets else Estimate(None, None, "no images")
     if estimate.value is None:
         return f"The ranking cannot be judged: {estimate.reason or NOT_COMPUTABLE}"
     negative, positive = content.class_names
     pairs = "more than 99" if 0.995 <= estimate.value < 1 else f"{100 * estimate.value:.0f}"
     return (
-        f"In {pairs} of 100 pairs of a {positive} and a {negative} photo, "
+        f"In {pairs} of 100 pairs of a {positive} and a {negative} image, "
         f"the {positive} one gets the higher probability"
     )
 
 
 def counted(content: Content) -> str:
-    """Return "400 photos, 140 of them malignant (35 %)"."""
+    """Return "400 images, 140 of them malignant (35 %)"."""
     of_all = f" ({share(content.positives / content.n)})" if content.n else ""
-    return f"{amount(content.n, 'photo')}, {content.positives:,} of them {content.class_names[1]}{of_all}"
+    return f"{amount(content.n, 'image')}, {content.positives:,} of them {content.class_names[1]}{of_all}"
 
 
 def calibration_verdict(content: Content) -> str:
     """Return what the ECE says, beside the one that chance alone would give."""
     found, expected = content.calibration[1].ece.value, content.calibration[1].ece_if_calibrated
-    few = f"Whether the probabilities mean what they say: too few photos to say ({counted(content)})."
+    few = f"Whether the probabilities mean what they say: too few images to say ({counted(content)})."
     if found is None or expected is None:
         return few
     told = (
@@ -136,12 +136,12 @@ def is_scaled(content: Content) -> bool:
 
 
 def mistakes(content: Content) -> str:
-    """Return how many photos of either class were decided wrongly."""
+    """Return how many images of either class were decided wrongly."""
     negative, positive = content.class_names
     missed, alarms = content.wrong.false_negatives, content.wrong.false_positives
     return (
-        f"Wrongly called {negative}: {missed:,} of {amount(content.wrong.positives, f'{positive} photo')}. "
-        f"Wrongly called {positive}: {alarms:,} of {amount(content.wrong.negatives, f'{negative} photo')}."
+        f"Wrongly called {negative}: {missed:,} of {amount(content.wrong.positives, f'{positive} image')}. "
+        f"Wrongly called {positive}: {alarms:,} of {amount(content.wrong.negatives, f'{negative} image')}."
     )
 
 
@@ -153,15 +153,15 @@ def compared(mistake: Mistake) -> str:
         return "nothing speaks for this decision: no comparison"
     if mistake.control_is_empty:
         return "the shuffled network shows nothing: no comparison"
-    if mistake.likeness is None:
+    if mistake.similarity is None:
         return "one of the maps is the same everywhere: no comparison"
-    return f"heat map and control alike: {mistake.likeness:z.2f}".replace("-", "−")
+    return f"heat map and control alike: {mistake.similarity:z.2f}".replace("-", "−")
 
 
 def of_whom(content: Content) -> str:
     """Return what must be said of the heat maps; of an ensemble whose they are."""
     first = "Heat maps are of the first network alone." if content.members else ""
-    return sentence(content.pictures_note) or first
+    return sentence(content.images_note) or first
 
 
 def reached_without(content: Content) -> str:
@@ -174,28 +174,28 @@ def reached_without(content: Content) -> str:
     return ", ".join([f"{means[:1].upper()}{means[1:]} an AUROC of {value} is reached", *parts[1:]])
 
 
-LIKE_THESE = "The figures hold for photos like these: other clinics, cameras, skin types and ages may give worse ones."
+LIKE_THESE = "The figures hold for images like these: other clinics, cameras, skin types and ages may give worse ones."
 CHANCE_ALONE = (
-    "Intervals say how far a figure could be off because there are only so many photos; they know nothing of photos "
+    "Intervals say how far a figure could be off because there are only so many images; they know nothing of images "
     "that were chosen, labelled or split wrongly."
 )
 NO_LESIONS = (
-    "Photos of one lesion or patient are no independent photos. Which of these photos show the same lesion is not "
+    "Images of one lesion or patient are no independent images. Which of these images show the same lesion is not "
     "known: if any do, all intervals are too narrow."
 )
 SOME_ALLOW = (
     "The intervals of AUROC by lesion, average precision, partial AUROC, specificity at a given sensitivity, ECE, "
     "Brier score, log loss, intercept and slope allow for that. All others (AUROC, sensitivity, specificity, accuracy, "
-    "predictive values, bins of the reliability diagram, subgroups, shortcuts, robustness, members) take every photo "
+    "predictive values, bins of the reliability diagram, subgroups, shortcuts, robustness, members) take every image "
     "for independent"
 )
 ONE_PATIENT = "No interval allows for several lesions of one patient."
-NO_PHYSICIAN = "Nobody compared this network with a physician on these photos, nor watched it in use."
-ONE_OF_MANY = "Of many subgroups, one looks bad by chance: look again with other photos before believing it."
+NO_PHYSICIAN = "Nobody compared this network with a physician on these images, nor watched it in use."
+ONE_OF_MANY = "Of many subgroups, one looks bad by chance: look again with other images before believing it."
 HEAT_MAPS = (
     "A heat map shows what in the picture speaks for the decision that was taken; it is no explanation of a diagnosis."
 )
-HARDLY_MORE = 1.1  # photos a lesion: up to here, intervals that take photos for independent are less than a tenth short
+HARDLY_MORE = 1.1  # images a lesion: up to here, intervals that take images for independent are less than a tenth short
 
 
 def limits(content: Content) -> tuple[str, ...]:
@@ -215,13 +215,13 @@ def has_maps(content: Content) -> bool:
     return any(mistake.heat_map for mistake in (*content.false_negatives, *content.false_positives))
 
 
-def of_lesions(photos: int, lesions: int | None) -> str:
-    """Return which intervals allow for several photos of a lesion, and whether that matters."""
+def of_lesions(images: int, lesions: int | None) -> str:
+    """Return which intervals allow for several images of a lesion, and whether that matters."""
     if lesions is None:
         return NO_LESIONS
-    if lesions == photos:
-        return f"Every photo shows another lesion. {ONE_PATIENT}"
-    counted = f"These {photos:,} photos show {amount(lesions, 'different lesion')}"
-    if photos <= HARDLY_MORE * lesions:
+    if lesions == images:
+        return f"Every image shows another lesion. {ONE_PATIENT}"
+    counted = f"These {images:,} images show {amount(lesions, 'different lesion')}"
+    if images <= HARDLY_MORE * lesions:
         return f"{counted}, most of them once. {SOME_ALLOW}, which here hardly matters. {ONE_PATIENT}"
-    return f"{counted}, and photos of one lesion are alike. {SOME_ALLOW}: they are too narrow. {ONE_PATIENT}"
+    return f"{counted}, and images of one lesion are alike. {SOME_ALLOW}: they are too narrow. {ONE_PATIENT}"

@@ -1,4 +1,4 @@
-"""Whom a network fails: its figures by columns of the metadata, or by skin tone estimated from the photos."""
+"""Whom a network fails: its figures by columns of the metadata, or by skin tone estimated from the images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from melanoma_pl.data.columns import age_in_years, column_of, role_of
 from melanoma_pl.data.datamodule import MoleDataModule
-from melanoma_pl.data.image_set import Photos
-from melanoma_pl.data.loader import PhotoBatches
+from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.data.metadata import read_table, require_column
 from melanoma_pl.errors import UserError, first_of
 from melanoma_pl.evaluation.assessment import subgroup
@@ -24,20 +24,20 @@ ROLES = ("age", "sex", "site", "skin type")  # of columns that are looked at una
 MOST = 12  # values of one column: the most frequent
 
 ESTIMATE = (
-    "Estimated from the skin at the photos' border (individual typology angle); light, camera and lesions that reach "
+    "Estimated from the skin at the images' border (individual typology angle); light, camera and lesions that reach "
     "the border shift it. No substitute for skin types that a person told."
 )
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """A column's value for each photo.
+    """A column's value for each image.
 
     Attributes:
         column: Its name.
         values: N of them.
         order: The values in the order to show; empty for the most frequent first.
-        is_estimated: Whether the photos themselves told the values.
+        is_estimated: Whether the images themselves told the values.
         note: What must be said of them.
     """
 
@@ -67,21 +67,21 @@ def _table(
     return SubgroupTable(grouping.column, grouping.is_estimated, rows, note)
 
 
-def find_groupings(data: MoleDataModule, split: PhotoBatches, wanted: Sequence[str] | None) -> list[Grouping]:
-    """Return what the photos are grouped by.
+def find_groupings(data: MoleDataModule, split: ImageBatches, wanted: Sequence[str] | None) -> list[Grouping]:
+    """Return what the images are grouped by.
 
     Args:
         data: Where their metadata is.
-        split: The judged photos.
+        split: The judged images.
         wanted: Columns of the metadata, or `skin_tone` to estimate it; None is age, sex, site and skin type where the
             metadata has them, and the estimate where it has none of them.
 
     Raises:
-        UserError: If a wanted column is not there, or the table lacks photos and they may not be without a row.
+        UserError: If a wanted column is not there, or the table lacks images and they may not be without a row.
     """
-    photos = split.loaded.photos.take(split.positions.numpy())
+    images = split.loaded.images.take(split.positions.numpy())
     try:
-        rows = _rows(data, photos, wanted)
+        rows = _rows(data, images, wanted)
     except UserError as error:
         if wanted is not None:
             raise
@@ -90,23 +90,25 @@ def find_groupings(data: MoleDataModule, split: PhotoBatches, wanted: Sequence[s
     columns = list(next(iter(rows.values()), {}))
     names = wanted if wanted is not None else [name for name in columns if role_of(name) in ROLES]
     found = [
-        _skin_tone(split) if name == SKIN_TONE and name not in columns else _column(name, rows, photos, data, columns)
+        _skin_tone(split) if name == SKIN_TONE and name not in columns else _column(name, rows, images, data, columns)
         for name in names
     ]
     return found if found or wanted is not None else [_skin_tone(split)]
 
 
-def _rows(data: MoleDataModule, photos: Photos, wanted: Sequence[str] | None) -> Mapping[str, Mapping[str, str]]:
+def _rows(
+    data: MoleDataModule, images: LabelledImages, wanted: Sequence[str] | None
+) -> Mapping[str, Mapping[str, str]]:
     """Return the metadata by path; empty where there is none."""
     table = data.find_metadata()
     if table is None:
         return {}
-    rows = read_table(table, data.image_column, listed=set(photos.paths))
-    missing = [path for path in photos.paths if path not in rows]
+    rows = read_table(table, data.image_column, listed=set(images.paths))
+    missing = [path for path in images.paths if path not in rows]
     asked = [name for name in wanted or () if name != SKIN_TONE]
     if missing and asked and data.without_row == "stop":
         raise UserError(
-            f"{table} has no row for {len(missing)} of {len(photos)} photos ({first_of(missing)}), and "
+            f"{table} has no row for {len(missing)} of {len(images)} images ({first_of(missing)}), and "
             f"subgroups={asked[0]} needs them",
             "add them, or count them as unknown with data.without_row=own_group",
         )
@@ -116,7 +118,7 @@ def _rows(data: MoleDataModule, photos: Photos, wanted: Sequence[str] | None) ->
 def _column(
     name: str,
     rows: Mapping[str, Mapping[str, str]],
-    photos: Photos,
+    images: LabelledImages,
     data: MoleDataModule,
     columns: Sequence[str],
 ) -> Grouping:
@@ -124,10 +126,10 @@ def _column(
     if table is None:
         raise UserError(
             f"subgroups={name} needs a metadata table, and {data.root} has no metadata.csv",
-            f"name one with data.metadata=<file>, or take subgroups=[{SKIN_TONE}], estimated from the photos",
+            f"name one with data.metadata=<file>, or take subgroups=[{SKIN_TONE}], estimated from the images",
         )
     require_column(table, [*columns, SKIN_TONE], name, "subgroups")
-    column = column_of(name, [rows.get(path, {}).get(name, "") for path in photos.paths])
+    column = column_of(name, [rows.get(path, {}).get(name, "") for path in images.paths])
     if column.role == "age":
         years = [age_in_years(value) if value else None for value in column.values]
         bands = age_bands([np.nan if age is None else age for age in years])
@@ -135,7 +137,7 @@ def _column(
     return Grouping(name, column.values)
 
 
-def _skin_tone(split: PhotoBatches) -> Grouping:
+def _skin_tone(split: ImageBatches) -> Grouping:
     angles = [typology_angle(pixels.permute(0, 2, 3, 1).numpy()) for pixels in split_batches(split, "skin tone")]
     tones = [tone_of(angle) for angle in np.concatenate(angles)]
     return Grouping("skin tone", tones, [name for _, name in TONES] + [UNKNOWN], is_estimated=True, note=ESTIMATE)

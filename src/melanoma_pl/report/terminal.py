@@ -35,12 +35,12 @@ class Line:
 
 
 def ranking_lines(content: Content) -> list[Line]:
-    """Return how well photos of the positive class rank above the others, a column for each of the content's sets."""
+    """Return how well images of the positive class rank above the others, a column for each of the content's sets."""
     rankings = [figures.ranking for figures in content.sets]
     wanted = dict.fromkeys(sensitivity for ranking in rankings for sensitivity in ranking.specificity_at)
     lines = [
         Line("AUROC", "0.5 is a guess, 1 is perfect", tuple(own.auroc for own in rankings)),
-        Line("AUROC, by lesion", "interval for lesions, not photos", tuple(own.auroc_by_lesion for own in rankings)),
+        Line("AUROC, by lesion", "interval for lesions, not images", tuple(own.auroc_by_lesion for own in rankings)),
         Line("Average precision", _guess(content), tuple(own.average_precision for own in rankings)),
         Line(
             "Partial AUROC",
@@ -50,7 +50,7 @@ def ranking_lines(content: Content) -> list[Line]:
         *(
             Line(
                 f"Specificity at {share(sensitivity)} sensitivity",
-                "with a threshold from these very photos",
+                "with a threshold from these very images",
                 tuple(own.specificity_at.get(sensitivity) for own in rankings),
             )
             for sensitivity in wanted
@@ -65,8 +65,8 @@ def decision_lines(content: Content) -> list[Line]:
     here = f"as here, {share(content.positives / content.n)} {positive}" if content.n else ""
     there = "" if content.prevalence is None else f"if {share(content.prevalence)} were {positive}"
     measures: tuple[tuple[str, str, Callable[[Decisions], Estimate | None]], ...] = (
-        ("Sensitivity", f"{positive} photos that are found", lambda own: own.sensitivity),
-        ("Specificity", f"{negative} photos that are left alone", lambda own: own.specificity),
+        ("Sensitivity", f"{positive} images that are found", lambda own: own.sensitivity),
+        ("Specificity", f"{negative} images that are left alone", lambda own: own.specificity),
         ("Balanced accuracy", "the mean of both; 0.5 is a guess", lambda own: own.balanced_accuracy),
         ("Accuracy", f"flatters whoever always says {negative}", lambda own: own.accuracy),
         ("Positive predictive value", here, lambda own: own.positive_predictive_value),
@@ -183,7 +183,7 @@ def _named(decisions: Decisions) -> str:
 
 
 def _predictive(content: Content) -> list[str]:
-    """Return both predictive values of the chosen threshold at the share of malignant photos that the user gave."""
+    """Return both predictive values of the chosen threshold at the share of malignant images that the user gave."""
     if content.prevalence is None or not content.decisions:
         return []
     chosen = content.decisions[0]

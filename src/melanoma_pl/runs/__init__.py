@@ -1,8 +1,8 @@
 """Runs: their folders. Light: nothing heavy is imported."""
 
 from melanoma_pl.runs.run_folder import (
+    IMAGES,
     OUTPUTS,
-    PHOTOS,
     RECORD,
     REPORT,
     Run,
@@ -16,8 +16,8 @@ from melanoma_pl.runs.run_folder import (
 )
 
 __all__ = [
+    "IMAGES",
     "OUTPUTS",
-    "PHOTOS",
     "RECORD",
     "REPORT",
     "Run",

@@ -19,7 +19,7 @@ EXAMPLES = """examples:
   melanoma-runs list outputs/sweeps --by val/log_loss
   melanoma-runs compare outputs/baseline/<A> outputs/baseline/<B>
   melanoma-runs compare <A> <B> --split validation --json
-  melanoma-runs compare <A> <B>/report/other/test      reports on other photos, of ensembles, or a predictions.csv
+  melanoma-runs compare <A> <B>/report/other/test      reports on other images, of ensembles, or a predictions.csv
 """
 
 
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     listing.add_argument("--by", default=BY, metavar="FIGURE", help="of validation; default: %(default)s")
     listing.add_argument("--all", action="store_true", help="name the runs that did not finish, too")
-    comparing = commands.add_parser("compare", help="two runs on the same photos: differences, intervals, tests")
+    comparing = commands.add_parser("compare", help="two runs on the same images: differences, intervals, tests")
     comparing.add_argument("first", type=Path, metavar="A", help="a run's folder, a report's folder, a predictions.csv")
     comparing.add_argument("second", type=Path, metavar="B", help="the other one; differences are B − A")
     comparing.add_argument("--split", choices=SPLITS, help="default: test if both were evaluated on it")
@@ -67,7 +67,7 @@ def show_list(chosen: argparse.Namespace) -> int:
 
 
 def compare(chosen: argparse.Namespace) -> int:
-    """Print the differences between two runs' results on the same photos."""
+    """Print the differences between two runs' results on the same images."""
     from melanoma_pl.runs.pairing import pair
     from melanoma_pl.runs.predictions import choose_split, find_source, read_predictions
 

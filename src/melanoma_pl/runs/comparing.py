@@ -1,4 +1,4 @@
-"""How two models differ on the same photos: figures, paired differences, and what so many photos could have shown."""
+"""How two models differ on the same images: figures, paired differences, and what so many images could have shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from melanoma_pl.evaluation.comparison import (
     mcnemar,
     paired_auroc_by_lesion,
     paired_delong,
-    paired_share_difference,
+    paired_proportion_difference,
 )
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.outcomes import share
@@ -24,8 +24,8 @@ from melanoma_pl.runs.predictions import Predictions
 Floats = NDArray[np.float64]
 Targets = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-SHARES = ("sensitivity", "specificity", "accuracy")
-NONE_OF_THEM = {"sensitivity": "no malignant photos", "specificity": "no benign photos", "accuracy": "no photos"}
+FRACTIONS = ("sensitivity", "specificity", "accuracy")
+NONE_OF_THEM = {"sensitivity": "no malignant images", "specificity": "no benign images", "accuracy": "no images"}
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Comparison:
 
     Attributes:
         split: `test` or `validation`.
-        n: Photos.
+        n: Images.
         positives: Malignant ones.
-        lesions: Of these photos; None where they are not known.
+        lesions: Of these images; None where they are not known.
         first: A.
         second: B.
-        differences: B − A of `auroc`, `sensitivity`, `specificity` and `accuracy`, each photo standing alone.
-        auroc_by_lesion: B − A, drawing lesions; None where they are not known or have one photo each.
-        discordances: For each share, how many photos only A or only B decides rightly.
+        differences: B − A of `auroc`, `sensitivity`, `specificity` and `accuracy`, each image standing alone.
+        auroc_by_lesion: B − A, drawing lesions; None where they are not known or have one image each.
+        discordances: For each share, how many images only A or only B decides rightly.
         warnings: What must be said beside every figure.
-        is_synthetic: Whether the photos were drawn.
+        is_synthetic: Whether the images were drawn.
     """
 
     split: str
@@ -75,7 +75,7 @@ class Comparison:
 
     @property
     def ranking(self) -> Difference:
-        """The difference of AUROCs that allows for photos of one lesion, where there are any."""
+        """The difference of AUROCs that allows for images of one lesion, where there are any."""
         return self.auroc_by_lesion or self.differences["auroc"]
 
 
@@ -91,12 +91,12 @@ def compare_pair(pair: PairedPredictions, draws: int | None = None, seed: int = 
     """Return how B differs from A.
 
     Args:
-        pair: Predictions of the same photos.
-        draws: Of the bootstrap over lesions; None: as many as suit the number of photos.
+        pair: Predictions of the same images.
+        draws: Of the bootstrap over lesions; None: as many as suit the number of images.
         seed: Of the bootstrap.
     """
-    targets = np.array([photo.is_malignant for photo in pair.first.photos.values()], dtype=np.int64)  # (N,)
-    first, second = (_side(side, tuple(pair.first.photos), targets) for side in (pair.first, pair.second))
+    targets = np.array([image.is_malignant for image in pair.first.images.values()], dtype=np.int64)  # (N,)
+    first, second = (_side(side, tuple(pair.first.images), targets) for side in (pair.first, pair.second))
     lesions = len(set(pair.groups)) if pair.groups else None
     by_lesion = None
     if pair.groups and lesions != targets.size:
@@ -119,19 +119,19 @@ def compare_pair(pair: PairedPredictions, draws: int | None = None, seed: int = 
 
 
 def _side(side: Predictions, paths: tuple[str, ...], targets: Targets) -> _Side:
-    photos = [side.photos[path] for path in paths]
-    called_malignant = np.array([photo.is_called_malignant for photo in photos], dtype=bool)
-    return _Side(np.array([photo.probability for photo in photos]), called_malignant == (targets == 1))
+    images = [side.images[path] for path in paths]
+    called_malignant = np.array([image.is_called_malignant for image in images], dtype=bool)
+    return _Side(np.array([image.probability for image in images]), called_malignant == (targets == 1))
 
 
 def _chosen(targets: Targets) -> dict[str, Flags]:
-    """Return which photos each share is of: bool `(N,)`."""
+    """Return which images each share is of: bool `(N,)`."""
     return {"sensitivity": targets == 1, "specificity": targets == 0, "accuracy": np.ones(targets.shape, dtype=bool)}
 
 
 def _differences(first: _Side, second: _Side, targets: Targets) -> dict[str, Difference]:
     shares = {
-        name: paired_share_difference(second.right[chosen], first.right[chosen])
+        name: paired_proportion_difference(second.right[chosen], first.right[chosen])
         for name, chosen in _chosen(targets).items()
     }
     return {"auroc": paired_delong(second.probabilities, first.probabilities, targets), **shares}

@@ -7,21 +7,21 @@ from typing import Any
 
 from melanoma_pl.evaluation.comparison import LEVEL, Difference
 from melanoma_pl.messages import DISCLAIMER, SYNTHETIC, amount, readable
-from melanoma_pl.runs.comparing import SHARES, Comparison, Model
+from melanoma_pl.runs.comparing import FRACTIONS, Comparison, Model
 from melanoma_pl.runs.ranking_text import NONE
 
 WIDTH = 110  # columns
 HEADER = ("", "A [95 % CI]", "B [95 % CI]", "B − A [95 % CI]", "p", "detectable")
-PHOTOS_OF = {"sensitivity": "malignant photos", "specificity": "benign photos", "accuracy": "all photos"}
+IMAGES_OF = {"sensitivity": "malignant images", "specificity": "benign images", "accuracy": "all images"}
 SIGN = "B − A: above 0, B is the better one; below 0, A is."
 METHODS = (
     "Each decides at its own threshold. AUROC: DeLong, the difference paired; sensitivity, specificity and accuracy: "
     "Wilson, the difference paired after Newcombe, p by McNemar's exact test."
 )
 BY_LESION = (
-    "By lesion: whole lesions are drawn again, the same for both; the other rows take each photo to stand alone."
+    "By lesion: whole lesions are drawn again, the same for both; the other rows take each image to stand alone."
 )
-DETECTABLE = "detectable: the smallest true difference that photos like these show in 4 of 5 sets, at p < 0.05."
+DETECTABLE = "detectable: the smallest true difference that images like these show in 4 of 5 sets, at p < 0.05."
 TRADE = "One is more sensitive, the other more specific: that may be no more than another threshold."
 SEVERAL = (
     "Several p-values: by chance one of them is below 0.05 more often than once in 20 comparisons. Choose beforehand "
@@ -32,7 +32,7 @@ SEVERAL = (
 def format_comparison(comparison: Comparison) -> str:
     """Return the figures of both models, their differences, a verdict in plain words, and what must be said."""
     blocks = [
-        [*_titles(comparison), _photos(comparison)],
+        [*_titles(comparison), _images(comparison)],
         [line for warning in comparison.warnings for line in _wrapped(f"warning: {readable(warning)}")],
         _table([HEADER, *_rows(comparison)]),
         _table([("right, where the other is wrong", "A", "B"), *_discordant(comparison)]),
@@ -52,7 +52,7 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
     ranking = _verdict_on_ranking(comparison)
     if comparison.warnings:
         ranking += " Mind the warnings."
-    differing = [name for name in SHARES if _is_shown(comparison.differences[name])]
+    differing = [name for name in FRACTIONS if _is_shown(comparison.differences[name])]
     better = [
         f"{_better(comparison.differences[name])} has the higher {name}, by more than chance." for name in differing
     ]
@@ -60,13 +60,13 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _verdict_on_ranking(comparison: Comparison) -> str:
-    found, photos = comparison.ranking, amount(comparison.n, "photo")
+    found, images = comparison.ranking, amount(comparison.n, "image")
     if found.value is None or found.interval is None or found.detectable is None:
-        return f"Whether one ranks better cannot be told from these {photos}: {found.reason}."
+        return f"Whether one ranks better cannot be told from these {images}: {found.reason}."
     if _is_shown(found):
         return f"{_better(found)} ranks better: its AUROC is {abs(found.value):.3f} higher, more than chance explains."
     return (
-        f"No difference in ranking that these {photos} could show: it would have had to be about "
+        f"No difference in ranking that these {images} could show: it would have had to be about "
         f"{found.detectable:.3f} or more. That is no proof that there is none."
     )
 
@@ -93,9 +93,9 @@ def _title(name: str, model: Model) -> str:
     return f"{name}  {readable(model.place)}, threshold {threshold}"
 
 
-def _photos(comparison: Comparison) -> str:
+def _images(comparison: Comparison) -> str:
     lesions = "" if comparison.lesions is None else f", of {amount(comparison.lesions, 'lesion')}"
-    return f"{amount(comparison.n, f'{comparison.split} photo')}, {comparison.positives:,} malignant{lesions}"
+    return f"{amount(comparison.n, f'{comparison.split} image')}, {comparison.positives:,} malignant{lesions}"
 
 
 def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -128,7 +128,7 @@ def _p(value: float | None) -> str:
 
 def _discordant(comparison: Comparison) -> list[tuple[str, ...]]:
     counts = comparison.discordances
-    return [(PHOTOS_OF[name], str(counts[name].first_only), str(counts[name].second_only)) for name in SHARES]
+    return [(IMAGES_OF[name], str(counts[name].first_only), str(counts[name].second_only)) for name in FRACTIONS]
 
 
 def _notes(comparison: Comparison) -> list[str]:

@@ -1,6 +1,6 @@
-"""What a run saw of the photos that it is compared on: a model must not be judged on what it was trained on. Light.
+"""What a run saw of the images that it is compared on: a model must not be judged on what it was trained on. Light.
 
-Two models' predictions of the same photos, side by side, or why they cannot be compared. Light.
+Two models' predictions of the same images, side by side, or why they cannot be compared. Light.
 """
 
 from collections import defaultdict
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from melanoma_pl.errors import UserError, first_of
 from melanoma_pl.messages import amount, hydra_word
-from melanoma_pl.runs.image_list import listed_photos
+from melanoma_pl.runs.image_list import listed_images
 from melanoma_pl.runs.predictions import Predictions
-from melanoma_pl.runs.run_folder import PHOTOS, REPORT
+from melanoma_pl.runs.run_folder import IMAGES, REPORT
 
 TRAIN, VALIDATION = "train", "validation"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Which photos a run saw, or several that judged together, as their `photos.csv` note them.
+    """Which images a run saw, or several that judged together, as their `images.csv` note them.
 
     Attributes:
         sha256: Split → path → hashes of the files that had this path, one a run at most; empty where nothing is noted.
@@ -36,9 +36,9 @@ class Seen:
         return set().union(*self.files(split).values())
 
     def count(self, split: str, side: Predictions, contents: set[str]) -> int:
-        """Return how many of the photos compared on a split of the run holds: by path if they are its own set's."""
-        if side.own_photos:
-            return len(self.files(split).keys() & side.photos.keys())
+        """Return how many of the images compared on a split of the run holds: by path if they are its own set's."""
+        if side.own_images:
+            return len(self.files(split).keys() & side.images.keys())
         return len(self.contents(split) & contents)
 
 
@@ -50,63 +50,63 @@ def read_seen(side: Predictions) -> Seen:
     """
     sha256: dict[str, dict[str, set[str]]] = defaultdict(dict)
     for run in side.runs:
-        photos = listed_photos(run)
-        if photos is None:
+        images = listed_images(run)
+        if images is None:
             return Seen()
-        for photo in photos:
-            sha256[photo.split].setdefault(photo.path, set()).add(photo.sha256)
+        for image in images:
+            sha256[image.split].setdefault(image.path, set()).add(image.sha256)
     return Seen(sha256)
 
 
 def check_training(name: str, side: Predictions, seen: Seen, contents: set[str]) -> None:
-    """Refuse photos that the model was trained on.
+    """Refuse images that the model was trained on.
 
     Args:
         name: `A` or `B`.
         side: Its predictions.
         seen: What it saw.
-        contents: Hashes of the photos compared on, as far as they are noted.
+        contents: Hashes of the images compared on, as far as they are noted.
 
     Raises:
         UserError: If it was trained on any of them.
     """
     if trained_on := seen.count(TRAIN, side, contents):
         raise UserError(
-            f"{name} ({side.source.place}) was trained on {trained_on} of these {amount(len(side.photos), 'photo')}",
-            "compare on photos that neither was trained on",
+            f"{name} ({side.source.place}) was trained on {trained_on} of these {amount(len(side.images), 'image')}",
+            "compare on images that neither was trained on",
         )
 
 
 def warnings_about(name: str, side: Predictions, seen: Seen, contents: set[str]) -> Iterator[str]:
-    """Say what makes a model's figures on these photos too good, or may do so; the arguments are those above."""
-    these = f"these {amount(len(side.photos), 'photo')}"
+    """Say what makes a model's figures on these images too good, or may do so; the arguments are those above."""
+    these = f"these {amount(len(side.images), 'image')}"
     validated = seen.count(VALIDATION, side, contents)
     on_test = any(record["config"]["data"].get("validate_on") == "test" for record in side.records)
-    if on_test and (side.own_photos or validated):  # what the runs of another set validated on says nothing of this one
-        yield f"{name} validated on the test photos, as the original did: its figures on them are too good."
+    if on_test and (side.own_images or validated):  # what the runs of another set validated on says nothing of this one
+        yield f"{name} validated on the test images, as the original did: its figures on them are too good."
     elif validated:
         yield f"{name} chose its epoch and its threshold on {validated} of {these}: its figures are too good."
     if not seen.sha256:
-        yield f"{name} has no list of its training photos ({PHOTOS}): whether these are among them cannot be checked."
-    elif not side.own_photos and not contents:
-        yield f"These are not the photos of {name}'s run: whether it was trained on them cannot be checked."
+        yield f"{name} has no list of its training images ({IMAGES}): whether these are among them cannot be checked."
+    elif not side.own_images and not contents:
+        yield f"These are not the images of {name}'s run: whether it was trained on them cannot be checked."
     if copies := len(seen.contents(TRAIN) & contents):
         yield f"{copies} of {these} are, byte for byte, among those that {name} was trained on, under other names."
-    if known := sum(photo.is_known for photo in side.photos.values()):
+    if known := sum(image.is_seen for image in side.images.values()):
         yield f"{known} of {these} show a lesion, or are a copy, of the train folder of {name}'s run."
 
 
-UNCHECKED = "The photos are matched by their paths: that A's and B's are the same files cannot be checked."
+UNCHECKED = "The images are matched by their paths: that A's and B's are the same files cannot be checked."
 
 
 @dataclass(frozen=True)
 class PairedPredictions:
-    """Two models' predictions of the same photos.
+    """Two models' predictions of the same images.
 
     Attributes:
         first: Of A.
         second: Of B.
-        groups: Each photo's lesion, one of unknown lesion being a lesion by itself; None where none is known.
+        groups: Each image's lesion, one of unknown lesion being a lesion by itself; None where none is known.
         warnings: What must be said beside every figure.
     """
 
@@ -120,16 +120,16 @@ def pair(first: Predictions, second: Predictions) -> PairedPredictions:
     """Return two models' predictions side by side.
 
     Raises:
-        UserError: If they are of other photos, labels or files, or a model was trained on these photos.
+        UserError: If they are of other images, labels or files, or a model was trained on these images.
     """
     if first.table.samefile(second.table):
         raise UserError(f"A and B are the same predictions, {first.table}", "name two runs")
     _check_paths(first, second)
     _check_labels(first, second)
     models = (("A", first, read_seen(first)), ("B", second, read_seen(second)))
-    files = [(seen if side.own_photos else Seen()).files(side.split) for _, side, seen in models]
+    files = [(seen if side.own_images else Seen()).files(side.split) for _, side, seen in models]
     _check_files(first, *files)
-    contents = {content for known in files for path in first.photos for content in known.get(path, ())}
+    contents = {content for known in files for path in first.images for content in known.get(path, ())}
     warnings = [] if _are_the_same_files(first, second, *files) else [UNCHECKED]
     for model in models:
         check_training(*model, contents)
@@ -138,45 +138,45 @@ def pair(first: Predictions, second: Predictions) -> PairedPredictions:
 
 
 def _check_paths(first: Predictions, second: Predictions) -> None:
-    only_first, only_second = first.photos.keys() - second.photos.keys(), second.photos.keys() - first.photos.keys()
+    only_first, only_second = first.images.keys() - second.images.keys(), second.images.keys() - first.images.keys()
     if only_first or only_second:
-        both = len(first.photos) - len(only_first)
+        both = len(first.images) - len(only_first)
         raise UserError(
-            f"A and B were evaluated on different photos: {len(only_first)} only in A ({first.source.place}), "
+            f"A and B were evaluated on different images: {len(only_first)} only in A ({first.source.place}), "
             f"{len(only_second)} only in B ({second.source.place}), {both} in both",
-            f"evaluate both on the same photos, {_evaluating_on_the_same(first, second)}",
+            f"evaluate both on the same images, {_evaluating_on_the_same(first, second)}",
         )
 
 
 def _evaluating_on_the_same(first: Predictions, second: Predictions) -> str:
-    """Return the command that evaluates B on A's photos, as far as it is known."""
-    root = first.record["config"]["data"]["root"] if first.record and first.own_photos else None
+    """Return the command that evaluates B on A's images, as far as it is known."""
+    root = first.record["config"]["data"]["root"] if first.record and first.own_images else None
     run = second.source.run
     if first.split != "test" or root is None or run is None:
-        return "with melanoma-evaluate run=<B> split=test data.root=<photos>, and compare the reports on them"
+        return "with melanoma-evaluate run=<B> split=test data.root=<images>, and compare the reports on them"
     report = run.folder / REPORT / Path(root).resolve().name / first.split
     words = [hydra_word("run", str(run.folder)), "split=test", hydra_word("data.root", root)]
     return f"melanoma-evaluate {' '.join(words)}, and then compare A with {report}"
 
 
 def _check_labels(first: Predictions, second: Predictions) -> None:
-    different = [path for path, photo in first.photos.items() if photo.is_malignant != second.photos[path].is_malignant]
+    different = [path for path, image in first.images.items() if image.is_malignant != second.images[path].is_malignant]
     if different:
         commands = " and ".join(side.source.evaluating(side.split) for side in (first, second))
         raise UserError(
-            f"{len(different)} of {amount(len(first.photos), 'photo')} have one label in A and the other in B "
+            f"{len(different)} of {amount(len(first.images), 'image')} have one label in A and the other in B "
             f"({first_of(different)})",
             f"evaluate both on the labels that are right, {commands}",
         )
 
 
 def _check_files(first: Predictions, here: Mapping[str, Set[str]], there: Mapping[str, Set[str]]) -> None:
-    changed = [path for path in first.photos if path in here and path in there and here[path] != there[path]]
+    changed = [path for path in first.images if path in here and path in there and here[path] != there[path]]
     if changed:
         raise UserError(
-            f"{len(changed)} of {amount(len(first.photos), 'photo')} are other files in A's {PHOTOS} than in B's "
+            f"{len(changed)} of {amount(len(first.images), 'image')} are other files in A's {IMAGES} than in B's "
             f"({first_of(changed)})",
-            "evaluate both on the same photos, with melanoma-evaluate run=<run folder> data.root=<photos>",
+            "evaluate both on the same images, with melanoma-evaluate run=<run folder> data.root=<images>",
         )
 
 
@@ -184,17 +184,17 @@ def _are_the_same_files(
     first: Predictions, second: Predictions, here: Mapping[str, Set[str]], there: Mapping[str, Set[str]]
 ) -> bool:
     """Tell whether that is known: each file's hash, or at least that both runs had the same training folder."""
-    if all(path in here and path in there for path in first.photos):
+    if all(path in here and path in there for path in first.images):
         return True
-    if not (first.own_photos and second.own_photos and first.record and second.record):
+    if not (first.own_images and second.own_images and first.record and second.record):
         return False
     fingerprint = first.record.get("fingerprint")
     return fingerprint is not None and fingerprint == second.record.get("fingerprint")
 
 
 def _groups(first: Predictions, second: Predictions) -> tuple[str, ...] | None:
-    known = {path: photo.group or second.photos[path].group for path, photo in first.photos.items()}
+    known = {path: image.group or second.images[path].group for path, image in first.images.items()}
     if not any(known.values()):
         return None
-    # with a word before each, no photo's path can be taken for a lesion
-    return tuple(f"lesion {group}" if group else f"photo {path}" for path, group in known.items())
+    # with a word before each, no image's path can be taken for a lesion
+    return tuple(f"lesion {group}" if group else f"image {path}" for path, group in known.items())

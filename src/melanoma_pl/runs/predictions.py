@@ -1,6 +1,6 @@
 """Where a model's predictions lie: in a run's folder, in a report's, or in a table by itself. Light.
 
-A model's predictions of some photos, as `predictions.csv` holds them. Light.
+A model's predictions of some images, as `predictions.csv` holds them. Light.
 """
 
 import csv
@@ -89,7 +89,7 @@ def choose_split(first: Source, second: Source, wanted: str | None) -> str:
     missing = [source for source in (first, second) if source.table(split) is None]
     raise UserError(
         f"{' and '.join(str(source.place) for source in missing)} hold{'s' if len(missing) == 1 else ''} no "
-        f"predictions of the {split} photos",
+        f"predictions of the {split} images",
         "make them: " + " and ".join(dict.fromkeys(source.evaluating(split) for source in missing)),
     )
 
@@ -100,22 +100,22 @@ CLASS_NAMES = ("benign", "malignant")  # of a table that belongs to no run
 
 
 @dataclass(frozen=True)
-class Photo:
-    """What a model says of one photo, and what is true.
+class PredictedImage:
+    """What a model says of one image, and what is true.
 
     Attributes:
         probability: Of malignant, in [0, 1].
         is_called_malignant: The decision at the model's own threshold.
         is_malignant: The label.
         group: The lesion; empty where it is not known.
-        is_known: Whether it shows a lesion, or is a copy of a photo, of the train folder; a part of that validates.
+        is_seen: Whether it shows a lesion, or is a copy of an image, of the train folder; a part of that validates.
     """
 
     probability: float
     is_called_malignant: bool
     is_malignant: bool
     group: str
-    is_known: bool
+    is_seen: bool
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,10 @@ class Predictions:
         source: Where they come from.
         table: The file.
         split: `test` or `validation`.
-        photos: By path, in the order of the table.
+        images: By path, in the order of the table.
         threshold: That the decisions were taken with; None where it is not noted.
-        own_photos: Whether these are photos of the run's own set, so that paths mean what they mean in `photos.csv`.
-        is_synthetic: Whether the photos were drawn.
+        own_images: Whether these are images of the run's own set, so that paths mean what they mean in `images.csv`.
+        is_synthetic: Whether the images were drawn.
         runs: The run, or all those that judged together; none where they are not known.
         records: What their `run.json` say, in the same order.
     """
@@ -137,9 +137,9 @@ class Predictions:
     source: Source
     table: Path
     split: str
-    photos: dict[str, Photo]
+    images: dict[str, PredictedImage]
     threshold: float | None
-    own_photos: bool
+    own_images: bool
     is_synthetic: bool
     runs: tuple[Run, ...]
     records: tuple[dict[str, Any], ...]
@@ -159,24 +159,24 @@ def read_predictions(source: Source, split: str) -> Predictions:
     table = source.table(split)
     assert table is not None  # choose_split saw to it
     report = _read_report(table.parent / METRICS)
-    runs = (source.run,) if source.run else _judges(report)
+    runs = (source.run,) if source.run else _evaluates(report)
     records = tuple(map(_record, runs))
     names = records[0]["config"]["data"]["class_names"] if records else CLASS_NAMES
-    photos = {}
-    for path, photo in _read_rows(table, tuple(names)):
-        if path in photos:
+    images = {}
+    for path, image in _read_rows(table, tuple(names)):
+        if path in images:
             raise UserError(f"{table} lists {path} twice", f"make it anew: {source.evaluating(split)}")
-        photos[path] = photo
-    if not photos:
-        raise UserError(f"{table} holds no photos", f"make it anew: {source.evaluating(split)}")
+        images[path] = image
+    if not images:
+        raise UserError(f"{table} holds no images", f"make it anew: {source.evaluating(split)}")
     own = source.run is not None and _is_own(table, source.run, split)
     drawn = own and bool(records[0]["config"]["data"]["synthetic"])
     drawn = drawn or SYNTHETIC in report.get("notes", ())
-    return Predictions(source, table, split, photos, report.get("threshold"), own, drawn, runs, records)
+    return Predictions(source, table, split, images, report.get("threshold"), own, drawn, runs, records)
 
 
 def _is_own(table: Path, run: Run, split: str) -> bool:
-    """Tell whether a table is of the run's own photos: one of another set lies a folder deeper."""
+    """Tell whether a table is of the run's own images: one of another set lies a folder deeper."""
     return table.resolve().parent.parent == (run.folder / REPORT).resolve() and split_of(table) == split
 
 
@@ -188,7 +188,7 @@ def _read_report(metrics: Path) -> dict[str, Any]:
         return {}
 
 
-def _judges(report: dict[str, Any]) -> tuple[Run, ...]:
+def _evaluates(report: dict[str, Any]) -> tuple[Run, ...]:
     """Return the runs that judged together, as the report names them, if they are all there."""
     try:
         runs = [Run(Path(folder)) for folder in report["runs"]]
@@ -206,7 +206,7 @@ def _record(run: Run) -> dict[str, Any]:
     return record
 
 
-def _read_rows(table: Path, names: tuple[str, ...]) -> Iterator[tuple[str, Photo]]:
+def _read_rows(table: Path, names: tuple[str, ...]) -> Iterator[tuple[str, PredictedImage]]:
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
@@ -216,12 +216,12 @@ def _read_rows(table: Path, names: tuple[str, ...]) -> Iterator[tuple[str, Photo
                     f"{table} has no column {missing[0]}", "take a predictions.csv that melanoma-evaluate wrote"
                 )
             for row in reader:
-                yield row["path"], _photo(table, reader.line_num, row, names)
+                yield row["path"], _image(table, reader.line_num, row, names)
     except (OSError, csv.Error) as error:
         raise UserError(f"{table} cannot be read ({error})") from error
 
 
-def _photo(table: Path, line: int, row: dict[str, str], names: tuple[str, ...]) -> Photo:
+def _image(table: Path, line: int, row: dict[str, str], names: tuple[str, ...]) -> PredictedImage:
     try:
         probability = float(row["probability"])
     except (TypeError, ValueError):
@@ -232,7 +232,7 @@ def _photo(table: Path, line: int, row: dict[str, str], names: tuple[str, ...]) 
         if row[column] not in names:
             raise UserError(f"{table}, line {line}: the {column} {row[column]} is neither {' nor '.join(names)}")
     malignant = names[-1]
-    return Photo(
+    return PredictedImage(
         probability,
         row["decision"] == malignant,
         row["label"] == malignant,

@@ -9,14 +9,14 @@ from melanoma_pl.config.schema import direction
 from melanoma_pl.messages import DISCLAIMER, SYNTHETIC, amount, readable
 from melanoma_pl.runs.ranking import BY, Broken, Group, Overview, RunRanking
 
-NOT_RANKED = "* not used for ranking: the test photos judge the run that validation chose, and choose none."
-SHORT = 8  # digits of a fingerprint: enough to tell photo sets apart
+NOT_RANKED = "* not used for ranking: the test images judge the run that validation chose, and choose none."
+SHORT = 8  # digits of a fingerprint: enough to tell image sets apart
 NONE = "–"
 TEST_AUROC = "test/auroc"
 
 
 def format_listing(listing: RunRanking, with_unfinished: bool) -> str:
-    """Return a table for each set of validation photos, and what must be said of them.
+    """Return a table for each set of validation images, and what must be said of them.
 
     Args:
         listing: The runs.
@@ -38,7 +38,7 @@ def listing_json(listing: RunRanking) -> dict[str, Any]:
         "by": listing.by,
         "best": "smallest" if direction(listing.by) == "min" else "largest",
         "groups": [
-            {"photos": group.photos, "validation": asdict(group.validation), "runs": _ranked_rows(group, listing.by)}
+            {"images": group.images, "validation": asdict(group.validation), "runs": _ranked_rows(group, listing.by)}
             for group in listing.groups
         ],
         "unfinished": [_row(run) for run in listing.unfinished],
@@ -53,7 +53,7 @@ def _ranked_rows(group: Group, by: str) -> list[dict[str, Any]]:
 
 
 def _row(run: Overview) -> dict[str, Any]:
-    keys = ("name", "status", "started", "epochs", "photos", "is_synthetic", "figures")
+    keys = ("name", "status", "started", "epochs", "images", "is_synthetic", "figures")
     return {"folder": str(run.folder), **{key: getattr(run, key) for key in keys}}
 
 
@@ -73,14 +73,14 @@ def _words(run: Overview) -> list[str]:
 
 
 def _header(group: Group) -> str:
-    photos, validation = readable(group.photos), group.validation
+    images, validation = readable(group.images), group.validation
     counts = {run.figures.get("val/n") for run in group.runs} - {None}
-    number = amount(int(counts.pop() or 0), "photo") if len(counts) == 1 else ""
+    number = amount(int(counts.pop() or 0), "image") if len(counts) == 1 else ""
     if validation.listed:
-        number = f"{number or 'photos'} ({validation.listed[:SHORT]})"
+        number = f"{number or 'images'} ({validation.listed[:SHORT]})"
     number += ", " if number else ""
     ending = ", as the original did: not ranked" if validation.on_test else ""
-    return f"{photos} ({validation.fingerprint[:SHORT]}), validation: {number}{validation.cut}{ending}"
+    return f"{images} ({validation.fingerprint[:SHORT]}), validation: {number}{validation.cut}{ending}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -99,7 +99,7 @@ def _notes(listing: RunRanking) -> list[str]:
     if any(TEST_AUROC in run.figures for group in listing.groups for run in group.runs):
         notes.append(NOT_RANKED)
     if sum(bool(group.runs) for group in listing.groups) > 1:
-        notes.append("Figures of different tables are of different validation photos: they cannot be compared.")
+        notes.append("Figures of different tables are of different validation images: they cannot be compared.")
     if len(largest) > 1:
         pair = shlex.join([str(largest[1].folder), str(largest[0].folder)])
         notes.append(f"more than chance between second and first?  melanoma-runs compare {pair} --split validation")

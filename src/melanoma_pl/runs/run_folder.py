@@ -19,11 +19,11 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 
 RECORD = "run.json"
-PHOTOS = "photos.csv"  # which photo is in which split, and the hash of its file
+IMAGES = "images.csv"  # which image is in which split, and the hash of its file
 BEST, LAST = "best.ckpt", "last.ckpt"
-REPORT = "report"  # folder of the evaluations of its own photos
+REPORT = "report"  # folder of the evaluations of its own images
 OUTPUTS = Path("outputs")
-PLACES = ("root", "table", "metadata", "exclude")  # keys of the group data that name folders and files
+PATH_KEYS = ("root", "table", "metadata", "exclude")  # keys of the group data that name folders and files
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged record can raise
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 
@@ -170,7 +170,7 @@ def describe(arguments: list[str], overrides: list[str]) -> dict[str, Any]:
 
 
 def started_in(record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Path]:
-    """Return the places of photos and tables that were typed relative to where the run was started, in full.
+    """Return the places of images and tables that were typed relative to where the run was started, in full.
 
     Args:
         record: What `run.json` says.
@@ -179,7 +179,7 @@ def started_in(record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, 
     Returns:
         Key → place, of those that are there.
     """
-    places = {key: Path(record["folder"]) / data[key] for key in PLACES if data.get(key) is not None}
+    places = {key: Path(record["folder"]) / data[key] for key in PATH_KEYS if data.get(key) is not None}
     return {key: place for key, place in places.items() if place.exists()}
 
 

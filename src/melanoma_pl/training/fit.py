@@ -19,7 +19,7 @@ from melanoma_pl.models.checkpoint import read_checkpoint
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
 from melanoma_pl.runs import Run, is_main_process
-from melanoma_pl.runs.image_list import check_photos
+from melanoma_pl.runs.image_list import check_images
 from melanoma_pl.runs.run_folder import LAST
 from melanoma_pl.specs import TARGET, build
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
@@ -54,8 +54,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     in_sweep = not open_test
     open_test = open_test and settings.test
     if open_test:
-        data.load("test")  # broken photos are told now, not after hours of training
-    resumed = check_photos(run, data, ("train", "validation", "test") if open_test else ("train", "validation"))
+        data.load("test")  # broken images are told now, not after hours of training
+    resumed = check_images(run, data, ("train", "validation", "test") if open_test else ("train", "validation"))
     classifier = make_classifier(settings, data, resumed)
     if is_main_process():
         run.update(
@@ -71,10 +71,10 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     if not is_main_process():
         return {}  # one process is enough to evaluate
     from melanoma_pl.report.pipeline import (
-        judge,  # figures, pages, heat maps: no first step should wait for their libraries
+        evaluate_trained_run,  # figures, pages, heat maps: no first step should wait for their libraries
     )
 
-    return judge(settings, run, data, accelerator, open_test, in_sweep)
+    return evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
 
 
 def _arithmetic(
@@ -96,23 +96,23 @@ def _tell(settings: TrainSettings, data: MoleDataModule, accelerator: str, preci
     for name in ("train", "validation"):
         split = data.split(name)
         positives = int(split.targets.sum())
-        drawn = f" ({settings.photos_note})" if settings.photos_note else ""
-        logger.info("%-10s  %d photos%s, %d %s", name, len(split), drawn, positives, data.class_names[1])
+        drawn = f" ({settings.images_note})" if settings.images_note else ""
+        logger.info("%-10s  %d images%s, %d %s", name, len(split), drawn, positives, data.class_names[1])
     if settings.data.validate_on == "test":
-        logger.warning("validation runs on the test photos, as the original did: no figure of this run is a test")
+        logger.warning("validation runs on the test images, as the original did: no figure of this run is a test")
     if data.group_column is None and data.table is None and (data.root / METADATA_FILE).is_file():
         logger.info("metadata    %s is not used: data.group_column=<column> keeps a lesion on one side", METADATA_FILE)
     elif data.group_column is not None and open_test:
         test = data.list_split("test")
-        logger.info("%d of %d test photos share a lesion with train", data.shared_with_train(test).sum(), len(test))
+        logger.info("%d of %d test images share a lesion with train", data.shared_with_train(test).sum(), len(test))
     logger.info("device      %s, %s", accelerator, precision)
 
 
 def _audit_warning(data: MoleDataModule, open_test: bool) -> str:
-    """Return what the audit of these photos, or the want of one, makes it necessary to say."""
+    """Return what the audit of these images, or the want of one, makes it necessary to say."""
     opened = open_test or data.validate_on == "test"
     train, *test = (data.load(name) for name in (("train", "test") if opened else ("train",)))
-    contents = [(loaded.photos.paths, loaded.sha256) for loaded in (train, *test)]
+    contents = [(loaded.images.paths, loaded.sha256) for loaded in (train, *test)]
     return audit_warning(data.table or data.root, contents[0], contents[1] if test else None)
 
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 SUMMARY_FILE = "summary.csv"
 FOLD = "data.fold"
-FOLD_NOTE = "n folds; the interval allows for the training photos that they share (Nadeau and Bengio, 2003)"
+FOLD_NOTE = "n folds; the interval allows for the training images that they share (Nadeau and Bengio, 2003)"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Job:
         figures: Validation figures by tag; empty where it failed or was stopped.
         status: `finished`, `stopped`, or what went wrong.
         metric: What the sweep ranks by.
-        synthetic: Whether its photos were drawn.
+        synthetic: Whether its images were drawn.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Augmentation: pure draws, exact permutations, plausible colours, and no photo that depends on its neighbours."""
+"""Augmentation: pure draws, exact permutations, plausible colours, and no image that depends on its neighbours."""
 
 import math
 from dataclasses import asdict, fields
@@ -43,17 +43,17 @@ def parameters_with(**values: float) -> torch.Tensor:
     return torch.tensor([[values.get(column, 0.0) for column in COLUMNS]])
 
 
-def change(photo: torch.Tensor, **values: float) -> torch.Tensor:
-    return Dermoscopy().apply(photo[None], parameters_with(**values))[0]
+def change(image: torch.Tensor, **values: float) -> torch.Tensor:
+    return Dermoscopy().apply(image[None], parameters_with(**values))[0]
 
 
 def plain(red: int, green: int, blue: int) -> torch.Tensor:
     return torch.tensor([red, green, blue], dtype=torch.uint8)[:, None, None].expand(3, 8, 8)
 
 
-def colour_of(photo: torch.Tensor) -> list[int]:
-    assert (photo == photo[:, :1, :1]).all()
-    return photo[:, 0, 0].tolist()
+def colour_of(image: torch.Tensor) -> list[int]:
+    assert (image == image[:, :1, :1]).all()
+    return image[:, 0, 0].tolist()
 
 
 @each_augmentation
@@ -84,7 +84,7 @@ def test_draw_and_apply_need_and_move_no_generator(augmentation, pixels):
 
 
 @each_augmentation
-def test_a_photo_does_not_depend_on_its_neighbours(augmentation, pixels):
+def test_an_image_does_not_depend_on_its_neighbours(augmentation, pixels):
     parameters = augmentation.draw(0, 0, MANY[:37])
     together = augmentation.apply(pixels, parameters)
     shuffled = torch.randperm(37, generator=torch.Generator().manual_seed(0))
@@ -116,10 +116,10 @@ def test_shape_and_type_stay_and_the_given_pixels_too(augmentation, pixels):
 @each_augmentation
 @pytest.mark.parametrize("side", [1, 8, 33, 224])
 def test_parameters_of_zero_leave_every_level_as_it_is(augmentation, side):
-    photo = (torch.arange(3 * side * side).view(1, 3, side, side) * 7 % 256).to(torch.uint8)
+    image = (torch.arange(3 * side * side).view(1, 3, side, side) * 7 % 256).to(torch.uint8)
     zero = torch.zeros_like(augmentation.draw(0, 0, MANY[:1]))
 
-    assert torch.equal(augmentation.apply(photo, zero), photo)
+    assert torch.equal(augmentation.apply(image, zero), image)
 
 
 @each_augmentation
@@ -136,10 +136,10 @@ def test_no_augmentation_gives_back_the_very_pixels(pixels):
 
 
 def test_dihedral_is_the_eight_flips_and_turns(pixels):
-    photo = pixels[0]
+    image = pixels[0]
     flags = torch.tensor(list(product([False, True], repeat=3)))
-    changed = Dihedral().apply(photo.expand(8, -1, -1, -1), flags)
-    expected = [torch.rot90(side, turns, dims=(-2, -1)) for side in (photo, photo.flip(-1)) for turns in range(4)]
+    changed = Dihedral().apply(image.expand(8, -1, -1, -1), flags)
+    expected = [torch.rot90(side, turns, dims=(-2, -1)) for side in (image, image.flip(-1)) for turns in range(4)]
 
     assert [sum(torch.equal(one, other) for one in changed) for other in expected] == [1] * 8
 
@@ -197,34 +197,34 @@ def test_no_strength_means_no_change(pixels):
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"left_right": 1}, lambda photo: photo.flip(-1)),
-        ({"up_down": 1}, lambda photo: photo.flip(-2)),
-        ({"rotation": 90}, lambda photo: torch.rot90(photo, 1, dims=(-2, -1))),
-        ({"rotation": -90}, lambda photo: torch.rot90(photo, -1, dims=(-2, -1))),
-        ({"rotation": 180}, lambda photo: photo.flip(-1, -2)),
-        ({"left_right": 1, "rotation": 90}, lambda photo: torch.rot90(photo.flip(-1), 1, dims=(-2, -1))),
+        ({"left_right": 1}, lambda image: image.flip(-1)),
+        ({"up_down": 1}, lambda image: image.flip(-2)),
+        ({"rotation": 90}, lambda image: torch.rot90(image, 1, dims=(-2, -1))),
+        ({"rotation": -90}, lambda image: torch.rot90(image, -1, dims=(-2, -1))),
+        ({"rotation": 180}, lambda image: image.flip(-1, -2)),
+        ({"left_right": 1, "rotation": 90}, lambda image: torch.rot90(image.flip(-1), 1, dims=(-2, -1))),
     ],
 )
 def test_quarter_turns_and_mirrors_are_exact(values, expected, pixels):
     assert torch.equal(change(pixels[0], **values), expected(pixels[0]))
 
 
-def test_shift_moves_the_photo_and_reflects_its_border():
-    photo = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    right, down = change(photo, shift_right=0.25), change(photo, shift_down=0.25)
+def test_shift_moves_the_image_and_reflects_its_border():
+    image = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    right, down = change(image, shift_right=0.25), change(image, shift_down=0.25)
 
-    assert torch.equal(right, torch.cat([photo[:, :, :8].flip(-1), photo[:, :, :-8]], dim=-1))
-    assert torch.equal(down, torch.cat([photo[:, :8].flip(-2), photo[:, :-8]], dim=-2))
-    turned_too = change(photo, rotation=90, shift_right=0.25)
-    assert torch.equal(turned_too[:, :, 8:], torch.rot90(photo, 1, dims=(-2, -1))[:, :, :-8])
+    assert torch.equal(right, torch.cat([image[:, :, :8].flip(-1), image[:, :, :-8]], dim=-1))
+    assert torch.equal(down, torch.cat([image[:, :8].flip(-2), image[:, :-8]], dim=-2))
+    turned_too = change(image, rotation=90, shift_right=0.25)
+    assert torch.equal(turned_too[:, :, 8:], torch.rot90(image, 1, dims=(-2, -1))[:, :, :-8])
 
 
 def test_zoom_enlarges_the_middle():
-    photo = torch.zeros(3, 40, 40, dtype=torch.uint8)
-    photo[:, 10:30, 10:30] = 200
+    image = torch.zeros(3, 40, 40, dtype=torch.uint8)
+    image[:, 10:30, 10:30] = 200
 
-    assert int((change(photo, zoom=0.5)[0] > 100).sum()) == 30 * 30
-    assert int((change(photo, zoom=-0.5)[0, 10:30, 10:30] > 100).sum()) == 10 * 10
+    assert int((change(image, zoom=0.5)[0] > 100).sum()) == 30 * 30
+    assert int((change(image, zoom=-0.5)[0, 10:30, 10:30] > 100).sum()) == 10 * 10
 
 
 def test_sampling_grid_is_affine_grid():
@@ -240,12 +240,12 @@ def test_sampling_grid_is_affine_grid():
     assert torch.allclose(_sampling_grid(parameters[:, :6], 24).double(), expected, atol=1e-6)
 
 
-def test_corners_are_filled_from_the_photo():
-    photo = plain(180, 120, 90)
+def test_corners_are_filled_from_the_image():
+    image = plain(180, 120, 90)
     turned = Dermoscopy(brightness=0, contrast=0, saturation=0, hue=0)
 
     for row in turned.draw(0, 0, MANY[:50]):
-        assert colour_of(turned.apply(photo[None], row[None])[0]) == [180, 120, 90]
+        assert colour_of(turned.apply(image[None], row[None])[0]) == [180, 120, 90]
 
 
 @pytest.mark.parametrize(

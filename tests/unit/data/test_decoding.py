@@ -1,4 +1,4 @@
-"""Photo files of any kind, and broken ones."""
+"""Image files of any kind, and broken ones."""
 
 from pathlib import Path
 
@@ -33,16 +33,16 @@ def test_formats_agree(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16"])
 def test_modes_in_files(mode: str, tmp_path: Path) -> None:
-    photo = Image.new(mode, (20, 20), 40_000) if mode == "I;16" else gradient(20, 20).convert(mode)
+    image = Image.new(mode, (20, 20), 40_000) if mode == "I;16" else gradient(20, 20).convert(mode)
     name = "a.tif" if mode in ("CMYK", "I;16") else "a.png"
-    photo.save(tmp_path / name)
+    image.save(tmp_path / name)
     decoded = decode_file(tmp_path / name, PREPROCESSING)
     assert decoded.pixels is not None
     assert decoded.pixels.shape == (3, 16, 16)
 
 
 @pytest.mark.slow
-def test_large_photo_is_decoded_small(tmp_path: Path) -> None:
+def test_large_image_is_decoded_small(tmp_path: Path) -> None:
     gradient(6000, 4000).save(tmp_path / "large.jpg")
     decoded = decode_file(tmp_path / "large.jpg", PREPROCESSING)
     expected = PREPROCESSING.to_pixels(gradient(6000, 4000))
@@ -54,7 +54,7 @@ def broken_files(folder: Path) -> dict[str, bytes]:
     gradient().save(folder / "whole.jpg")
     whole = (folder / "whole.jpg").read_bytes()
     (folder / "whole.jpg").unlink()
-    return {"cut.jpg": whole[: len(whole) // 2], "text.jpg": b"no photo at all", "empty.jpg": b""}
+    return {"cut.jpg": whole[: len(whole) // 2], "text.jpg": b"no image at all", "empty.jpg": b""}
 
 
 @pytest.mark.parametrize("name", ["cut.jpg", "text.jpg", "empty.jpg", "missing.jpg"])
@@ -68,8 +68,8 @@ def test_broken_files_give_a_reason(name: str, tmp_path: Path) -> None:
     assert "\n" not in decoded.reason
 
 
-def test_absurdly_large_photos_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_files, "LARGEST_PHOTO", 100)
+def test_absurdly_large_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_files, "LARGEST_IMAGE", 100)
     gradient().save(tmp_path / "a.png")
     assert "40×30" in decode_file(tmp_path / "a.png", PREPROCESSING).reason
 

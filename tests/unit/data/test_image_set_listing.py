@@ -1,31 +1,31 @@
-"""Photos of any labelled set, before it is in our layout."""
+"""Images of any labelled set, before it is in our layout."""
 
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.conftest import draw_photo
+from tests.conftest import draw_image
 
-from melanoma_pl.data.image_set import Listing, list_source, meaning, meanings
+from melanoma_pl.data.image_set import ImageListing, list_source, meaning, meanings
 from melanoma_pl.errors import UserError
 
 
-def test_the_layout(photo_folder: Path) -> None:
-    listing = list_source(photo_folder)
+def test_the_layout(image_folder: Path) -> None:
+    listing = list_source(image_folder)
     assert len(listing) == 52
     assert listing.paths[0] == "test/benign/000.png"
     assert (listing.splits[0], listing.labels[0]) == ("test", "benign")
     assert listing.others == (), "metadata.csv is bookkeeping"
-    assert listing.files[0] == photo_folder / "test/benign/000.png"
+    assert listing.files[0] == image_folder / "test/benign/000.png"
     assert len(listing.without(["test/benign/000.png"])) == 51
 
 
 def test_class_folders_at_any_depth_and_other_names(tmp_path: Path) -> None:
-    draw_photo(tmp_path / "Nevus/hospital a/1.png", malignant=False, seed=1)
-    draw_photo(tmp_path / "melanoma/1.PNG", malignant=True, seed=2)
-    draw_photo(tmp_path / "carcinoma/1.png", malignant=True, seed=3)
-    draw_photo(tmp_path / ".hidden/1.png", malignant=True, seed=3)
+    draw_image(tmp_path / "Nevus/hospital a/1.png", malignant=False, seed=1)
+    draw_image(tmp_path / "melanoma/1.PNG", malignant=True, seed=2)
+    draw_image(tmp_path / "carcinoma/1.png", malignant=True, seed=3)
+    draw_image(tmp_path / ".hidden/1.png", malignant=True, seed=3)
     (tmp_path / "melanoma/Thumbs.db").write_text("")
     (tmp_path / "loose.png").write_text("")
     listing = list_source(tmp_path)
@@ -38,8 +38,8 @@ def test_class_folders_at_any_depth_and_other_names(tmp_path: Path) -> None:
     assert listing.others == ("loose.png", "melanoma/Thumbs.db")
 
 
-def test_a_table(photo_folder: Path, tmp_path: Path) -> None:
-    table = tmp_path / "photos.csv"
+def test_a_table(image_folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "images.csv"
     table.write_text("image,label,split\nb.png,melanoma,val\n../a.png,nevus,training\nc.png,nevus,\n")
     listing = list_source(table)
     assert listing.root == tmp_path
@@ -51,9 +51,9 @@ def test_a_table(photo_folder: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_listed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere does not exist: give <root>/\{train,test\}/<class>"):
         list_source(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="holds no labelled photos"):
+    with pytest.raises(UserError, match="holds no labelled images"):
         list_source(tmp_path)
-    table = tmp_path / "photos.csv"
+    table = tmp_path / "images.csv"
     table.write_text("image,lable\na.png,benign\n")
     with pytest.raises(UserError, match=r"has no column 'label' \(--label-column\): did you mean 'lable'"):
         list_source(table)
@@ -85,13 +85,13 @@ def test_synonyms_are_translated_where_all_labels_are_known(names: tuple[str, ..
 
 
 def test_melanoma_among_the_rest_keeps_its_name(tmp_path: Path) -> None:
-    table = tmp_path / "photos.csv"
+    table = tmp_path / "images.csv"
     table.write_text("image,label\na.png,melanoma\nb.png,rest\n")
     assert list_source(table).labels == ("melanoma", "rest")
 
 
 def test_fingerprint_is_of_paths_splits_and_labels() -> None:
-    listing = Listing(Path("photos"), ("a", "b"), ("benign", "malignant"), ("train", "test"))
+    listing = ImageListing(Path("images"), ("a", "b"), ("benign", "malignant"), ("train", "test"))
     others = [
         replace(listing, paths=("a", "c")),
         replace(listing, labels=("malignant", "benign")),
@@ -99,21 +99,21 @@ def test_fingerprint_is_of_paths_splits_and_labels() -> None:
         listing.without("a"),
     ]
     assert len({listing.fingerprint, *(other.fingerprint for other in others)}) == 5
-    backwards = Listing(Path("moved"), ("b", "a"), ("malignant", "benign"), ("test", "train"), ("notes.txt",))
+    backwards = ImageListing(Path("moved"), ("b", "a"), ("malignant", "benign"), ("test", "train"), ("notes.txt",))
     assert backwards.fingerprint == listing.fingerprint == "4a9babd8b4991602"
     assert len(replace(listing, paths=("a", "\udcff")).fingerprint) == 16
 
 
-def test_folders_behind_links_are_entered_and_loops_are_not(photo_folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "photos"
+def test_folders_behind_links_are_entered_and_loops_are_not(image_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "images"
     root.mkdir()
-    (root / "train").symlink_to(photo_folder / "train")
-    (root / "test").symlink_to(photo_folder / "test")
+    (root / "train").symlink_to(image_folder / "train")
+    (root / "test").symlink_to(image_folder / "test")
     (root / "round").symlink_to(root)
-    assert list_source(root).paths == list_source(photo_folder).paths
+    assert list_source(root).paths == list_source(image_folder).paths
 
 
-def test_folders_that_cannot_be_read_are_not_passed_over(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_cannot_be_read_are_not_passed_over(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scandir = os.scandir
 
     def refuse(path: str | Path) -> object:
@@ -123,17 +123,17 @@ def test_folders_that_cannot_be_read_are_not_passed_over(photo_folder: Path, mon
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match="test/malignant cannot be read: Permission denied"):
-        list_source(photo_folder)
+        list_source(image_folder)
 
 
 def test_spelling_of_foreign_classes(tmp_path: Path) -> None:
     for name in ("train/BCC", "test/bcc", "train/nevus", "test/Nevus"):
-        draw_photo(tmp_path / name / "1.png", malignant=False, seed=1)
+        draw_image(tmp_path / name / "1.png", malignant=False, seed=1)
     assert set(list_source(tmp_path).labels) == {"BCC", "Nevus"}
 
 
 def test_the_split_column_of_a_table(tmp_path: Path) -> None:
-    table = tmp_path / "photos.csv"
+    table = tmp_path / "images.csv"
     table.write_text("image,label,part\na.png,benign,Test \nb.png,malignant,train\n")
     assert list_source(table).splits == ("", "")
     assert list_source(table, split_column="part").splits == ("test", "train")

@@ -1,15 +1,15 @@
-"""Photos by a table: the same as those of a folder, and what is wrong said by file and line."""
+"""Images by a table: the same as those of a folder, and what is wrong said by file and line."""
 
 from pathlib import Path
 
 import pytest
 
 from melanoma_pl.data import MoleDataModule
-from melanoma_pl.data.image_set import list_photos, list_table
+from melanoma_pl.data.image_set import list_images, list_table
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 
-PHOTOS = [
+IMAGES = [
     f"{split}/{name}/{number:03d}.png"
     for split in ("train", "test")
     for name, number in (("benign", 0), ("malignant", 1))
@@ -22,50 +22,50 @@ def write(path: Path, *rows: str, header: str = "image,label,split") -> Path:
 
 
 @pytest.fixture
-def place(photo_folder: Path, tmp_path: Path) -> Path:
-    """A folder beside the photos, from which their paths begin with `../photos`."""
-    (tmp_path / "photos").symlink_to(photo_folder)
+def place(image_folder: Path, tmp_path: Path) -> Path:
+    """A folder beside the images, from which their paths begin with `../images`."""
+    (tmp_path / "images").symlink_to(image_folder)
     (tmp_path / "tables").mkdir()
     return tmp_path / "tables"
 
 
-def test_equals_the_folder_it_lists(place: Path, photo_folder: Path) -> None:
-    photos = {split: list_photos(photo_folder, split) for split in ("train", "test")}
+def test_equals_the_folder_it_lists(place: Path, image_folder: Path) -> None:
+    images = {split: list_images(image_folder, split) for split in ("train", "test")}
     rows = [
-        f"../photos/{path},{('benign', 'malignant')[target]},{split}"
-        for split, listed in photos.items()
+        f"../images/{path},{('benign', 'malignant')[target]},{split}"
+        for split, listed in images.items()
         for path, target in zip(listed.paths, listed.targets, strict=True)
     ]
     table = write(place / "t.csv", *reversed(rows))
-    for split, listed in photos.items():
+    for split, listed in images.items():
         found = list_table(table, split)
-        assert found.paths == tuple(f"../photos/{path}" for path in listed.paths)
+        assert found.paths == tuple(f"../images/{path}" for path in listed.paths)
         assert found.targets.tolist() == listed.targets.tolist()
         assert [file.read_bytes() for file in found.files] == [file.read_bytes() for file in listed.files]
 
 
 def test_names_of_classes_and_splits(place: Path) -> None:
     rows = zip(
-        PHOTOS, ("Nevus", "MELANOMA", "b9", "malignant"), ("Training", "validation", "test", "TESTING"), strict=True
+        IMAGES, ("Nevus", "MELANOMA", "b9", "malignant"), ("Training", "validation", "test", "TESTING"), strict=True
     )
-    table = write(place / "t.csv", *(f"../photos/{','.join(row)}" for row in rows))
+    table = write(place / "t.csv", *(f"../images/{','.join(row)}" for row in rows))
     folder_names = {"nevus": "benign", "melanoma": "malignant", "b9": "benign"}
     for split in ("train", "test"):
         found = list_table(table, split, folder_names=folder_names)
         assert found.targets.tolist() == [0, 1]
-        assert found.paths == tuple(f"../photos/{path}" for path in PHOTOS if path.startswith(split))
+        assert found.paths == tuple(f"../images/{path}" for path in IMAGES if path.startswith(split))
     reversed_names = list_table(table, "train", ("malignant", "benign"), folder_names)
-    assert reversed_names.paths[1] == f"../photos/{PHOTOS[0]}"
+    assert reversed_names.paths[1] == f"../images/{IMAGES[0]}"
 
 
-def test_absolute_paths_and_columns_of_other_names(place: Path, photo_folder: Path) -> None:
-    rows = [f"{photo_folder / path},{path.split('/')[1]},{path.split('/')[0]}" for path in PHOTOS]
+def test_absolute_paths_and_columns_of_other_names(place: Path, image_folder: Path) -> None:
+    rows = [f"{image_folder / path},{path.split('/')[1]},{path.split('/')[0]}" for path in IMAGES]
     table = write(place / "t.csv", *rows, header="file,dx,part")
     found = list_table(table, "test", image_column="file", label_column="dx", split_column="part")
-    assert found.files == [photo_folder / path for path in PHOTOS[2:]]
+    assert found.files == [image_folder / path for path in IMAGES[2:]]
 
 
-GOOD = [f"../photos/{path},{path.split('/')[1]},{path.split('/')[0]}" for path in PHOTOS]
+GOOD = [f"../images/{path},{path.split('/')[1]},{path.split('/')[0]}" for path in IMAGES]
 CASES = {
     "no rows": ([], "image,label,split", "t.csv has no rows"),
     "image column": (GOOD, "file,label,split", "has no column 'image' (data.image_column)"),
@@ -73,9 +73,9 @@ CASES = {
     "split column": (GOOD, "image,label,splits", "did you mean 'splits'"),
     "way out of no split": (GOOD, "image,label,fold", "cut a split: melanoma-data split"),
     "no split": (
-        [*GOOD[:2], "../photos/a.png,benign,"],
+        [*GOOD[:2], "../images/a.png,benign,"],
         None,
-        "t.csv, line 4: '../photos/a.png' is in no split: cut a",
+        "t.csv, line 4: '../images/a.png' is in no split: cut a",
     ),
     "unknown split": ([*GOOD, "a.png,benign,tset"], None, "t.csv, line 6: 'tset' is no split: did you mean 'test'"),
     "unknown label": (
@@ -95,16 +95,16 @@ CASES = {
         ": mend it, or leave the row out",
     ),
     "no label": (["a.png,,train", *GOOD], None, "line 2: the label '' is no class"),
-    "two rows": ([*GOOD, GOOD[0]], None, "line 6: '../photos/train/benign/000.png' has two rows"),
-    "a class": (GOOD[1:], None, "t.csv has no train photo of the class 'benign'"),
-    "no train": (GOOD[2:], None, "t.csv has no train photo of the class 'benign'"),
-    "missing photos": (
-        [*GOOD, *(f"../photos/{name}.png,benign,train" for name in "abcd")],
+    "two rows": ([*GOOD, GOOD[0]], None, "line 6: '../images/train/benign/000.png' has two rows"),
+    "a class": (GOOD[1:], None, "t.csv has no train image of the class 'benign'"),
+    "no train": (GOOD[2:], None, "t.csv has no train image of the class 'benign'"),
+    "missing images": (
+        [*GOOD, *(f"../images/{name}.png,benign,train" for name in "abcd")],
         None,
-        "line 6: 4 of 6 train photos are not there (../photos/a.png, ../photos/b.png, ../photos/c.png, …)",
+        "line 6: 4 of 6 train images are not there (../images/a.png, ../images/b.png, ../images/c.png, …)",
     ),
     "after a line break in a cell": (
-        ['../photos/test/benign/002.png,benign,test,"a\nb"', "a.png,x,train,"],
+        ['../images/test/benign/002.png,benign,test,"a\nb"', "a.png,x,train,"],
         "image,label,split,note",
         "t.csv, line 4: the label 'x'",
     ),
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_said_by_file_and_line(case: str, place: Path) -> None:
 
 
 def test_what_is_wrong_in_test_does_not_stop_training(place: Path) -> None:
-    table = write(place / "t.csv", *GOOD, "../photos/gone.png,bcc,test")
+    table = write(place / "t.csv", *GOOD, "../images/gone.png,bcc,test")
     assert len(list_table(table, "train")) == 2
     with pytest.raises(UserError, match="line 6: the label 'bcc'"):
         list_table(table, "test")
@@ -133,22 +133,22 @@ def module(table: Path, **options: object) -> MoleDataModule:
 
 
 @pytest.fixture
-def table(place: Path, photo_folder: Path) -> Path:
-    """All photos of the folder, with their lesions, three folds, and a metadata table of its own beside it."""
-    lines = (photo_folder / "metadata.csv").read_text().splitlines()[1:]
+def table(place: Path, image_folder: Path) -> Path:
+    """All images of the folder, with their lesions, three folds, and a metadata table of its own beside it."""
+    lines = (image_folder / "metadata.csv").read_text().splitlines()[1:]
     rows = []
     for number, (path, group, _) in enumerate(line.split(",") for line in lines):
         split, name, _ = path.split("/")
-        rows.append(f"../photos/{path},{name},{split},{group},{number // 4 % 3 if split == 'train' else ''}")
+        rows.append(f"../images/{path},{name},{split},{group},{number // 4 % 3 if split == 'train' else ''}")
     return write(place / "t.csv", *rows, header="image,label,split,group,fold")
 
 
-def test_the_module_takes_a_table(table: Path, photo_folder: Path) -> None:
+def test_the_module_takes_a_table(table: Path, image_folder: Path) -> None:
     data = module(table, group_column="group")
     data.setup("fit")
     training, validation = data.split("train"), data.split("validation")
     assert (len(training), len(validation), len(data.split("test"))) == (32, 8, 12)
-    folder = MoleDataModule(photo_folder, preprocessing=Preprocessing(32), batch_size=8, group_column="group")
+    folder = MoleDataModule(image_folder, preprocessing=Preprocessing(32), batch_size=8, group_column="group")
     assert data.list_split("train").groups == folder.list_split("train").groups
     assert data.split("validation").positions.tolist() == folder.split("validation").positions.tolist()
     assert not data.shared_with_train(data.list_split("test")).any()
@@ -163,7 +163,7 @@ def test_metadata_beside_the_table_does_not_count_and_another_can_be_named(table
 
 def test_folds_of_a_table(table: Path) -> None:
     data = module(table, fold=1)
-    validation = {data.load("train").photos.paths[position] for position in data.split("validation").positions}
+    validation = {data.load("train").images.paths[position] for position in data.split("validation").positions}
     expected = {line.split(",")[0] for line in table.read_text().splitlines() if line.endswith(",1")}
     assert validation == expected
     assert len(data.split("train")) == 40 - len(expected)

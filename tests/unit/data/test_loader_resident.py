@@ -1,4 +1,4 @@
-"""Photos on the device that trains: the same batches, made there."""
+"""Images on the device that trains: the same batches, made there."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from melanoma_pl.data.augmentation import Dermoscopy
 from melanoma_pl.data.loader import Batch, ResidentBatches, is_resident
 from melanoma_pl.preprocessing import Preprocessing
 
-PROCESSOR = torch.device("cpu")
+CPU = torch.device("cpu")
 
 
 class Collector(pl.LightningModule):
@@ -52,32 +52,32 @@ def train(root: Path, accelerator: str = "cpu", **options: object) -> list[Batch
     return collector.collected
 
 
-def test_batches_are_those_that_are_streamed(photo_folder: Path) -> None:
-    streamed, resident = (train(photo_folder, resident=wanted) for wanted in (False, True))
+def test_batches_are_those_that_are_streamed(image_folder: Path) -> None:
+    streamed, resident = (train(image_folder, resident=wanted) for wanted in (False, True))
     assert len(streamed) == len(resident) == 10  # two epochs of four batches and one of validation
     for one, other in zip(streamed, resident, strict=True):
         assert all(torch.equal(part, twin) for part, twin in zip(one, other, strict=True))
 
 
-def test_data_module_makes_batches_where_it_is_told_to(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_module_makes_batches_where_it_is_told_to(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     original = ResidentBatches.__getitem__
     monkeypatch.setattr(ResidentBatches, "__getitem__", lambda self, key: made.append(1) or original(self, key))
-    train(photo_folder, resident="auto")
+    train(image_folder, resident="auto")
     assert made == []  # on a processor the cache is where it is needed already
-    train(photo_folder, resident=True, num_workers=2)
+    train(image_folder, resident=True, num_workers=2)
     assert len(made) == 10
 
 
-def test_photos_that_are_read_from_files_cannot_be_resident(photo_folder: Path) -> None:
-    data = MoleDataModule(photo_folder, preprocessing=Preprocessing(SIZE), cache_share=0)
-    assert not is_resident(data.split("train"), PROCESSOR, True)
+def test_images_that_are_read_from_files_cannot_be_resident(image_folder: Path) -> None:
+    data = MoleDataModule(image_folder, preprocessing=Preprocessing(SIZE), cache_fraction=0)
+    assert not is_resident(data.split("train"), CPU, True)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_gpu_trains_on_the_same_photos(photo_folder: Path) -> None:
-    streamed, resident = train(photo_folder, resident=False), train(photo_folder, "gpu", resident="auto")
+def test_gpu_trains_on_the_same_images(image_folder: Path) -> None:
+    streamed, resident = train(image_folder, resident=False), train(image_folder, "gpu", resident="auto")
     for one, other in zip(streamed, resident, strict=True):
         assert other.pixels.is_cuda
         assert torch.equal(one.positions, other.positions.cpu())

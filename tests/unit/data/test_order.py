@@ -15,7 +15,7 @@ def sizes_of(batches: EpochBatches) -> list[int]:
     return [len(indices) for _, indices in batches]
 
 
-class Photos(Dataset):
+class LabelledImages(Dataset):
     """Gives back what it is asked for."""
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ def test_order_differs_by_seed_and_epoch():
     assert len(orders) == 25
 
 
-def test_each_photo_comes_first_about_equally_often():
+def test_each_image_comes_first_about_equally_often():
     firsts = torch.tensor([int(epoch_order(5, seed=0, epoch=epoch)[0]) for epoch in range(1000)])
     chi_squared = float(((torch.bincount(firsts, minlength=5) - 200) ** 2 / 200).sum())
 
@@ -125,7 +125,7 @@ def test_an_iteration_keeps_the_epoch_it_began_with():
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("count", [1, 2, 11, 12, 13])
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_ranks_have_equally_many_batches_and_miss_no_photo(count, world_size, shuffle):
+def test_ranks_have_equally_many_batches_and_miss_no_image(count, world_size, shuffle):
     ranks = [EpochBatches(count, 2, seed=1, shuffle=shuffle, rank=r, world_size=world_size) for r in range(world_size)]
     shares = [indices_of(rank) for rank in ranks]
 
@@ -141,7 +141,7 @@ def test_ranks_interleave_the_order_and_wrap_to_its_start():
     assert indices_of(EpochBatches(5, 4, seed=0, rank=1, world_size=2)) == [*order[1::2], order[0]]
 
 
-def test_ranks_that_drop_the_last_share_no_photo():
+def test_ranks_that_drop_the_last_share_no_image():
     ranks = [EpochBatches(13, 2, seed=0, drop_last=True, rank=rank, world_size=3) for rank in range(3)]
     seen = [index for rank in ranks for index in indices_of(rank)]
 
@@ -166,7 +166,7 @@ def test_arguments_out_of_range_are_refused(arguments, message):
 
 
 def test_data_loader_hands_whole_batches_to_the_data_set():
-    loader = DataLoader(Photos(), sampler=EpochBatches(10, 4, seed=0), batch_size=None)
+    loader = DataLoader(LabelledImages(), sampler=EpochBatches(10, 4, seed=0), batch_size=None)
     loader.sampler.set_epoch(2)
     batches = list(loader)
 

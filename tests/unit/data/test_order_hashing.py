@@ -6,7 +6,7 @@ from scipy.stats import kstest
 
 from melanoma_pl.data.order import AUGMENTATION_STREAM, ORDER_STREAM, hashes, splitmix64, uniform
 
-PHOTOS = torch.arange(4000)
+IMAGES = torch.arange(4000)
 # Outputs for seed 1234567, as published at https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64.
 PUBLISHED = [
     6457827717110365317,
@@ -69,7 +69,7 @@ def test_numbers_are_pinned():
 
 @pytest.mark.parametrize(("seed", "epoch"), [(0, 0), (0, 1), (42, 100), (2**32 - 1, 7)])
 def test_each_column_is_uniform(seed, epoch):
-    numbers = uniform(seed, epoch, PHOTOS, 6)
+    numbers = uniform(seed, epoch, IMAGES, 6)
 
     assert numbers.dtype == torch.float64
     assert numbers.shape == (4000, 6)
@@ -79,18 +79,18 @@ def test_each_column_is_uniform(seed, epoch):
 
 
 def test_low_bits_are_uniform_too():
-    counts = torch.bincount(hashes(0, 0, PHOTOS, 1)[:, 0] & 15, minlength=16)
+    counts = torch.bincount(hashes(0, 0, IMAGES, 1)[:, 0] & 15, minlength=16)
     chi_squared = float(((counts - 250) ** 2 / 250).sum())
 
     assert chi_squared < 50  # 15 degrees of freedom: exceeded by chance once in 80 000
 
 
-def test_neighbouring_seeds_epochs_streams_columns_and_photos_do_not_correlate():
-    first = uniform(0, 0, PHOTOS, 2)
+def test_neighbouring_seeds_epochs_streams_columns_and_images_do_not_correlate():
+    first = uniform(0, 0, IMAGES, 2)
     others = [
-        uniform(1, 0, PHOTOS, 1)[:, 0],
-        uniform(0, 1, PHOTOS, 1)[:, 0],
-        uniform(0, 0, PHOTOS, 1, stream=1)[:, 0],
+        uniform(1, 0, IMAGES, 1)[:, 0],
+        uniform(0, 1, IMAGES, 1)[:, 0],
+        uniform(0, 0, IMAGES, 1, stream=1)[:, 0],
         first[:, 1],
         first[:, 0].roll(1),
     ]
@@ -100,23 +100,23 @@ def test_neighbouring_seeds_epochs_streams_columns_and_photos_do_not_correlate()
 
 def test_seed_epoch_and_stream_cannot_be_exchanged():
     variants = {(1, 2, 0), (2, 1, 0), (0, 1, 2), (0, 2, 1), (1, 0, 2), (2, 0, 1), (0, 0, 0)}
-    assert len({hashes(seed, epoch, PHOTOS[:1], 1, stream).item() for seed, epoch, stream in variants}) == len(variants)
+    assert len({hashes(seed, epoch, IMAGES[:1], 1, stream).item() for seed, epoch, stream in variants}) == len(variants)
 
 
-def test_a_photo_gets_the_same_numbers_whatever_is_asked_beside_it():
-    together = uniform(7, 5, PHOTOS, 8)
+def test_an_image_gets_the_same_numbers_whatever_is_asked_beside_it():
+    together = uniform(7, 5, IMAGES, 8)
 
-    assert torch.equal(uniform(7, 5, PHOTOS[[31, 5, 31]], 8), together[[31, 5, 31]])
-    assert torch.equal(uniform(7, 5, PHOTOS, 3), together[:, :3])
+    assert torch.equal(uniform(7, 5, IMAGES[[31, 5, 31]], 8), together[[31, 5, 31]])
+    assert torch.equal(uniform(7, 5, IMAGES, 3), together[:, :3])
 
 
 def test_indices_may_be_smaller_integers():
-    assert torch.equal(uniform(7, 5, PHOTOS.int(), 1), uniform(7, 5, PHOTOS, 1))
+    assert torch.equal(uniform(7, 5, IMAGES.int(), 1), uniform(7, 5, IMAGES, 1))
 
 
 def test_global_generator_is_left_alone():
     before = torch.get_rng_state()
-    uniform(0, 0, PHOTOS, 1)
+    uniform(0, 0, IMAGES, 1)
 
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -128,4 +128,4 @@ def test_streams_differ():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_gpu_gives_the_same_bits():
-    assert torch.equal(uniform(3, 4, PHOTOS.cuda(), 5).cpu(), uniform(3, 4, PHOTOS, 5))
+    assert torch.equal(uniform(3, 4, IMAGES.cuda(), 5).cpu(), uniform(3, 4, IMAGES, 5))

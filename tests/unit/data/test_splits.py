@@ -5,68 +5,68 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from melanoma_pl.data.image_set import Photos
+from melanoma_pl.data.image_set import LabelledImages
 from melanoma_pl.data.splits import cut_folds, cut_validation, shared_lesions
 from melanoma_pl.errors import UserError
 
 
-def some_photos(count: int, lesions: int | None = None) -> Photos:
+def some_images(count: int, lesions: int | None = None) -> LabelledImages:
     targets = (np.arange(count) % 3 == 0).astype(np.int64)
     names = None if lesions is None else tuple(f"{targets[index]}-{index % lesions}" for index in range(count))
-    return Photos(Path(), tuple(f"{index}.png" for index in range(count)), targets, names)
+    return LabelledImages(Path(), tuple(f"{index}.png" for index in range(count)), targets, names)
 
 
 @pytest.mark.parametrize("lesions", [None, 60])
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.25, 0.3, 0.5])
 def test_stratified_and_complete(fraction: float, lesions: int | None) -> None:
-    photos = some_photos(300, lesions)
-    training, validation = cut_validation(photos, fraction, seed=0)
+    images = some_images(300, lesions)
+    training, validation = cut_validation(images, fraction, seed=0)
     assert sorted([*training, *validation]) == list(range(300))
     assert len(validation) == pytest.approx(300 * fraction, abs=12)
-    assert photos.targets[validation].mean() == pytest.approx(photos.targets.mean(), abs=0.05)
+    assert images.targets[validation].mean() == pytest.approx(images.targets.mean(), abs=0.05)
 
 
 def test_a_lesion_is_on_one_side_only() -> None:
-    photos = some_photos(300, lesions=60)
-    training, validation = cut_validation(photos, 0.2, seed=0)
-    assert photos.groups is not None
-    groups = np.array(photos.groups)
+    images = some_images(300, lesions=60)
+    training, validation = cut_validation(images, 0.2, seed=0)
+    assert images.groups is not None
+    groups = np.array(images.groups)
     assert not set(groups[training]) & set(groups[validation])
 
 
 def test_same_seed_same_split() -> None:
-    photos = some_photos(100)
-    first, again, other = (cut_validation(photos, 0.2, seed=seed)[1].tolist() for seed in (0, 0, 1))
+    images = some_images(100)
+    first, again, other = (cut_validation(images, 0.2, seed=seed)[1].tolist() for seed in (0, 0, 1))
     assert first == again != other
 
 
 def test_pinned() -> None:
-    assert cut_validation(some_photos(20), 0.2, seed=0)[1].tolist() == [5, 6, 11, 12]
+    assert cut_validation(some_images(20), 0.2, seed=0)[1].tolist() == [5, 6, 11, 12]
 
 
 def test_too_few() -> None:
     with pytest.raises(UserError, match="too few for a validation split"):
-        cut_validation(some_photos(6), 0.2, seed=0)
+        cut_validation(some_images(6), 0.2, seed=0)
     with pytest.raises(UserError, match="lesions of one class"):
-        cut_validation(some_photos(300, lesions=3), 0.2, seed=0)
+        cut_validation(some_images(300, lesions=3), 0.2, seed=0)
 
 
 def test_one_class_alone() -> None:
-    photos = some_photos(30)
-    with pytest.raises(UserError, match="photos of one class only are left for a validation split"):
-        cut_validation(photos.take(np.flatnonzero(photos.targets == 0)), 0.2, seed=0)
+    images = some_images(30)
+    with pytest.raises(UserError, match="images of one class only are left for a validation split"):
+        cut_validation(images.take(np.flatnonzero(images.targets == 0)), 0.2, seed=0)
 
 
 def test_shared_lesions() -> None:
-    photos = some_photos(6, lesions=3)
-    assert photos.groups is not None
-    assert shared_lesions(photos, [photos.groups[1]]).tolist() == [group == photos.groups[1] for group in photos.groups]
-    assert not shared_lesions(some_photos(6), ["a"]).any()
+    images = some_images(6, lesions=3)
+    assert images.groups is not None
+    assert shared_lesions(images, [images.groups[1]]).tolist() == [group == images.groups[1] for group in images.groups]
+    assert not shared_lesions(some_images(6), ["a"]).any()
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.999])
 def test_a_share_is_never_none_and_never_all(fraction: float) -> None:
-    _, validation = cut_validation(some_photos(300), fraction, seed=0)
+    _, validation = cut_validation(some_images(300), fraction, seed=0)
     assert len(validation) == pytest.approx(300 * max(0.05, min(fraction, 0.95)), abs=1)
 
 
@@ -81,8 +81,8 @@ def test_folds_of_any_number_of_classes() -> None:
 
 
 def test_a_class_that_is_too_small_is_named() -> None:
-    with pytest.raises(UserError, match="3 photos of the class 'b' are too few for cross-validation in 4 parts: add"):
-        cut_folds(["a"] * 9 + ["b"] * 3, None, 4, seed=0, purpose="cross-validation", way_out="add photos")
+    with pytest.raises(UserError, match="3 images of the class 'b' are too few for cross-validation in 4 parts: add"):
+        cut_folds(["a"] * 9 + ["b"] * 3, None, 4, seed=0, purpose="cross-validation", way_out="add images")
 
 
 def test_lesions_of_several_classes_can_leave_a_fold_without_one() -> None:

@@ -12,7 +12,7 @@ from melanoma_pl.evaluation.calibration import recalibration_slope
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.metrics import partial_auroc, specificity_at_sensitivity
 from melanoma_pl.evaluation.reliability import expected_calibration_error
-from melanoma_pl.evaluation.resampling import draw_weights
+from melanoma_pl.evaluation.resampling import replicate_weights
 
 
 def draw(n=400, malignant=120, distance=1.5, seed=0):
@@ -23,20 +23,20 @@ def draw(n=400, malignant=120, distance=1.5, seed=0):
 
 
 def test_rank_gives_every_number_with_an_interval_around_it():
-    _, *photos = draw()
-    found = rank(*photos)
-    assert found.auroc == Estimate(auroc(*photos), delong(*photos))
+    _, *images = draw()
+    found = rank(*images)
+    assert found.auroc == Estimate(auroc(*images), delong(*images))
     assert found.auroc_by_lesion is None
-    assert found.average_precision.value == average_precision(*photos)
-    assert found.partial_auroc.value == partial_auroc(*photos)
+    assert found.average_precision.value == average_precision(*images)
+    assert found.partial_auroc.value == partial_auroc(*images)
     assert list(found.specificity_at) == [0.82, 0.9, 0.95]
     for sensitivity, estimate in found.specificity_at.items():
-        assert estimate.value == specificity_at_sensitivity(*photos, sensitivity)
+        assert estimate.value == specificity_at_sensitivity(*images, sensitivity)
     for estimate in (found.average_precision, found.partial_auroc, *found.specificity_at.values()):
         assert estimate.interval[0] < estimate.value < estimate.interval[1] and not estimate.reason
 
 
-def test_lesions_of_several_photos_widen_the_intervals():
+def test_lesions_of_several_images_widen_the_intervals():
     _, probabilities, targets = draw()
     probabilities, targets, lesions = np.tile(probabilities, 3), np.tile(targets, 3), np.tile(np.arange(400), 3)
     alone, by_lesion = rank(probabilities, targets), rank(probabilities, targets, lesions)
@@ -46,11 +46,11 @@ def test_lesions_of_several_photos_widen_the_intervals():
 
 
 def test_the_same_seed_gives_the_same_intervals_another_one_others():
-    _, *photos = draw(n=60, malignant=20)
-    assert rank(*photos, seed=3) == rank(*photos, seed=3) != rank(*photos, seed=4)
+    _, *images = draw(n=60, malignant=20)
+    assert rank(*images, seed=3) == rank(*images, seed=3) != rank(*images, seed=4)
 
 
-@pytest.mark.parametrize(("target", "reason"), [(0, "no malignant photos"), (1, "no benign photos")])
+@pytest.mark.parametrize(("target", "reason"), [(0, "no malignant images"), (1, "no benign images")])
 @pytest.mark.parametrize("groups", [None, ["a", "a", "b"]])
 def test_one_class_ranks_nothing(target, reason, groups):
     found = rank([0.2, 0.3, 0.4], [target] * 3, groups)
@@ -59,18 +59,18 @@ def test_one_class_ranks_nothing(target, reason, groups):
     assert found.auroc_by_lesion == (None if groups is None else none)
 
 
-def test_few_malignant_photos_have_numbers_but_no_bootstrap():
-    _, *photos = draw(n=60, malignant=2)
-    found = rank(*photos)
+def test_few_malignant_images_have_numbers_but_no_bootstrap():
+    _, *images = draw(n=60, malignant=2)
+    found = rank(*images)
     assert found.auroc.interval is not None
     assert found.average_precision.value is not None and found.average_precision.interval is None
-    assert "too few photos of one class" in found.average_precision.reason
+    assert "too few images of one class" in found.average_precision.reason
 
 
-def test_a_single_malignant_photo_says_so():
-    _, *photos = draw(n=30, malignant=1)
-    estimate = rank(*photos).auroc
-    assert estimate.value is not None and (estimate.interval, estimate.reason) == (None, "only one photo of a class")
+def test_a_single_malignant_image_says_so():
+    _, *images = draw(n=30, malignant=1)
+    estimate = rank(*images).auroc
+    assert estimate.value is not None and (estimate.interval, estimate.reason) == (None, "only one image of a class")
 
 
 def test_a_perfect_order_is_no_certainty():
@@ -88,7 +88,8 @@ def test_calibrate_gives_scores_with_the_bootstraps_interval():
         log_loss(probabilities, targets),
     )
     losses = [
-        reference_log_loss(targets, probabilities, sample_weight=weights) for weights in draw_weights(400, draws=500)
+        reference_log_loss(targets, probabilities, sample_weight=weights)
+        for weights in replicate_weights(400, draws=500)
     ]
     assert found.log_loss.interval == pytest.approx(tuple(np.percentile(losses, [2.5, 97.5])), abs=1e-9)
     error = np.std((probabilities - targets) ** 2) / 20 * norm.ppf(0.975)
@@ -112,7 +113,7 @@ def test_calibration_is_seen_and_its_lack_too():
 def test_calibrate_of_one_class_has_scores_but_no_recalibration():
     found = calibrate([-1.0, 0.5, 2.0], [0, 0, 0])
     assert found.brier.value is not None and found.log_loss.value is not None
-    assert found.slope.reason == found.intercept.reason == "no malignant photos"
+    assert found.slope.reason == found.intercept.reason == "no malignant images"
 
 
 def test_lesions_widen_calibrations_intervals():
@@ -129,7 +130,7 @@ def test_certain_logits_cost_much_but_not_infinity():
     assert 0 < found.log_loss.value < 37 and found.brier.value <= 1
 
 
-def test_subgroup_of_enough_photos():
+def test_subgroup_of_enough_images():
     _, probabilities, targets = draw()
     found = subgroup("female", probabilities, targets, 0.5)
     assert (found.value, found.n, found.positives) == ("female", 400, 120)
@@ -138,20 +139,20 @@ def test_subgroup_of_enough_photos():
     assert found.sensitivity == Estimate(hits / 120, wilson(hits, 120))
 
 
-def test_subgroup_of_few_photos_says_how_few():
+def test_subgroup_of_few_images_says_how_few():
     _, probabilities, targets = draw(n=34, malignant=4)
     found = subgroup("dark", probabilities, targets, 0.5)
-    small = Estimate(None, None, "too small: 4 malignant photos")
+    small = Estimate(None, None, "too small: 4 malignant images")
     assert found.auroc == found.sensitivity == small and found.specificity.value is not None
     found = subgroup("dark", probabilities, 1 - targets, 0.5)
-    assert found.auroc == found.specificity == Estimate(None, None, "too small: 4 benign photos")
+    assert found.auroc == found.specificity == Estimate(None, None, "too small: 4 benign images")
     assert subgroup("dark", probabilities, targets, 0.5, smallest=4).auroc.value is not None
 
 
-def test_all_figures_of_400_photos_take_a_second_at_most():
-    logits, *photos = draw()
+def test_all_figures_of_400_images_take_a_second_at_most():
+    logits, *images = draw()
     began = time.process_time()
-    rank(*photos), calibrate(logits, photos[1])
+    rank(*images), calibrate(logits, images[1])
     assert time.process_time() - began < 1.5
 
 
@@ -171,7 +172,7 @@ def test_fewer_draws_are_the_first_of_many():
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_photos_take_seconds():
+def test_a_hundred_thousand_images_take_seconds():
     logits, probabilities, targets = draw(n=100_000, malignant=10_000)
     lesions = np.arange(100_000) // 2
     began = time.process_time()

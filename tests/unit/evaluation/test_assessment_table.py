@@ -30,8 +30,8 @@ def draw(n=120):
 
 
 def row(probabilities, targets, threshold=0.4):
-    photos = probabilities, targets, threshold
-    return summarise(*photos) | {"intervals": intervals_of(*photos)}
+    images = probabilities, targets, threshold
+    return summarise(*images) | {"intervals": intervals_of(*images)}
 
 
 def test_summary_equals_scikit_learn():

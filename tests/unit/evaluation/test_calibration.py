@@ -49,7 +49,7 @@ def test_the_fit_is_where_the_slope_of_the_likelihood_is_zero():
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
-def test_the_fit_finds_the_temperature_that_the_photos_were_drawn_with(temperature):
+def test_the_fit_finds_the_temperature_that_the_images_were_drawn_with(temperature):
     assert fit_temperature(*draw(n=20000, temperature=temperature)) == pytest.approx(temperature, rel=0.05)
 
 
@@ -87,7 +87,7 @@ def test_one_class_is_left_alone(target):
 
 
 @pytest.mark.parametrize("logits", [[-1.0, -0.2, 0.3], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-def test_photos_with_no_wrong_sign_are_left_alone(logits):
+def test_images_with_no_wrong_sign_are_left_alone(logits):
     assert fit_temperature(logits, [0, 0, 1]) == 1.0
 
 
@@ -96,8 +96,8 @@ def test_targets_and_logits_are_checked():
         fit_temperature([0.1], [0, 1])
 
 
-def test_the_fit_makes_no_photo_certain():
+def test_the_fit_makes_no_image_certain():
     logits, targets = np.append(np.linspace(-4, 4, 200), 0.001), np.append(np.repeat([0, 1], 100), 0)
-    temperature = fit_temperature(logits, targets)  # alone, the one wrong photo would ask for a hundredth of this
+    temperature = fit_temperature(logits, targets)  # alone, the one wrong image would ask for a hundredth of this
     assert temperature == pytest.approx(4 / 30)
     assert len(np.unique(probabilities(logits, temperature))) == 201

@@ -62,7 +62,7 @@ def test_the_intercept_makes_the_probabilities_right_on_average():
     assert estimate.interval == pytest.approx((estimate.value - half_width, estimate.value + half_width))
 
 
-def test_what_the_photos_were_drawn_with_is_found():
+def test_what_the_images_were_drawn_with_is_found():
     logits, targets = draw(4, n=40000, intercept=0.5, slope=0.6)
     assert recalibration_slope(logits, targets).value == pytest.approx(0.6, abs=0.03)
     logits, targets = draw(5, n=40000, intercept=0.5)
@@ -70,22 +70,22 @@ def test_what_the_photos_were_drawn_with_is_found():
 
 
 @pytest.mark.parametrize("function", [recalibration_intercept, recalibration_slope])
-def test_photos_doubled_within_lesions_tell_no_more_than_once(function):
+def test_images_doubled_within_lesions_tell_no_more_than_once(function):
     logits, targets = draw(6)
     once = function(logits, targets, np.arange(300))
     twice = function(np.tile(logits, 2), np.tile(targets, 2), np.tile(np.arange(300), 2))
     assert (twice.value, *twice.interval) == pytest.approx((once.value, *once.interval), abs=1e-6)
     naive = function(np.tile(logits, 2), np.tile(targets, 2))
     assert np.ptp(naive.interval) < 0.8 * np.ptp(twice.interval)
-    # Where the model holds and photos stand alone, the sandwich and the likelihood agree.
+    # Where the model holds and images stand alone, the sandwich and the likelihood agree.
     assert np.ptp(once.interval) == pytest.approx(np.ptp(function(logits, targets).interval), rel=0.15)
 
 
 @pytest.mark.parametrize(
     ("logits", "targets", "reason"),
     [
-        ([-1.0, 2.0, 3.0], [0, 0, 0], "no malignant photos"),
-        ([-1.0, 2.0, 3.0], [1, 1, 1], "no benign photos"),
+        ([-1.0, 2.0, 3.0], [0, 0, 0], "no malignant images"),
+        ([-1.0, 2.0, 3.0], [1, 1, 1], "no benign images"),
         ([-1.0, 2.0, 3.0], [0, 1, 1], "perfectly apart"),
         ([-1.0, 2.0, 2.0], [0, 0, 1], "perfectly apart"),
         ([-1.0, 2.0, 3.0], [1, 1, 0], "perfectly apart"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from melanoma_pl import evaluation
-from melanoma_pl.evaluation.checks import check_logits, check_photos, check_unit
+from melanoma_pl.evaluation.checks import check_images, check_logits, check_unit
 
 RANKERS = [  # for which any scores do
     evaluation.auroc,
@@ -26,7 +26,7 @@ READERS = [
     lambda probabilities, targets: evaluation.subgroup("female", probabilities, targets, 0.5),
 ]
 MISTAKES = {
-    "empty": ([], [], "at least one photo"),
+    "empty": ([], [], "at least one image"),
     "different lengths": ([0.1, 0.2], [0, 1, 1], r"not \(2,\) and \(3,\)"),
     "column": ([[0.1], [0.2]], [0, 1], r"not \(2, 1\) and \(2,\)"),
     "scalar": (0.5, 1, r"not \(\) and \(\)"),
@@ -68,7 +68,7 @@ def test_rankings_ask_for_the_order_alone(ranker):
 
 
 def test_lists_and_other_precisions_become_double_precision():
-    probabilities, targets = check_photos(np.array([0.25, 1], dtype=np.float32), [False, True])
+    probabilities, targets = check_images(np.array([0.25, 1], dtype=np.float32), [False, True])
     assert probabilities.dtype == np.float64 and targets.dtype == np.int64
     assert probabilities.tolist() == [0.25, 1] and targets.tolist() == [0, 1]
 

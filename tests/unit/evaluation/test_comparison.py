@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from melanoma_pl.evaluation import auroc, delong, weighted_metrics
 from melanoma_pl.evaluation.comparison import detectable, paired_auroc_by_lesion, paired_delong
-from melanoma_pl.evaluation.resampling import draw_weights, percentile_interval
+from melanoma_pl.evaluation.resampling import percentile_interval, replicate_weights
 
 
 def draw(random, positives=40, negatives=60, distance=1.0, correlation=0.6, decimals=15):
@@ -41,10 +41,10 @@ def direct(first, second, targets):
 
 @pytest.mark.parametrize("decimals", [1, 2, 15])
 def test_paired_delong_equals_the_direct_computation(decimals):
-    photos = draw(np.random.default_rng(decimals), decimals=decimals)
-    value, error = direct(*photos)
-    found = paired_delong(*photos)
-    assert found.value == pytest.approx(auroc(photos[0], photos[2]) - auroc(photos[1], photos[2]), abs=1e-12)
+    images = draw(np.random.default_rng(decimals), decimals=decimals)
+    value, error = direct(*images)
+    found = paired_delong(*images)
+    assert found.value == pytest.approx(auroc(images[0], images[2]) - auroc(images[1], images[2]), abs=1e-12)
     assert (found.value, *found.interval) == pytest.approx((value, value - 1.959964 * error, value + 1.959964 * error))
     assert found.p_value == pytest.approx(2 * norm.cdf(-abs(value) / error), rel=1e-9)
     assert found.detectable == pytest.approx(2.801585 * error, rel=1e-6)
@@ -72,7 +72,7 @@ def test_the_same_order_is_no_difference_and_no_certainty(change):
         paired_auroc_by_lesion(first, change(first), targets, np.arange(100), draws=100),
     ):
         assert (found.value, found.interval, found.p_value, found.detectable) == (0, None, None, None)
-        assert found.reason == "both rank all photos alike"
+        assert found.reason == "both rank all images alike"
 
 
 def test_a_perfect_order_and_its_reverse_have_no_variance():
@@ -82,25 +82,25 @@ def test_a_perfect_order_and_its_reverse_have_no_variance():
 
 @pytest.mark.parametrize(
     ("targets", "value", "reason"),
-    [([0, 0, 0], None, "no malignant photos"), ([1, 1, 1], None, "no benign photos"), ([0, 0, 1], 0.5, "only one")],
+    [([0, 0, 0], None, "no malignant images"), ([1, 1, 1], None, "no benign images"), ([0, 0, 1], 0.5, "only one")],
 )
-def test_too_few_photos_have_a_reason(targets, value, reason):
+def test_too_few_images_have_a_reason(targets, value, reason):
     found = paired_delong([0.1, 0.2, 0.3], [0.1, 0.4, 0.3], targets)
     assert (found.value, found.interval) == (value, None) and reason in found.reason
     if value is None:
         assert paired_auroc_by_lesion([0.1, 0.2, 0.3], [0.1, 0.4, 0.3], targets, [1, 2, 3]).reason == reason
 
 
-def test_the_bootstrap_of_single_photos_agrees_with_delong():
-    photos = draw(np.random.default_rng(7), 150, 200)
-    expected, found = paired_delong(*photos), paired_auroc_by_lesion(*photos, np.arange(350))
+def test_the_bootstrap_of_single_images_agrees_with_delong():
+    images = draw(np.random.default_rng(7), 150, 200)
+    expected, found = paired_delong(*images), paired_auroc_by_lesion(*images, np.arange(350))
     assert found.value == pytest.approx(expected.value)
     assert found.interval == pytest.approx(expected.interval, abs=0.006)
     assert found.p_value == pytest.approx(expected.p_value, abs=0.04)
     assert found.detectable == pytest.approx(expected.detectable, rel=0.06)
 
 
-def test_lesions_of_several_photos_widen_the_interval():
+def test_lesions_of_several_images_widen_the_interval():
     first, second, targets = (np.tile(values, 3) for values in draw(np.random.default_rng(8)))
     by_lesion = paired_auroc_by_lesion(first, second, targets, np.tile(np.arange(100), 3))
     assert np.ptp(by_lesion.interval) > 1.5 * np.ptp(paired_delong(first, second, targets).interval)
@@ -117,7 +117,7 @@ def test_a_detectable_difference_is_found_in_four_of_five_draws():
     assert np.mean(np.abs(values) > 1.959964) == pytest.approx(0.8, abs=0.005)
 
 
-def test_photos_are_checked():
+def test_images_are_checked():
     with pytest.raises(ValueError, match="scores and targets"):
         paired_delong([0.1, 0.2], [0.1], [0, 1])
     with pytest.raises(ValueError, match="groups must have shape"):
@@ -127,7 +127,7 @@ def test_photos_are_checked():
 def test_the_two_orders_are_of_the_same_draws():
     first, second, targets = draw(np.random.default_rng(10), decimals=2)
     lesions = np.arange(100) // 2
-    weights = draw_weights(100, lesions, 300, seed=4)
+    weights = replicate_weights(100, lesions, 300, seed=4)
     areas = [weighted_metrics.auroc(weighted_metrics.curves(weights, model, targets)) for model in (first, second)]
     expected = percentile_interval(areas[0] - areas[1])
     assert paired_auroc_by_lesion(first, second, targets, lesions, draws=300, seed=4).interval == expected

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binomtest, chi2
 
 from melanoma_pl.evaluation import wilson
-from melanoma_pl.evaluation.comparison import mcnemar, paired_share_difference
+from melanoma_pl.evaluation.comparison import mcnemar, paired_proportion_difference
 
 
 def flags(both, first, second, neither):
@@ -33,7 +33,7 @@ def newcombe(e, f, g, h):
 )
 def test_published_examples(table, interval):
     digits = 4 if abs(interval[0]) < 0.1 else 3
-    assert paired_share_difference(*flags(*table)).interval == pytest.approx(interval, abs=0.51 * 10**-digits)
+    assert paired_proportion_difference(*flags(*table)).interval == pytest.approx(interval, abs=0.51 * 10**-digits)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_published_examples(table, interval):
     [(59, 6, 16, 80), (30, 2, 3, 15), (5, 10, 12, 4), (20, 0, 0, 0), (10, 0, 0, 10), (0, 10, 0, 0), (0, 5, 5, 0)],
 )
 def test_the_interval_is_newcombes_method_10(table):
-    found = paired_share_difference(*flags(*table))
+    found = paired_proportion_difference(*flags(*table))
     assert found.value == pytest.approx((table[1] - table[2]) / sum(table))
     assert found.interval == pytest.approx(newcombe(*table), abs=1e-9)
     assert -1 <= found.interval[0] <= found.interval[1] <= 1
@@ -50,7 +50,7 @@ def test_the_interval_is_newcombes_method_10(table):
 def test_the_interval_covers_what_it_estimates():
     random, shares = np.random.default_rng(0), [0.7, 0.12, 0.05, 0.13]
     tables = random.multinomial(150, shares, 500)
-    intervals = [paired_share_difference(*flags(*table)).interval for table in tables]
+    intervals = [paired_proportion_difference(*flags(*table)).interval for table in tables]
     assert np.mean([low <= 0.07 <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.03)
 
 
@@ -59,35 +59,35 @@ def test_mcnemar_is_the_exact_binomial_test(first, second):
     found = mcnemar(*flags(50, first, second, 9))
     assert (found.first_only, found.second_only, found.reason) == (first, second, "")
     assert found.p_value == pytest.approx(binomtest(first, first + second).pvalue)
-    assert paired_share_difference(*flags(50, first, second, 9)).p_value == found.p_value
+    assert paired_proportion_difference(*flags(50, first, second, 9)).p_value == found.p_value
 
 
-def test_mcnemar_of_many_photos_is_near_its_chi_squared():
+def test_mcnemar_of_many_images_is_near_its_chi_squared():
     assert mcnemar(*flags(500, 150, 110, 90)).p_value == pytest.approx(chi2.sf((40 - 1) ** 2 / 260, 1), rel=0.02)
 
 
 def test_detectable_is_2_8_standard_errors():
     error = np.sqrt(12 + 2 - 10**2 / 50) / 50
-    assert paired_share_difference(*flags(36, 12, 2, 0)).detectable == pytest.approx(2.801585 * error, rel=1e-6)
+    assert paired_proportion_difference(*flags(36, 12, 2, 0)).detectable == pytest.approx(2.801585 * error, rel=1e-6)
 
 
 def test_decisions_that_never_differ_have_an_interval_but_no_p_value():
-    found = paired_share_difference(*flags(10, 0, 0, 5))
+    found = paired_proportion_difference(*flags(10, 0, 0, 5))
     assert (found.value, found.p_value, found.detectable) == (0, None, None)
-    assert found.interval[0] < 0 < found.interval[1] and found.reason == "both decide every photo alike"
+    assert found.interval[0] < 0 < found.interval[1] and found.reason == "both decide every image alike"
     test = mcnemar(*flags(10, 0, 0, 5))
     assert (test.p_value, test.reason) == (None, found.reason)
 
 
-def test_no_photos_have_a_reason():
-    assert paired_share_difference([], []).reason == mcnemar([], []).reason == "no photos"
+def test_no_images_have_a_reason():
+    assert paired_proportion_difference([], []).reason == mcnemar([], []).reason == "no images"
 
 
 @pytest.mark.parametrize(
     ("first", "second", "message"),
-    [([True], [True, False], "same photos"), ([2, 0], [1, 0], "first must be"), ([1, 0], [[1], [0]], "second must")],
+    [([True], [True, False], "same images"), ([2, 0], [1, 0], "first must be"), ([1, 0], [[1], [0]], "second must")],
 )
 def test_flags_are_checked(first, second, message):
-    for function in (mcnemar, paired_share_difference):
+    for function in (mcnemar, paired_proportion_difference):
         with pytest.raises(ValueError, match=message):
             function(first, second)

@@ -73,7 +73,7 @@ def test_rounding_flips_no_decision(seed, rule):
 
 
 @pytest.mark.parametrize("rule", RULES[:2])
-def test_with_no_lower_photo_the_middle_to_zero_is_taken(rule):
+def test_with_no_lower_image_the_middle_to_zero_is_taken(rule):
     assert choose_threshold([0.3, 0.3], [0, 1], rule) == pytest.approx(0.15)
     assert choose_threshold([0.0, 0.0], [0, 1], rule) == 0
 
@@ -97,7 +97,7 @@ def test_without_melanomas_the_fixed_value_is_taken():
     assert [choose_threshold([0.1, 0.2], [0, 0], rule, value=0.4) for rule in RULES] == [0.4, 0.4, 0.4]
 
 
-def test_without_benign_photos_only_sensitivity_can_be_chosen():
+def test_without_benign_images_only_sensitivity_can_be_chosen():
     assert choose_threshold([0.1, 0.3], [1, 1], "youden", value=0.4) == 0.4
     assert choose_threshold([0.1, 0.3], [1, 1], "sensitivity", 0.5, value=0.4) == pytest.approx(0.2)
 

@@ -47,7 +47,7 @@ def test_wilson_of_all_and_of_none_has_a_width():
     assert wilson(10, 10) == pytest.approx((10 / (10 + Z**2), 1))
 
 
-def test_wilson_of_no_photos_is_none():
+def test_wilson_of_no_images_is_none():
     assert wilson(0, 0) is None
 
 
@@ -76,18 +76,18 @@ def test_delong_of_a_published_example():
 @pytest.mark.parametrize("decimals", [1, 2, 15])
 @pytest.mark.parametrize(("positives", "negatives"), [(4, 5), (3, 40), (40, 3), (25, 60)])
 def test_delong_equals_the_direct_computation(positives, negatives, decimals):
-    photos = draw(np.random.default_rng(positives + decimals), positives, negatives, 0.4, decimals)
-    area, variance = direct_area_and_variance(*photos)
-    assert area == pytest.approx(auroc(*photos), abs=1e-12)
+    images = draw(np.random.default_rng(positives + decimals), positives, negatives, 0.4, decimals)
+    area, variance = direct_area_and_variance(*images)
+    assert area == pytest.approx(auroc(*images), abs=1e-12)
     half_width = Z * math.sqrt(variance) / (area * (1 - area))
-    assert delong(*photos) == pytest.approx(expit([logit(area) - half_width, logit(area) + half_width]), abs=1e-12)
+    assert delong(*images) == pytest.approx(expit([logit(area) - half_width, logit(area) + half_width]), abs=1e-12)
 
 
 def test_delong_contains_the_area_and_grows_with_confidence():
-    photos = draw(np.random.default_rng(0), 12, 30, 1.5)
-    low, high = delong(*photos)
-    wider_low, wider_high = delong(*photos, confidence=0.99)
-    assert 0 < wider_low < low < auroc(*photos) < high < wider_high < 1
+    images = draw(np.random.default_rng(0), 12, 30, 1.5)
+    low, high = delong(*images)
+    wider_low, wider_high = delong(*images, confidence=0.99)
+    assert 0 < wider_low < low < auroc(*images) < high < wider_high < 1
 
 
 def test_delong_turns_over_with_the_classes():
@@ -97,7 +97,7 @@ def test_delong_turns_over_with_the_classes():
 
 
 @pytest.mark.parametrize("targets", [[0, 0, 0], [1, 1, 1], [0, 1, 1], [0, 0, 1]])
-def test_delong_needs_two_photos_of_each_class(targets):
+def test_delong_needs_two_images_of_each_class(targets):
     assert delong([0.1, 0.5, 0.9], targets) is None
 
 
@@ -128,8 +128,8 @@ def test_delong_covers_the_true_area_as_often_as_it_says(positives, negatives, t
 
 
 @pytest.mark.slow
-def test_intervals_of_a_test_set_of_660_photos_cover_as_often_as_they_say():
-    """300 malignant and 360 benign photos, as in the set of this project; 2000 draws scatter by 0.005."""
+def test_intervals_of_a_test_set_of_660_images_cover_as_often_as_they_say():
+    """300 malignant and 360 benign images, as in the set of this project; 2000 draws scatter by 0.005."""
     random, true_area, draws = np.random.default_rng(11), 0.9, 2000
     distance = math.sqrt(2) * norm.ppf(true_area)
     areas = np.array([delong(*draw(random, 300, 360, distance)) for _ in range(draws)])
@@ -145,13 +145,13 @@ def test_corrected_resampled_t_worked_out_by_hand():
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95])
-def test_corrected_resampled_t_without_shared_photos_is_the_usual_t_interval(confidence):
+def test_corrected_resampled_t_without_shared_images_is_the_usual_t_interval(confidence):
     values = np.random.default_rng(0).random(7)
     expected = t(6, values.mean(), values.std(ddof=1) / math.sqrt(7)).interval(confidence)
     assert corrected_resampled_t(values, 0.0, confidence) == pytest.approx(expected)
 
 
-def test_corrected_resampled_t_covers_the_mean_of_trainings_that_share_photos():
+def test_corrected_resampled_t_covers_the_mean_of_trainings_that_share_images():
     """Figures of K folds whose errors correlate as those of cross-validation do: by held / (held + trained)."""
     random, folds = np.random.default_rng(0), 5
     shared = 1 / folds

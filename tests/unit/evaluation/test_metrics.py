@@ -8,7 +8,7 @@ from melanoma_pl.evaluation import Counts, auroc, average_precision, brier, coun
 
 
 def draw(seed, n=200, decimals=2):
-    """Photos that a model tells apart a little, with many ties."""
+    """Images that a model tells apart a little, with many ties."""
     random = np.random.default_rng(seed)
     targets = random.integers(0, 2, n)
     return np.round(np.clip(random.normal(0.4 + 0.2 * targets, 0.2), 0, 1), decimals), targets

@@ -20,8 +20,8 @@ def score_of_the_challenge(probabilities, targets, min_tpr=0.8):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_partial_auroc_is_the_score_of_isic_2024(seed):
-    photos = draw(seed)
-    assert partial_auroc(*photos) == pytest.approx(score_of_the_challenge(*photos), abs=1e-12)
+    images = draw(seed)
+    assert partial_auroc(*images) == pytest.approx(score_of_the_challenge(*images), abs=1e-12)
 
 
 @pytest.mark.parametrize("sensitivity", [0.3, 0.8, 0.95])

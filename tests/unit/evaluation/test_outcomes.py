@@ -65,7 +65,7 @@ def test_always_benign_finds_nothing_and_its_ppv_is_not_computable():
     assert found.balanced_accuracy.value == 0.5
     for estimate in (found.positive_predictive_value, found.positive_predictive_value_at):
         assert (estimate.value, estimate.interval) == (None, None)
-        assert estimate.reason == "no photo was called malignant"
+        assert estimate.reason == "no image was called malignant"
     assert found.negative_predictive_value_at.value == pytest.approx(0.9)
 
 
@@ -75,7 +75,7 @@ def test_what_follows_from_the_rule_has_no_interval():
         assert (getattr(found, name).interval, getattr(found, name).reason) == (None, ALWAYS_SO)
     assert found.accuracy.interval == found.negative_predictive_value.interval == wilson(90, 120)
     assert always_benign(draw()[1]).negative_predictive_value_at is None
-    assert always_benign([0, 0]).sensitivity.reason == "no malignant photos"
+    assert always_benign([0, 0]).sensitivity.reason == "no malignant images"
 
 
 @pytest.mark.parametrize(("target", "missing", "name"), [(0, "sensitivity", "malignant"), (1, "specificity", "benign")])
@@ -87,5 +87,5 @@ def test_one_class_has_reasons(target, missing, name):
         found.positive_predictive_value_at,
         found.negative_predictive_value_at,
     ):
-        assert (estimate.value, estimate.reason) == (None, f"no {name} photos")
+        assert (estimate.value, estimate.reason) == (None, f"no {name} images")
     assert found.accuracy.value is not None

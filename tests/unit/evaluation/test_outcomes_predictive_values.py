@@ -26,12 +26,12 @@ def test_predictive_values_are_bayes_formula_with_mercaldos_interval(prevalence)
     assert (found.value, *found.interval) == pytest.approx((value, *logit_ends(value, variance)), rel=1e-9)
 
 
-def test_at_the_photos_own_share_they_are_the_photos_predictive_values():
+def test_at_the_images_own_share_they_are_the_images_predictive_values():
     assert positive_predictive_value_at(COUNTS, 1 / 3).value == pytest.approx(COUNTS.positive_predictive_value)
     assert negative_predictive_value_at(COUNTS, 1 / 3).value == pytest.approx(COUNTS.negative_predictive_value)
 
 
-def test_the_interval_is_that_of_simulated_photos():
+def test_the_interval_is_that_of_simulated_images():
     random = np.random.default_rng(0)
     sensitivity, specificity = random.binomial(100, 0.8, 200000) / 100, random.binomial(200, 0.85, 200000) / 200
     values = sensitivity * 0.1 / (sensitivity * 0.1 + (1 - specificity) * 0.9)
@@ -61,12 +61,12 @@ def test_the_adjustment_adds_half_of_z_squared():
 
 def test_what_cannot_be_computed_has_a_reason():
     never_called = Counts(0, 0, 5, 3)
-    assert positive_predictive_value_at(never_called, 0.1).reason == "no photo was called malignant"
+    assert positive_predictive_value_at(never_called, 0.1).reason == "no image was called malignant"
     assert negative_predictive_value_at(never_called, 0.1).value == pytest.approx(0.9)
     always_called = Counts(3, 5, 0, 0)
-    assert negative_predictive_value_at(always_called, 0.1).reason == "no photo was called benign"
-    assert positive_predictive_value_at(Counts(0, 2, 5, 0), 0.1).reason == "no malignant photos"
-    assert negative_predictive_value_at(Counts(2, 0, 0, 3), 0.1).reason == "no benign photos"
+    assert negative_predictive_value_at(always_called, 0.1).reason == "no image was called benign"
+    assert positive_predictive_value_at(Counts(0, 2, 5, 0), 0.1).reason == "no malignant images"
+    assert negative_predictive_value_at(Counts(2, 0, 0, 3), 0.1).reason == "no benign images"
 
 
 @pytest.mark.parametrize("prevalence", [0, 1, 30, np.nan])

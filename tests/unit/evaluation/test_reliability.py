@@ -7,7 +7,7 @@ from melanoma_pl.evaluation.reliability import calibrated_ece_range, expected_ca
 
 
 def draw(seed, n=300, decimals=15):
-    """Photos of a perfectly calibrated model."""
+    """Images of a perfectly calibrated model."""
     random = np.random.default_rng(seed)
     probabilities = np.round(random.beta(1, 2, n), decimals)
     return probabilities, (random.random(n) < probabilities).astype(int)
@@ -54,7 +54,7 @@ def test_an_overconfident_model_is_above_the_range():
     assert expected_calibration_error(extreme, targets) > calibrated_ece_range(extreme)[1]
 
 
-def test_photos_of_one_lesion_share_their_fate_and_widen_the_range():
+def test_images_of_one_lesion_share_their_fate_and_widen_the_range():
     probabilities = np.repeat(draw(5, n=100)[0], 3)
     alone, by_lesion = (calibrated_ece_range(probabilities, groups) for groups in (None, np.repeat(np.arange(100), 3)))
     assert by_lesion[1] > 1.3 * alone[1]

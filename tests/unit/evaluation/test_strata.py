@@ -24,5 +24,5 @@ def test_the_most_frequent_value_comes_first_and_unknown_last():
     assert np.array_equal(np.sum(list(masks.values()), axis=0), np.ones(8))
 
 
-def test_no_photos_make_no_groups():
+def test_no_images_make_no_groups():
     assert split_by([]) == {}

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as reference
 
 from melanoma_pl.evaluation import metrics, weighted_metrics
-from melanoma_pl.evaluation.resampling import draw_weights
+from melanoma_pl.evaluation.resampling import replicate_weights
 
 SENSITIVITIES = (0.5, 0.82, 0.9, 0.95, 1.0)
 
@@ -19,7 +19,7 @@ def draw(decimals, n=60):
 @pytest.mark.parametrize("decimals", [1, 2, 15])
 def test_every_draw_equals_scikit_learn_with_weights(decimals):
     probabilities, targets = draw(decimals)
-    weights = draw_weights(60, draws=40)
+    weights = replicate_weights(60, draws=40)
     points = weighted_metrics.curves(weights, probabilities, targets)
     for row, sample_weight in enumerate(weights):
         given = {"sample_weight": sample_weight}
@@ -44,7 +44,7 @@ def test_every_draw_equals_scikit_learn_with_weights(decimals):
         )
 
 
-def test_weights_of_one_give_the_numbers_of_the_photos_themselves():
+def test_weights_of_one_give_the_numbers_of_the_images_themselves():
     probabilities, targets = draw(1)
     points = weighted_metrics.curves(np.ones((1, 60), dtype=np.int64), probabilities, targets)
     assert weighted_metrics.auroc(points)[0] == pytest.approx(metrics.auroc(probabilities, targets), abs=1e-12)
@@ -71,7 +71,7 @@ def test_draws_without_a_class_are_nan_and_warn_of_nothing():
 def test_two_thousand_draws_take_well_under_a_second():
     probabilities, targets = draw(15, 400)
     began = time.process_time()
-    points = weighted_metrics.curves(draw_weights(400, draws=2000), probabilities, targets)
+    points = weighted_metrics.curves(replicate_weights(400, draws=2000), probabilities, targets)
     weighted_metrics.auroc(points), weighted_metrics.average_precision(points), weighted_metrics.partial_auroc(points)
     for sensitivity in (0.82, 0.9, 0.95):
         weighted_metrics.specificity_at_sensitivity(points, sensitivity)
@@ -79,11 +79,11 @@ def test_two_thousand_draws_take_well_under_a_second():
 
 
 @pytest.mark.parametrize("groups", [None, np.array([f"lesion {place // 3}" for place in range(60)])])
-def test_photos_in_order_are_the_same_photos_drawn(groups):
+def test_images_in_order_are_the_same_images_drawn(groups):
     probabilities, targets = draw(1)
     order = weighted_metrics.order_of(probabilities, targets)
-    drawn = draw_weights(60, weighted_metrics.ordered_groups(order, groups), draws=30, seed=5)
-    weights = draw_weights(60, groups, draws=30, seed=5)
+    drawn = replicate_weights(60, weighted_metrics.ordered_groups(order, groups), draws=30, seed=5)
+    weights = replicate_weights(60, groups, draws=30, seed=5)
     assert np.array_equal(drawn, weights[:, order.places])
     for ordered, found in zip(
         weighted_metrics.ordered_curves(drawn, order),
@@ -94,7 +94,7 @@ def test_photos_in_order_are_the_same_photos_drawn(groups):
 
 
 @pytest.mark.parametrize("sensitivity", [0.1, 0.3, 0.7, 0.82, 0.9, 0.95, 1.0])
-def test_enough_malignant_photos_are_as_many_as_division_says(sensitivity):
+def test_enough_malignant_images_are_as_many_as_division_says(sensitivity):
     malignant = np.arange(1, 300)
     enough = np.arange(301) / malignant[:, None] >= sensitivity
     assert np.array_equal(weighted_metrics._fewest(malignant, sensitivity), np.argmax(enough, axis=1))

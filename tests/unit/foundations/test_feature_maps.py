@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from melanoma_pl.foundations.feature_maps import as_colours, feature_maps, first_kernels, liveliest, silent_share
+from melanoma_pl.foundations.feature_maps import as_colours, feature_maps, first_kernels, liveliest, silent_fraction
 from melanoma_pl.foundations.short_training import initial_network
 from melanoma_pl.models import MelanomaClassifier
 from melanoma_pl.preprocessing import Preprocessing
@@ -60,4 +60,4 @@ def test_lively_and_silent_channels():
     maps[:, 1, 0, 0], maps[:, 3, 0, 0] = 1, 5
     maps[0, 2] = 9  # high, but the same everywhere
     assert liveliest(maps, 2).tolist() == [3, 1]
-    assert silent_share(maps) == 0.25
+    assert silent_fraction(maps) == 0.25

@@ -1,11 +1,11 @@
-"""Readable kernels: what they do to flat ground, to edges and to photos."""
+"""Readable kernels: what they do to flat ground, to edges and to images."""
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from melanoma_pl.foundations.filters import KERNELS, edge_strength, filtered, grey, kernel, picture_from_photo
+from melanoma_pl.foundations.filters import KERNELS, edge_strength, filtered, grey, grey_image, kernel
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -52,10 +52,10 @@ def test_every_channel_is_filtered_alone_as_in_a_grouped_convolution():
     torch.testing.assert_close(grey(pictures), pictures.mean(dim=1, keepdim=True), **EXACT)
 
 
-def test_a_photo_becomes_numbers_between_0_and_1_channels_first():
-    photo = np.zeros((2, 4, 3), dtype=np.uint8)
-    photo[1, 3] = (255, 51, 0)
-    picture = picture_from_photo(photo)
+def test_an_image_becomes_numbers_between_0_and_1_channels_first():
+    image = np.zeros((2, 4, 3), dtype=np.uint8)
+    image[1, 3] = (255, 51, 0)
+    picture = grey_image(image)
     assert picture.shape == (1, 3, 2, 4)
     assert picture[0, :, 1, 3].tolist() == [1.0, 0.2, 0.0]
 

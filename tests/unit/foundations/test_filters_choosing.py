@@ -1,9 +1,9 @@
-"""Photos to look at: the first of each class, as pictures."""
+"""Images to look at: the first of each class, as pictures."""
 
 import numpy as np
 import torch
 
-from melanoma_pl.foundations.filters import as_pictures, clearest_of_each, first_of_each
+from melanoma_pl.foundations.filters import as_arrays, clearest_of_each, first_of_each
 
 
 def test_the_first_of_each_class():
@@ -23,6 +23,6 @@ def test_the_clearest_are_right_and_sure():
 def test_pictures_have_their_colours_last():
     pixels = torch.zeros(1, 3, 2, 4, dtype=torch.uint8)
     pixels[0, 2, 1, 3] = 7
-    pictures = as_pictures(pixels)
+    pictures = as_arrays(pixels)
     assert pictures.shape == (1, 2, 4, 3)
     assert pictures[0, 1, 3].tolist() == [0, 0, 7]

@@ -22,9 +22,9 @@ def test_tiles_have_gaps_between_and_none_around():
     assert field[3, 0] == 3
 
 
-def test_photos():
-    photo = np.zeros((3, 8, 8, 3), dtype=np.uint8)
-    figure = filters.photos_figure({"one": photo[:1], "three": photo}, columns=2)
+def test_images():
+    image = np.zeros((3, 8, 8, 3), dtype=np.uint8)
+    figure = filters.images_figure({"one": image[:1], "three": image}, columns=2)
     assert [ax.get_title() for ax in figure.axes] == ["one", "three"]
     assert figure.axes[1].images[0].get_array().shape == (17, 17, 3)
     assert drawn(figure)
@@ -39,10 +39,10 @@ def test_curves():
 
 def test_kernels_and_maps():
     assert drawn(feature_maps.kernels_figure({"some": torch.randn(16, 3, 3, 3)}))
-    photo = np.zeros((8, 8, 3), dtype=np.uint8)
+    image = np.zeros((8, 8, 3), dtype=np.uint8)
     maps = torch.stack([torch.ones(4, 3, 3), 2 * torch.ones(4, 3, 3)])
     maps[:, 3] = 0
-    figure = feature_maps.maps_figure({"benign": photo, "malignant": photo}, maps, torch.tensor([3, 0]))
+    figure = feature_maps.maps_figure({"benign": image, "malignant": image}, maps, torch.tensor([3, 0]))
     upper, lower = (figure.axes[place].images[0].get_array() for place in (1, 3))
     assert np.nanmax(upper) == pytest.approx(0.5) and np.nanmax(lower) == pytest.approx(1)
     assert drawn(figure)
@@ -52,7 +52,7 @@ def test_mistakes():
     targets, values = np.array([0, 1, 1]), np.array([0.0, 0.4, 1.0], dtype=np.float32)
     assert drawn(original_errors.probabilities_figure({"with": values, "without": values}, targets))
     luck = {tries: (np.array([0.5, 0.6]), np.array([0.4, 0.5])) for tries in (1, 10)}
-    assert drawn(original_errors.best_of_many_figure(luck, photos=20, sizes=(19, 100)))
-    assert drawn(original_errors.small_tests_figure(np.array([0.5, 0.6]), whole=0.55, right=6, photos=19))
-    by_way = {"photo by photo": np.array([0.9, 0.8]), "lesion by lesion": np.array([0.5, 0.6])}
+    assert drawn(original_errors.best_of_many_figure(luck, images=20, sizes=(19, 100)))
+    assert drawn(original_errors.small_tests_figure(np.array([0.5, 0.6]), whole=0.55, right=6, images=19))
+    by_way = {"image by image": np.array([0.9, 0.8]), "lesion by lesion": np.array([0.5, 0.6])}
     assert drawn(original_errors.leak_figure({"as drawn": {2: by_way, 4: by_way}, "by lot": {2: by_way, 4: by_way}}))

@@ -72,10 +72,12 @@ def test_convolutions():
     figure = layer_table.sliding_figure(picture, kernel("outline").float(), row=1, column=0, stride=2)
     assert [len(ax.patches) for ax in figure.axes] == [1, 0, 1]
     assert drawn(figure)
-    assert drawn(layer_table.pictures_figure({"colours": torch.rand(1, 3, 5, 5), "grey": torch.rand(1, 1, 5, 5)}))
+    assert drawn(
+        layer_table.filtered_images_figure({"colours": torch.rand(1, 3, 5, 5), "grey": torch.rand(1, 1, 5, 5)})
+    )
     assert drawn(layer_table.routing_figure(picture[:4, :4], torch.tensor([[1.0, 2.0], [3.0, 4.0]])))
-    photo = np.zeros((224, 224, 3), dtype=np.uint8)
-    assert drawn(layer_table.receptive_fields_figure(photo, three_conv_layers()))
+    image = np.zeros((224, 224, 3), dtype=np.uint8)
+    assert drawn(layer_table.receptive_fields_figure(image, three_conv_layers()))
 
 
 def test_pyplot_keeps_no_figure():

@@ -28,26 +28,26 @@ def test_shapes_and_parameters_are_torchs():
 
 
 def test_receptive_fields_are_where_torchs_gradient_is_not_zero():
-    photo = torch.zeros(1, 3, 224, 224, requires_grad=True)
-    values = photo
+    image = torch.zeros(1, 3, 224, 224, requires_grad=True)
+    values = image
     # Mean pooling instead of maximum: its gradient shows the whole window, not only the winner.
     for row, layer in zip(three_conv_layers()[1:7], torch_layers(nn.AvgPool2d)[:6], strict=True):
         values = layer(values)
         middle = row.shape[-1] // 2
-        (slope,) = torch.autograd.grad(values[0, 0, middle, middle], photo, retain_graph=True)
+        (slope,) = torch.autograd.grad(values[0, 0, middle, middle], image, retain_graph=True)
         seen = slope[0].abs().sum(dim=0) > 0
         assert seen.any(dim=1).sum() == seen.any(dim=0).sum() == row.sees
-        (neighbour,) = torch.autograd.grad(values[0, 0, middle, middle + 1], photo, retain_graph=True)
+        (neighbour,) = torch.autograd.grad(values[0, 0, middle, middle + 1], image, retain_graph=True)
         columns = (neighbour[0].abs().sum(dim=(0, 1)) > 0).int().argmax() - seen.any(dim=0).int().argmax()
         assert columns == row.apart
 
 
 def test_the_dense_layer_sees_all_but_the_last_two_rows_and_columns():
-    photo = torch.zeros(1, 3, 224, 224, requires_grad=True)
-    values = photo
+    image = torch.zeros(1, 3, 224, 224, requires_grad=True)
+    values = image
     for layer in torch_layers(nn.AvgPool2d)[:6]:
         values = layer(values)
-    (slope,) = torch.autograd.grad(values.sum(), photo)
+    (slope,) = torch.autograd.grad(values.sum(), image)
     seen = slope[0].abs().sum(dim=0) > 0
     assert three_conv_layers()[-1].sees == three_conv_layers()[-2].sees == 222
     assert seen[:222, :222].all()

@@ -1,10 +1,10 @@
-"""Photos of one lesion on both sides: known answers where memory is everything or nothing."""
+"""Images of one lesion on both sides: known answers where memory is everything or nothing."""
 
 import numpy as np
 import pytest
 
 from melanoma_pl.foundations.lesion_leak import (
-    LesionPhotos,
+    LesionImages,
     coin_targets,
     colour_histograms,
     draw_lesions,
@@ -14,18 +14,18 @@ from melanoma_pl.foundations.lesion_leak import (
 
 
 @pytest.fixture(scope="module")
-def drawn() -> LesionPhotos:
-    return draw_lesions(lesions=20, photos_each=2, size=24, seed=0)
+def drawn() -> LesionImages:
+    return draw_lesions(lesions=20, images_each=2, size=24, seed=0)
 
 
-def test_photos_of_a_lesion_lie_in_a_row_and_agree(drawn):
+def test_images_of_a_lesion_lie_in_a_row_and_agree(drawn):
     assert drawn.pixels.shape == (40, 24, 24, 3)
     assert drawn.lesions[:5].tolist() == [0, 0, 1, 1, 2]
     assert drawn.targets[:5].tolist() == [0, 0, 1, 1, 0]
     assert not np.array_equal(drawn.pixels[0], drawn.pixels[1])
 
 
-def test_the_first_photos_of_each_lesion(drawn):
+def test_the_first_images_of_each_lesion(drawn):
     assert drawn.first(1)[:3].tolist() == [0, 2, 4]
     assert drawn.first(2).tolist() == list(range(40))
 
@@ -57,6 +57,6 @@ def test_who_knows_lesions_by_name_gains_all_from_a_leak_and_nothing_without():
 
 
 def test_both_ways_are_measured_split_by_split(drawn):
-    measured = measure_leak(drawn, photos_each=2, repeats=2, by_coin=True)
-    assert list(measured) == ["photo by photo", "lesion by lesion"]
+    measured = measure_leak(drawn, images_each=2, repeats=2, by_coin=True)
+    assert list(measured) == ["image by image", "lesion by lesion"]
     assert all(values.shape == (2,) and ((values >= 0) & (values <= 1)).all() for values in measured.values())

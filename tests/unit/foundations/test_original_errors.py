@@ -15,7 +15,7 @@ from melanoma_pl.foundations.original_errors import (
     expected_best_accuracy,
     logits_of,
     loss_of,
-    saturated_share,
+    saturated_fraction,
 )
 from melanoma_pl.models import MelanomaClassifier
 from melanoma_pl.preprocessing import Preprocessing
@@ -38,8 +38,8 @@ def test_without_rescaling_a_proportional_network_answers_255_times_as_much():
 
 def test_saturation_is_exact_in_32_bits_and_not_yet_in_64():
     logits = torch.tensor([-200.0, -20.0, 0.0, 16.0, 18.0])
-    assert saturated_share(logits) == pytest.approx(0.4)
-    assert saturated_share(logits[4:].double()) == 0
+    assert saturated_fraction(logits) == pytest.approx(0.4)
+    assert saturated_fraction(logits[4:].double()) == 0
 
 
 def test_a_wrong_answer_costs_its_logit():
@@ -54,25 +54,25 @@ def test_a_threshold_of_1_is_int():
 
 
 @pytest.mark.parametrize(
-    ("tries", "photos", "expected"),
+    ("tries", "images", "expected"),
     [(1, 1, 0.5), (1, 50, 0.5), (2, 1, 0.75), (3, 1, 0.875), (2, 2, 11 / 16)],
 )
-def test_the_best_of_coins_by_hand(tries, photos, expected):
-    assert expected_best_accuracy(tries, photos) == pytest.approx(expected, abs=1e-12)
+def test_the_best_of_coins_by_hand(tries, images, expected):
+    assert expected_best_accuracy(tries, images) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_choice_flatters_itself_and_other_photos_do_not():
+def test_the_choice_flatters_itself_and_other_images_do_not():
     targets = np.arange(200) % 2
-    chosen_by, judged_on = choose_among_guesses(20, targets, repeats=400, seed=3)
+    chosen_by, evaluated_on = choose_among_guesses(20, targets, repeats=400, seed=3)
     assert chosen_by.mean() == pytest.approx(expected_best_accuracy(20, 100), abs=0.01)
-    assert judged_on.mean() == pytest.approx(0.5, abs=0.01)
+    assert evaluated_on.mean() == pytest.approx(0.5, abs=0.01)
     again, _ = choose_among_guesses(20, targets, repeats=400, seed=3)
     assert np.array_equal(chosen_by, again)
 
 
 def test_small_tests_scatter_around_the_whole():
     is_right = np.arange(200) % 4 > 0
-    accuracies = accuracies_of_small_tests(is_right, photos=19, repeats=2000, seed=1)
+    accuracies = accuracies_of_small_tests(is_right, images=19, repeats=2000, seed=1)
     assert accuracies.mean() == pytest.approx(0.75, abs=0.01)
     assert 0.05 < accuracies.std() < 0.12
-    assert accuracies_of_small_tests(is_right, photos=200, repeats=3, seed=1).tolist() == [0.75] * 3
+    assert accuracies_of_small_tests(is_right, images=200, repeats=3, seed=1).tolist() == [0.75] * 3

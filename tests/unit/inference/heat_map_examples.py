@@ -27,12 +27,12 @@ class RedAgainstGreen(nn.Module):
 
 
 def red_and_green() -> Tensor:
-    """Four photos: red upper left and green lower right, red only, green only, black."""
-    photos = torch.zeros(4, 3, SIDE, SIDE, dtype=torch.uint8)
-    photos[:2, 0, :8, :8] = 200
-    photos[::2, 1, -8:, -8:] = 200
-    photos[3] = 0
-    return photos
+    """Four images: red upper left and green lower right, red only, green only, black."""
+    images = torch.zeros(4, 3, SIDE, SIDE, dtype=torch.uint8)
+    images[:2, 0, :8, :8] = 200
+    images[::2, 1, -8:, -8:] = 200
+    images[3] = 0
+    return images
 
 
 def classifier_of(network: nn.Module) -> MelanomaClassifier:
@@ -45,6 +45,6 @@ def tiny_classifier(seed: int = 0) -> MelanomaClassifier:
         return classifier_of(ThreeConvNet(channels=(4, 4, 4), hidden=8, image_size=SIDE))
 
 
-def random_photos(count: int) -> Tensor:
+def random_images(count: int) -> Tensor:
     generator = torch.Generator().manual_seed(5)
     return torch.randint(0, 256, (count, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).permute(0, 3, 1, 2)

@@ -17,17 +17,17 @@ def plain(level: int, side: int = 64) -> Tensor:
 
 def test_blur_spreads_a_point_as_far_as_it_says_at_any_size() -> None:
     for side in (112, 224):
-        photo = torch.zeros(1, 3, side, side, dtype=torch.uint8)
-        photo[..., side // 2, side // 2] = 255
-        photo[..., side // 2 - 3 : side // 2 + 4, :] = 255  # a bar, seven pixels high
-        profile = corruptions.blur(photo, 3, INDICES[:1])[0, 0, :, side // 4].double()
+        image = torch.zeros(1, 3, side, side, dtype=torch.uint8)
+        image[..., side // 2, side // 2] = 255
+        image[..., side // 2 - 3 : side // 2 + 4, :] = 255  # a bar, seven pixels high
+        profile = corruptions.blur(image, 3, INDICES[:1])[0, 0, :, side // 4].double()
         profile /= profile.sum()
         places = torch.arange(side).double()
         variance = (profile * (places - (profile * places).sum()) ** 2).sum().item()
         assert variance == pytest.approx((3 * side / 224) ** 2 + (7**2 - 1) / 12, rel=0.03)  # gaussian + bar
 
 
-def test_blur_keeps_a_plain_photo() -> None:
+def test_blur_keeps_a_plain_image() -> None:
     assert torch.equal(corruptions.blur(plain(90), 3, INDICES), plain(90))
 
 
@@ -85,10 +85,10 @@ def test_hue_turns_colours_and_leaves_grey() -> None:
 
 
 def test_rotation_by_90_degrees_is_a_quarter_turn_one_way_or_the_other() -> None:
-    photo = torch.arange(3 * 32 * 32).remainder(251).to(torch.uint8).view(1, 3, 32, 32).expand(16, 3, 32, 32)
-    changed = corruptions.rotation(photo, 3, INDICES)
+    image = torch.arange(3 * 32 * 32).remainder(251).to(torch.uint8).view(1, 3, 32, 32).expand(16, 3, 32, 32)
+    changed = corruptions.rotation(image, 3, INDICES)
     for turned, sign in zip(changed, directions(INDICES), strict=True):
-        expected = torch.rot90(photo[0], int(sign), (1, 2))
+        expected = torch.rot90(image[0], int(sign), (1, 2))
         assert (turned.float() - expected.float()).abs().max() <= 1
 
 
@@ -99,7 +99,7 @@ def test_no_corner_turns_black(change: Callable[[Tensor, int, Tensor], Tensor]) 
 
 
 def test_zoom_shows_the_middle_larger() -> None:
-    photo = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
-    photo[..., 112 - 25 : 112 + 25, 112 - 25 : 112 + 25] = 255
-    share = corruptions.zoom(photo, 3, INDICES[:1]).float().mean() / 255
+    image = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
+    image[..., 112 - 25 : 112 + 25, 112 - 25 : 112 + 25] = 255
+    share = corruptions.zoom(image, 3, INDICES[:1]).float().mean() / 255
     assert share.item() == pytest.approx((70 / 224) ** 2, rel=0.02)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.unit.report.conftest import member
+from tests.unit.conftest import member
 
 from melanoma_pl.data.augmentation import Dihedral
 from melanoma_pl.errors import UserError
@@ -46,7 +46,7 @@ def test_eight_views_are_averaged_and_decide_for_themselves(members: list[Member
     assert panel.decision.temperature == pytest.approx(fit_temperature(logits, held.targets.numpy()), rel=1e-6)
 
 
-def test_turned_photos_get_the_same_answer_from_eight_views(members: list[Member]) -> None:
+def test_turned_images_get_the_same_answer_from_eight_views(members: list[Member]) -> None:
     panel = assemble(members[:1], "dihedral", "logit")
     turned = panel.logits("test", "", lambda pixels, _: pixels.rot90(1, (2, 3)).flip(2))
     np.testing.assert_allclose(turned, panel.logits("test", ""), atol=1e-5)
@@ -58,10 +58,10 @@ def test_several_networks_are_averaged(members: list[Member]) -> None:
     assert each.shape == (3, 12)
     np.testing.assert_allclose(panel.logits("test", ""), each.astype(np.float64).mean(axis=0))
     np.testing.assert_allclose(panel.without(1).combined(each[[0, 2]]), each[[0, 2]].astype(np.float64).mean(axis=0))
-    assert panel.decided_on == "8 validation photos"
+    assert panel.decided_on == "8 validation images"
 
 
-def test_ranks_are_taken_among_the_validation_photos(members: list[Member]) -> None:
+def test_ranks_are_taken_among_the_validation_images(members: list[Member]) -> None:
     panel = assemble(members, "none", "rank")
     held = np.stack([predict_logits(m.classifier, split_batches(m.own.split("validation"), "")) for m in members])
     each = panel.member_logits("test", "")
@@ -69,22 +69,22 @@ def test_ranks_are_taken_among_the_validation_photos(members: list[Member]) -> N
     np.testing.assert_allclose(panel.without(0).combined(each[1:]), mean_rank(each[1:], held[1:]))
 
 
-def test_only_photos_that_no_network_trained_on_decide(photo_folder: Path) -> None:
-    """Of two different cuts a few validation photos are in both: too few to fit anything on."""
-    apart = [member(photo_folder, "a", split_seed=0), member(photo_folder, "b", split_seed=1)]
+def test_only_images_that_no_network_trained_on_decide(image_folder: Path) -> None:
+    """Of two different cuts a few validation images are in both: too few to fit anything on."""
+    apart = [member(image_folder, "a", split_seed=0), member(image_folder, "b", split_seed=1)]
     panel = assemble(apart, "none", "logit")
     assert (panel.decision, panel.decided_on) == (Decision(), NOTHING)
-    with pytest.raises(UserError, match="combine=rank ranks each photo among those that all runs validated on"):
+    with pytest.raises(UserError, match="combine=rank ranks each image among those that all runs validated on"):
         assemble(apart, "none", "rank")
 
 
-def test_nothing_is_fitted_on_test_photos(photo_folder: Path) -> None:
-    on_test = member(photo_folder, fits=False, validate_on="test")
+def test_nothing_is_fitted_on_test_images(image_folder: Path) -> None:
+    on_test = member(image_folder, fits=False, validate_on="test")
     panel = assemble([on_test], "dihedral", "logit")
     assert (panel.decision, panel.decided_on) == (Decision(), NOTHING)
 
 
 def test_a_network_that_answers_no_numbers_is_refused(members: list[Member]) -> None:
     torch.nn.init.constant_(members[0].classifier.network.dense_2.weight, float("nan"))
-    with pytest.raises(UserError, match="for 12 of 12 photos the network's answers are no numbers"):
+    with pytest.raises(UserError, match="for 12 of 12 images the network's answers are no numbers"):
         Ensemble.of_one(members[0]).logits("test", "")

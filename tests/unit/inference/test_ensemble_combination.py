@@ -53,7 +53,7 @@ def test_few_references_do_not_cost_the_order():
     assert auroc(combined, targets) == pytest.approx(auroc(mean_logit(logits), targets), abs=0.003)
 
 
-def test_a_photos_rank_does_not_depend_on_the_photos_beside_it():
+def test_an_images_rank_does_not_depend_on_the_images_beside_it():
     references, logits = np.random.default_rng(2).normal(size=(2, 30)), np.random.default_rng(3).normal(size=(2, 5))
     alone = [mean_rank(logits[:, [place]], references)[0] for place in range(5)]
     np.testing.assert_array_equal(mean_rank(logits, references), alone)

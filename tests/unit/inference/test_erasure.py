@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from melanoma_pl.inference.erasure import SHARE, erase_border, erase_centre
+from melanoma_pl.inference.erasure import FRACTION, erase_border, erase_centre
 
 SIDE = 64
 FILL = torch.tensor([10.0, 120.0, 230.0])
@@ -14,40 +14,40 @@ def radius() -> Tensor:
 
 
 @pytest.fixture
-def photos() -> Tensor:
+def images() -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (20, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).permute(0, 3, 1, 2)
 
 
-def test_what_lies_in_the_disc_does_not_matter_without_the_centre(photos: Tensor) -> None:
-    other = torch.where(radius() <= SHARE / 2, 255 - photos, photos)
-    assert torch.equal(erase_centre(photos), erase_centre(other))
+def test_what_lies_in_the_disc_does_not_matter_without_the_centre(images: Tensor) -> None:
+    other = torch.where(radius() <= FRACTION / 2, 255 - images, images)
+    assert torch.equal(erase_centre(images), erase_centre(other))
 
 
-def test_what_lies_beyond_does_not_matter_without_the_border(photos: Tensor) -> None:
-    other = torch.where(radius() >= SHARE / 2 + 0.06, 255 - photos, photos)
-    assert torch.equal(erase_border(photos, FILL), erase_border(other, FILL))
-    corner = erase_border(photos, FILL)[..., 0, 0]
+def test_what_lies_beyond_does_not_matter_without_the_border(images: Tensor) -> None:
+    other = torch.where(radius() >= FRACTION / 2 + 0.06, 255 - images, images)
+    assert torch.equal(erase_border(images, FILL), erase_border(other, FILL))
+    corner = erase_border(images, FILL)[..., 0, 0]
     assert torch.equal(corner, FILL.to(torch.uint8).expand_as(corner))
 
 
-def test_one_keeps_what_the_other_erases(photos: Tensor) -> None:
-    inside, outside = radius() <= SHARE / 2, radius() >= SHARE / 2 + 0.06
-    assert torch.equal(erase_border(photos, FILL)[..., inside], photos[..., inside])
-    assert torch.equal(erase_centre(photos)[..., outside], photos[..., outside])
-    grey, black = torch.full_like(photos, 100), torch.zeros(3)
-    filled = torch.full_like(photos, 100)
+def test_one_keeps_what_the_other_erases(images: Tensor) -> None:
+    inside, outside = radius() <= FRACTION / 2, radius() >= FRACTION / 2 + 0.06
+    assert torch.equal(erase_border(images, FILL)[..., inside], images[..., inside])
+    assert torch.equal(erase_centre(images)[..., outside], images[..., outside])
+    grey, black = torch.full_like(images, 100), torch.zeros(3)
+    filled = torch.full_like(images, 100)
     centre = erase_border(grey, black).int()
     border = 100 - centre
     assert ((centre + border) == filled).all()
-    assert torch.equal(erase_centre(grey), grey)  # a plain photo has nothing to erase
+    assert torch.equal(erase_centre(grey), grey)  # a plain image has nothing to erase
 
 
-def test_the_centre_takes_the_photos_own_border_colour() -> None:
-    photo = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8)
-    photo[0, 0], photo[1, 2] = 200, 90
-    photo[:, :, radius() <= SHARE / 2] = 33
-    assert erase_centre(photo)[..., SIDE // 2, SIDE // 2].tolist() == [[200, 0, 0], [0, 0, 90]]
+def test_the_centre_takes_the_images_own_border_colour() -> None:
+    image = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8)
+    image[0, 0], image[1, 2] = 200, 90
+    image[:, :, radius() <= FRACTION / 2] = 33
+    assert erase_centre(image)[..., SIDE // 2, SIDE // 2].tolist() == [[200, 0, 0], [0, 0, 90]]
 
 
 def test_the_edge_is_soft() -> None:
@@ -56,15 +56,15 @@ def test_the_edge_is_soft() -> None:
     assert row.min() == 0 and row.max() == 255
 
 
-def test_a_batch_equals_one_by_one(photos: Tensor) -> None:
+def test_a_batch_equals_one_by_one(images: Tensor) -> None:
     for erase in (erase_centre, lambda pixels: erase_border(pixels, FILL)):
-        together = erase(photos)
+        together = erase(images)
         assert together.dtype == torch.uint8
-        assert torch.equal(together, torch.cat([erase(photo[None]) for photo in photos]))
-        assert erase(photos[:0]).shape == (0, 3, SIDE, SIDE)
+        assert torch.equal(together, torch.cat([erase(image[None]) for image in images]))
+        assert erase(images[:0]).shape == (0, 3, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.01])
-def test_a_share_out_of_range(share: float, photos: Tensor) -> None:
+def test_a_share_out_of_range(share: float, images: Tensor) -> None:
     with pytest.raises(ValueError, match="allowed are above 0 to 1"):
-        erase_centre(photos, share)
+        erase_centre(images, share)

@@ -5,7 +5,7 @@ from tests.unit.inference.heat_map_examples import (
     SIDE,
     RedAgainstGreen,
     classifier_of,
-    random_photos,
+    random_images,
     red_and_green,
     tiny_classifier,
 )
@@ -24,27 +24,27 @@ def test_a_map_shows_what_speaks_for_malignant_and_nothing_else(inplace: bool) -
     assert not green.any() and not black.any()
 
 
-def test_of_a_photo_called_benign_it_shows_what_speaks_for_that() -> None:
-    classifier, photos = classifier_of(RedAgainstGreen(False)), red_and_green()
-    _, red, green, _ = heat_maps(classifier, photos, [True, False, False, False])
+def test_of_an_image_called_benign_it_shows_what_speaks_for_that() -> None:
+    classifier, images = classifier_of(RedAgainstGreen(False)), red_and_green()
+    _, red, green, _ = heat_maps(classifier, images, [True, False, False, False])
     assert not red.any(), "red speaks against it"
     assert green.any()
-    np.testing.assert_array_equal(heat_maps(classifier, photos, [True] * 4), heat_maps(classifier, photos))
+    np.testing.assert_array_equal(heat_maps(classifier, images, [True] * 4), heat_maps(classifier, images))
 
 
 def test_shape_type_and_range() -> None:
-    maps = heat_maps(tiny_classifier(), random_photos(20))
+    maps = heat_maps(tiny_classifier(), random_images(20))
     assert maps.shape == (20, SIDE, SIDE) and maps.dtype == np.float32
     largest = maps.max(axis=(1, 2))
     assert maps.min() >= 0 and set(largest.round(6)) <= {0, 1} and largest.any()
-    assert heat_maps(tiny_classifier(), random_photos(0)).shape == (0, SIDE, SIDE)
+    assert heat_maps(tiny_classifier(), random_images(0)).shape == (0, SIDE, SIDE)
 
 
 def test_a_batch_equals_one_by_one_and_again() -> None:
-    classifier, photos = tiny_classifier(), random_photos(20)
-    maps = heat_maps(classifier, photos)
-    np.testing.assert_array_equal(maps, heat_maps(classifier, photos))
-    singly = np.concatenate([heat_maps(classifier, photo[None]) for photo in photos])
+    classifier, images = tiny_classifier(), random_images(20)
+    maps = heat_maps(classifier, images)
+    np.testing.assert_array_equal(maps, heat_maps(classifier, images))
+    singly = np.concatenate([heat_maps(classifier, image[None]) for image in images])
     np.testing.assert_allclose(maps, singly, atol=1e-4)
 
 
@@ -52,22 +52,22 @@ def test_a_batch_equals_one_by_one_and_again() -> None:
 def test_nothing_is_left_behind(trainable: bool) -> None:
     classifier = tiny_classifier().requires_grad_(trainable).train()
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
-    photos = random_photos(3)
-    assert heat_maps(classifier, photos).any()
+    images = random_images(3)
+    assert heat_maps(classifier, images).any()
     assert not any(module.training for module in classifier.modules() if isinstance(module, nn.Conv2d | nn.Dropout))
     for parameter in classifier.parameters():
         assert parameter.grad is None and parameter.requires_grad is trainable
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in classifier.modules())
-    assert not photos.requires_grad
+    assert not images.requires_grad
 
 
 def test_maps_can_be_drawn_while_predicting() -> None:
     classifier = tiny_classifier()
-    expected = heat_maps(classifier, random_photos(3))
+    expected = heat_maps(classifier, random_images(3))
     for mode in (torch.inference_mode, torch.no_grad):
         with mode():
-            np.testing.assert_array_equal(heat_maps(classifier, random_photos(3)), expected)
+            np.testing.assert_array_equal(heat_maps(classifier, random_images(3)), expected)
 
 
 def test_a_network_that_squeezes_its_logit() -> None:
@@ -84,11 +84,11 @@ def test_a_network_that_squeezes_its_logit() -> None:
 def test_a_network_without_convolution() -> None:
     dense = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 1))
     with pytest.raises(ValueError, match="Sequential has no convolution"):
-        heat_maps(classifier_of(dense), random_photos(1))
+        heat_maps(classifier_of(dense), random_images(1))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_same_on_a_gpu() -> None:
-    expected = heat_maps(tiny_classifier(), random_photos(3))
-    np.testing.assert_allclose(heat_maps(tiny_classifier().cuda(), random_photos(3)), expected, atol=1e-2)
+    expected = heat_maps(tiny_classifier(), random_images(3))
+    np.testing.assert_allclose(heat_maps(tiny_classifier().cuda(), random_images(3)), expected, atol=1e-2)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from tests.unit.inference.heat_map_examples import SIDE, classifier_of, random_photos, tiny_classifier
+from tests.unit.inference.heat_map_examples import SIDE, classifier_of, random_images, tiny_classifier
 from torch import nn
 
-from melanoma_pl.inference.heat_maps import heat_maps, likeness, shuffled
+from melanoma_pl.inference.heat_maps import heat_maps, shuffled, similarity
 
 SHUFFLED = ("conv_3.weight", "dense_1.weight", "dense_2.weight")
 
@@ -25,10 +25,10 @@ def test_a_wide_layer_whose_weights_are_mostly_negative_is_not_silenced() -> Non
         classifier.network[0].weight.abs_()
         classifier.network[0].bias.zero_()
         classifier.network[2].weight += torch.linspace(-0.09, 0.03, 20)[:, None]  # some neurons speak, most are silent
-    images = random_photos(4) / 255
-    speaking = (classifier.network(images) > 0).float().mean().item()
+    inputs = random_images(4) / 255
+    speaking = (classifier.network(inputs) > 0).float().mean().item()
     assert 0.1 < speaking < 0.4
-    assert (shuffled(classifier).network(images) > 0).float().mean().item() == pytest.approx(speaking, abs=0.1)
+    assert (shuffled(classifier).network(inputs) > 0).float().mean().item() == pytest.approx(speaking, abs=0.1)
 
 
 def test_all_else_is_the_classifiers() -> None:
@@ -51,9 +51,9 @@ def test_it_follows_the_seed_and_leaves_global_chance_alone() -> None:
 def test_the_control_draws_other_maps() -> None:
     values = []
     for seed in range(6):  # some networks of random weights are silent
-        classifier, photos = tiny_classifier(seed), random_photos(4)
-        pairs = zip(heat_maps(classifier, photos), heat_maps(shuffled(classifier), photos), strict=True)
-        values += [likeness(first, second) for first, second in pairs]
+        classifier, images = tiny_classifier(seed), random_images(4)
+        pairs = zip(heat_maps(classifier, images), heat_maps(shuffled(classifier), images), strict=True)
+        values += [similarity(first, second) for first, second in pairs]
     known = [value for value in values if value is not None]
     assert len(known) >= 8
     assert np.mean(known) < 0.7
@@ -67,14 +67,14 @@ def test_a_network_without_convolution() -> None:
 
 def test_likeness_is_that_of_ranks() -> None:
     heat = np.random.default_rng(0).random((9, 9), dtype=np.float32)
-    assert likeness(heat, heat**3) == pytest.approx(1)
-    assert likeness(heat, 1 - heat) == pytest.approx(-1)
-    assert likeness(np.array([[1, 2], [3, 4]], np.float32), np.array([[1, 3], [2, 4]], np.float32)) == pytest.approx(
+    assert similarity(heat, heat**3) == pytest.approx(1)
+    assert similarity(heat, 1 - heat) == pytest.approx(-1)
+    assert similarity(np.array([[1, 2], [3, 4]], np.float32), np.array([[1, 3], [2, 4]], np.float32)) == pytest.approx(
         0.8
     )
 
 
 def test_a_plain_map_has_no_likeness() -> None:
     heat, plain = np.eye(4, dtype=np.float32), np.zeros((4, 4), dtype=np.float32)
-    assert likeness(heat, plain) is None
-    assert likeness(plain, heat) is None
+    assert similarity(heat, plain) is None
+    assert similarity(plain, heat) is None

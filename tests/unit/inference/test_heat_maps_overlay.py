@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
-from tests.unit.inference.heat_map_examples import random_photos
+from tests.unit.inference.heat_map_examples import random_images
 
 from melanoma_pl.inference.heat_maps import overlay
 
 
-def test_the_photo_stays_where_the_map_is_zero_and_shows_through_elsewhere() -> None:
-    photo = random_photos(1)[0]
+def test_the_image_stays_where_the_map_is_zero_and_shows_through_elsewhere() -> None:
+    image = random_images(1)[0]
     heat = np.zeros((32, 32), dtype=np.float32)
     heat[:16] = 1
-    laid = overlay(photo, heat)
-    plain = photo.permute(1, 2, 0).numpy()
+    laid = overlay(image, heat)
+    plain = image.permute(1, 2, 0).numpy()
     assert laid.shape == (32, 32, 3) and laid.dtype == np.uint8
     np.testing.assert_array_equal(laid[16:], plain[16:])
     hottest = 255 * np.asarray(colormaps["viridis"](1.0)[:3])
@@ -21,13 +21,13 @@ def test_the_photo_stays_where_the_map_is_zero_and_shows_through_elsewhere() -> 
 
 
 def test_a_tensor_and_an_array_are_the_same_and_stay() -> None:
-    photo = random_photos(1)[0]
-    before = photo.clone()
+    image = random_images(1)[0]
+    before = image.clone()
     heat = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
-    np.testing.assert_array_equal(overlay(photo, heat), overlay(photo.permute(1, 2, 0).numpy(), heat))
-    assert torch.equal(photo, before)
+    np.testing.assert_array_equal(overlay(image, heat), overlay(image.permute(1, 2, 0).numpy(), heat))
+    assert torch.equal(image, before)
 
 
 def test_sizes_that_differ() -> None:
     with pytest.raises(ValueError, match="they should be equal"):
-        overlay(random_photos(1)[0], np.zeros((8, 8), dtype=np.float32))
+        overlay(random_images(1)[0], np.zeros((8, 8), dtype=np.float32))

@@ -21,9 +21,9 @@ def keras_arrays(generator: np.random.Generator) -> dict[str, np.ndarray]:
     }
 
 
-def keras_forward(photo: np.ndarray, arrays: list[np.ndarray]) -> float:
-    """What Keras computes of one photo (H, W, 3), written out with loops: valid convolution, ReLU, pooling, H×W×C."""
-    features = photo
+def keras_forward(image: np.ndarray, arrays: list[np.ndarray]) -> float:
+    """What Keras computes of one image (H, W, 3), written out with loops: valid convolution, ReLU, pooling, H×W×C."""
+    features = image
     for kernel, bias in zip(arrays[0:6:2], arrays[1:6:2], strict=True):
         height, width = features.shape[0] - 2, features.shape[1] - 2
         answer = np.zeros((height, width, kernel.shape[3]))
@@ -43,9 +43,9 @@ def test_keras_weights_give_kerass_logits(tmp_path: Path) -> None:
     np.savez(tmp_path / "weights.npz", **arrays)
     network = ThreeConvNet(CHANNELS, HIDDEN, image_size=SIZE).eval()
     load_weights(network, tmp_path / "weights.npz")
-    photo = generator.random((SIZE, SIZE, 3))
-    logit = network(torch.from_numpy(photo).float().permute(2, 0, 1)[None]).item()
-    assert logit == pytest.approx(keras_forward(photo, list(arrays.values())), abs=1e-5)
+    image = generator.random((SIZE, SIZE, 3))
+    logit = network(torch.from_numpy(image).float().permute(2, 0, 1)[None]).item()
+    assert logit == pytest.approx(keras_forward(image, list(arrays.values())), abs=1e-5)
 
 
 def test_weights_that_do_not_fit(tmp_path: Path) -> None:

@@ -50,16 +50,16 @@ def fit(
 
 
 @pytest.mark.slow
-def test_it_learns(photo_folder: Path) -> None:
+def test_it_learns(image_folder: Path) -> None:
     model = classifier()
-    fit(model, photo_folder, 8)
+    fit(model, image_folder, 8)
     assert model.trainer.callback_metrics["train/loss"] < 0.3
     assert model.trainer.callback_metrics["val/auroc"] > 0.9
 
 
-def test_live_curves_are_the_reported_numbers(photo_folder: Path) -> None:
+def test_live_curves_are_the_reported_numbers(image_folder: Path) -> None:
     model = classifier(threshold={"rule": "fixed", "value": 0.5})
-    data = fit(model, photo_folder, 2)
+    data = fit(model, image_folder, 2)
     live = {name: float(value) for name, value in model.trainer.callback_metrics.items()}
     split = data.split("validation")
     logits = predict_logits(model.eval(), split_batches(split, "validation"))
@@ -75,28 +75,28 @@ def test_pos_weight_is_in_the_loss() -> None:
     torch.testing.assert_close(classifier(pos_weight=3.0).loss(logits, targets), expected)
 
 
-def test_checkpoint_holds_all_that_prediction_needs(photo_folder: Path, tmp_path: Path) -> None:
-    model = classifier(photos_note="synthetic")
-    data = fit(model, photo_folder, 1, RunCheckpoints(tmp_path))
+def test_checkpoint_holds_all_that_prediction_needs(image_folder: Path, tmp_path: Path) -> None:
+    model = classifier(images_note="synthetic")
+    data = fit(model, image_folder, 1, RunCheckpoints(tmp_path))
     loaded = MelanomaClassifier.load(tmp_path / "last.ckpt")
     assert not loaded.training
     assert loaded.preprocessing == SMALL
-    assert loaded.photos_note == "synthetic"
+    assert loaded.images_note == "synthetic"
     assert (loaded.temperature, loaded.threshold) == (model.temperature, model.threshold) != (1.0, 0.5)
     batches = [data.split("validation")[0, torch.arange(8)].pixels]
     assert np.array_equal(predict_logits(loaded, batches), predict_logits(model.eval(), batches))
 
 
-def test_validating_on_test_fits_no_decision(photo_folder: Path) -> None:
+def test_validating_on_test_fits_no_decision(image_folder: Path) -> None:
     model = classifier(fit_decision=False)
-    fit(model, photo_folder, 1, validate_on="test")
+    fit(model, image_folder, 1, validate_on="test")
     assert (model.temperature, model.threshold) == (1.0, 0.5)
 
 
-def test_any_network_with_one_logit(photo_folder: Path, tmp_path: Path) -> None:
+def test_any_network_with_one_logit(image_folder: Path, tmp_path: Path) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 1))
     model = MelanomaClassifier(plain, preprocessing=SMALL)
-    fit(model, photo_folder, 1, RunCheckpoints(tmp_path))
+    fit(model, image_folder, 1, RunCheckpoints(tmp_path))
     with pytest.raises(UserError, match="names no class"):
         MelanomaClassifier.load(tmp_path / "last.ckpt")
     fresh = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 1))
@@ -104,10 +104,10 @@ def test_any_network_with_one_logit(photo_folder: Path, tmp_path: Path) -> None:
     assert torch.equal(loaded.network[1].weight, plain[1].weight)  # type: ignore[index,union-attr]
 
 
-def test_divergence_is_said(photo_folder: Path) -> None:
+def test_divergence_is_said(image_folder: Path) -> None:
     model = MelanomaClassifier(network(), preprocessing=SMALL, optimizer={"_target_": "torch.optim.SGD", "lr": 1e18})
     with pytest.raises(UserError, match="smaller optimizer.lr"):
-        fit(model, photo_folder, 3)
+        fit(model, image_folder, 3)
 
 
 def test_it_takes_pixels_only() -> None:

@@ -1,4 +1,4 @@
-"""What a network makes of a photo before it decides."""
+"""What a network makes of an image before it decides."""
 
 import numpy as np
 import torch
@@ -24,12 +24,12 @@ def test_features_are_mean_and_deviation_of_the_last_maps() -> None:
     np.testing.assert_allclose(collected[0].numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_picture_of_one_colour_is_far_from_any_photo() -> None:
+def test_a_picture_of_one_colour_is_far_from_any_image() -> None:
     net = network()
     with torch.no_grad(), tapped(net) as collected:
         net(torch.cat([torch.rand(1, 3, SIDE, SIDE), torch.full((1, 3, SIDE, SIDE), 0.5)]))
-    photo, one_colour = collected[0][:, 6:]
-    assert (one_colour < photo - 5).all()
+    image, one_colour = collected[0][:, 6:]
+    assert (one_colour < image - 5).all()
 
 
 def test_each_call_is_collected_and_nothing_is_left_on_the_network() -> None:

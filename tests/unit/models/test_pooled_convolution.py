@@ -37,7 +37,7 @@ def test_value_and_gradients_are_those_of_three_layers(
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_first_layer_computes_no_gradient_of_photos() -> None:
+def test_first_layer_computes_no_gradient_of_images() -> None:
     weight = torch.randn(4, 3, 3, 3, requires_grad=True)
     pooled_convolution(torch.rand(2, 3, 8, 8), weight, torch.zeros(4, requires_grad=True)).sum().backward()
     assert weight.grad is not None

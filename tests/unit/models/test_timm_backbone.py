@@ -70,7 +70,7 @@ def test_weights_of_a_file_fill_all_but_the_head(weights: Path) -> None:
         assert (name in stored and torch.equal(value, stored[name])) != name.startswith("fc."), name
 
 
-def test_positions_are_fitted_to_the_size_of_the_photos(tmp_path: Path) -> None:
+def test_positions_are_fitted_to_the_size_of_the_images(tmp_path: Path) -> None:
     state = timm.create_model("test_vit").state_dict()
     torch.save(state, tmp_path / "vit.pth")
     network = TimmBackbone("test_vit", str(tmp_path / "vit.pth"), image_size=64)

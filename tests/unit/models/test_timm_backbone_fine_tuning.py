@@ -16,7 +16,7 @@ from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.training.callbacks.run_checkpoints import RunCheckpoints
 
 SMALL = Preprocessing(SIZE)
-BATCHES = 4  # of an epoch of 32 training photos
+BATCHES = 4  # of an epoch of 32 training images
 
 
 class Tiny(FineTuned):
@@ -81,9 +81,9 @@ def fit(root: Path, folder: Path, watch: Watch, head_epochs: int = 1, resume: bo
     return model
 
 
-def test_first_the_head_then_everything(photo_folder: Path, tmp_path: Path) -> None:
+def test_first_the_head_then_everything(image_folder: Path, tmp_path: Path) -> None:
     watch = Watch()
-    model = fit(photo_folder, tmp_path, watch)
+    model = fit(image_folder, tmp_path, watch)
     # (epoch, batch statistics are gathered, backbone learns, dropout of the head is at work)
     assert watch.seen == [(epoch, epoch > 0, epoch > 0, True) for epoch in range(3) for _ in range(BATCHES)]
     assert watch.statistics[:BATCHES] == [0.0] * BATCHES
@@ -94,8 +94,8 @@ def test_first_the_head_then_everything(photo_folder: Path, tmp_path: Path) -> N
         assert not torch.equal(parameter, initial[name]), name
 
 
-def test_the_backbone_is_the_initial_one_after_the_first_stage(photo_folder: Path, tmp_path: Path) -> None:
-    model = fit(photo_folder, tmp_path, Watch(), head_epochs=3)
+def test_the_backbone_is_the_initial_one_after_the_first_stage(image_folder: Path, tmp_path: Path) -> None:
+    model = fit(image_folder, tmp_path, Watch(), head_epochs=3)
     torch.manual_seed(0)
     initial = Tiny().state_dict()
     for name, value in model.network.state_dict().items():
@@ -104,13 +104,13 @@ def test_the_backbone_is_the_initial_one_after_the_first_stage(photo_folder: Pat
 
 @pytest.mark.parametrize("stop_at", [(0, 1), (0, 2), (1, 0), (2, 1)])
 def test_resumed_in_either_stage_equals_uninterrupted(
-    stop_at: tuple[int, int], photo_folder: Path, tmp_path: Path
+    stop_at: tuple[int, int], image_folder: Path, tmp_path: Path
 ) -> None:
-    whole = fit(photo_folder, tmp_path / "whole", Watch())
+    whole = fit(image_folder, tmp_path / "whole", Watch())
     with pytest.raises(KeyError):
-        fit(photo_folder, tmp_path / "halves", Watch(stop_at))
+        fit(image_folder, tmp_path / "halves", Watch(stop_at))
     rest = Watch()
-    halves = fit(photo_folder, tmp_path / "halves", rest, resume=True)
+    halves = fit(image_folder, tmp_path / "halves", rest, resume=True)
     assert len(rest.seen) < 3 * BATCHES
     assert all(torch.equal(value, halves.state_dict()[name]) for name, value in whole.state_dict().items())
     one, two = (model.trainer.optimizers[0].state_dict() for model in (whole, halves))

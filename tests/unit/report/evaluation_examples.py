@@ -27,7 +27,7 @@ MARKUP = "test/benign/<img src=x onerror=alert(1)>&\"quote'.png"
 BROKEN_LINE = "test/malignant/two\nlines\x1b[31m\u202egnp.png"
 LONG = f"test/malignant/{'a_long_folder_name/' * 6}end.png"
 MONEY = "$x^{2$ 痣 \udcff"  # formula, letters that a font lacks, a byte that is no UTF-8
-ONE_CLASS = "no malignant photos"
+ONE_CLASS = "no malignant images"
 
 
 def full_content(n: int = 400) -> Content:
@@ -38,21 +38,21 @@ def full_content(n: int = 400) -> Content:
     return Content(
         title="baseline <b>run</b> & {{ 7 * 7 }}",
         split="test",
-        photos="ham10000 <small>",
+        images="ham10000 <small>",
         class_names=("benign", "malignant"),
         n=n,
         positives=int(targets.sum()),
         facts={
             "command": 'melanoma-evaluate run=outputs/baseline/2026-11-25 --with-very-long-option="<value> & more"',
             "checkpoint": f"outputs/baseline/{'a_long_folder_name/' * 3}checkpoints/best.ckpt",
-            "threshold": "highest with 95 % sensitivity on validation photos",
+            "threshold": "highest with 95 % sensitivity on validation images",
             "commit": "f32ef09a1b2c3d4e5f60718293a4b5c6d7e8f901",
             "date": "2026-11-25 15:09",
         },
-        warnings=("Validated on the test photos: these figures are too good.", "Drawn <photos>: they say nothing."),
-        notes=("12 photos share a lesion with training & are left out of the second row.",),
+        warnings=("Validated on the test images: these figures are too good.", "Drawn <images>: they say nothing."),
+        notes=("12 images share a lesion with training & are left out of the second row.",),
         sets=(
-            SetFigures("all photos", ranking(own, probabilities, targets), chosen),
+            SetFigures("all images", ranking(own, probabilities, targets), chosen),
             SetFigures("no lesion <shared> with training", ranking(own, probabilities, targets), chosen),
         ),
         decisions=(chosen, decided("0.5", probabilities, targets, 0.5), always_benign(targets)),
@@ -74,7 +74,7 @@ def full_content(n: int = 400) -> Content:
         ),
         false_positives=(
             mistake(MARKUP, "benign", 0.9876),
-            replace(mistake("test/benign/1.png", "benign", 0.9), heat_map="", control="", likeness=None),
+            replace(mistake("test/benign/1.png", "benign", 0.9), heat_map="", control="", similarity=None),
         ),
         wrong=chosen.counts,
         members=tuple(
@@ -85,12 +85,12 @@ def full_content(n: int = 400) -> Content:
         ),
         curves=PredictedScores(tuple(map(float, probabilities)), tuple(map(int, targets))),
         disclaimer=DISCLAIMER,
-        pictures_note="Heat maps are of the first <member>.",
+        images_note="Heat maps are of the first <member>.",
     )
 
 
 def bare_content() -> Content:
-    """Make an evaluation of five benign photos: nothing that needs a melanoma can be computed."""
+    """Make an evaluation of five benign images: nothing that needs a melanoma can be computed."""
     targets, probabilities = np.zeros(5, dtype=np.int64), np.array([0.1, 0.2, 0.3, 0.4, 0.9])
     none = Estimate(None, None, ONE_CLASS)
     chosen = decided("fixed", probabilities, targets, 0.5)
@@ -99,14 +99,14 @@ def bare_content() -> Content:
     return Content(
         title="bare",
         split="validation",
-        photos="mine",
+        images="mine",
         class_names=("benign", "malignant"),
         n=5,
         positives=0,
         facts={},
         warnings=(),
         notes=(),
-        sets=(SetFigures("all photos", empty, chosen),),
+        sets=(SetFigures("all images", empty, chosen),),
         decisions=(chosen, always_benign(targets)),
         prevalence=None,
         calibration=(before, before),
@@ -162,7 +162,7 @@ def decisions(name: str, threshold: float | None, counts: Counts) -> Decisions:
         share(counts.true_negatives, counts.negatives),
         balanced,
         share(right, counts.n),
-        share(counts.true_positives, called, "no photo was called malignant"),
+        share(counts.true_positives, called, "no image was called malignant"),
         share(counts.true_negatives, cleared),
         Estimate(0.071, (0.05, 0.1)) if later and called else None,
         Estimate(0.9971, (0.99, 0.999)) if later else None,
@@ -219,14 +219,14 @@ def group(value: str, n: int, positives: int) -> Subgroup:
 
 def small(value: str, n: int, positives: int) -> Subgroup:
     """Return a subgroup that says nothing."""
-    none = Estimate(None, None, f"too small: {positives} malignant photos")
+    none = Estimate(None, None, f"too small: {positives} malignant images")
     return Subgroup(value, n, positives, none, none, share(n - positives - 2, n - positives))
 
 
 ALIKE = Estimate(None, None, "all files are alike")
 SHORTCUTS = (
     Shortcut(
-        "centre erased", "The middle of each photo is filled with the mean colour around it.",
+        "centre erased", "The middle of each image is filled with the mean colour around it.",
         Estimate(0.782, (0.73, 0.83)), Estimate(0.121, (0.08, 0.16)),
         "Much of the result needs no lesion: the network may read <the frame>.", True,
     ),
@@ -258,16 +258,16 @@ def robustness() -> tuple[Robustness, ...]:
             found = Estimate(middle, (middle - 0.04, middle + 0.03))
             lost = Estimate(0.903 - middle, (0.89 - middle, 0.92 - middle))
             if name == "hue":
-                found = lost = Estimate(None, None, "photos are grey")
+                found = lost = Estimate(None, None, "images are grey")
             flipped = share(5 * strength * (1 + place), 400)
             steps.append(Robustness(name, strength, setting.format(strength), found, lost, flipped, 2 * strength, 3))
     return tuple(steps)
 
 
 def mistake(path: str, label: str, probability: float) -> Mistake:
-    """Return a photo with pictures of one colour each."""
-    photo, heat_map, control = picture((196, 140, 120)), picture((220, 90, 40)), picture((60, 90, 200))
-    return Mistake(path, label, probability, photo, heat_map, control, 0.123)
+    """Return an image with pictures of one colour each."""
+    image, heat_map, control = picture((196, 140, 120)), picture((220, 90, 40)), picture((60, 90, 200))
+    return Mistake(path, label, probability, image, heat_map, control, 0.123)
 
 
 def picture(colour: tuple[int, int, int]) -> str:

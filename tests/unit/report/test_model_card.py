@@ -8,7 +8,7 @@ from melanoma_pl.report.content import Content
 from melanoma_pl.report.model_card import model_card
 from melanoma_pl.report.statements import told
 
-TRAINING = {"photos": "ham10000 <b>drawn</b>", "split": "0.2 | by lesion_id", "audit": "no leak & no conflict"}
+TRAINING = {"images": "ham10000 <b>drawn</b>", "split": "0.2 | by lesion_id", "audit": "no leak & no conflict"}
 SECTIONS = ["Model details", "Intended use", "Training data", "Evaluation data", "Metrics", "Decisions", "Calibration"]
 SECTIONS_OF_ALL = [*SECTIONS, "Subgroups", "Shortcuts", "Robustness", "Members"]
 LAST = ["Ethical considerations", "Caveats and recommendations", "How to reproduce"]
@@ -35,7 +35,7 @@ def test_every_section_is_there(card: str) -> None:
 
 
 def test_names_cannot_be_markup(card: str) -> None:
-    assert "photos: ham10000 &lt;b&gt;drawn&lt;/b&gt;" in card and r"split: 0.2 \| by lesion_id" in card
+    assert "images: ham10000 &lt;b&gt;drawn&lt;/b&gt;" in card and r"split: 0.2 \| by lesion_id" in card
     assert not re.search("<(?!wbr)[a-z]", re.sub("`[^`]*`", "", card))
     assert "\x1b" not in card and "\udcff" not in card
 
@@ -52,8 +52,8 @@ def test_figures_have_intervals_or_reasons(card: str, content: Content) -> None:
     for estimate in [*estimates, content.robustness[0].lost]:
         assert told(estimate) in plain
     for words in (
-        "not computable: photos are grey",
-        "too small: 3 malignant photos",
+        "not computable: images are grey",
+        "too small: 3 malignant images",
         "0.143 (no interval: too few lesions",
     ):
         assert words in plain
@@ -67,7 +67,7 @@ def test_sentences_of_shortcuts_do_not_run_into_each_other(content: Content) -> 
 
 
 def test_what_it_must_not_be_used_for_is_said(card: str, content: Content) -> None:
-    assert f"**{content.disclaimer}**" in card and "**Drawn &lt;photos&gt;: they say nothing.**" in card
+    assert f"**{content.disclaimer}**" in card and "**Drawn &lt;images&gt;: they say nothing.**" in card
     for words in (
         "diagnosis, triage or advice",
         "no medical device",
@@ -85,7 +85,7 @@ def test_how_to_get_the_same_is_said(card: str, content: Content) -> None:
 
 def test_nothing_computable_is_no_figure() -> None:
     card = model_card(bare_content(), {})
-    assert "not computable: no malignant photos" in card and "nan" not in card.lower().split()
+    assert "not computable: no malignant images" in card and "nan" not in card.lower().split()
     assert "Not stated." in card.split("## Training data")[1].split("##")[0]
     empty = replace(bare_content(), n=0, sets=(), decisions=())
     assert "Nothing could be computed." in model_card(empty, {})
@@ -98,6 +98,6 @@ def test_what_is_always_so_has_no_bracket(card: str) -> None:
 
 def test_classes_have_their_own_names() -> None:
     card = model_card(named_content("nevus", "melanoma"), {})
-    assert "| always nevus |" in card and "no photo was called melanoma" in card
-    assert "too small: 3 melanoma photos" in card and "| photos | melanoma | AUROC |" in card
+    assert "| always nevus |" in card and "no image was called melanoma" in card
+    assert "too small: 3 melanoma images" in card and "| images | melanoma | AUROC |" in card
     assert not re.search("malignant|benign", card)

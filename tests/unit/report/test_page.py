@@ -111,21 +111,21 @@ def test_every_word_of_the_content_is_there(page: Page, content: Content) -> Non
         content.warnings,
         content.notes,
         content.facts.values(),
-        (content.disclaimer, content.pictures_note),
+        (content.disclaimer, content.images_note),
     ):
         assert all(sentence in text for sentence in words_of)
     for sentence in (
-        "In 89 of 100 pairs of a malignant and a benign photo, the malignant one gets the higher probability",
-        "400 photos, 140 of them malignant (35 %)",
+        "In 89 of 100 pairs of a malignant and a benign image, the malignant one gets the higher probability",
+        "400 images, 140 of them malignant (35 %)",
         "if 2 % were malignant",
         "an ECE of 0.019–0.056 by chance alone; this one shows 0.031: nothing here speaks against",
-        "An estimate from the photos, not a fact about people.",
-        "too small 3 malignant photos",
+        "An estimate from the images, not a fact about people.",
+        "too small 3 malignant images",
         "AUROC not computable: all files are alike",
         "no interval: too few lesions for a bootstrap",
         "127 right 13 wrong",
         "82 wrong 178 right",
-        "Wrongly called benign: 13 of 140 malignant photos. Wrongly called malignant: 82 of 260 benign photos.",
+        "Wrongly called benign: 13 of 140 malignant images. Wrongly called malignant: 82 of 260 benign images.",
         "the worst 2 of 13",
         "heat map and control alike: 0.12",
         "no heat map",
@@ -133,21 +133,21 @@ def test_every_word_of_the_content_is_there(page: Page, content: Content) -> Non
         "Without the lesion an AUROC of 0.782 is reached: see Shortcuts.",
         "Shortcuts 1 problem",
         "Mistakes 95 wrong",
-        "eight dermatologists, sensitivity 82 %, specificity 59 % on 100 photos of the ISBI 2016 challenge",
+        "eight dermatologists, sensitivity 82 %, specificity 59 % on 100 images of the ISBI 2016 challenge",
     ):
         assert sentence in text, sentence
 
 
 def test_maps_that_cannot_be_compared_say_why(content: Content) -> None:
-    own = replace(content.false_negatives[0], likeness=None)
-    assert statements.compared(replace(own, likeness=-0.126)) == "heat map and control alike: −0.13"
+    own = replace(content.false_negatives[0], similarity=None)
+    assert statements.compared(replace(own, similarity=-0.126)) == "heat map and control alike: −0.13"
     assert statements.compared(replace(own, map_is_empty=True)) == "nothing speaks for this decision: no comparison"
     assert (
         statements.compared(replace(own, control_is_empty=True)) == "the shuffled network shows nothing: no comparison"
     )
     assert statements.compared(own) == "one of the maps is the same everywhere: no comparison"
-    assert statements.of_whom(replace(content, pictures_note="")) == "Heat maps are of the first network alone."
-    assert statements.of_whom(replace(content, pictures_note="", members=())) == ""
+    assert statements.of_whom(replace(content, images_note="")) == "Heat maps are of the first network alone."
+    assert statements.of_whom(replace(content, images_note="", members=())) == ""
 
 
 def test_what_is_reached_without_the_lesion_is_said_at_the_top(content: Content) -> None:
@@ -163,11 +163,11 @@ def test_what_is_reached_without_the_lesion_is_said_at_the_top(content: Content)
 
 def test_what_cannot_be_computed_says_why(bare: Page) -> None:
     text = said(bare)
-    assert "The ranking cannot be judged: no malignant photos" in text
-    assert "No curve is drawn: a ranking needs photos of both classes." in text
-    assert "AUROC 0.5 is a guess, 1 is perfect not computable no malignant photos" in text
+    assert "The ranking cannot be judged: no malignant images" in text
+    assert "No curve is drawn: a ranking needs images of both classes." in text
+    assert "AUROC 0.5 is a guess, 1 is perfect not computable no malignant images" in text
     assert "0.222 no interval" in text and "No reliability diagram is drawn" in text
-    assert "not computable no photo was called malignant" in text
+    assert "not computable no image was called malignant" in text
     assert "0 wrong" in text and "Nothing of that is recorded." in text
     assert [image["alt"] for image in bare.all("img")] == [CAPTIONS["probabilities"][0]]
     assert "Open diamond" not in text and "nan" not in text.lower().split()
@@ -193,7 +193,7 @@ def test_a_gain_is_no_negative_loss(content: Content, tmp_path: Path) -> None:
     steps = (replace(content.robustness[0], lost=gain),)
     won = replace(content, shortcuts=(replace(content.shortcuts[0], lost=gain),), robustness=steps)
     text = said(Page(write_page(won, {}, tmp_path).read_text(encoding="utf-8")))
-    assert "More than on whole photos: 0.008 [−0.014 to 0.030]." in text
+    assert "More than on whole images: 0.008 [−0.014 to 0.030]." in text
     assert "0.008 more [−0.014 to 0.030]" in text
     assert r"0.008 \[−0.014 to 0.030\] more" in model_card(won, {})
     assert statements.lost(Estimate(-0.0001)) == ("lost", Estimate(-0.0001))
@@ -230,11 +230,11 @@ def test_classes_have_their_own_names(names: tuple[str, str], tmp_path: Path) ->
     for sentence in (
         f"always {negative}",
         f"flatters whoever always says {negative}",
-        f"{positive} photos that are found",
-        f"{negative} photos that are left alone",
+        f"{positive} images that are found",
+        f"{negative} images that are left alone",
         f"if 2 % were {positive}",
-        f"no photo was called {positive}",
-        f"too small 3 {positive} photos",
+        f"no image was called {positive}",
+        f"too small 3 {positive} images",
         f"{positive[0].upper()}{positive[1:]}, called {negative}",
         f"{negative[0].upper()}{negative[1:]}, called {positive}",
         f"{positive}, probability of {positive} 0.000",
@@ -255,11 +255,11 @@ def test_class_names_change_nothing_but_names(content: Content) -> None:
 
 def test_limits_tell_which_intervals_allow_for_lesions(content: Content, page: Page) -> None:
     assert "is not known: if any do, all intervals are too narrow" in said(page)
-    assert of_lesions(400, 400).startswith("Every photo shows another lesion.")
+    assert of_lesions(400, 400).startswith("Every image shows another lesion.")
     few, many = limits(replace(content, lesions=390))[2], limits(replace(content, lesions=200))[2]
-    assert few.startswith("These 400 photos show 390 different lesions, most of them once.")
+    assert few.startswith("These 400 images show 390 different lesions, most of them once.")
     assert "for independent, which here hardly matters." in few and "too narrow" not in few
-    assert "show 200 different lesions, and photos of one lesion are alike." in many
+    assert "show 200 different lesions, and images of one lesion are alike." in many
     assert "All others (AUROC, sensitivity, specificity" in many and "for independent: they are too narrow." in many
 
 
@@ -268,10 +268,10 @@ def test_same_content_makes_the_same_page(content: Content, tmp_path: Path) -> N
     assert first == second
 
 
-def test_no_photos_at_all(tmp_path: Path) -> None:
+def test_no_images_at_all(tmp_path: Path) -> None:
     empty = replace(bare_content(), n=0, sets=(), decisions=())
     text = said(Page(write_page(empty, {}, tmp_path).read_text(encoding="utf-8")))
-    assert "The ranking cannot be judged: no photos" in text
+    assert "The ranking cannot be judged: no images" in text
 
 
 def test_figures_keep_their_size() -> None:
@@ -289,7 +289,7 @@ def test_figures_keep_their_size() -> None:
         (Estimate(-0.5), "−0.500", "no interval"),
         (Estimate(0.5, None, ALWAYS_SO), "0.500", "always so"),
         (Estimate(-0.0001), "0.000", "no interval"),
-        (Estimate(None, None, "too small: 3 photos"), "too small", "3 photos"),
+        (Estimate(None, None, "too small: 3 images"), "too small", "3 images"),
         (Estimate(None), "not computable", ""),
     ],
 )
@@ -306,12 +306,12 @@ def test_sentences_end() -> None:
 def test_estimates_in_sentences() -> None:
     estimates = (
         Estimate(0.5, (0.4, 0.6)),
-        Estimate(1.0, None, "only one photo of a class"),
+        Estimate(1.0, None, "only one image of a class"),
         Estimate(None, None, "why"),
     )
     assert [statements.told(estimate) for estimate in estimates] == [
         "0.500 [0.400–0.600]",
-        "1.000 (no interval: only one photo of a class)",
+        "1.000 (no interval: only one image of a class)",
         "not computable: why",
     ]
 
@@ -339,7 +339,7 @@ def test_bad_calibration_is_said(content: Content) -> None:
     assert "do not take its probabilities at their word" in verdict
 
 
-def test_calibration_of_few_photos_is_no_praise(content: Content) -> None:
+def test_calibration_of_few_images_is_no_praise(content: Content) -> None:
     wide = replace(content.calibration[1], ece_if_calibrated=(0.02, 0.31))
     few = (
         replace(content, n=49, positives=20),
@@ -350,18 +350,18 @@ def test_calibration_of_few_photos_is_no_praise(content: Content) -> None:
     )
     for own in few:
         verdict = statements.calibration_verdict(own)
-        assert "too few photos to say" in verdict and "speaks against" not in verdict
+        assert "too few images to say" in verdict and "speaks against" not in verdict
 
 
-def test_one_photo_is_one_photo(content: Content, tmp_path: Path) -> None:
+def test_one_image_is_one_image(content: Content, tmp_path: Path) -> None:
     one = replace(content.subgroups[3].rows[1], value="unknown", n=1, positives=1)
     table = replace(content.subgroups[3], rows=(one,))
     text = said(Page(write_page(replace(content, subgroups=(table,)), {}, tmp_path).read_text(encoding="utf-8")))
-    assert "unknown 1 photo, 1 malignant" in text
+    assert "unknown 1 image, 1 malignant" in text
     assert "By the border. Unknown: the border was too dark, grey or blue to tell." in text
     assert "too dark" not in statements.note_of(replace(table, is_estimated=False))
     wrong = Counts(true_positives=1, false_positives=1, true_negatives=1, false_negatives=0)
-    expected = "Wrongly called benign: 0 of 1 malignant photo. Wrongly called malignant: 1 of 2 benign photos."
+    expected = "Wrongly called benign: 0 of 1 malignant image. Wrongly called malignant: 1 of 2 benign images."
     assert statements.mistakes(replace(content, wrong=wrong)) == expected
 
 

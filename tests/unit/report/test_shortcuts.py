@@ -1,20 +1,20 @@
-"""What is reached without the lesion, on photos made so that the answer is known."""
+"""What is reached without the lesion, on images made so that the answer is known."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.unit.report.conftest import member
+from tests.unit.conftest import member
 
-from melanoma_pl.data.image_set import Photos
+from melanoma_pl.data.image_set import LabelledImages
 from melanoma_pl.evaluation import auroc
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.inference.ensemble import Ensemble, Member
-from melanoma_pl.report.shortcuts import find_shortcuts, training_photos, unmedical_scores, verdict_of
+from melanoma_pl.report.shortcuts import find_shortcuts, training_images, unmedical_scores, verdict_of
 
 
-def photos(folder: Path, colours: list[int], qualities: list[int], first: int = 0) -> Photos:
+def images(folder: Path, colours: list[int], qualities: list[int], first: int = 0) -> LabelledImages:
     """Write JPEGs whose redness and compression are given; every second is malignant."""
     folder.mkdir(parents=True, exist_ok=True)
     names = []
@@ -23,36 +23,36 @@ def photos(folder: Path, colours: list[int], qualities: list[int], first: int = 
         speckled[..., 0] += red
         Image.fromarray(speckled.astype(np.uint8)).save(folder / f"{number}.jpg", quality=quality)
         names.append(f"{number}.jpg")
-    return Photos(folder, tuple(names), np.arange(len(names)) % 2)
+    return LabelledImages(folder, tuple(names), np.arange(len(names)) % 2)
 
 
 def test_what_tells_the_label_is_found(tmp_path: Path) -> None:
-    """Once malignant photos are redder, once they are compressed more."""
-    training = photos(tmp_path / "train", [60, 120] * 60, [90] * 120)
-    judged = photos(tmp_path / "test", [60, 120] * 20, [90] * 40, first=500)
-    assert auroc(unmedical_scores(training, judged)["mean colour"], judged.targets) == 1
-    training = photos(tmp_path / "packed", [90] * 120, [90, 60] * 60)
-    judged = photos(tmp_path / "packed test", [90] * 40, [90, 60] * 20, first=500)
-    assert auroc(unmedical_scores(training, judged)["file facts"], judged.targets) == 1
+    """Once malignant images are redder, once they are compressed more."""
+    training = images(tmp_path / "train", [60, 120] * 60, [90] * 120)
+    evaluated = images(tmp_path / "test", [60, 120] * 20, [90] * 40, first=500)
+    assert auroc(unmedical_scores(training, evaluated)["mean colour"], evaluated.targets) == 1
+    training = images(tmp_path / "packed", [90] * 120, [90, 60] * 60)
+    evaluated = images(tmp_path / "packed test", [90] * 40, [90, 60] * 20, first=500)
+    assert auroc(unmedical_scores(training, evaluated)["file facts"], evaluated.targets) == 1
 
 
 def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
-    training = photos(tmp_path / "train", [60, 120] * 20, [90] * 40)
-    judged = photos(tmp_path / "test", [60, 120] * 5, [90] * 10)
-    (judged.files[3]).write_bytes(b"no photo")
-    (training.files[0]).write_bytes(b"no photo")
-    scores = unmedical_scores(training, judged)["mean colour"]
+    training = images(tmp_path / "train", [60, 120] * 20, [90] * 40)
+    evaluated = images(tmp_path / "test", [60, 120] * 5, [90] * 10)
+    (evaluated.files[3]).write_bytes(b"no image")
+    (training.files[0]).write_bytes(b"no image")
+    scores = unmedical_scores(training, evaluated)["mean colour"]
     assert scores[3] == 0.5
-    assert auroc(np.delete(scores, 3), np.delete(judged.targets, 3)) == 1
+    assert auroc(np.delete(scores, 3), np.delete(evaluated.targets, 3)) == 1
 
 
-def test_judged_photos_are_not_learnt_from() -> None:
-    listed = Photos(Path(), ("a", "b", "c"), np.array([0, 1, 0]))
-    assert training_photos(listed, ["b"]).paths == ("a", "c")
+def test_judged_images_are_not_learnt_from() -> None:
+    listed = LabelledImages(Path(), ("a", "b", "c"), np.array([0, 1, 0]))
+    assert training_images(listed, ["b"]).paths == ("a", "c")
 
 
 def test_the_four_are_compared_with_the_network_itself(members: list[Member]) -> None:
-    panel, data = Ensemble.of_one(members[0]), members[0].judged
+    panel, data = Ensemble.of_one(members[0]), members[0].evaluated
     malignant = panel.decision.probabilities(panel.logits("test", ""))
     targets = data.list_split("test").targets
     found = find_shortcuts(panel, "test", malignant, targets, data.list_split("train"))
@@ -67,17 +67,17 @@ def test_the_four_are_compared_with_the_network_itself(members: list[Member]) ->
     assert not found[1].is_problem, "the middle alone is a control"
 
 
-def test_without_training_photos_it_says_so(members: list[Member]) -> None:
+def test_without_training_images_it_says_so(members: list[Member]) -> None:
     panel = Ensemble.of_one(members[0])
     malignant = panel.decision.probabilities(panel.logits("test", ""))
-    targets = members[0].judged.list_split("test").targets
+    targets = members[0].evaluated.list_split("test").targets
     colour, files = find_shortcuts(panel, "test", malignant, targets, None)[2:]
-    assert "training photos are not where they were" in str(colour.auroc)
-    assert "training photos are not where they were" in str(files.auroc)
+    assert "training images are not where they were" in str(colour.auroc)
+    assert "training images are not where they were" in str(files.auroc)
 
 
-def test_photos_of_one_class_have_no_verdict(photo_folder: Path) -> None:
-    panel = Ensemble.of_one(member(photo_folder))
+def test_images_of_one_class_have_no_verdict(image_folder: Path) -> None:
+    panel = Ensemble.of_one(member(image_folder))
     malignant = panel.decision.probabilities(panel.logits("test", ""))
     for shortcut in find_shortcuts(panel, "test", malignant, np.zeros(12, dtype=np.int64), None):
         assert shortcut.auroc.value is None and not shortcut.is_problem and not shortcut.verdict

@@ -43,23 +43,23 @@ def test_nothing_obeys_the_terminal(content: Content) -> None:
 
 def test_what_cannot_be_computed_is_said() -> None:
     text = format_report(bare_content())
-    assert "fixed (threshold 0.5): sensitivity not computable (no malignant photos), specificity 0.800" in text
+    assert "fixed (threshold 0.5): sensitivity not computable (no malignant images), specificity 0.800" in text
     assert (
-        "calibration, temperature 1, not fitted: ECE not computable: no malignant photos\n"
+        "calibration, temperature 1, not fitted: ECE not computable: no malignant images\n"
         "  Brier score 0.222, log loss 0.700\n" in text
     )
-    assert "all photos, not computable: AUROC, sensitivity (no malignant photos)\n" in text
+    assert "all images, not computable: AUROC, sensitivity (no malignant images)\n" in text
     assert "Warning" not in text and "None" not in text and "nan" not in text.split()
 
 
 def test_gaps_have_their_reasons(content: Content) -> None:
-    lone = Estimate(1.0, None, "only one photo of a class")
+    lone = Estimate(1.0, None, "only one image of a class")
     ranking = replace(content.sets[0].ranking, auroc=lone)
     shortcuts = (replace(content.shortcuts[1], auroc=lone),)
     own = replace(content, sets=(replace(content.sets[0], ranking=ranking),), shortcuts=shortcuts)
     text = format_report(own)
-    assert "all photos, no interval: AUROC (only one photo of a class)\n" in text
-    assert "border erased: AUROC 1.000 (no interval: only one photo of a class)" in text
+    assert "all images, no interval: AUROC (only one image of a class)\n" in text
+    assert "border erased: AUROC 1.000 (no interval: only one image of a class)" in text
     assert "no interval" not in format_report(content)
 
 

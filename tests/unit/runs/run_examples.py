@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = {
-    "root": "photos",
+    "root": "images",
     "synthetic": None,
     "table": None,
     "class_names": ["benign", "malignant"],
@@ -45,7 +45,7 @@ def write_run(
 
 
 def rows_of(probabilities: Sequence[float], labels: str, split: str = "test") -> list[Row]:
-    """Return a row a photo; labels are letters, `m` and `b`."""
+    """Return a row an image; labels are letters, `m` and `b`."""
     names = {"m": "malignant", "b": "benign"}
     pairs = zip(probabilities, labels, strict=True)
     return [(f"{split}/{index:03d}.png", value, names[letter]) for index, (value, letter) in enumerate(pairs)]
@@ -69,9 +69,9 @@ def write_predictions(
     return folder / "predictions.csv"
 
 
-def write_photos(run: Path, **splits: Sequence[Row]) -> None:
-    """Write `photos.csv`; a file's hash is its path's, or what follows a # in it."""
-    with (run / "photos.csv").open("w", newline="") as file:
+def write_images(run: Path, **splits: Sequence[Row]) -> None:
+    """Write `images.csv`; a file's hash is its path's, or what follows a # in it."""
+    with (run / "images.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "split", "label", "group", "sha256"])
         for split, rows in splits.items():

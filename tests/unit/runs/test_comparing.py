@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from tests.unit.runs.run_examples import rows_of, write_photos, write_predictions, write_run
+from tests.unit.runs.run_examples import rows_of, write_images, write_predictions, write_run
 
 from melanoma_pl.evaluation.comparison import paired_auroc_by_lesion, paired_delong
 from melanoma_pl.runs.comparing import Comparison, compare_pair
@@ -38,7 +38,7 @@ def comparison_of(
     for name, probabilities in (("a", first), ("b", second)):
         run, rows = write_run(folder / name, data=data), rows_of(probabilities, labels)
         write_predictions(run / "report/test", rows, groups=groups)
-        write_photos(run, train=[("train/0.png", 0.0, "benign")], test=rows)
+        write_images(run, train=[("train/0.png", 0.0, "benign")], test=rows)
         sides.append(read_predictions(find_source(run), "test"))
     return compare_pair(pair(*sides), draws=200)
 
@@ -79,7 +79,7 @@ def test_the_better_one_is_named(tmp_path: Path) -> None:
 def test_no_difference_that_could_be_shown(tmp_path: Path) -> None:
     found = comparison_of(tmp_path, model(2.0), model(2.0, seed=1))
     assert verdict(found)[0] == (
-        "No difference in ranking that these 120 photos could show: it would have had to be about "
+        "No difference in ranking that these 120 images could show: it would have had to be about "
         f"{found.differences['auroc'].detectable:.3f} or more. That is no proof that there is none."
     )
 
@@ -87,11 +87,11 @@ def test_no_difference_that_could_be_shown(tmp_path: Path) -> None:
 def test_a_model_and_its_copy(tmp_path: Path) -> None:
     found = comparison_of(tmp_path, model(2.0), model(2.0))
     assert verdict(found) == (
-        "Whether one ranks better cannot be told from these 120 photos: both rank all photos alike.",
+        "Whether one ranks better cannot be told from these 120 images: both rank all images alike.",
     )
-    assert "both decide every photo alike" in found.discordances["accuracy"].reason
+    assert "both decide every image alike" in found.discordances["accuracy"].reason
     text = format_comparison(found)
-    assert "+0.000 (both rank all photos alike)" in text
+    assert "+0.000 (both rank all images alike)" in text
     assert "Several p-values" not in text
 
 
@@ -114,17 +114,17 @@ def test_lesions_are_drawn_as_a_whole(tmp_path: Path) -> None:
     assert (found.lesions, found.auroc_by_lesion) == (60, expected)
     assert found.ranking == expected
     text = format_comparison(found)
-    assert "120 test photos, 60 malignant, of 60 lesions" in text
+    assert "120 test images, 60 malignant, of 60 lesions" in text
     assert "AUROC, by lesion" in text
-    assert "the other rows take each photo to stand alone" in " ".join(text.split())
+    assert "the other rows take each image to stand alone" in " ".join(text.split())
 
 
-def test_lesions_of_one_photo_each_are_photos(tmp_path: Path) -> None:
+def test_lesions_of_one_image_each_are_images(tmp_path: Path) -> None:
     found = comparison_of(tmp_path, model(2.0), model(1.0), groups=[str(index) for index in range(120)])
     assert (found.lesions, found.auroc_by_lesion) == (120, None)
 
 
-@pytest.mark.parametrize(("letter", "missing"), [("b", "no malignant photos"), ("m", "no benign photos")])
+@pytest.mark.parametrize(("letter", "missing"), [("b", "no malignant images"), ("m", "no benign images")])
 def test_one_class_alone(letter: str, missing: str, tmp_path: Path) -> None:
     found = comparison_of(tmp_path, [0.2, 0.7, 0.3], [0.1, 0.2, 0.9], labels=3 * letter)
     assert missing in verdict(found)[0]
@@ -137,7 +137,7 @@ def test_text(tmp_path: Path) -> None:
     text = format_comparison(comparison_of(tmp_path, model(2.0), model(1.0, seed=1)))
     lines = text.splitlines()
     assert lines[0] == f"A  {tmp_path / 'a'}, threshold 0.5"
-    assert lines[2] == "120 test photos, 60 malignant"
+    assert lines[2] == "120 test images, 60 malignant"
     assert max(map(len, lines[2:])) <= 120
     for expected in ("B − A: above 0, B is the better one", "Several p-values", "detectable: ", "no diagnosis"):
         assert expected in text
@@ -145,18 +145,18 @@ def test_text(tmp_path: Path) -> None:
     assert "Synthetic" not in text
 
 
-def test_warnings_and_drawn_photos(tmp_path: Path) -> None:
+def test_warnings_and_drawn_images(tmp_path: Path) -> None:
     drawn = {"root": None, "synthetic": {"seed": 0}, "validate_on": "test"}
     found = comparison_of(tmp_path, model(2.0), model(1.0, seed=1), **drawn)
     text = format_comparison(found)
-    assert "warning: A validated on the test photos, as the original did" in text
+    assert "warning: A validated on the test images, as the original did" in text
     assert "Mind the warnings." in text
-    assert "Synthetic photos, drawn by a program" in text
+    assert "Synthetic images, drawn by a program" in text
 
 
-def test_few_photos_are_said_to_be_few(tmp_path: Path) -> None:
+def test_few_images_are_said_to_be_few(tmp_path: Path) -> None:
     found = comparison_of(tmp_path, [0.9, 0.4, 0.6, 0.1], [0.8, 0.6, 0.7, 0.2], labels="mbmb")
-    assert "only 2 malignant photos: the intervals say little" in found.warnings
+    assert "only 2 malignant images: the intervals say little" in found.warnings
 
 
 def test_json(tmp_path: Path) -> None:

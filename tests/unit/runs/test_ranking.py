@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.runs.run_examples import rows_of, tagged, write_photos, write_run
+from tests.unit.runs.run_examples import rows_of, tagged, write_images, write_run
 
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import UserError
@@ -42,7 +42,7 @@ def test_the_table(tmp_path: Path) -> None:
     write_run(tmp_path / "a", tagged("val") | tagged("test", auroc=0.7))
     write_run(tmp_path / "b", tagged("val", auroc=0.9), started="2026-02-02T03:04:05+00:00")
     lines = text_of(tmp_path).splitlines()
-    assert lines[0] == "photos (01234567), validation: 40 photos, 20 % of train by seed 0"
+    assert lines[0] == "images (01234567), validation: 40 images, 20 % of train by seed 0"
     assert lines[1].split() == [
         "rank", "val/auroc", "val/sensitivity", "val/specificity", "test/auroc*", "epochs", "started", "name", "folder",
     ]  # fmt: skip
@@ -72,9 +72,9 @@ def test_another_figure_has_a_column_of_its_own(tmp_path: Path) -> None:
         ({"data": {"group_column": "lesion_id"}}, "20 % of train by seed 0, lesions by lesion_id"),
         ({"data": {"root": "other"}, "fingerprint": "fedcba9876543210"}, "other (fedcba98)"),
     ],
-    ids=["seed", "fraction", "fold", "group column", "photos"],
+    ids=["seed", "fraction", "fold", "group column", "images"],
 )
-def test_other_validation_photos_are_another_table(change: dict[str, object], header: str, tmp_path: Path) -> None:
+def test_other_validation_images_are_another_table(change: dict[str, object], header: str, tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     write_run(tmp_path / "b", started="2025-01-01T00:00:00+00:00", **change)
     assert ranked(rank_runs(tmp_path)) == [["a"], ["b"]]
@@ -84,37 +84,37 @@ def test_other_validation_photos_are_another_table(change: dict[str, object], he
     assert "melanoma-runs compare" not in text
 
 
-def test_what_does_not_change_the_validation_photos_is_the_same_table(tmp_path: Path) -> None:
+def test_what_does_not_change_the_validation_images_is_the_same_table(tmp_path: Path) -> None:
     write_run(tmp_path / "a", data={"fold": 1, "split_seed": 1, "root": "here"})
     write_run(tmp_path / "b", data={"fold": 1, "split_seed": 2, "root": "moved/there"})
     assert len(rank_runs(tmp_path).groups) == 1
 
 
-def test_the_listed_validation_photos_are_told_apart(tmp_path: Path) -> None:
+def test_the_listed_validation_images_are_told_apart(tmp_path: Path) -> None:
     """A table of splits or folds can change, and nothing else with it."""
     rows = rows_of([0.1, 0.9, 0.4], "bmb", "train")
     lists = {"a": (rows[:1], rows[1:]), "b": (rows[:1], rows[:0:-1]), "c": (rows[1:], rows[:1]), "d": ([], [])}
     for day, (name, (train, validation)) in enumerate(lists.items(), start=1):
         run = write_run(tmp_path / name, started=f"2026-01-0{9 - day}T00:00:00+00:00", data={"fold": 0})
         if name != "d":
-            write_photos(run, train=train, validation=validation)
+            write_images(run, train=train, validation=validation)
     listing = rank_runs(tmp_path)
     assert ranked(listing) == [["a", "b"], ["c"], ["d"]], "whatever the order of the rows"
     headers = [block.splitlines()[0] for block in text_of(tmp_path).split("\n\n")[:3]]
     hashes = [group.validation.listed for group in listing.groups]
     assert headers == [
-        f"photos (01234567), validation: 40 photos ({str(hashes[0])[:8]}), fold 0",
-        f"photos (01234567), validation: 40 photos ({str(hashes[1])[:8]}), fold 0",
-        "photos (01234567), validation: 40 photos, fold 0",
+        f"images (01234567), validation: 40 images ({str(hashes[0])[:8]}), fold 0",
+        f"images (01234567), validation: 40 images ({str(hashes[1])[:8]}), fold 0",
+        "images (01234567), validation: 40 images, fold 0",
     ]
-    write_photos(tmp_path / "b", train=rows[:1], validation=[("train/001.png#changed", 0.9, "malignant"), rows[2]])
+    write_images(tmp_path / "b", train=rows[:1], validation=[("train/001.png#changed", 0.9, "malignant"), rows[2]])
     assert ranked(rank_runs(tmp_path)) == [["a"], ["b"], ["c"], ["d"]]
 
 
-def test_a_broken_list_of_photos_is_named(tmp_path: Path) -> None:
+def test_a_broken_list_of_images_is_named(tmp_path: Path) -> None:
     write_run(tmp_path / "a")
-    (write_run(tmp_path / "b") / "photos.csv").write_text("path,sha256\na,0\n")
-    assert f"cannot be read: {tmp_path / 'b/photos.csv'} (it has no column 'split')" in text_of(tmp_path)
+    (write_run(tmp_path / "b") / "images.csv").write_text("path,sha256\na,0\n")
+    assert f"cannot be read: {tmp_path / 'b/images.csv'} (it has no column 'split')" in text_of(tmp_path)
     assert ranked(rank_runs(tmp_path)) == [["a"]]
 
 
@@ -180,7 +180,7 @@ def test_old_records(tmp_path: Path) -> None:
         del record["config"]["data"][key]
     del record["fingerprint"]
     (tmp_path / "a/run.json").write_text(json.dumps(record))
-    assert text_of(tmp_path).startswith("photos (photos), validation: 40 photos")
+    assert text_of(tmp_path).startswith("images (images), validation: 40 images")
 
 
 DRAWN = {"root": None, "synthetic": {"seed": 0}}
@@ -188,11 +188,11 @@ TABLE = {"root": None, "table": "a/t.csv"}
 
 
 @pytest.mark.parametrize(("data", "name"), [(DRAWN, "synthetic"), (TABLE, "t.csv")])
-def test_photo_sets_have_names(data: dict[str, object], name: str, tmp_path: Path) -> None:
+def test_image_sets_have_names(data: dict[str, object], name: str, tmp_path: Path) -> None:
     write_run(tmp_path / "a", data=data)
     text = text_of(tmp_path)
     assert text.startswith(f"{name} (")
-    assert ("Synthetic photos, drawn by a program" in text) == (name == "synthetic")
+    assert ("Synthetic images, drawn by a program" in text) == (name == "synthetic")
 
 
 def test_json(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_names_that_no_screen_should_obey(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("by", "expected"),
     [
-        ("test/auroc", "would choose on the test photos: take a figure of validation"),
+        ("test/auroc", "would choose on the test images: take a figure of validation"),
         ("val/auc", "did you mean 'val/auroc'"),
         ("auroc", "did you mean 'val/auroc'"),
         ("val/positives", "no run can be ranked by that: .*available are val/auroc, val/log_loss, val/s"),

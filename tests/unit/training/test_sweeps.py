@@ -80,7 +80,7 @@ def test_one_fold_alone_is_no_cross_validation(jobs: list[Job]) -> None:
     assert "95 % CI" not in format_ranking(jobs)
 
 
-def test_all_photos_beside_folds_are_a_setting_of_their_own() -> None:
+def test_all_images_beside_folds_are_a_setting_of_their_own() -> None:
     jobs = [*FOLDS, job(0.99, data__fold="null", lr="1")]
     assert [len(members) for _, members in rank(jobs)] == [1, 5]
     rows = format_ranking(jobs).splitlines()
@@ -103,8 +103,8 @@ def recorded(folder: Path, data: dict[str, object], *overrides: str, fold: str |
 
 
 @pytest.mark.parametrize("sign", ["", "+", "++"])
-def test_after_folds_comes_a_training_on_all(sign: str, tmp_path: Path, photo_folder: Path) -> None:
-    places = {"root": str(photo_folder)}
+def test_after_folds_comes_a_training_on_all(sign: str, tmp_path: Path, image_folder: Path) -> None:
+    places = {"root": str(image_folder)}
     jobs = [recorded(tmp_path / fold, places, "seed=1", f"{sign}data.fold={fold}", fold=fold) for fold in "01"]
     step = next_step(jobs)
     assert step.startswith("the test split is still unopened, and no fold's network is the result")
@@ -113,8 +113,8 @@ def test_after_folds_comes_a_training_on_all(sign: str, tmp_path: Path, photo_fo
 
 @pytest.mark.parametrize("typed", [[], ["test=true"], ["test=false"]])
 def test_without_a_test_folder_the_final_training_does_not_test(typed: list[str], tmp_path: Path) -> None:
-    (tmp_path / "photos/train").mkdir(parents=True)
-    places = {"root": str(tmp_path / "photos")}
+    (tmp_path / "images/train").mkdir(parents=True)
+    places = {"root": str(tmp_path / "images")}
     jobs = [recorded(tmp_path / fold, places, "seed=1", *typed, f"data.fold={fold}", fold=fold) for fold in "01"]
     assert next_step(jobs).startswith("there is no test split, and no fold's network is the result")
     assert next_step(jobs).endswith(": melanoma-train seed=1 test=false")
@@ -122,5 +122,5 @@ def test_without_a_test_folder_the_final_training_does_not_test(typed: list[str]
 
 
 @pytest.mark.parametrize("data", [{"table": "t.csv", "root": "nowhere"}, {"synthetic": {"seed": 0}, "root": "nowhere"}])
-def test_tables_and_drawn_photos_have_a_test_split(data: dict[str, object], tmp_path: Path) -> None:
+def test_tables_and_drawn_images_have_a_test_split(data: dict[str, object], tmp_path: Path) -> None:
     assert next_step([recorded(tmp_path / "0", data)]).startswith("the test split is still unopened; for the best: ")

@@ -1,6 +1,6 @@
-"""What an audit leaves behind for training to find: which photos it saw, and which of them leak. Light.
+"""What an audit leaves behind for training to find: which images it saw, and which of them leak. Light.
 
-The list of photos that training should do without, as a CSV table. Light.
+The list of images that training should do without, as a CSV table. Light.
 """
 
 import csv
@@ -18,7 +18,7 @@ from melanoma_pl.files import write_atomically
 
 AUDITS = Path("outputs/audits")
 RECORDS = "records"  # below AUDITS, apart from reports
-SHORT = 16  # hexadecimal digits of a photo's hash: enough to know it again
+SHORT = 16  # hexadecimal digits of an image's hash: enough to know it again
 
 Contents = Mapping[str, str]  # path → hash of the file
 Listed = tuple[Sequence[str], Sequence[str]]  # paths, and hashes of the files
@@ -30,9 +30,9 @@ class AuditRecord:
 
     Attributes:
         report: Its folder.
-        test: Path → short hash of each photo of the test split.
-        train: The same of every other photo.
-        leaking: Paths of photos outside the test split that show what the test split shows.
+        test: Path → short hash of each image of the test split.
+        train: The same of every other image.
+        leaking: Paths of images outside the test split that show what the test split shows.
     """
 
     report: str
@@ -41,12 +41,12 @@ class AuditRecord:
     leaking: tuple[str, ...]
 
     def covers(self, train: Contents, test: Contents | None) -> bool:
-        """Tell whether these very photos were audited; `test` is None where it was not opened."""
+        """Tell whether these very images were audited; `test` is None where it was not opened."""
         return train.items() <= self.train.items() and (test is None or test.items() <= self.test.items())
 
 
 def fingerprint(paths: Sequence[str], sha256: Sequence[str]) -> str:
-    """Return a hash of photos' paths and contents, whatever their order."""
+    """Return a hash of images' paths and contents, whatever their order."""
     lines = sorted(f"{path}\t{content}" for path, content in zip(paths, sha256, strict=True))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -63,20 +63,20 @@ def leave_record(
 
     Args:
         audit: What was found.
-        splits: Of each photo.
-        paths: Of each photo.
-        sha256: Of each photo's file.
+        splits: Of each image.
+        paths: Of each image.
+        sha256: Of each image's file.
         report: The audit's folder.
         audits: Where audits lie.
     """
-    photos = list(zip(splits, paths, sha256, strict=True))
+    images = list(zip(splits, paths, sha256, strict=True))
     record = {
         "root": audit.root,
         "report": str(report),
         "group_column": audit.group_column,
-        "leaking": list(audit.leaking_train_photos),
-        "test": {path: content[:SHORT] for split, path, content in photos if split == "test"},
-        "train": {path: content[:SHORT] for split, path, content in photos if split != "test"},
+        "leaking": list(audit.leaking_train_images),
+        "test": {path: content[:SHORT] for split, path, content in images if split == "test"},
+        "train": {path: content[:SHORT] for split, path, content in images if split != "test"},
     }
     known_by = hashlib.sha256(f"{audit.group_column}".encode()).hexdigest()[:6]
     path = audits / RECORDS / f"{audit.fingerprint}-{known_by}.json"
@@ -87,11 +87,11 @@ def leave_record(
 
 
 def audit_warning(source: Path, train: Listed, test: Listed | None, audits: Path = AUDITS) -> str:
-    """Return what training should say of the audit of its photos, in one line; empty where all is well.
+    """Return what training should say of the audit of its images, in one line; empty where all is well.
 
     Args:
-        source: The photos' folder or table.
-        train: Paths and hashes of the photos of the train folder, those that validate among them.
+        source: The images' folder or table.
+        train: Paths and hashes of the images of the train folder, those that validate among them.
         test: Those of the test folder; None where it was not opened.
         audits: Where audits lie.
     """
@@ -99,19 +99,19 @@ def audit_warning(source: Path, train: Listed, test: Listed | None, audits: Path
     records = [record for record in _read(audits / RECORDS) if record.covers(ours, theirs)]
     where = shlex.quote(str(source))
     if not records:
-        return f"no audit of these photos was made here: melanoma-data audit {where} says whether test photos leak"
+        return f"no audit of these images was made here: melanoma-data audit {where} says whether test images leak"
     worst = max(records, key=lambda record: len(ours.keys() & set(record.leaking)))
     leaking = len(ours.keys() & set(worst.leaking))
     if not leaking:
         return ""
     return (
-        f"the audit found {leaking} training photos that show what test photos show ({worst.report}/audit.html): list "
+        f"the audit found {leaking} training images that show what test images show ({worst.report}/audit.html): list "
         f"them with melanoma-data audit {where} --fix quarantine.csv, and add data.exclude=quarantine.csv"
     )
 
 
-def _contents(photos: Listed) -> dict[str, str]:
-    return {path: content[:SHORT] for path, content in zip(*photos, strict=True)}
+def _contents(images: Listed) -> dict[str, str]:
+    return {path: content[:SHORT] for path, content in zip(*images, strict=True)}
 
 
 def _read(folder: Path) -> list[AuditRecord]:
@@ -130,7 +130,7 @@ COLUMNS = ("image", "reason", "sha256")
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a photo should be left out, and the hash of its file."""
+    """Why an image should be left out, and the hash of its file."""
 
     text: str
     sha256: str
@@ -145,10 +145,10 @@ def write_quarantine(table: Path, quarantine: Mapping[str, Reason]) -> None:
 
 
 def read_quarantine(table: Path, paths: Collection[str]) -> dict[str, Reason]:
-    """Return the photos that a list names, with the reasons, if it has some.
+    """Return the images that a list names, with the reasons, if it has some.
 
     Raises:
-        UserError: If there is no such list, or it names photos that are not there.
+        UserError: If there is no such list, or it names images that are not there.
     """
     if not table.is_file():
         raise UserError(f"--exclude {table} does not exist", "name a list that --fix wrote")
@@ -156,7 +156,7 @@ def read_quarantine(table: Path, paths: Collection[str]) -> dict[str, Reason]:
     unknown = sorted(named.keys() - set(paths))
     if unknown:
         raise UserError(
-            f"--exclude {table} names {len(unknown)} photos that are not there ({first_of(unknown)})",
+            f"--exclude {table} names {len(unknown)} images that are not there ({first_of(unknown)})",
             "make the list anew with --fix",
         )
     return {path: Reason(row.get("reason", ""), row.get("sha256", "")) for path, row in named.items()}

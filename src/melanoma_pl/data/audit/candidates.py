@@ -1,4 +1,4 @@
-"""Pairs of photos that might be one photo: few enough to look at their pixels."""
+"""Pairs of images that might be one image: few enough to look at their pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,22 +20,22 @@ from melanoma_pl.data.audit.perceptual_hash import (
     unit,
 )
 
-COARSE_LIKENESS = 0.95  # copies with the six planted changes have 0.995 and more
-FINE_LIKENESS = 0.45  # copies have 0.95 and more; of other pairs that are alike coarsely, two thirds have less
+COARSE_SIMILARITY = 0.95  # copies with the six planted changes have 0.995 and more
+FINE_SIMILARITY = 0.45  # copies have 0.95 and more; of other pairs that are alike coarsely, two thirds have less
 SURE = 0.9
-PER_PHOTO = 0.5  # doubtful candidates a photo, on average, that are looked at: keeps large sets affordable
-PARTNERS = 30  # of one photo: enough to tie any number of copies together
+PER_IMAGE = 0.5  # doubtful candidates an image, on average, that are looked at: keeps large sets affordable
+PARTNERS = 30  # of one image: enough to tie any number of copies together
 FEW = 100  # of a small set as many are looked at
 LEAST_CONTRAST = 2.0  # grey levels, standard deviation: below it a picture shows nothing
-CHUNK = 2048  # photos asked for at a time
+CHUNK = 2048  # images asked for at a time
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Photo `first`, and the part `crop` of photo `second` in turn `turn`, are alike.
+    """Image `first`, and the part `crop` of image `second` in turn `turn`, are alike.
 
     Attributes:
-        first: Position of the photo that shows as much or less.
+        first: Position of the image that shows as much or less.
         second: Position of the other.
         crop: Index into `CROPS`.
         turn: Index into `TURNS`.
@@ -46,7 +46,7 @@ class Candidate:
     second: int
     crop: int
     turn: int
-    likeness: float
+    similarity: float
 
     def among(self, positions: Sequence[int] | NDArray[np.int64]) -> "Candidate":
         """Return it with the positions of a longer list, of which `positions` were looked at."""
@@ -54,7 +54,7 @@ class Candidate:
 
 
 def find_candidates(grey: NDArray[np.uint8]) -> tuple[list[Candidate], int]:
-    """Return pairs that may be one photo, the most alike first, each pair once.
+    """Return pairs that may be one image, the most alike first, each pair once.
 
     Args:
         grey: uint8 `(N, S, S)`.
@@ -67,65 +67,65 @@ def find_candidates(grey: NDArray[np.uint8]) -> tuple[list[Candidate], int]:
         return [], 0
     pictures = grey[shown]
     coarse, fine = _directions(spectrum(pictures, COARSE)), _fine(pictures)
-    index = NearestNeighbors(radius=_distance(COARSE_LIKENESS), algorithm="brute").fit(invariants(coarse))
+    index = NearestNeighbors(radius=_distance(COARSE_SIMILARITY), algorithm="brute").fit(invariants(coarse))
     best: dict[tuple[int, int], Candidate] = {}
     for crop in range(len(CROPS)):
         for start in range(0, len(pictures), CHUNK):
             for found in _look_up(index, coarse, fine, pictures[start : start + CHUNK], start, crop):
                 pair = (min(found.first, found.second), max(found.first, found.second))
-                if pair not in best or found.likeness > best[pair].likeness:
+                if pair not in best or found.similarity > best[pair].similarity:
                     best[pair] = found
-    ranked = sorted(best.values(), key=lambda found: (-found.likeness, found.first, found.second))
-    kept = sum(found.likeness >= SURE for found in ranked) + max(FEW, round(PER_PHOTO * len(grey)))
+    ranked = sorted(best.values(), key=lambda found: (-found.similarity, found.first, found.second))
+    kept = sum(found.similarity >= SURE for found in ranked) + max(FEW, round(PER_IMAGE * len(grey)))
     return [found.among(shown) for found in ranked[:kept]], max(0, len(ranked) - kept)
 
 
 def _look_up(
     index: NearestNeighbors, coarse: Floats, fine: Floats, pictures: NDArray[np.uint8], start: int, crop: int
 ) -> list[Candidate]:
-    """Return which photos are alike to the same part of each of some photos."""
+    """Return which images are alike to the same part of each of some images."""
     part_coarse = _directions(spectrum(pictures, COARSE, CROPS[crop]))
     neighbours = index.radius_neighbors(invariants(part_coarse), return_distance=False)
     first = np.concatenate(neighbours).astype(np.int64)
     part = np.repeat(np.arange(len(pictures)), [len(found) for found in neighbours])
-    # whole photos are alike both ways: once is enough
+    # whole images are alike both ways: once is enough
     wanted = first < part + start if crop == 0 else first != part + start
     first, part = first[wanted], part[wanted]
     turns = _best_turns(coarse, part_coarse, first, part)
-    likeness = _likeness(fine, _fine(pictures, crop), first, part, turns)
+    similarity = _similarity(fine, _fine(pictures, crop), first, part, turns)
     return [
-        Candidate(int(first[each]), int(part[each]) + start, crop, int(turns[each]), float(likeness[each]))
-        for each in _best_of_each(part, likeness)
+        Candidate(int(first[each]), int(part[each]) + start, crop, int(turns[each]), float(similarity[each]))
+        for each in _best_of_each(part, similarity)
     ]
 
 
-def _best_of_each(part: NDArray[np.int64], likeness: Floats) -> NDArray[np.int64]:
+def _best_of_each(part: NDArray[np.int64], similarity: Floats) -> NDArray[np.int64]:
     """Return the positions of the likely pairs, no more than `PARTNERS` of each part: copies of copies are many."""
-    likely = np.flatnonzero(likeness >= FINE_LIKENESS)
-    ranked = likely[np.lexsort((-likeness[likely], part[likely]))]
+    likely = np.flatnonzero(similarity >= FINE_SIMILARITY)
+    ranked = likely[np.lexsort((-similarity[likely], part[likely]))]
     starts = np.searchsorted(part[ranked], part[ranked])  # where the part of each begins
     return ranked[np.arange(len(ranked)) - starts < PARTNERS]
 
 
 def _best_turns(whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return in which of the eight turns each part lies best on its photo: int64 `(M,)`."""
+    """Return in which of the eight turns each part lies best on its image: int64 `(M,)`."""
     products = [_products(whole, turned(parts, turn), first, part) for turn in range(len(TURNS))]
     return np.asarray(np.argmax(products, axis=0), dtype=np.int64)
 
 
-def _likeness(
+def _similarity(
     whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDArray[np.int64], turns: NDArray[np.int64]
 ) -> Floats:
-    """Return the correlation of each photo with its part as it was turned: float32 `(M,)`."""
-    likeness = np.zeros(len(first), dtype=np.float32)
+    """Return the correlation of each image with its part as it was turned: float32 `(M,)`."""
+    similarity = np.zeros(len(first), dtype=np.float32)
     for turn in range(len(TURNS)):
         chosen = turns == turn
-        likeness[chosen] = _products(whole, turned(parts, turn), first[chosen], part[chosen])
-    return likeness
+        similarity[chosen] = _products(whole, turned(parts, turn), first[chosen], part[chosen])
+    return similarity
 
 
 def _products(whole: Floats, parts: Floats, first: NDArray[np.int64], part: NDArray[np.int64]) -> Floats:
-    """Return the scalar product of the directions of photos and parts, a chunk at a time: float32 `(M,)`."""
+    """Return the scalar product of the directions of images and parts, a chunk at a time: float32 `(M,)`."""
     whole, parts = whole.reshape(len(whole), -1), parts.reshape(len(parts), -1)
     products = np.empty(len(first), dtype=np.float32)
     for start in range(0, len(first), CHUNK):
@@ -143,6 +143,6 @@ def _directions(spectra: Floats) -> Floats:
     return unit(spectra).reshape(spectra.shape)
 
 
-def _distance(likeness: float) -> float:
+def _distance(similarity: float) -> float:
     """Return the distance of two vectors of length 1 whose scalar product is `likeness`."""
-    return float(np.sqrt(2 - 2 * likeness))
+    return float(np.sqrt(2 - 2 * similarity))

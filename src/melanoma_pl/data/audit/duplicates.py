@@ -1,4 +1,4 @@
-"""The same photo twice: equal files, candidates that are confirmed on pixels; and what belongs together."""
+"""The same image twice: equal files, candidates that are confirmed on pixels; and what belongs together."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -20,17 +20,17 @@ from melanoma_pl.data.audit.registration import confirm, equal_pixels, may_be_eq
 from melanoma_pl.data.audit.scanning import Scan
 
 ALL_PAIRS_UP_TO = 6  # equal files; of more, each is paired with the first
-TIED = 12  # partners: photos that both have as many are not compared any more
+TIED = 12  # partners: images that both have as many are not compared any more
 
 
 @dataclass(frozen=True)
 class Match:
-    """Two photos, by position, that are one photo or two of one lesion from the same place."""
+    """Two images, by position, that are one image or two of one lesion from the same place."""
 
     first: int
     second: int
     kind: Literal["exact", "near"]
-    likeness: float
+    similarity: float
     turn: str
 
 
@@ -43,13 +43,13 @@ class Matches:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """The positions of each two photos."""
+        """The positions of each two images."""
         return [(match.first, match.second) for match in self.matches]
 
 
 def find_matches(scanned: Scan) -> Matches:
-    """Find every pair of photos that is one photo, equal files first."""
-    exact, unlike = _exact([photo.sha256 for photo in scanned.photos])
+    """Find every pair of images that is one image, equal files first."""
+    exact, unlike = _exact([image.sha256 for image in scanned.images])
     grey = scanned.grey
     candidates, left_out = find_candidates(grey[unlike])
     near = _confirmed([candidate.among(unlike) for candidate in candidates], grey, scanned.listing.files)
@@ -57,7 +57,7 @@ def find_matches(scanned: Scan) -> Matches:
 
 
 def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:
-    """Return the pairs of equal hashes, and the position of the first photo of each hash."""
+    """Return the pairs of equal hashes, and the position of the first image of each hash."""
     groups: dict[str, list[int]] = defaultdict(list)
     for position, content in enumerate(hashes):
         groups[content].append(position)
@@ -71,7 +71,7 @@ def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:
 
 
 def _confirmed(candidates: list[Candidate], grey: NDArray[np.uint8], files: Sequence[Path]) -> list[Match]:
-    """Return the candidates that are one photo; on one core, as most of it is Python's own work."""
+    """Return the candidates that are one image; on one core, as most of it is Python's own work."""
     found: list[Match] = []
     partners: Counter[int] = Counter()
     with threadpool_limits(1):  # the matrices are small, the pairs many
@@ -83,7 +83,7 @@ def _confirmed(candidates: list[Candidate], grey: NDArray[np.uint8], files: Sequ
                 partners.update((candidate.first, candidate.second))
                 first, second = sorted((candidate.first, candidate.second))
                 is_equal = may_be_equal(candidate, confirmation) and equal_pixels(files[first], files[second])
-                value = 1.0 if is_equal else round(confirmation.likeness, 4)
+                value = 1.0 if is_equal else round(confirmation.similarity, 4)
                 found.append(Match(first, second, "exact" if is_equal else "near", value, TURNS[candidate.turn]))
     return found
 
@@ -99,8 +99,8 @@ def clusters_of(pairs: Iterable[tuple[int, int]], count: int) -> list[list[int]]
     return sorted(members.values())
 
 
-def cluster_photos(scanned: Scan) -> tuple[tuple[str, ...], ...]:
-    """Return which photos belong together by their pixels, as sorted paths; singles are left out."""
+def cluster_images(scanned: Scan) -> tuple[tuple[str, ...], ...]:
+    """Return which images belong together by their pixels, as sorted paths; singles are left out."""
     paths = scanned.listing.paths
     clusters = clusters_of(find_matches(scanned).pairs, len(paths))
     return tuple(tuple(paths[member] for member in members) for members in clusters)

@@ -1,15 +1,7 @@
-"""What an audit found, as plain values: for the terminal, the JSON file, the page and the exit code.
+"""What an audit found, as plain values: for the terminal, the JSON file, the page and the exit code."""
 
-Photos whose label their diagnosis contradicts.
-"""
-
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from melanoma_pl.data.image_set import Listing, meaning
-from melanoma_pl.data.layout import CLASS_NAMES
-from melanoma_pl.data.public_sets.diagnoses import malignancies
 
 Kind = Literal["exact", "near", "lesion"]
 TELLING = 0.6  # AUROC: where the whole interval lies above, a network may have learnt the same
@@ -17,7 +9,7 @@ TELLING = 0.6  # AUROC: where the whole interval lies above, a network may have 
 
 @dataclass(frozen=True)
 class ImagePair:
-    """Two photos that are one photo, or show one lesion.
+    """Two images that are one image, or show one lesion.
 
     Attributes:
         first: Path relative to the root; of a leak the one that is not in `test`.
@@ -35,7 +27,7 @@ class ImagePair:
     first: str
     second: str
     kind: Kind
-    likeness: float | None
+    similarity: float | None
     turn: str
     splits: tuple[str, str]
     labels: tuple[str, str]
@@ -48,13 +40,13 @@ class ImagePair:
 
     @property
     def is_conflict(self) -> bool:
-        """Whether the two are one photo with two labels; of one patient two moles may well be different."""
+        """Whether the two are one image with two labels; of one patient two moles may well be different."""
         return self.kind != "lesion" and self.labels[0] != self.labels[1]
 
 
 @dataclass(frozen=True)
 class LabelConflict:
-    """A photo whose label its diagnosis contradicts."""
+    """An image whose label its diagnosis contradicts."""
 
     path: str
     split: str
@@ -64,7 +56,7 @@ class LabelConflict:
 
 
 @dataclass(frozen=True)
-class Giveaway:
+class LabelShortcut:
     """How well something that a network should not need tells the label.
 
     Attributes:
@@ -90,29 +82,29 @@ class Audit:
     """All that an audit found.
 
     Attributes:
-        root: The photos' folder (of a table: its folder), as it was given.
-        inventory: Counts: `photos`, `per_split` {split: {label: n}}, `formats`, `modes`, `sizes` ({"224×224": n}, the
+        root: The images' folder (of a table: its folder), as it was given.
+        inventory: Counts: `images`, `per_split` {split: {label: n}}, `formats`, `modes`, `sizes` ({"224×224": n}, the
             20 most frequent), `different_sizes`, `bytes` (sum over all files).
         broken: Path → why it cannot be read.
-        others: Files that are no photos.
-        pairs: Every two photos that pixels show to be one: within a split, leaks, conflicts; and leaks that only the
+        others: Files that are no images.
+        pairs: Every two images that pixels show to be one: within a split, leaks, conflicts; and leaks that only the
             metadata knows of.
-        shared_groups: Lesions or patients on both sides of a split, by the metadata: name → its photos; empty where
+        shared_groups: Lesions or patients on both sides of a split, by the metadata: name → its images; empty where
             the metadata does not tell.
         group_column: Column that told them, or None.
-        label_conflicts: Photos whose diagnosis contradicts their label; empty where no metadata has one.
+        label_conflicts: Images whose diagnosis contradicts their label; empty where no metadata has one.
         giveaways: How well the label is told by what should not tell it.
-        leaking_test_photos: Sorted paths of the test photos (where there is no test: of the last split) that have a
+        leaking_test_images: Sorted paths of the test images (where there is no test: of the last split) that have a
             partner in another split, by pixels or by metadata.
-        clusters: Sorted paths of photos that belong together by pixels, in sorted order; singles are left out.
+        clusters: Sorted paths of images that belong together by pixels, in sorted order; singles are left out.
         quarantine: Path → why it should be left out of training.
-        fingerprint: Of all photos' paths and contents.
+        fingerprint: Of all images' paths and contents.
         seconds: What the audit took.
         notes: What else should be said.
         words: What was audited, as it was typed: the source and the options that go with it.
         listing: Fingerprint of the listing that was audited: of its paths, splits and labels.
         left_out: Paths that were excluded before the audit, sorted.
-        leaking_train_photos: Sorted paths of the partners that `leaking_test_photos` have in other splits.
+        leaking_train_images: Sorted paths of the partners that `leaking_test_images` have in other splits.
     """
 
     root: str
@@ -123,8 +115,8 @@ class Audit:
     shared_groups: dict[str, tuple[str, ...]]
     group_column: str | None
     label_conflicts: tuple[LabelConflict, ...]
-    giveaways: tuple[Giveaway, ...]
-    leaking_test_photos: tuple[str, ...]
+    shortcuts: tuple[LabelShortcut, ...]
+    leaking_test_images: tuple[str, ...]
     clusters: tuple[tuple[str, ...], ...]
     quarantine: dict[str, str]
     fingerprint: str
@@ -133,11 +125,11 @@ class Audit:
     words: tuple[str, ...] = ()
     listing: str = ""
     left_out: tuple[str, ...] = ()
-    leaking_train_photos: tuple[str, ...] = ()
+    leaking_train_images: tuple[str, ...] = ()
 
     @property
     def excluded(self) -> int:
-        """How many photos were left out before the audit, by a quarantine list."""
+        """How many images were left out before the audit, by a quarantine list."""
         return len(self.left_out)
 
     @property
@@ -154,30 +146,3 @@ class Audit:
     def is_clean(self) -> bool:
         """Whether there is neither a leak nor a conflict."""
         return not (self.leaks or self.shared_groups or self.conflicts or self.label_conflicts)
-
-
-DIAGNOSIS = "diagnosis"
-SEPARATOR = "|"  # between the diagnoses of several sources
-
-
-def find_label_conflicts(listing: Listing, rows: Mapping[str, Mapping[str, str]] | None) -> tuple[LabelConflict, ...]:
-    """Compare each label with what the photo's diagnosis means.
-
-    Only a label that means benign or malignant can be contradicted; a diagnosis that is unknown, uncertain or disputed
-    among its sources contradicts nothing.
-
-    Args:
-        listing: The photos.
-        rows: Their metadata by path, or None; its column `diagnosis` is what counts.
-    """
-    if rows is None:
-        return ()
-    known = malignancies()
-    found = []
-    for path, label, split in zip(listing.paths, listing.labels, listing.splits, strict=True):
-        diagnosis = rows.get(path, {}).get(DIAGNOSIS, "")
-        meanings = {known.get(part.strip().lower(), "unknown") for part in diagnosis.split(SEPARATOR)}
-        means = meanings.pop() if len(meanings) == 1 else "disputed"
-        if {meaning(label), means} == set(CLASS_NAMES):
-            found.append(LabelConflict(path, split, label, diagnosis, means))
-    return tuple(found)

@@ -1,8 +1,8 @@
 """Labels that give themselves away: told by what a network should not need, such as how a file was written.
 
-A classifier that knows nothing of moles (boosted trees) learns the label from such things and predicts photos that it
+A classifier that knows nothing of moles (boosted trees) learns the label from such things and predicts images that it
 did not see. An area under the ROC curve near 0.5 is what one hopes for. Where it is far above, a network may have
-learnt the same, and its result on such photos is no result.
+learnt the same, and its result on such images is no result.
 """
 
 import numpy as np
@@ -11,8 +11,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from melanoma_pl.data.audit.findings import TELLING, Giveaway
+from melanoma_pl.data.audit.findings import TELLING, LabelConflict, LabelShortcut
 from melanoma_pl.data.audit.scanning import Scan
+from melanoma_pl.data.image_set import ImageListing, meaning
+from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.public_sets.diagnoses import malignancies
 from melanoma_pl.evaluation.intervals import delong
 from melanoma_pl.evaluation.metrics import auroc
 
@@ -22,10 +25,10 @@ Folds = list[tuple[Integers, Integers]]
 
 FOLDS = 5
 ROUNDS = 40  # trees
-MOST_PHOTOS = 20_000  # a sample says as much, and keeps large sets affordable
+MOST_IMAGES = 20_000  # a sample says as much, and keeps large sets affordable
 STRONG = 0.75  # AUROC, lower end of the interval
 MEANINGS = {
-    "file facts": "How the files were written (bytes, density, EXIF, compression), which tells where photos came from",
+    "file facts": "How the files were written (bytes, density, EXIF, compression), which tells where images came from",
     "picture size": "The pictures' width and height",
     "mean colour": "The mean of red, green and blue, that is light, camera and skin, not the mole's shape",
     "outer border": "The outermost eighth of the picture, where there is hardly any mole",
@@ -33,59 +36,61 @@ MEANINGS = {
 VERDICTS = (
     "It hardly tells the label.",
     "It tells the label to some degree: compare a network's figure with this one.",
-    "It gives the label away: a network's figure on these photos can come from it.",
+    "It gives the label away: a network's figure on these images can come from it.",
 )
 
 
-def find_giveaways(scanned: Scan, malignant: Integers, groups: Integers, seed: int = 0) -> tuple[Giveaway, ...]:
+def find_label_shortcuts(
+    scanned: Scan, malignant: Integers, groups: Integers, seed: int = 0
+) -> tuple[LabelShortcut, ...]:
     """Measure how well the label is told by each thing that should not tell it.
 
     Args:
-        scanned: The photos.
+        scanned: The images.
         malignant: int64 `(N,)`, 1 for the positive class.
         groups: int64 `(N,)`; equal numbers stay on one side of each cut.
-        seed: Of the folds, and of the sample where there are very many photos.
+        seed: Of the folds, and of the sample where there are very many images.
     """
     sample = _sample(len(malignant), seed)
     targets = malignant[sample]
     folds = cut(targets, groups[sample], seed)
     features = features_of(scanned)
     with threadpool_limits(1):  # trees of this size are too small for several threads, which would only wait
-        return tuple(_giveaway(name, values[sample], targets, folds) for name, values in features.items())
+        return tuple(_label_shortcut(name, values[sample], targets, folds) for name, values in features.items())
 
 
 def features_of(scanned: Scan) -> dict[str, Floats]:
     """Return what the label might be told by: name → float64 `(N, D)`."""
-    facts = [photo.facts for photo in scanned.photos]
+    facts = [image.facts for image in scanned.images]
     columns = [[fact.size, fact.density, fact.exif_size, fact.quantisation] for fact in facts]
-    names = sorted({(fact.picture_format, fact.mode) for fact in facts})
-    kinds = [[names.index((fact.picture_format, fact.mode))] for fact in facts]
+    names = sorted({(fact.image_format, fact.mode) for fact in facts})
+    kinds = [[names.index((fact.image_format, fact.mode))] for fact in facts]
     return {
         "file facts": np.hstack([np.array(columns, dtype=np.float64), np.array(kinds, dtype=np.float64)]),
         "picture size": np.array([[fact.width, fact.height] for fact in facts], dtype=np.float64),
-        "mean colour": np.array([photo.mean_colour for photo in scanned.photos], dtype=np.float64),
-        "outer border": np.array([photo.border for photo in scanned.photos], dtype=np.float64),
+        "mean colour": np.array([image.mean_colour for image in scanned.images], dtype=np.float64),
+        "outer border": np.array([image.border for image in scanned.images], dtype=np.float64),
     }
 
 
-def _giveaway(name: str, features: Floats, targets: Integers, folds: Folds | None) -> Giveaway:
+def _label_shortcut(name: str, features: Floats, targets: Integers, folds: Folds | None) -> LabelShortcut:
     if (features == features[:1]).all():
-        return Giveaway(name, None, None, f"{MEANINGS[name]}: the same for all photos, so it tells nothing.")
+        return LabelShortcut(name, None, None, f"{MEANINGS[name]}: the same for all images, so it tells nothing.")
     if folds is None:
-        return Giveaway(name, None, None, f"Not computable: a class has fewer than {FOLDS} lesions.")
+        return LabelShortcut(name, None, None, f"Not computable: a class has fewer than {FOLDS} lesions.")
     scores = cross_validated_scores(features, targets, folds)
     area, interval = auroc(scores, targets), delong(scores, targets)
     low = interval[0] if interval else 0.0
     verdict = VERDICTS[int(low >= TELLING) + int(low >= STRONG)]
-    return Giveaway(name, area, interval, f"{MEANINGS[name]}. {verdict}")
+    return LabelShortcut(name, area, interval, f"{MEANINGS[name]}. {verdict}")
 
 
 def cut(targets: Integers, groups: Integers, seed: int) -> Folds | None:
-    """Return for each fold which photos to learn from and which to predict; None where a class has too few lesions."""
+    """Return for each fold which images to learn from and which to predict; None where a class has too few lesions."""
     lesions, first, lesion_of = np.unique(groups, return_index=True, return_inverse=True)
     if np.bincount(targets[first], minlength=2).min() < FOLDS:
         return None
-    # by lesion, each with its first photo's label: like StratifiedGroupKFold, which takes a second for 2,000 lesions
+    # by lesion, each with its first image's label: like StratifiedGroupKFold, which takes a second for 2,000 lesions
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(lesions, targets[first])
     return [
         (np.flatnonzero(np.isin(lesion_of, learnt)), np.flatnonzero(np.isin(lesion_of, held))) for learnt, held in folds
@@ -93,7 +98,7 @@ def cut(targets: Integers, groups: Integers, seed: int) -> Folds | None:
 
 
 def cross_validated_scores(features: Floats, targets: Integers, folds: Folds) -> Floats:
-    """Return the probability of each photo by trees that saw neither it nor its lesion: float64 `(N,)`."""
+    """Return the probability of each image by trees that saw neither it nor its lesion: float64 `(N,)`."""
     scores = np.empty(len(targets))
     for learnt, predicted in folds:
         scores[predicted] = grow(features[learnt], targets[learnt]).predict_proba(features[predicted])[:, 1]
@@ -110,6 +115,35 @@ def grow(features: Floats, targets: Integers) -> HistGradientBoostingClassifier:
 
 
 def _sample(count: int, seed: int) -> Integers:
-    if count <= MOST_PHOTOS:
+    if count <= MOST_IMAGES:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, MOST_PHOTOS, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(count, MOST_IMAGES, replace=False))
+
+
+DIAGNOSIS = "diagnosis"
+SEPARATOR = "|"  # between the diagnoses of several sources
+
+
+def find_label_conflicts(
+    listing: ImageListing, rows: Mapping[str, Mapping[str, str]] | None
+) -> tuple[LabelConflict, ...]:
+    """Compare each label with what the image's diagnosis means.
+
+    Only a label that means benign or malignant can be contradicted; a diagnosis that is unknown, uncertain or disputed
+    among its sources contradicts nothing.
+
+    Args:
+        listing: The images.
+        rows: Their metadata by path, or None; its column `diagnosis` is what counts.
+    """
+    if rows is None:
+        return ()
+    known = malignancies()
+    found = []
+    for path, label, split in zip(listing.paths, listing.labels, listing.splits, strict=True):
+        diagnosis = rows.get(path, {}).get(DIAGNOSIS, "")
+        meanings = {known.get(part.strip().lower(), "unknown") for part in diagnosis.split(SEPARATOR)}
+        means = meanings.pop() if len(meanings) == 1 else "disputed"
+        if {meaning(label), means} == set(CLASS_NAMES):
+            found.append(LabelConflict(path, split, label, diagnosis, means))
+    return tuple(found)

@@ -1,10 +1,10 @@
-"""What stays of a photo when it is recompressed, resized, mirrored, turned or brightened: its low frequencies.
+"""What stays of an image when it is recompressed, resized, mirrored, turned or brightened: its low frequencies.
 
 The discrete cosine transform of a small grey picture, as in pHash (Zauner, Implementation and Benchmarking of
 Perceptual Image Hash Functions, 2010), with two things added. Mirroring a picture only changes signs of its
 coefficients, and turning it by 90° swaps their two indices, so that some combinations of them are the same for all
 eight (`invariants`). And the transform of any part of a picture is as cheap as that of the whole, so that a cropped
-photo is met by the crops of its original (`CROPS`).
+image is met by the crops of its original (`CROPS`).
 """
 
 from functools import cache
@@ -95,7 +95,7 @@ def turned(spectra: Floats, turn: int) -> Floats:
     return spectra * signs if turn % 2 else spectra
 
 
-def turned_picture(picture: Floats, turn: int) -> Floats:
+def turned_image(picture: Floats, turn: int) -> Floats:
     """Return a picture `(S, S)` after turn 0 to 7 of `TURNS`."""
     picture = picture.T if turn >= 4 else picture
     picture = picture[::-1] if turn // 2 % 2 else picture

@@ -1,6 +1,6 @@
-"""Laying one photo over another and comparing their fine detail: what tells one photo from two similar moles.
+"""Laying one image over another and comparing their fine detail: what tells one image from two similar moles.
 
-The second photo is warped by six numbers that a Gauss-Newton search fits together with a gain and an offset of
+The second image is warped by six numbers that a Gauss-Newton search fits together with a gain and an offset of
 brightness (Lucas and Kanade, IJCAI 1981; Baker and Matthews, International Journal of Computer Vision 56, 2004). What
 counts then is the correlation of detail of about two to five pixels of a hundred: spots, streaks, hairs and the grain
 of the skin, which two moles never share. Strong detail counts little more than faint: else two round spots on smooth
@@ -18,64 +18,64 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from melanoma_pl.data.audit.candidates import Candidate
-from melanoma_pl.data.audit.perceptual_hash import CROPS, Box, Floats, turned_box, turned_picture
+from melanoma_pl.data.audit.perceptual_hash import CROPS, Box, Floats, turned_box, turned_image
 from melanoma_pl.errors import UserError
-from melanoma_pl.image_files import BrokenPhotoError, draft, open_photo, to_rgb
+from melanoma_pl.image_files import BrokenImageError, draft, open_image, to_rgb
 
-Affine = NDArray[np.float64]  # (2, 3): place in the first photo, -1 to 1 → place in the second
+Affine = NDArray[np.float64]  # (2, 3): place in the first image, -1 to 1 → place in the second
 
 FULL = 128  # pixels: side of the pictures that decide
 ROUGH_STEPS, MIDDLE_STEPS = 4, 5
 ROUGH_DETAIL = (1.0, 3.0)  # pixels of 64: widths of the two blurs whose difference is the detail
 DETAIL = (0.8, 2.0)  # pixels of 128
-ROUGH_LIKENESS = 0.85  # of pairs that are one lesion 0.92 and more; most others have less
-SAME_PHOTO = 0.58  # on 2,637 real photos: of other pairs the most is 0.48, of drawn ones 0.54; of copies the least 0.85
+ROUGH_CORRELATION = 0.85  # of pairs that are one lesion 0.92 and more; most others have less
+SAME_IMAGE = 0.58  # on 2,637 real images: of other pairs the most is 0.48, of drawn ones 0.54; of copies the least 0.85
 LEAST_OVERLAP = 0.5
 ALMOST_EQUAL = 0.99
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """How alike two photos are once one lies over the other.
+    """How alike two images are once one lies over the other.
 
     Attributes:
         likeness: Correlation of their fine detail, -1 to 1.
-        is_same: Whether they are one photo, or two of one lesion from the same place.
+        is_same: Whether they are one image, or two of one lesion from the same place.
     """
 
-    likeness: float
+    similarity: float
     is_same: bool
 
 
 def confirm(candidate: Candidate, grey: NDArray[np.uint8], files: Sequence[Path]) -> Confirmation:
-    """Decide on pixels whether a candidate is one photo twice.
+    """Decide on pixels whether a candidate is one image twice.
 
     Args:
         candidate: The pair.
-        grey: Small pictures of all photos, uint8 `(N, 64, 64)`.
-        files: Of all photos; those of pairs that are still alike at 64 pixels are opened.
+        grey: Small pictures of all images, uint8 `(N, 64, 64)`.
+        files: Of all images; those of pairs that are still alike at 64 pixels are opened.
     """
     first = grey[candidate.first].astype(np.float32)
-    second = turned_picture(grey[candidate.second].astype(np.float32), candidate.turn)
+    second = turned_image(grey[candidate.second].astype(np.float32), candidate.turn)
     affine = _start(turned_box(CROPS[candidate.crop], candidate.turn))
     affine = register(_halve(first), _halve(second), affine, ROUGH_STEPS)
     affine = register(first, second, affine, 1)
-    rough = likeness(first, second, affine, ROUGH_DETAIL, compressed=False)
-    if rough < ROUGH_LIKENESS:
+    rough = similarity(first, second, affine, ROUGH_DETAIL, compressed=False)
+    if rough < ROUGH_CORRELATION:
         return Confirmation(rough, is_same=False)
     affine = register(first, second, affine, MIDDLE_STEPS)
     first, second = (read_grey(files[position]) for position in (candidate.first, candidate.second))
-    value = likeness(first, turned_picture(second, candidate.turn), affine, DETAIL)
-    return Confirmation(value, value >= SAME_PHOTO)
+    value = similarity(first, turned_image(second, candidate.turn), affine, DETAIL)
+    return Confirmation(value, value >= SAME_IMAGE)
 
 
 def may_be_equal(candidate: Candidate, confirmation: Confirmation) -> bool:
-    """Tell whether it is worth comparing two photos pixel by pixel."""
-    return candidate.crop == candidate.turn == 0 and confirmation.likeness > ALMOST_EQUAL
+    """Tell whether it is worth comparing two images pixel by pixel."""
+    return candidate.crop == candidate.turn == 0 and confirmation.similarity > ALMOST_EQUAL
 
 
 def equal_pixels(first: Path, second: Path) -> bool:
-    """Tell whether two files of any format hold the very same photo.
+    """Tell whether two files of any format hold the very same image.
 
     Raises:
         UserError: If one cannot be read any more.
@@ -85,7 +85,7 @@ def equal_pixels(first: Path, second: Path) -> bool:
 
 
 def read_grey(file: Path) -> Floats:
-    """Return a photo as a grey picture, float32 `(128, 128)`.
+    """Return an image as a grey picture, float32 `(128, 128)`.
 
     Raises:
         UserError: If it cannot be read any more.
@@ -95,13 +95,13 @@ def read_grey(file: Path) -> Floats:
 
 
 def _read(file: Path, side: int | None = None) -> Image.Image:
-    """Return a photo in RGB, a large one at no less than twice `side`."""
+    """Return an image in RGB, a large one at no less than twice `side`."""
     try:
-        with open_photo(file) as photo:
+        with open_image(file) as image:
             if side is not None:
-                draft(photo, side)
-            return to_rgb(photo)
-    except BrokenPhotoError as error:
+                draft(image, side)
+            return to_rgb(image)
+    except BrokenImageError as error:
         raise UserError(f"{file} was readable when the audit began and no longer is ({error})") from error
 
 
@@ -138,7 +138,7 @@ def register(first: Floats, second: Floats, affine: Affine, steps: int) -> Affin
     return affine
 
 
-def likeness(
+def similarity(
     first: Floats, second: Floats, affine: Affine, widths: tuple[float, float], *, compressed: bool = True
 ) -> float:
     """Return the correlation of two pictures' detail where they overlap; 0 where they hardly do.

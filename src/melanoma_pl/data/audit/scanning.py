@@ -1,4 +1,4 @@
-"""One pass over all photos: what their files say, a small grey picture of each, its colours and its border."""
+"""One pass over all images: what their files say, a small grey picture of each, its colours and its border."""
 
 import hashlib
 import io
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from melanoma_pl.data.image_set import Listing
-from melanoma_pl.image_files import BrokenPhotoError, draft, open_photo, read_all, to_rgb
+from melanoma_pl.data.image_set import ImageListing
+from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, to_rgb
 
 SIDE = 64  # pixels: a mole's outline, spots and hairs are still there, recompression is not
 BORDER_CELLS = 8  # a side: the border is the outermost ring of an 8×8 picture, an eighth of the side wide
@@ -26,7 +26,7 @@ class FileFacts:
     """What a file says before its pixels are looked at; nothing a network may ever see."""
 
     size: int
-    picture_format: str
+    image_format: str
     mode: str
     width: int
     height: int
@@ -37,7 +37,7 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Scanned:
-    """One photo.
+    """One image.
 
     Attributes:
         facts: Of its file.
@@ -56,35 +56,35 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Scan:
-    """All photos that can be read, in the order of the listing.
+    """All images that can be read, in the order of the listing.
 
     Attributes:
         listing: Them.
-        photos: What was read of each.
+        images: What was read of each.
         broken: Path → why it cannot be read.
     """
 
-    listing: Listing
-    photos: tuple[Scanned, ...]
+    listing: ImageListing
+    images: tuple[Scanned, ...]
     broken: dict[str, str]
 
     @property
     def grey(self) -> NDArray[np.uint8]:
         """Small grey pictures, uint8 `(N, 64, 64)`."""
-        return np.array([photo.grey for photo in self.photos], dtype=np.uint8).reshape(-1, SIDE, SIDE)
+        return np.array([image.grey for image in self.images], dtype=np.uint8).reshape(-1, SIDE, SIDE)
 
 
-def scan(listing: Listing) -> Scan:
-    """Read every photo once, on all cores."""
-    answers = list(read_all(scan_file, listing.files, "looking at photos"))
+def scan(listing: ImageListing) -> Scan:
+    """Read every image once, on all cores."""
+    answers = list(read_all(scan_file, listing.files, "looking at images"))
     pairs = zip(listing.paths, answers, strict=True)
     broken = {path: answer for path, answer in pairs if isinstance(answer, str)}
-    photos = tuple(answer for answer in answers if isinstance(answer, Scanned))
-    return Scan(listing.without(broken), photos, broken)
+    images = tuple(answer for answer in answers if isinstance(answer, Scanned))
+    return Scan(listing.without(broken), images, broken)
 
 
 def scan_file(path: Path) -> Scanned | str:
-    """Read one photo, or return why it cannot be read."""
+    """Read one image, or return why it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -92,46 +92,44 @@ def scan_file(path: Path) -> Scanned | str:
     if not content:
         return "the file is empty"
     try:
-        with open_photo(io.BytesIO(content)) as photo:
-            facts = _facts(photo, len(content))
-            draft(photo, SIDE // 2)
-            return _describe(to_rgb(photo), facts, hashlib.sha256(content).hexdigest())
-    except BrokenPhotoError as error:
+        with open_image(io.BytesIO(content)) as image:
+            facts = _facts(image, len(content))
+            draft(image, SIDE // 2)
+            return _describe(to_rgb(image), facts, hashlib.sha256(content).hexdigest())
+    except BrokenImageError as error:
         return str(error)
 
 
-def _describe(photo: Image.Image, facts: FileFacts, sha256: str) -> Scanned:
-    small = np.asarray(photo.resize((BORDER_CELLS, BORDER_CELLS), Image.Resampling.BOX), dtype=np.float32)
+def _describe(image: Image.Image, facts: FileFacts, sha256: str) -> Scanned:
+    small = np.asarray(image.resize((BORDER_CELLS, BORDER_CELLS), Image.Resampling.BOX), dtype=np.float32)
     ring = np.ones((BORDER_CELLS, BORDER_CELLS), dtype=bool)
     ring[1:-1, 1:-1] = False
-    grey = photo.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return Scanned(facts, sha256, np.asarray(grey), small.mean((0, 1)), small[ring].ravel())
 
 
-def _facts(photo: Image.Image, size: int) -> FileFacts:
-    density = float((photo.info.get("jfif_density") or photo.info.get("dpi") or (0, 0))[0])
-    tables: Any = getattr(photo, "quantization", None) or {}
+def _facts(image: Image.Image, size: int) -> FileFacts:
+    density = float((image.info.get("jfif_density") or image.info.get("dpi") or (0, 0))[0])
+    tables: Any = getattr(image, "quantization", None) or {}
     quantisation = sum(sum(table) for table in tables.values())
-    exif_size = len(photo.info.get("exif", b""))
-    picture_format = photo.format or "unknown"
+    exif_size = len(image.info.get("exif", b""))
+    image_format = image.format or "unknown"
     whole_density = int(density) if math.isfinite(density) else 0  # a TIFF may say 0/0
-    return FileFacts(
-        size, picture_format, photo.mode, photo.width, photo.height, whole_density, exif_size, quantisation
-    )
+    return FileFacts(size, image_format, image.mode, image.width, image.height, whole_density, exif_size, quantisation)
 
 
 def inventory(scanned: Scan) -> dict[str, Any]:
-    """Count what is there: photos per split and class, formats, colour modes, sizes."""
+    """Count what is there: images per split and class, formats, colour modes, sizes."""
     per_split: dict[str, dict[str, int]] = {}
     for split, label in zip(scanned.listing.splits, scanned.listing.labels, strict=True):
         per_class = per_split.setdefault(split or "all", {})
         per_class[label] = per_class.get(label, 0) + 1
-    facts = [photo.facts for photo in scanned.photos]
+    facts = [image.facts for image in scanned.images]
     sizes = Counter(f"{fact.width}×{fact.height}" for fact in facts)
     return {
-        "photos": len(facts),
+        "images": len(facts),
         "per_split": per_split,
-        "formats": _frequent([fact.picture_format for fact in facts]),
+        "formats": _frequent([fact.image_format for fact in facts]),
         "modes": _frequent([fact.mode for fact in facts]),
         "sizes": dict(sizes.most_common(MOST_FREQUENT)),
         "different_sizes": len(sizes),

@@ -1,12 +1,12 @@
-"""Decoded photos kept on disk: the files of one set, what its record says, and who uses it. Light: no PyTorch.
+"""Decoded images kept on disk: the files of one set, what its record says, and who uses it. Light: no PyTorch.
 
 A set is a folder named after its key, in a folder that the user chose:
 
-    <key>/pixels.u8    uint8 (N, S, S, 3), the photos that can be read, in order
+    <key>/pixels.u8    uint8 (N, S, S, 3), the images that can be read, in order
     <key>/set.json     what was learnt of them; written last, so that pixels without it count for nothing
     <key>.lock         held by who writes, opens or removes the set
 
-`melanoma-data cache`: what photos that did not fit into memory take on the disk, and making room. Light.
+`melanoma-data cache`: what images that did not fit into memory take on the disk, and making room. Light.
 """
 
 import json
@@ -41,15 +41,15 @@ class CacheRecord:
     """What is known of a set besides its pixels.
 
     Attributes:
-        root: Folder of the photos when they were decoded.
-        photos: How many there are, broken ones too.
+        root: Folder of the images when they were decoded.
+        images: How many there are, broken ones too.
         image_size: Side in pixels.
-        sha256: Of the file of each photo that can be read, in order.
+        sha256: Of the file of each image that can be read, in order.
         broken: Path → reason, of the others.
     """
 
     root: str
-    photos: int
+    images: int
     image_size: int
     sha256: tuple[str, ...]
     broken: dict[str, str]
@@ -57,23 +57,23 @@ class CacheRecord:
     @property
     def size(self) -> int:
         """Bytes of the pixels."""
-        return len(self.sha256) * bytes_per_photo(self.image_size)
+        return len(self.sha256) * bytes_per_image(self.image_size)
 
 
 @dataclass(frozen=True)
-class CachedSet:
+class CachedDataset:
     """One set's folder, whether anything lies in it or not."""
 
     folder: Path
 
     @property
     def pixels(self) -> Path:
-        """The photos' pixels."""
+        """The images' pixels."""
         return self.folder / "pixels.u8"
 
     @property
     def record(self) -> Path:
-        """What was learnt of the photos; its time of change says when the set was last used."""
+        """What was learnt of the images; its time of change says when the set was last used."""
         return self.folder / "set.json"
 
     @property
@@ -155,8 +155,8 @@ class CachedSet:
         return freed
 
 
-def bytes_per_photo(image_size: int) -> int:
-    """Return the bytes of one photo's pixels."""
+def bytes_per_image(image_size: int) -> int:
+    """Return the bytes of one image's pixels."""
     return 3 * image_size * image_size
 
 
@@ -180,12 +180,12 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def find_sets(folder: Path) -> list[CachedSet]:
+def find_cached(folder: Path) -> list[CachedDataset]:
     """Return the sets in a folder, unfinished ones too, by their names."""
     if not folder.is_dir():
         return []
     keys = {place.stem for place in folder.iterdir() if place.suffix == ".lock" or place.is_dir()}
-    return [CachedSet(folder / key) for key in sorted(keys) if KEY.fullmatch(key)]
+    return [CachedDataset(folder / key) for key in sorted(keys) if KEY.fullmatch(key)]
 
 
 DAY = 24 * 60 * 60  # seconds
@@ -202,17 +202,17 @@ class CacheEntry:
         used: When it was last used, in seconds since 1970.
     """
 
-    place: CachedSet
+    place: CachedDataset
     record: CacheRecord | None
     size: int
     used: float
 
     @property
-    def photos(self) -> str:
+    def images(self) -> str:
         """What the set holds, in words."""
         if self.record is None:
             return "unfinished or damaged"
-        return f"{amount(self.record.photos, 'photo')} of {readable(self.record.root)}, {self.record.image_size} px"
+        return f"{amount(self.record.images, 'image')} of {readable(self.record.root)}, {self.record.image_size} px"
 
 
 def read_entries(folder: Path) -> list[CacheEntry]:
@@ -225,11 +225,11 @@ def read_entries(folder: Path) -> list[CacheEntry]:
         raise UserError(
             f"the folder {folder} does not exist", f"name that of data.cache_folder, {DEFAULT_FOLDER} by default"
         )
-    entries = [_read_entry(place) for place in find_sets(folder)]
+    entries = [_read_entry(place) for place in find_cached(folder)]
     return sorted(entries, key=lambda entry: -entry.used)
 
 
-def _read_entry(place: CachedSet) -> CacheEntry:
+def _read_entry(place: CachedDataset) -> CacheEntry:
     try:
         record = place.read()
     except BROKEN:
@@ -242,12 +242,12 @@ def format_entries(folder: Path) -> str:
     """Return a line for each set, and what they take together."""
     entries = [entry for entry in read_entries(folder) if entry.size]
     if not entries:
-        return f"no decoded photos are kept in {folder}"
-    lines = [f"{'set':<16}  {'size':>9}  {'last used':<16}  photos"]
+        return f"no decoded images are kept in {folder}"
+    lines = [f"{'set':<16}  {'size':>9}  {'last used':<16}  images"]
     for entry in entries:
         used = datetime.fromtimestamp(entry.used).isoformat(" ", "minutes")
         note = ", in use now" if entry.place.is_used() else ""
-        lines.append(f"{entry.place.folder.name}  {size_in_bytes(entry.size):>9}  {used}  {entry.photos}{note}")
+        lines.append(f"{entry.place.folder.name}  {size_in_bytes(entry.size):>9}  {used}  {entry.images}{note}")
     total = size_in_bytes(sum(entry.size for entry in entries))
     return "\n".join([*lines, f"{amount(len(entries), 'set')}, {total}; made anew when they are needed again"])
 

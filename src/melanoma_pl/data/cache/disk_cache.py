@@ -1,4 +1,4 @@
-"""Photos that do not fit into memory: decoded once into a file, which the system then pages in as it is needed."""
+"""Images that do not fit into memory: decoded once into a file, which the system then pages in as it is needed."""
 
 import errno
 import hashlib
@@ -19,16 +19,16 @@ import torch
 from filelock import Timeout
 from torch import Tensor
 
-from melanoma_pl.data.cache.cache_files import BROKEN, FORMAT, CachedSet, CacheRecord, bytes_per_photo, hold
+from melanoma_pl.data.cache.cache_files import BROKEN, FORMAT, CachedDataset, CacheRecord, bytes_per_image, hold
 from melanoma_pl.data.decoding import Learnt, decode_file, first_pass
-from melanoma_pl.data.image_set import Photos
+from melanoma_pl.data.image_set import LabelledImages
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import flush_to_disk
 from melanoma_pl.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
-CHECKED = 8  # photos that are decoded again when a set is opened
+CHECKED = 8  # images that are decoded again when a set is opened
 SPARED = 2**29  # bytes that are left free on the disk, for checkpoints and reports
 PATIENCE = 2.0  # seconds of waiting for another process that need no explanation: it is opening the set
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -36,15 +36,15 @@ AFTER_DECODING = ("mean", "std")  # values of the preprocessing that change no c
 
 
 def open_or_build(
-    photos: Photos, preprocessing: Preprocessing, folder: Path, title: str
+    images: LabelledImages, preprocessing: Preprocessing, folder: Path, title: str
 ) -> tuple[Tensor, Learnt, Path] | None:
-    """Return the photos' pixels from the cache on disk, where they are written at the first call.
+    """Return the images' pixels from the cache on disk, where they are written at the first call.
 
     Args:
-        photos: What to read.
+        images: What to read.
         preprocessing: What makes the pixels.
         folder: Of all cached sets; made if need be.
-        title: What the photos are called.
+        title: What the images are called.
 
     Returns:
         Pixels of those that can be read, uint8 `(N, S, S, 3)`, mapped from a file and not to be written to, what is
@@ -53,9 +53,9 @@ def open_or_build(
     Raises:
         UserError: If the folder cannot be written to.
     """
-    place = CachedSet(folder / cache_key(photos, preprocessing))
+    place = CachedDataset(folder / cache_key(images, preprocessing))
     with _alone(place, title):
-        learnt = _check(place, photos, preprocessing, title) or _build(place, photos, preprocessing, title)
+        learnt = _check(place, images, preprocessing, title) or _build(place, images, preprocessing, title)
         if learnt is None:
             return None
         os.utime(place.record)
@@ -63,13 +63,13 @@ def open_or_build(
         return pixels, learnt, place.pixels.resolve()
 
 
-def cache_key(photos: Photos, preprocessing: Preprocessing) -> str:
+def cache_key(images: LabelledImages, preprocessing: Preprocessing) -> str:
     """Return a hash of all that decides the pixels: the files' paths, sizes and times of change, and the decoder."""
     values = {name: value for name, value in preprocessing.to_dict().items() if name not in AFTER_DECODING}
     digest = hashlib.sha256(json.dumps([FORMAT, PIL.__version__, values]).encode())
-    for path in photos.paths:
+    for path in images.paths:
         try:
-            status = (photos.root / path).stat()
+            status = (images.root / path).stat()
             facts = f"{status.st_size} {status.st_mtime_ns}"
         except OSError:
             facts = "missing"
@@ -78,7 +78,7 @@ def cache_key(photos: Photos, preprocessing: Preprocessing) -> str:
 
 
 @contextmanager
-def _alone(place: CachedSet, title: str) -> Iterator[None]:
+def _alone(place: CachedDataset, title: str) -> Iterator[None]:
     """Hold the set's lock; where another process builds the set, say so and wait."""
     try:
         place.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -97,14 +97,14 @@ def _alone(place: CachedSet, title: str) -> Iterator[None]:
         ) from error
 
 
-def _check(place: CachedSet, photos: Photos, preprocessing: Preprocessing, title: str) -> Learnt | None:
-    """Return what is known of a set that is whole and whose photos are still the same; else None."""
+def _check(place: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str) -> Learnt | None:
+    """Return what is known of a set that is whole and whose images are still the same; else None."""
     if not place.record.exists():
         return None
     try:
         record = place.read()
         learnt = Learnt(record.sha256, record.broken)
-        if stale := _first_stale(place, photos, learnt, preprocessing):
+        if stale := _first_stale(place, images, learnt, preprocessing):
             raise ValueError(f"{stale} decodes to something else now")
     except BROKEN as error:
         logger.warning("the %s in %s cannot be used (%s): they are decoded anew", title, place.folder, error)
@@ -114,45 +114,47 @@ def _check(place: CachedSet, photos: Photos, preprocessing: Preprocessing, title
     return learnt
 
 
-def _first_stale(place: CachedSet, photos: Photos, learnt: Learnt, preprocessing: Preprocessing) -> str | None:
-    """Return the first photo of a few, spread over the set, that decodes to other pixels; also one that is whole now.
+def _first_stale(
+    place: CachedDataset, images: LabelledImages, learnt: Learnt, preprocessing: Preprocessing
+) -> str | None:
+    """Return the first image of a few, spread over the set, that decodes to other pixels; also one that is whole now.
 
     What could not be read may have become readable without a change of the file, by its permissions for instance.
     """
-    readable = learnt.readable(photos)
+    readable = learnt.readable(images)
     if len(readable) != len(learnt.sha256):
-        raise ValueError("it lists other photos")
+        raise ValueError("it lists other images")
     cached = _map(place.pixels, len(readable), preprocessing.image_size)
     chosen = np.unique(np.linspace(0, len(readable) - 1, CHECKED, dtype=np.int64)) if len(readable) else ()
     for index in map(int, chosen):
         path = readable.paths[index]
-        decoded = decode_file(photos.root / path, preprocessing)
+        decoded = decode_file(images.root / path, preprocessing)
         same = decoded.pixels is not None and torch.equal(decoded.pixels.permute(1, 2, 0), cached[index])
         if not same or decoded.sha256 != learnt.sha256[index]:
             return path
     for path in learnt.broken:
-        if decode_file(photos.root / path, preprocessing).pixels is not None:
+        if decode_file(images.root / path, preprocessing).pixels is not None:
             return path
     return None
 
 
-def _build(place: CachedSet, photos: Photos, preprocessing: Preprocessing, title: str) -> Learnt | None:
-    """Decode all photos into the set's files; None where the disk has no room."""
+def _build(place: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str) -> Learnt | None:
+    """Decode all images into the set's files; None where the disk has no room."""
     place.folder.mkdir(exist_ok=True)
     for left in (place.part, place.pixels):  # by a process that was killed, or damaged
         left.unlink(missing_ok=True)
-    size = len(photos) * bytes_per_photo(preprocessing.image_size)
+    size = len(images) * bytes_per_image(preprocessing.image_size)
     try:
         if (missing := size + SPARED - shutil.disk_usage(place.folder).free) > 0:
             raise OSError(errno.ENOSPC, f"{missing / 1e9:.2f} GB are missing")
         with place.part.open("wb") as file:
             learnt = first_pass(
-                photos, preprocessing, title, lambda _, pixels: file.write(pixels.contiguous().numpy().data)
+                images, preprocessing, title, lambda _, pixels: file.write(pixels.contiguous().numpy().data)
             )
         flush_to_disk(place.part)
         place.part.replace(place.pixels)
         place.write(
-            CacheRecord(str(photos.root.resolve()), len(photos), preprocessing.image_size, learnt.sha256, learnt.broken)
+            CacheRecord(str(images.root.resolve()), len(images), preprocessing.image_size, learnt.sha256, learnt.broken)
         )
     except OSError as error:
         if error.errno not in NO_SPACE:
@@ -169,13 +171,13 @@ def _build(place: CachedSet, photos: Photos, preprocessing: Preprocessing, title
     return learnt
 
 
-def _map(path: Path, photos: int, side: int) -> Tensor:
+def _map(path: Path, images: int, side: int) -> Tensor:
     """Map a file of pixels: it takes memory of the system's cache, and none of the process's own.
 
     Returns:
-        uint8 `(photos, side, side, 3)`, read-only.
+        uint8 `(images, side, side, 3)`, read-only.
     """
-    if not photos:
+    if not images:
         return torch.empty((0, side, side, 3), dtype=torch.uint8)
     with path.open("rb") as file:
         hold(file)
@@ -183,18 +185,18 @@ def _map(path: Path, photos: int, side: int) -> Tensor:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given buffer is not writable")
-        return torch.frombuffer(mapped, dtype=torch.uint8).view(photos, side, side, 3)
+        return torch.frombuffer(mapped, dtype=torch.uint8).view(images, side, side, 3)
 
 
 def read_ahead(path: Path, positions: Tensor, size: int) -> None:
-    """Have the system fetch photos that are about to be used, all at once.
+    """Have the system fetch images that are about to be used, all at once.
 
     Asked page by page it waits for each, and reads around it what nobody needs: several times as much.
 
     Args:
         path: The file that their pixels are mapped from.
-        positions: Of the photos in it, int64 `(M,)`.
-        size: Bytes of one photo.
+        positions: Of the images in it, int64 `(M,)`.
+        size: Bytes of one image.
     """
     if sys.platform == "linux":
         with suppress(OSError), path.open("rb") as file:  # whoever moved the file has it read more slowly

@@ -1,27 +1,27 @@
-"""Which photos of a set belong together, so that no split may part them."""
+"""Which images of a set belong together, so that no split may part them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from melanoma_pl.data.audit.duplicates import clusters_of
-from melanoma_pl.data.image_set import Listing
+from melanoma_pl.data.image_set import ImageListing
 from melanoma_pl.data.metadata import METADATA_FILE, group_of, require_column
 from melanoma_pl.errors import UserError, first_of
 
 Rows = Mapping[str, Mapping[str, str]]
 
 
-def groups_by_column(listing: Listing, table: Path | None, rows: Rows, column: str) -> list[str]:
-    """Return each photo's lesion or patient; a blank cell tells nothing, and its photo is a group of its own.
+def groups_by_column(listing: ImageListing, table: Path | None, rows: Rows, column: str) -> list[str]:
+    """Return each image's lesion or patient; a blank cell tells nothing, and its image is a group of its own.
 
     Args:
-        listing: N photos.
+        listing: N images.
         table: The metadata, as errors name it.
-        rows: The metadata by the photos' paths.
+        rows: The metadata by the images' paths.
         column: Column whose equal values mean one lesion or patient.
 
     Raises:
-        UserError: If there is no table or no such column, or a photo has no row.
+        UserError: If there is no table or no such column, or an image has no row.
     """
     if table is None:
         raise UserError(
@@ -36,15 +36,15 @@ def groups_by_column(listing: Listing, table: Path | None, rows: Rows, column: s
 
 
 def joined(groups: Sequence[str], paths: Sequence[str], clusters: Sequence[Sequence[str]]) -> list[str]:
-    """Join the groups of photos that are near-duplicates of each other, whatever a table says of them.
+    """Join the groups of images that are near-duplicates of each other, whatever a table says of them.
 
     Args:
-        groups: Of each photo.
-        paths: Of each photo.
-        clusters: Paths of photos that belong together by their pixels.
+        groups: Of each image.
+        paths: Of each image.
+        clusters: Paths of images that belong together by their pixels.
 
     Returns:
-        Of each photo its group, or the alphabetically first of the groups that were joined with it.
+        Of each image its group, or the alphabetically first of the groups that were joined with it.
     """
     names = sorted(set(groups))
     number = {name: index for index, name in enumerate(names)}
@@ -55,5 +55,5 @@ def joined(groups: Sequence[str], paths: Sequence[str], clusters: Sequence[Seque
 
 
 def named(paths: Sequence[str]) -> str:
-    """Return how many photos these are, and the first by name."""
-    return f"{len(paths)} photo{'s' * (len(paths) != 1)} ({first_of(paths)})"
+    """Return how many images these are, and the first by name."""
+    return f"{len(paths)} image{'s' * (len(paths) != 1)} ({first_of(paths)})"

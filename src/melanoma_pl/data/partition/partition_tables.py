@@ -15,7 +15,7 @@ MELANOMA_OR_REST = ("rest", "melanoma")  # the positive class last, as training 
 
 
 @dataclass(frozen=True)
-class PlacedPhoto:
+class PartitionedImage:
     """One row of `split.csv`.
 
     Attributes:
@@ -24,7 +24,7 @@ class PlacedPhoto:
         label: Class name.
         split: `train` or `test`.
         fold: From 0; None in `test` and where no folds were cut.
-        group: What was kept together: a lesion or patient of the metadata, near-duplicates, or the photo alone.
+        group: What was kept together: a lesion or patient of the metadata, near-duplicates, or the image alone.
         sha256: Of the file's bytes, in hexadecimal digits.
     """
 
@@ -43,43 +43,43 @@ class Partition:
 
     Attributes:
         target: Its folder.
-        photos: Sorted by their new paths.
+        images: Sorted by their new paths.
         known_by: How the groups were known, in a few words.
-        linked: How many photos are hard links.
+        linked: How many images are hard links.
     """
 
     target: Path
-    photos: tuple[PlacedPhoto, ...]
+    images: tuple[PartitionedImage, ...]
     known_by: str
     linked: int
 
     @property
     def folds(self) -> list[int]:
         """The numbers of the folds; none where only train and test were cut."""
-        return sorted({photo.fold for photo in self.photos if photo.fold is not None})
+        return sorted({entry.fold for entry in self.images if entry.fold is not None})
 
     def text(self) -> str:
         """Return what was made and what comes next, for the terminal."""
-        groups = Counter(photo.group for photo in self.photos)
+        groups = Counter(entry.group for entry in self.images)
         several = sum(count > 1 for count in groups.values())
         lines = [
             self._table(),
             "",
-            f"groups  {len(groups)}, {several} of them with several photos; known by {self.known_by}",
-            f"photos  {self.linked} linked, {len(self.photos) - self.linked} copied; "
+            f"groups  {len(groups)}, {several} of them with several images; known by {self.known_by}",
+            f"images  {self.linked} linked, {len(self.images) - self.linked} copied; "
             f"where each comes from: {self.target / SPLIT_FILE}",
             f"next: {self._next()}",
         ]
         return "\n".join(lines)
 
     def _table(self) -> str:
-        labels = sorted({photo.label for photo in self.photos})
-        parts = [(name, [photo for photo in self.photos if photo.split == name]) for name in ("train", "test")]
-        parts += [(f"fold {fold}", [photo for photo in self.photos if photo.fold == fold]) for fold in self.folds]
-        rows = [("", *labels, "photos", "groups")]
-        for name, photos in parts:
-            counts = Counter(photo.label for photo in photos)
-            numbers = [*(counts[label] for label in labels), len(photos), len({photo.group for photo in photos})]
+        labels = sorted({entry.label for entry in self.images})
+        parts = [(name, [entry for entry in self.images if entry.split == name]) for name in ("train", "test")]
+        parts += [(f"fold {fold}", [entry for entry in self.images if entry.fold == fold]) for fold in self.folds]
+        rows = [("", *labels, "images", "groups")]
+        for name, images in parts:
+            counts = Counter(entry.label for entry in images)
+            numbers = [*(counts[label] for label in labels), len(images), len({entry.group for entry in images})]
             rows.append((name, *map(str, numbers)))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
@@ -92,7 +92,7 @@ class Partition:
         words.append("data.group_column=group")
         if self.folds:
             words.append(f"data.fold={','.join(map(str, self.folds))}")
-        return " ".join([*words, *_class_words(photo.label for photo in self.photos)])
+        return " ".join([*words, *_class_words(entry.label for entry in self.images)])
 
 
 def _class_words(labels: Iterable[str]) -> list[str]:
@@ -108,26 +108,26 @@ def _class_words(labels: Iterable[str]) -> list[str]:
 
 
 def write_tables(
-    folder: Path, photos: Sequence[PlacedPhoto], rows: Mapping[str, Mapping[str, str]], image: str
+    folder: Path, images: Sequence[PartitionedImage], rows: Mapping[str, Mapping[str, str]], image: str
 ) -> None:
     """Write `split.csv`, and `metadata.csv` with the source's rows under the new paths.
 
     Args:
         folder: To write into.
-        photos: Each a row.
-        rows: The source's metadata by the photos' source paths; empty where there is none.
+        images: Each a row.
+        rows: The source's metadata by the images' source paths; empty where there is none.
         image: Column of the metadata with the path, which becomes `image`.
     """
-    _write(folder / SPLIT_FILE, [asdict(photo) for photo in photos])
+    _write(folder / SPLIT_FILE, [asdict(entry) for entry in images])
     columns = [name for name in next(iter(rows.values()), {"label": ""}) if name not in (image, "image", "group")]
     made = []
-    for photo in photos:
-        new = asdict(photo)
+    for entry in images:
+        new = asdict(entry)
         # the source's own split and fold hold no longer; its label may say more than the class's name
         decided = ("split", "fold") if rows else ("label",)
-        old = {name: rows.get(photo.source, {}).get(name, "") for name in columns}
+        old = {name: rows.get(entry.source, {}).get(name, "") for name in columns}
         made.append(
-            {"image": photo.image, "group": photo.group} | old | {name: new[name] for name in decided if name in old}
+            {"image": entry.image, "group": entry.group} | old | {name: new[name] for name in decided if name in old}
         )
     _write(folder / METADATA_FILE, made)
 

@@ -1,4 +1,4 @@
-"""Photos into a new folder: linked or copied, no two under one name, and the folder complete or not there at all."""
+"""Images into a new folder: linked or copied, no two under one name, and the folder complete or not there at all."""
 
 import contextlib
 import hashlib
@@ -37,11 +37,11 @@ def staged_folder(target: Path) -> Iterator[Path]:
     new = [folder for folder in home.parents if not folder.exists()]
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        workplace = tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent)
+        work_folder = tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent)
     except OSError as error:
         raise UserError(f"{target} cannot be made ({error.strerror})", "name a folder where you may write") from error
     try:
-        with workplace as name:
+        with work_folder as name:
             staged = Path(name) / home.name
             staged.mkdir()
             yield staged
@@ -61,8 +61,8 @@ def _move(staged: Path, home: Path) -> None:
         raise UserError(f"{home} was made by someone else meanwhile", "name another folder") from error
 
 
-def place(photo: Path, target: Path, copy: bool) -> bool:
-    """Link a photo to a new place, or copy it where that is asked for or a link cannot be made.
+def place(image: Path, target: Path, copy: bool) -> bool:
+    """Link an image to a new place, or copy it where that is asked for or a link cannot be made.
 
     Returns:
         Whether it is a link.
@@ -70,18 +70,18 @@ def place(photo: Path, target: Path, copy: bool) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not copy:
         with contextlib.suppress(OSError):  # another file system, or one without links
-            os.link(photo.resolve(), target)
+            os.link(image.resolve(), target)
             return True
-    shutil.copyfile(photo, target)
+    shutil.copyfile(image, target)
     return False
 
 
-def free_places(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
-    """Choose where photos go: under their own names, and those that would clash under a name made of their paths.
+def free_paths(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
+    """Choose where images go: under their own names, and those that would clash under a name made of their paths.
 
     Args:
-        folders: Of N photos; names of one folder must differ in more than upper and lower case, for any file system.
-        sources: The photos' N paths, all different, with `/`.
+        folders: Of N images; names of one folder must differ in more than upper and lower case, for any file system.
+        sources: The images' N paths, all different, with `/`.
 
     Returns:
         N paths, all different, with `/`.

@@ -60,7 +60,7 @@ def _why(error: Exception) -> str:
     return "" if "pickle" in str(error) else f" ({error})"
 
 
-SPLITS = {"train": "train", "val": "train", "test": "test"}  # validation photos are cut anew by each training
+SPLITS = {"train": "train", "val": "train", "test": "test"}  # validation images are cut anew by each training
 LABELS = (  # MedMNIST v2's names, in the order of their numbers
     "actinic keratoses and intraepithelial carcinoma",
     "basal cell carcinoma",
@@ -71,7 +71,7 @@ LABELS = (  # MedMNIST v2's names, in the order of their numbers
     "vascular lesions",
 )
 NEEDED = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
-PUBLISHED = {"train": 7007, "val": 1003, "test": 2005}  # photos
+PUBLISHED = {"train": 7007, "val": 1003, "test": 2005}  # images
 DERMAMNIST = About(
     "J. Yang et al., MedMNIST v2, Scientific Data 10:41 (2023), doi.org/10.1038/s41597-022-01721-8; and P. Tschandl et "
     "al., HAM10000, Scientific Data 5:180161 (2018)",
@@ -87,7 +87,7 @@ def read_dermamnist(source: Path, missing: str, opened: ExitStack) -> Download:
 
     Args:
         source: The file or the folder.
-        missing: Of no meaning here: photos and labels come together.
+        missing: Of no meaning here: images and labels come together.
         opened: Closes the file in the end.
 
     Raises:
@@ -108,7 +108,7 @@ def _unlike_published(entries: list[SourceImage]) -> tuple[str, ...]:
         return ()
     counts, published = (", ".join(f"{sizes[split]:,}" for split in SPLITS) for sizes in (found, PUBLISHED))
     return (
-        f"its splits (train, val, test) have {counts} photos, DermaMNIST's {published}: is it a part, or another set?",
+        f"its splits (train, val, test) have {counts} images, DermaMNIST's {published}: is it a part, or another set?",
     )
 
 
@@ -157,13 +157,13 @@ def _labels(file: Path, archive: NpzFile, split: str) -> NDArray[np.uint8]:
     if labels.ndim == 0 or labels.shape not in ((len(labels),), (len(labels), 1)):
         raise UserError(
             f"{file}: {split}_labels is of shape {labels.shape}, not (N, 1)",
-            "give DermaMNIST's own file; it has one label a photo",
+            "give DermaMNIST's own file; it has one label an image",
         )
     return labels.reshape(-1)  # (N, 1) → (N,)
 
 
 def _drawer(file: Path, archive: NpzFile) -> Save:
-    """Return what writes photos as PNG; it keeps the array of the last one, so take them split by split."""
+    """Return what writes images as PNG; it keeps the array of the last one, so take them split by split."""
 
     @lru_cache(maxsize=1)
     def images(name: str) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What a set's own download says of each photo, before anything is chosen, and the columns that every set ends in."""
+"""What a set's own download says of each image, before anything is chosen, and the columns that every set ends in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ COLUMNS = (
     "skin_type",  # Fitzpatrick, 1 to 6
     "source",
     "licence",
-    "group",  # photos that must stay together: the patient's, else the lesion's
+    "group",  # images that must stay together: the patient's, else the lesion's
     "original",
 )
 LEFT_OUT_COLUMNS = ("original", "diagnosis", "reason")
@@ -42,12 +42,12 @@ class About:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the set's own table says of one photo; empty where it says nothing.
+    """What the set's own table says of one image; empty where it says nothing.
 
     Attributes:
         written: Its diagnosis as written, the finest name first, then ever coarser ones.
         confirmed_by: How the diagnosis is known.
-        unfit: Why it is no photo to learn from, whatever its diagnosis.
+        unfit: Why it is no image to learn from, whatever its diagnosis.
         skin_type: Fitzpatrick's, `1` to `6`.
         age: Years.
     """
@@ -67,7 +67,7 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class SourceImage:
-    """One photo of a download.
+    """One image of a download.
 
     Attributes:
         original: Its path in the download, with `/`.
@@ -88,26 +88,26 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A photo that is left out: which, its diagnosis as written, and why."""
+    """An image that is left out: which, its diagnosis as written, and why."""
 
     original: str
     diagnosis: str
     reason: str
 
 
-Save = Callable[[SourceImage, Path, bool], str]  # photo, file to make, copy it → what was done: linked, copied, written
+Save = Callable[[SourceImage, Path, bool], str]  # image, file to make, copy it → what was done: linked, copied, written
 
 
 @dataclass(frozen=True)
 class Download:
-    """A download that has been read; no photo of it has been opened.
+    """A download that has been read; no image of it has been opened.
 
     Attributes:
         about: What a summary says of the set.
-        entries: Its photos.
+        entries: Its images.
         save: Makes the file of one of them.
-        folder: What `original` is relative to, where the photos are files.
-        left_out: Rows without a photo, and photos without a row.
+        folder: What `original` is relative to, where the images are files.
+        left_out: Rows without an image, and images without a row.
         notes: What else the user should know of this download.
     """
 
@@ -120,7 +120,7 @@ class Download:
 
 
 def saver(folder: Path) -> Save:
-    """Return what links or copies photos of a folder."""
+    """Return what links or copies images of a folder."""
 
     def save(entry: SourceImage, file: Path, copy: bool) -> str:
         return "linked" if place(folder / entry.original, file, copy) else "copied"

@@ -2,7 +2,7 @@
 
 Kaggle's fanconic/skin-cancer-malignant-vs-benign: the zip as downloaded, or the folder it was extracted to.
 
-The archive holds every photo twice: below `data/` and again at its top.
+The archive holds every image twice: below `data/` and again at its top.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import ZipFile
 
-from melanoma_pl.data.layout import CLASS_NAMES, is_photo
+from melanoma_pl.data.layout import CLASS_NAMES, is_image
 from melanoma_pl.data.public_sets.download import About, Download, ImageFacts, LeftOut, Save, SourceImage, saver
 from melanoma_pl.data.public_sets.source_tables import archives_hint
 from melanoma_pl.errors import UserError
@@ -80,16 +80,16 @@ SPLITS = ("train", "test")
 TOP = "the top folder"
 WANTED = "{train,test}/{benign,malignant}"
 KAGGLE = About(
-    "C. Fanconi, Skin Cancer: Malignant vs. Benign, Kaggle 2019; the photos: ISIC archive, isic-archive.com",
+    "C. Fanconi, Skin Cancer: Malignant vs. Benign, Kaggle 2019; the images: ISIC archive, isic-archive.com",
     (
-        "its benign photos are HAM10000's, most malignant ones are not: a network may tell them apart by their source",
-        "it does not say which photos show one lesion: some lesions may be in train and test",
+        "its benign images are HAM10000's, most malignant ones are not: a network may tell them apart by their source",
+        "it does not say which images show one lesion: some lesions may be in train and test",
         "malignant is not always melanoma, and some labels are wrong (docs/public_sets.md)",
     ),
 )
 FACTS = ImageFacts(source="Kaggle fanconic/skin-cancer-malignant-vs-benign", licence="as in the ISIC archive")
 
-Root = dict[str, str]  # `train/benign/1.jpg` → the photo's path in the download
+Root = dict[str, str]  # `train/benign/1.jpg` → the image's path in the download
 
 
 def read_kaggle(source: Path, missing: str, opened: ExitStack) -> Download:
@@ -118,14 +118,14 @@ def _download(
 ) -> Download:
     roots = _find_roots(paths)
     root, notes = _choose_root(source, roots, content)
-    placed = {original for photos in roots.values() for original in photos.values()}
-    stray = [path for path in paths if is_photo(Path(path)) and path not in placed]
+    placed = {original for images in roots.values() for original in images.values()}
+    stray = [path for path in paths if is_image(Path(path)) and path not in placed]
     left_out = tuple(LeftOut(path, "", "in no class folder") for path in stray)
     return Download(KAGGLE, _entries(source, root), save, folder, left_out, notes)
 
 
-def _digest(photo: Path) -> str:
-    return hashlib.sha256(photo.read_bytes()).hexdigest()
+def _digest(image: Path) -> str:
+    return hashlib.sha256(image.read_bytes()).hexdigest()
 
 
 def _entries(source: Path, root: Root) -> tuple[SourceImage, ...]:
@@ -148,40 +148,40 @@ def _unpacker(archive: ZipFile) -> Save:
 
 
 def _choose_root(source: Path, roots: dict[str, Root], content: Callable[[str], str]) -> tuple[Root, tuple[str, ...]]:
-    """Return the photos of the one folder with `WANTED`, the highest of several that hold the same photos."""
+    """Return the images of the one folder with `WANTED`, the highest of several that hold the same images."""
     if not roots:
         raise UserError(
-            f"{source} holds no folder with photos in {WANTED}",
+            f"{source} holds no folder with images in {WANTED}",
             f"give the zip as downloaded, or the folder it was extracted to{archives_hint(source)}",
         )
     first, *others = sorted(roots, key=lambda name: (name.count("/"), name))
     for other in others:
-        if not _same_photos(roots[first], roots[other], content):
+        if not _same_images(roots[first], roots[other], content):
             raise UserError(
                 f"{source} holds two sets of {WANTED} that differ, in {first or TOP} and {other or TOP}",
                 "extract it, and give the folder of one of them",
             )
-    twice = f"the download holds every photo {len(roots)} times, the same in every byte; {first or TOP} is taken"
+    twice = f"the download holds every image {len(roots)} times, the same in every byte; {first or TOP} is taken"
     return roots[first], ("its own split is kept", *((twice,) if others else ()))
 
 
-def _same_photos(one: Root, other: Root, content: Callable[[str], str]) -> bool:
+def _same_images(one: Root, other: Root, content: Callable[[str], str]) -> bool:
     return one.keys() == other.keys() and all(content(one[path]) == content(other[path]) for path in one)
 
 
 def _find_roots(paths: list[str]) -> dict[str, Root]:
-    """Return each folder that has photos of both classes in both splits, with these photos; `""` is the top."""
+    """Return each folder that has images of both classes in both splits, with these images; `""` is the top."""
     roots: dict[str, Root] = defaultdict(dict)
     for original in paths:
         path = PurePosixPath(original)
         folders = [folder.lower() for folder in path.parts[:-1]]
         for depth in range(len(folders) - 1):
             split, label = folders[depth : depth + 2]
-            if split in SPLITS and label in CLASS_NAMES and is_photo(Path(path)):
+            if split in SPLITS and label in CLASS_NAMES and is_image(Path(path)):
                 inside = "/".join((split, label, *path.parts[depth + 2 :]))
                 roots["/".join(path.parts[:depth])][inside] = original
                 break
     complete = {(split, label) for split in SPLITS for label in CLASS_NAMES}
     return {
-        name: photos for name, photos in roots.items() if {PurePosixPath(path).parts[:2] for path in photos} == complete
+        name: images for name, images in roots.items() if {PurePosixPath(path).parts[:2] for path in images} == complete
     }

@@ -1,6 +1,6 @@
 """The table that comes with a set: its rows with their lines, and cells that say the same thing in one way.
 
-Sets that are a table and photos in folders: which file shows which row.
+Sets that are a table and images in folders: which file shows which row.
 """
 
 import csv
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from melanoma_pl.data.layout import ENDINGS, is_photo
+from melanoma_pl.data.layout import ENDINGS, is_image
 from melanoma_pl.data.public_sets.download import About, Download, ImageFacts, LeftOut, SourceImage, saver
 from melanoma_pl.errors import UserError, did_you_mean, first_of
 
@@ -121,7 +121,7 @@ class FolderSet:
 
     Attributes:
         tables: Names that its table goes by, in lower case.
-        key: Column with the photo's name, with or without its ending.
+        key: Column with the image's name, with or without its ending.
         required: Columns that the table must have besides.
         one_of: Columns of which it must have at least one.
         describe: Says what a row says.
@@ -137,35 +137,35 @@ class FolderSet:
 
 
 def read_folder_set(layout: FolderSet, source: Path, missing: str) -> Download:
-    """Read a set's table and find its photos, wherever below `source` they lie.
+    """Read a set's table and find its images, wherever below `source` they lie.
 
     Args:
         layout: How the set is laid out.
         source: Its folder.
-        missing: What a row without a photo or a photo without a row gets: `stop` (an error) or `leave-out`.
+        missing: What a row without an image or an image without a row gets: `stop` (an error) or `leave-out`.
 
     Raises:
-        UserError: If the table or, with `stop`, a photo or row is missing; or two photos have one name.
+        UserError: If the table or, with `stop`, an image or row is missing; or two images have one name.
     """
     table = find_table(source, layout.tables)
-    rows = _by_photo(read_rows(table, (layout.key, *layout.required), layout.one_of), layout.key)
-    photos, twice = find_photos(source)
-    without_photo = [row for name, row in rows.items() if name not in photos]
-    without_row = sorted(photo for name, photo in photos.items() if name not in rows)
+    rows = _by_image(read_rows(table, (layout.key, *layout.required), layout.one_of), layout.key)
+    images, twice = find_images(source)
+    without_image = [row for name, row in rows.items() if name not in images]
+    without_row = sorted(image for name, image in images.items() if name not in rows)
     if missing == "stop":
-        _refuse(source, table, layout.key, without_photo, without_row)
+        _refuse(source, table, layout.key, without_image, without_row)
     entries = [
-        SourceImage(photos[name], row.where, layout.describe(row)) for name, row in rows.items() if name in photos
+        SourceImage(images[name], row.where, layout.describe(row)) for name, row in rows.items() if name in images
     ]
-    left_out = [LeftOut(row.cells[layout.key], "", "no photo") for row in without_photo]
-    left_out += [LeftOut(photo, "", f"no row in {table.name}") for photo in without_row]
+    left_out = [LeftOut(row.cells[layout.key], "", "no image") for row in without_image]
+    left_out += [LeftOut(image, "", f"no row in {table.name}") for image in without_row]
     return Download(layout.about, tuple(entries), saver(source), source, tuple(left_out), _notes(twice))
 
 
 def _notes(twice: int) -> tuple[str, ...]:
     if not twice:
         return ()
-    lie = "1 photo lies" if twice == 1 else f"{twice} photos lie"
+    lie = "1 image lies" if twice == 1 else f"{twice} images lie"
     return (f"{lie} in the download twice, the same in every byte; one of each is taken",)
 
 
@@ -177,9 +177,9 @@ def find_table(source: Path, names: Collection[str]) -> Path:
     """
     wanted = " or ".join(names)
     if not source.exists():
-        raise UserError(f"{source} does not exist", f"give the folder with {wanted} and the photos")
+        raise UserError(f"{source} does not exist", f"give the folder with {wanted} and the images")
     if not source.is_dir():
-        raise UserError(f"{source} is a file", f"extract it, and give the folder with {wanted} and the photos")
+        raise UserError(f"{source} is a file", f"extract it, and give the folder with {wanted} and the images")
     found = sorted(file for file in source.rglob("*") if file.name.lower() in names and file.is_file())
     if not found:
         raise UserError(f"{source} holds no {wanted}", f"give the folder of the download{archives_hint(source)}")
@@ -188,19 +188,19 @@ def find_table(source: Path, names: Collection[str]) -> Path:
     return found[0]
 
 
-def find_photos(source: Path) -> tuple[dict[str, str], int]:
-    """Find every photo below a folder.
+def find_images(source: Path) -> tuple[dict[str, str], int]:
+    """Find every image below a folder.
 
     Returns:
         Its name without ending → its path relative to `source`, with `/`; and how many more are copies of those.
 
     Raises:
-        UserError: If two different photos have one name.
+        UserError: If two different images have one name.
     """
-    photos: dict[str, str] = {}
+    images: dict[str, str] = {}
     twice = 0
-    for file in sorted(file for file in source.rglob("*") if is_photo(file.relative_to(source)) and file.is_file()):
-        first = photos.setdefault(_stem(file.name), file.relative_to(source).as_posix())
+    for file in sorted(file for file in source.rglob("*") if is_image(file.relative_to(source)) and file.is_file()):
+        first = images.setdefault(_stem(file.name), file.relative_to(source).as_posix())
         if source / first == file:
             continue
         if not filecmp.cmp(source / first, file, shallow=False):
@@ -208,7 +208,7 @@ def find_photos(source: Path) -> tuple[dict[str, str], int]:
                 f"{source / first} and {file} have one name and differ", "keep the one of the set's own download"
             )
         twice += 1
-    return photos, twice
+    return images, twice
 
 
 def archives_hint(source: Path) -> str:
@@ -217,15 +217,15 @@ def archives_hint(source: Path) -> str:
     return f"; extract {first_of(archives)} first" if archives else ""
 
 
-def _by_photo(rows: list[TableRow], key: str) -> dict[str, TableRow]:
-    by_photo: dict[str, TableRow] = {}
+def _by_image(rows: list[TableRow], key: str) -> dict[str, TableRow]:
+    by_image: dict[str, TableRow] = {}
     for row in rows:
         if not row.known(key):
-            raise UserError(f"{row.where}: no {key}", "name the photo, or take the line out")
-        first = by_photo.setdefault(_stem(row.cells[key]), row)
+            raise UserError(f"{row.where}: no {key}", "name the image, or take the line out")
+        first = by_image.setdefault(_stem(row.cells[key]), row)
         if first is not row:
             raise UserError(f"{row.where}: '{row.cells[key]}' has line {first.line} already", "leave one of them")
-    return by_photo
+    return by_image
 
 
 def _stem(name: str) -> str:
@@ -233,16 +233,16 @@ def _stem(name: str) -> str:
     return path.stem if path.suffix.lower() in ENDINGS else path.name
 
 
-def _refuse(source: Path, table: Path, key: str, without_photo: list[TableRow], without_row: list[str]) -> None:
+def _refuse(source: Path, table: Path, key: str, without_image: list[TableRow], without_row: list[str]) -> None:
     way_out = "complete the download, or leave them out with --missing leave-out"
-    if without_photo:
-        first = without_photo[0]
+    if without_image:
+        first = without_image[0]
         raise UserError(
-            f"{first.where}: there is no photo {first.cells[key]} below {source}; rows without a photo: "
-            f"{len(without_photo)}",
+            f"{first.where}: there is no image {first.cells[key]} below {source}; rows without an image: "
+            f"{len(without_image)}",
             way_out + archives_hint(source),
         )
     if without_row:
         raise UserError(
-            f"{source / without_row[0]} has no row in {table}; photos without a row: {len(without_row)}", way_out
+            f"{source / without_row[0]} has no row in {table}; images without a row: {len(without_row)}", way_out
         )

@@ -1,11 +1,11 @@
-"""HAM10000: two folders of photos, or one, and a table, from the Harvard Dataverse, Kaggle or the ISIC archive.
+"""HAM10000: two folders of images, or one, and a table, from the Harvard Dataverse, Kaggle or the ISIC archive.
 
-The ISIC archive, as its own command `isic image download` leaves it: photos and `metadata.csv` in one folder.
+The ISIC archive, as its own command `isic image download` leaves it: images and `metadata.csv` in one folder.
 
-That table has a column only where one of its photos says something in it. Diagnoses are in `diagnosis_1` (malignancy)
+That table has a column only where one of its images says something in it. Diagnoses are in `diagnosis_1` (malignancy)
 to `diagnosis_5` (subtype) today, and were in `diagnosis` and `benign_malignant` in older downloads.
 
-PAD-UFES-20: smartphone photos in three folders, as deep as the zip files put them, and `metadata.csv`.
+PAD-UFES-20: smartphone images in three folders, as deep as the zip files put them, and `metadata.csv`.
 """
 
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ HAM10000 = About(
     "P. Tschandl, C. Rosendahl, H. Kittler, The HAM10000 dataset, Scientific Data 5:180161 (2018), "
     "doi.org/10.1038/sdata.2018.161",
     (
-        "18 pairs of its photos show one lesion under two lesion ids (Abhishek et al., Scientific Data 12:196, 2025): "
+        "18 pairs of its images show one lesion under two lesion ids (Abhishek et al., Scientific Data 12:196, 2025): "
         "a few lesions may be in train and test",
     ),
 )
@@ -73,7 +73,7 @@ NO_CLOSE_UP = ("rcm:", "tbp tile: overview", "clinical: overview", "overview")  
 ISIC = About(
     "the sources in the column source; each challenge's own citation: challenge.isic-archive.com/data",
     (
-        "each photo has its own licence: column licence",
+        "each image has its own licence: column licence",
         "the archive holds other sets too (HAM10000, BCN20000, …): do not pool it with them",
     ),
 )
@@ -112,7 +112,7 @@ PAD_UFES_20 = About(
     "A. G. C. Pacheco et al., PAD-UFES-20, Data in Brief 32:106221 (2020), doi.org/10.1016/j.dib.2020.106221",
     (
         "its cancers are all proven by biopsy, many of its other lesions are not",
-        "only 52 of its 2,298 photos show a melanoma: too few to test a melanoma task on",
+        "only 52 of its 2,298 images show a melanoma: too few to test a melanoma task on",
     ),
 )
 

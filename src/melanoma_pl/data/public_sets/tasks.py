@@ -1,6 +1,6 @@
-"""Which class a photo gets in a task, and which photos are left out of it, with the reason.
+"""Which class an image gets in a task, and which images are left out of it, with the reason.
 
-Which photos of a set must stay on one side of its split: those of one patient, and those of one lesion.
+Which images of a set must stay on one side of its split: those of one patient, and those of one lesion.
 
 What can be asked of which set: an option that would do nothing is refused, not passed over.
 """
@@ -40,7 +40,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A photo that the task uses.
+    """An image that the task uses.
 
     Attributes:
         label: Its class.
@@ -82,19 +82,19 @@ TASKS = {
 DEFAULT = "malignant-vs-benign"
 
 
-def choose_photos(
+def choose_images(
     entries: Iterable[SourceImage], task: Task, diagnoses: Diagnoses, unknown: str
 ) -> tuple[list[Chosen], list[LeftOut]]:
-    """Give each photo its class, or leave it out.
+    """Give each image its class, or leave it out.
 
     Args:
-        entries: The photos.
+        entries: The images.
         task: What is to be told apart.
         diagnoses: What the set's diagnoses mean.
-        unknown: What a photo of a diagnosis that is not among them gets: `stop` (an error) or `leave-out`.
+        unknown: What an image of a diagnosis that is not among them gets: `stop` (an error) or `leave-out`.
 
     Raises:
-        UserError: With `stop`, if there is such a photo; file and line of the first, and all such diagnoses, are named.
+        UserError: With `stop`, if there is such an image; it names the first file and line, and all such diagnoses.
     """
     chosen: list[Chosen] = []
     left_out: list[LeftOut] = []
@@ -113,7 +113,7 @@ def choose_photos(
 
 
 def _decide(entry: SourceImage, task: Task, diagnoses: Diagnoses) -> tuple[str, str]:
-    """Return the class and the diagnosis, or no class and the reason why the photo is left out."""
+    """Return the class and the diagnosis, or no class and the reason why the image is left out."""
     written = entry.facts.written
     if entry.facts.unfit or not written:
         return "", entry.facts.unfit or NO_DIAGNOSIS
@@ -134,39 +134,39 @@ def _refuse(strangers: list[SourceImage]) -> None:
     listed = ", ".join(f"'{name}' ({count})" for name, count in counts.most_common())
     raise UserError(
         f"{strangers[0].where}: the diagnosis '{strangers[0].facts.written[0]}' is not in the diagnosis table; all "
-        f"that are not, with their photos: {listed}",
+        f"that are not, with their images: {listed}",
         f"say what they mean with --diagnoses FILE (a CSV table with the columns {','.join(COLUMNS)}), or leave these "
-        "photos out with --unknown leave-out",
+        "images out with --unknown leave-out",
     )
 
 
-def group_photos(chosen: Sequence[Chosen]) -> list[Chosen]:
-    """Give each photo its group: its patient, as it or another photo of its lesion says, else its lesion.
+def group_images(chosen: Sequence[Chosen]) -> list[Chosen]:
+    """Give each image its group: its patient, as it or another image of its lesion says, else its lesion.
 
-    Patients with photos of one lesion, which only a mistake in the set's table explains, are one group.
+    Patients with images of one lesion, which only a mistake in the set's table explains, are one group.
     """
     from melanoma_pl.data.partition.grouping import joined  # with SciPy
 
-    facts = [photo.entry.facts for photo in chosen]
+    facts = [image.entry.facts for image in chosen]
     patients = {fact.lesion: fact.patient for fact in facts if fact.lesion and fact.patient}
     groups = [fact.patient or patients.get(fact.lesion, fact.lesion) for fact in facts]
-    names = [photo.entry.original for photo in chosen]
+    names = [image.entry.original for image in chosen]
     groups = joined(groups, names, _lesions(chosen))
-    return [replace(photo, group=group) for photo, group in zip(chosen, groups, strict=True)]
+    return [replace(image, group=group) for image, group in zip(chosen, groups, strict=True)]
 
 
 def _lesions(chosen: Sequence[Chosen]) -> list[list[str]]:
-    """Return the photos of each lesion."""
+    """Return the images of each lesion."""
     lesions = defaultdict(list)
-    for photo in chosen:
-        if photo.entry.facts.lesion:
-            lesions[photo.entry.facts.lesion].append(photo.entry.original)
+    for image in chosen:
+        if image.entry.facts.lesion:
+            lesions[image.entry.facts.lesion].append(image.entry.original)
     return list(lesions.values())
 
 
 WITHOUT_DIAGNOSES = ("kaggle-benign-malignant",)
 WITH_SPLIT = ("kaggle-benign-malignant", "dermamnist")
-TEST_SHARE = 0.2
+TEST_FRACTION = 0.2
 SEED = 0
 
 
@@ -198,32 +198,32 @@ def check_task(name: str, names: Collection[str], task: str | None, diagnoses: P
     return TASKS[task or DEFAULT]
 
 
-def check_split(name: str, test_share: float, seed: int) -> None:
+def check_split(name: str, test_fraction: float, seed: int) -> None:
     """Check what a split made here depends on.
 
     Raises:
         UserError: If share or seed is not allowed, or the set keeps a split of its own; another value than the default
             was typed then, and would do nothing.
     """
-    if not 0 < test_share < 1:
-        raise UserError(f"--test={test_share:g} is not allowed", "give a share between 0 and 1, 0.2 for instance")
+    if not 0 < test_fraction < 1:
+        raise UserError(f"--test={test_fraction:g} is not allowed", "give a share between 0 and 1, 0.2 for instance")
     if not 0 <= seed < 2**32:
         raise UserError(f"--seed={seed} is not allowed", f"give a whole number from 0 to {2**32 - 1}")
-    asked = [f"--test={test_share:g}"] * (test_share != TEST_SHARE) + [f"--seed={seed}"] * (seed != SEED)
+    asked = [f"--test={test_fraction:g}"] * (test_fraction != TEST_FRACTION) + [f"--seed={seed}"] * (seed != SEED)
     if name in WITH_SPLIT and asked:
         raise UserError(
             f"{name} keeps its own split, so {' and '.join(asked)} would change nothing",
-            "leave that out; `melanoma-data split` cuts prepared photos anew",
+            "leave that out; `melanoma-data split` cuts prepared images anew",
         )
 
 
 def check_copy(table_only: bool, copy: bool) -> None:
-    """Check what is done with the photos.
+    """Check what is done with the images.
 
     Raises:
         UserError: If they are to be copied and left where they are.
     """
     if table_only and copy:
         raise UserError(
-            "--table-only leaves the photos where they are, and --copy copies them", "leave one of them out"
+            "--table-only leaves the images where they are, and --copy copies them", "leave one of them out"
         )

@@ -1,8 +1,8 @@
-"""A mole's traits as a dermoscopic photo: pigment in the mole's own frame, laid over skin, hair and light.
+"""A mole's traits as a dermoscopic image: pigment in the mole's own frame, laid over skin, hair and light.
 
-What belongs to the mole (outline, colours, structures) comes from ``(seed, index)``; what belongs to the photo (skin,
-place, rotation, hair, light, rim, noise) from ``(seed, index, photo)`` and never from a trait, so it tells nothing
-about the class. Lengths are millimetres on a picture `PICTURE_MILLIMETRES` wide, whatever its size in pixels.
+What belongs to the mole (outline, colours, structures) comes from ``(seed, index)``; what belongs to the image (skin,
+place, rotation, hair, light, rim, noise) from ``(seed, index, image)`` and never from a trait, so it tells nothing
+about the class. Lengths are millimetres on a picture `IMAGE_MILLIMETRES` wide, whatever its size in pixels.
 Fields are float32, ``(S, S)`` or channels first ``(3, S, S)``: numpy spreads a number over planes ten times faster
 than over interleaved channels.
 """
@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 Field: TypeAlias = NDArray[np.floating[Any]]
 
-PICTURE_MILLIMETRES = 13.0
+IMAGE_MILLIMETRES = 13.0
 LESION_MILLIMETRES = 17.0  # the mole's own frame: turned and shifted, it shows no edge inside the picture
 OUTLINE_ANGLES = 1024
 # The six colours that the ABCD rule counts (Nachbar et al. 1994); every mole has a brown, so the browns come first.
@@ -56,31 +56,31 @@ class Mole:
     diameter: float
 
 
-def generator(seed: int, index: int, stream: int, photo: int = 0) -> np.random.Generator:
-    """Return the generator of one stream of random numbers for one photo of one lesion."""
-    return np.random.default_rng(np.random.SeedSequence([seed, index, stream, photo]))
+def generator(seed: int, index: int, stream: int, image: int = 0) -> np.random.Generator:
+    """Return the generator of one stream of random numbers for one image of one lesion."""
+    return np.random.default_rng(np.random.SeedSequence([seed, index, stream, image]))
 
 
-def draw_photo(mole: Mole, seed: int, index: int, size: int = 224, photo: int = 0) -> NDArray[np.uint8]:
-    """Draw one photo of a mole.
+def draw_image(mole: Mole, seed: int, index: int, size: int = 224, image: int = 0) -> NDArray[np.uint8]:
+    """Draw one image of a mole.
 
     Args:
         mole: The traits to show.
         seed: Of the set; not negative.
         index: Of the lesion in the set; not negative. Outline, colours and structures follow from it.
         size: Side of the picture in pixels.
-        photo: 0 for the lesion's first photo, 1 for its second, ...: the same mole, all else drawn anew.
+        image: 0 for the lesion's first image, 1 for its second, ...: the same mole, all else drawn anew.
 
     Returns:
         RGB, uint8 ``(size, size, 3)``.
     """
-    pigment, opacity = _place(_draw_lesion(mole, seed, index, size), generator(seed, index, PLACE, photo))
-    tone, picture = _draw_skin(generator(seed, index, SKIN, photo), size)
+    pigment, opacity = _place(_draw_lesion(mole, seed, index, size), generator(seed, index, PLACE, image))
+    tone, picture = _draw_skin(generator(seed, index, SKIN, image), size)
     darkening = 0.35 + 0.65 * tone / _planes(SKIN_TONES[0])  # pigment is darker in darker skin
     picture += opacity * (pigment * darkening - picture)
-    picture = _lay_hair(picture, generator(seed, index, HAIR, photo))
-    picture *= _draw_light(generator(seed, index, LIGHT, photo), size)
-    noise = generator(seed, index, NOISE, photo)
+    picture = _lay_hair(picture, generator(seed, index, HAIR, image))
+    picture *= _draw_light(generator(seed, index, LIGHT, image), size)
+    noise = generator(seed, index, NOISE, image)
     picture += noise.uniform(1, 4) * noise.standard_normal((size, size), dtype=np.float32)
     return np.stack(list(np.clip(picture + 0.5, 0, 255).astype(np.uint8)), axis=-1)  # (3, S, S) → (S, S, 3)
 
@@ -161,9 +161,9 @@ def _draw_structure(structure: np.random.Generator, size: int) -> Field:
 def _place(lesion: Field, place: np.random.Generator) -> tuple[Field, Field]:
     """Turn, mirror and shift a lesion ``(4, S, S)``; return colour ``(3, S, S)`` and opacity ``(S, S)``, 0 to 1."""
     size, angle, mirror = lesion.shape[-1], place.uniform(-math.pi, math.pi), place.choice([-1, 1])
-    scale, middle = PICTURE_MILLIMETRES / LESION_MILLIMETRES, size / 2
+    scale, middle = IMAGE_MILLIMETRES / LESION_MILLIMETRES, size / 2
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-    right, down = middle + place.uniform(-1.2, 1.2, 2) * size / PICTURE_MILLIMETRES
+    right, down = middle + place.uniform(-1.2, 1.2, 2) * size / IMAGE_MILLIMETRES
     across = (mirror * cosine, mirror * sine, middle - mirror * (cosine * right + sine * down))
     along = (-sine, cosine, middle + sine * right - cosine * down)
     bands = [Image.fromarray(band) for band in np.clip(lesion, 0, 255).astype(np.uint8)]
@@ -178,7 +178,7 @@ def _draw_skin(skin: np.random.Generator, size: int) -> tuple[Field, Field]:
     step = 5 * skin.beta(1.2, 2.4)
     between = [np.interp(step, range(len(SKIN_TONES)), channel) for channel in zip(*SKIN_TONES, strict=True)]
     tone = _planes(between * skin.normal(1, (0.02, 0.05, 0.05)))
-    x, y = _grid(size, PICTURE_MILLIMETRES)
+    x, y = _grid(size, IMAGE_MILLIMETRES)
     bend = 0.3 * _noise(skin, size, {12: 1})
     furrows = skin.uniform(0.1, 0.7) * _draw_honeycomb(x + bend, y + np.rot90(bend), skin.uniform(0.5, 0.9))
     grain = 0.014 * (furrows + _noise(skin, size, {60: 0.7}))
@@ -187,7 +187,7 @@ def _draw_skin(skin: np.random.Generator, size: int) -> tuple[Field, Field]:
 
 
 def _lay_hair(picture: Field, hair: np.random.Generator) -> Field:
-    """Lay hairs over a picture ``(3, S, S)``; about half the photos have none."""
+    """Lay hairs over a picture ``(3, S, S)``; about half the images have none."""
     count = int(hair.exponential(7) * (hair.random() < 0.6))
     return lay_hairs(picture, hair, count) if count else picture
 
@@ -216,8 +216,8 @@ def _draw_strand(hair: np.random.Generator, combed: float, side: int) -> list[tu
 
 
 def _draw_light(light: np.random.Generator, size: int) -> Field:
-    """Return what the lamp's colour and fall-off and, on some photos, the dark round rim multiply ``(3, S, S)``."""
-    x, y = (axis / (PICTURE_MILLIMETRES / 2) for axis in _grid(size, PICTURE_MILLIMETRES))
+    """Return what the lamp's colour and fall-off and, on some images, the dark round rim multiply ``(3, S, S)``."""
+    x, y = (axis / (IMAGE_MILLIMETRES / 2) for axis in _grid(size, IMAGE_MILLIMETRES))
     right, down = x - light.uniform(-0.08, 0.08), y - light.uniform(-0.08, 0.08)
     radius: Field = np.sqrt(right * right + down * down)
     lamp: Field = (

@@ -1,4 +1,4 @@
-"""Synthetic moles: traits drawn per class by the ABCD rule, and folders of photos drawn from them.
+"""Synthetic moles: traits drawn per class by the ABCD rule, and folders of images drawn from them.
 
 They stand in for a public set where none is at hand: in tests, in the first minutes with this project, and where a
 known answer is needed. They are drawings; nothing measured on them says anything about patients.
@@ -19,14 +19,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from melanoma_pl.data.layout import DRAWN_FILE
-from melanoma_pl.data.synthetic.mole_drawing import Mole, draw_photo, generator
+from melanoma_pl.data.synthetic.mole_drawing import Mole, draw_image, generator
 from melanoma_pl.errors import UserError
 
-__all__ = ["TRAITS", "Mole", "draw_mole", "draw_photo", "draw_traits", "write_photos"]
+__all__ = ["TRAITS", "Mole", "draw_image", "draw_mole", "draw_traits", "write_images"]
 
 TRAITS = ("asymmetry", "border", "colours", "diameter")
 DRAWING_VERSION = 1  # raise it with every change that alters a drawn trait or pixel
-NOTICE = "Synthetic drawings of moles, made by a program from random numbers. No photo shows a patient."
+NOTICE = "Synthetic drawings of moles, made by a program from random numbers. No image shows a patient."
 # Standard deviations between the classes on each of four independent traits: an ideal observer reaches an area under
 # the ROC curve of Φ(√4 · SEPARATION / √2) = 0.973 before colours are counted in whole numbers.
 SEPARATION = 1.36
@@ -37,13 +37,13 @@ JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
-class _Photo:
-    """One photo to write: where, of which lesion, and which of its photos."""
+class _PlannedImage:
+    """One image to write: where, of which lesion, and which of its images."""
 
-    image: str
+    path: str
     malignant: bool
     index: int
-    photo: int
+    view: int
 
 
 def draw_mole(malignant: bool, seed: int, index: int) -> Mole:
@@ -76,7 +76,7 @@ def draw_traits(count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.
     return np.array(traits, dtype=np.float64).reshape(count, len(TRAITS)), targets
 
 
-def write_photos(
+def write_images(
     folder: Path,
     train: int,
     test: int,
@@ -86,15 +86,15 @@ def write_photos(
 ) -> Path:
     """Write ``folder/{train,test}/{class}/NNNN.jpg`` with ``metadata.csv`` and ``synthetic.json``.
 
-    One train lesion in ten has a second photo, in the same group; no lesion is in both splits. The photos are drawn
+    One train lesion in ten has a second image, in the same group; no lesion is in both splits. The images are drawn
     beside `folder`, which appears only when they are complete; a set already drawn with these settings is kept.
 
     Args:
         folder: To be made; may be absent, empty, or hold this very set.
-        train: Photos of the train split, half of each class (an odd one is benign); at least 2.
-        test: Photos of the test split, likewise.
+        train: Images of the train split, half of each class (an odd one is benign); at least 2.
+        test: Images of the test split, likewise.
         seed: Not negative.
-        size: Side of each photo in pixels.
+        size: Side of each image in pixels.
         class_names: Folder of the harmless and of the malignant moles.
 
     Returns:
@@ -108,8 +108,8 @@ def write_photos(
         return folder
     home = folder.resolve()  # a link to another disk stays a link
     home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent) as workplace:
-        drawn = Path(workplace) / home.name
+    with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent) as work_folder:
+        drawn = Path(work_folder) / home.name
         _write_set(drawn, list(_plan(train, test, class_names)), seed, size)
         (drawn / DRAWN_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         _move(drawn, home, settings)
@@ -147,32 +147,32 @@ def _holds_set(folder: Path, settings: dict[str, Any]) -> bool:
     return True
 
 
-def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[_Photo]:
-    """List every photo of the set; lesion numbers are even for benign and odd for malignant moles."""
+def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[_PlannedImage]:
+    """List every image of the set; lesion numbers are even for benign and odd for malignant moles."""
     for split, total, first in (("train", train, 0), ("test", test, TEST_FROM)):
         for malignant, class_name in enumerate(class_names):
             count = (total + 1 - malignant) // 2
             pairs = round(count / (LESIONS_PER_PAIR + 1)) if split == "train" else 0
             for number in range(count):
-                photo, lesion = divmod(number, count - pairs)
-                image = f"{split}/{class_name}/{number:04d}.jpg"
-                yield _Photo(image, bool(malignant), first + 2 * lesion + malignant, photo)
+                view, lesion = divmod(number, count - pairs)
+                path = f"{split}/{class_name}/{number:04d}.jpg"
+                yield _PlannedImage(path, bool(malignant), first + 2 * lesion + malignant, view)
 
 
-def _write_set(folder: Path, plan: list[_Photo], seed: int, size: int) -> None:
-    """Write every planned photo and its row of ``metadata.csv``."""
-    for photo in plan:
-        (folder / photo.image).parent.mkdir(parents=True, exist_ok=True)
+def _write_set(folder: Path, plan: list[_PlannedImage], seed: int, size: int) -> None:
+    """Write every planned image and its row of ``metadata.csv``."""
+    for image in plan:
+        (folder / image.path).parent.mkdir(parents=True, exist_ok=True)
     with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as table:
         rows = csv.DictWriter(table, ["image", "lesion_id", "group", *TRAITS, "synthetic"], lineterminator="\n")
         rows.writeheader()
-        for photo in tqdm(plan, desc="drawing moles", unit="photo", leave=False, disable=None):
-            mole = draw_mole(photo.malignant, seed, photo.index)
-            picture = draw_photo(mole, seed, photo.index, size, photo.photo)
-            Image.fromarray(picture).save(folder / photo.image, quality=JPEG_QUALITY)
-            lesion_id = f"S{photo.index}"
+        for image in tqdm(plan, desc="drawing moles", unit="image", leave=False, disable=None):
+            mole = draw_mole(image.malignant, seed, image.index)
+            pixels = draw_image(mole, seed, image.index, size, image.view)
+            Image.fromarray(pixels).save(folder / image.path, quality=JPEG_QUALITY)
+            lesion_id = f"S{image.index}"
             rows.writerow(
-                {"image": photo.image, "lesion_id": lesion_id, "group": lesion_id, **asdict(mole), "synthetic": 1}
+                {"image": image.path, "lesion_id": lesion_id, "group": lesion_id, **asdict(mole), "synthetic": 1}
             )
 
 

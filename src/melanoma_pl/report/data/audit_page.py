@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from melanoma_pl import messages
-from melanoma_pl.data.audit.findings import Audit, Giveaway, ImagePair
-from melanoma_pl.data.image_set import Listing
+from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelShortcut
+from melanoma_pl.data.image_set import ImageListing
 from melanoma_pl.messages import DISCLAIMER, amount
 from melanoma_pl.report.data import audit_summary
 from melanoma_pl.report.data import audit_summary as audit_words
@@ -68,9 +68,9 @@ class Histogram:
     description: str
 
 
-def forest(giveaways: Sequence[Giveaway]) -> Forest:
+def forest(shortcuts: Sequence[LabelShortcut]) -> Forest:
     """Return where the giveaways lie on an axis that ends at 1 and has chance on it."""
-    values = [end for giveaway in giveaways for end in (giveaway.interval or (giveaway.auroc or 1.0,))]
+    values = [end for shortcut in shortcuts for end in (shortcut.interval or (shortcut.auroc or 1.0,))]
     lowest = min(0.4, math.floor(10 * min(values, default=1.0)) / 10)
 
     def place(auroc: float) -> float:
@@ -78,13 +78,13 @@ def forest(giveaways: Sequence[Giveaway]) -> Forest:
 
     rows = tuple(
         ForestRow(
-            giveaway.name,
-            figure(giveaway),
-            None if giveaway.auroc is None else place(giveaway.auroc),
-            giveaway.interval and (place(giveaway.interval[0]), place(giveaway.interval[1])),
-            giveaway.tells,
+            shortcut.name,
+            figure(shortcut),
+            None if shortcut.auroc is None else place(shortcut.auroc),
+            shortcut.interval and (place(shortcut.interval[0]), place(shortcut.interval[1])),
+            shortcut.tells,
         )
-        for giveaway in giveaways
+        for shortcut in shortcuts
     )
     ticks = [tenth / 10 for tenth in range(math.ceil(10 * lowest), 11)]
     return Forest(rows, place(CHANCE), {f"{tick:.1f}": place(tick) for tick in ticks})
@@ -92,7 +92,7 @@ def forest(giveaways: Sequence[Giveaway]) -> Forest:
 
 def histogram(pairs: Sequence[ImagePair]) -> Histogram | None:
     """Return how the likeness of pairs is distributed; None where no pair has one."""
-    alike = [pair.likeness for pair in pairs if pair.likeness is not None]
+    alike = [pair.similarity for pair in pairs if pair.similarity is not None]
     if not alike:
         return None
     lowest = min(math.floor(round(min(alike) * STEPS, 6)), STEPS - 1) / STEPS
@@ -125,8 +125,8 @@ def _ticks(lowest: float) -> dict[str, float]:
 def _bins(pairs: Sequence[ImagePair], lowest: float, width: float) -> list[int]:
     counts = [0] * BINS
     for pair in pairs:
-        if pair.likeness is not None:
-            counts[min(int((pair.likeness - lowest) / width), BINS - 1)] += 1
+        if pair.similarity is not None:
+            counts[min(int((pair.similarity - lowest) / width), BINS - 1)] += 1
     return counts
 
 
@@ -167,7 +167,7 @@ def pair_table(audit: Audit) -> list[tuple[str, list[int]]]:
 
 
 def describe_clusters(audit: Audit) -> str:
-    """Return "125 in 52 clusters, at most 9 in one", of the photos that belong together by their pixels."""
+    """Return "125 in 52 clusters, at most 9 in one", of the images that belong together by their pixels."""
     sizes = [len(cluster) for cluster in audit.clusters]
     return f"{sum(sizes):,} in {amount(len(sizes), 'cluster')}, at most {max(sizes):,} in one" if sizes else "none"
 
@@ -179,7 +179,7 @@ def pair_groups(audit: Audit, most: int = MOST, at_least: int = AT_LEAST) -> lis
         _group(
             "leaks",
             "Leaks: in two splits",
-            "Whoever learned the one photo has seen the other before: figures on such test photos are too good.",
+            "Whoever learned the one image has seen the other before: figures on such test images are too good.",
             audit.leaks,
         ),
         _group(
@@ -222,12 +222,12 @@ ROWS = 200  # of each list of files
 SMALL = 96  # pixels, of a lesion's pictures
 
 
-def write_page(audit: Audit, listing: Listing, folder: Path) -> Path:
+def write_page(audit: Audit, listing: ImageListing, folder: Path) -> Path:
     """Write `audit.html`, whole or not at all.
 
     Args:
         audit: What was found.
-        listing: The photos: where they lie, with their splits and labels.
+        listing: The images: where they lie, with their splits and labels.
         folder: Where the page goes; it is made if it is not there.
 
     Returns:
@@ -236,7 +236,7 @@ def write_page(audit: Audit, listing: Listing, folder: Path) -> Path:
     return write_html(folder / AUDIT_PAGE, f"{AUDIT_PAGE}.j2", _context(audit, listing))
 
 
-def _context(audit: Audit, listing: Listing) -> dict[str, Any]:
+def _context(audit: Audit, listing: ImageListing) -> dict[str, Any]:
     groups = pair_groups(audit)
     lesions = dict(list(audit.shared_groups.items())[:LESIONS])
     conflicts = audit.label_conflicts[:CONFLICTS]
@@ -250,8 +250,8 @@ def _context(audit: Audit, listing: Listing) -> dict[str, Any]:
         "verdict": audit_summary,
         "held_out": audit_summary.held_out(audit),
         "count_table": messages.count_table(audit.inventory["per_split"]),
-        "telling": sum(giveaway.tells for giveaway in audit.giveaways),
-        "forest": forest(audit.giveaways),
+        "telling": sum(shortcut.tells for shortcut in audit.shortcuts),
+        "forest": forest(audit.shortcuts),
         "clusters": describe_clusters(audit),
         "pair_table": pair_table(audit),
         "histogram": histogram(audit.pairs),
@@ -259,9 +259,9 @@ def _context(audit: Audit, listing: Listing) -> dict[str, Any]:
         "lesions": lesions,
         "label_conflicts": conflicts,
         "files": [
-            ("Photos that cannot be read", list(audit.broken.items()), bool(audit.broken)),
-            ("Files that are no photos", [(path, "") for path in audit.others], False),
-            ("Photos to leave out of training", list(audit.quarantine.items()), False),
+            ("Images that cannot be read", list(audit.broken.items()), bool(audit.broken)),
+            ("Files that are no images", [(path, "") for path in audit.others], False),
+            ("Images to leave out of training", list(audit.quarantine.items()), False),
         ],
         "rows": ROWS,
         "known": dict(zip(listing.paths, zip(listing.splits, listing.labels, strict=True), strict=True)),

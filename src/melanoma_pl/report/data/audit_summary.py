@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from melanoma_pl.data.audit.findings import Audit, Giveaway, ImagePair, Kind
+from melanoma_pl.data.audit.findings import Audit, ImagePair, Kind, LabelShortcut
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import DISCLAIMER, SPLITS, amount, readable, split_names
 
@@ -20,12 +20,12 @@ KINDS: tuple[Kind, ...] = ("exact", "near", "lesion")
 BY_METADATA = {True: "one group by the metadata", False: "two groups by the metadata", None: ""}
 
 
-def figure(giveaway: Giveaway) -> str:
+def figure(shortcut: LabelShortcut) -> str:
     """Return "0.971 [0.962–0.980]"."""
-    if giveaway.auroc is None:
+    if shortcut.auroc is None:
         return "not computable"
-    interval = giveaway.interval
-    return f"{giveaway.auroc:.3f} " + (f"[{interval[0]:.3f}–{interval[1]:.3f}]" if interval else "[not computable]")
+    interval = shortcut.interval
+    return f"{shortcut.auroc:.3f} " + (f"[{interval[0]:.3f}–{interval[1]:.3f}]" if interval else "[not computable]")
 
 
 def count_by_kind(pairs: Iterable[ImagePair]) -> dict[Kind, int]:
@@ -38,7 +38,13 @@ def in_order(pairs: Iterable[ImagePair]) -> list[ImagePair]:
     """Return the pairs that weigh most first: conflicts, then the same pixels, then by likeness."""
     return sorted(
         pairs,
-        key=lambda pair: (not pair.is_conflict, KINDS.index(pair.kind), -(pair.likeness or 0), pair.first, pair.second),
+        key=lambda pair: (
+            not pair.is_conflict,
+            KINDS.index(pair.kind),
+            -(pair.similarity or 0),
+            pair.first,
+            pair.second,
+        ),
     )
 
 
@@ -46,8 +52,10 @@ def facts(pair: ImagePair) -> list[str]:
     """Return what is known of a pair, such as "near", "likeness 0.981", "mirrored", "one group by the metadata"."""
     if pair.kind == "lesion":
         return ["one group by the metadata, not by the pixels"]
-    likeness = f"likeness {pair.likeness:.3f}" if pair.kind == "near" and pair.likeness is not None else "same pixels"
-    return [fact for fact in (pair.kind, likeness, pair.turn, BY_METADATA[pair.same_lesion]) if fact]
+    similarity = (
+        f"likeness {pair.similarity:.3f}" if pair.kind == "near" and pair.similarity is not None else "same pixels"
+    )
+    return [fact for fact in (pair.kind, similarity, pair.turn, BY_METADATA[pair.same_lesion]) if fact]
 
 
 QUARANTINE = "quarantine.csv"
@@ -69,20 +77,20 @@ def verdict(audit: Audit) -> str:
         ("lesion in two splits", "lesions in two splits"): len(audit.shared_groups),
         ("pair with two labels", "pairs with two labels"): len(audit.conflicts),
         ("label against the diagnosis", "labels against the diagnosis"): len(audit.label_conflicts),
-        ("photo cannot be read", "photos cannot be read"): len(audit.broken),
+        ("image cannot be read", "images cannot be read"): len(audit.broken),
     }
     found = ", ".join(amount(count, *things) for things, count in counts.items() if count)
     return f"{headline(audit)}{'; ' if audit.is_clean else ': '}{found}" if found else headline(audit)
 
 
 def ways_out(audit: Audit) -> dict[str, str]:
-    """Return what to do about it: a sentence → the command that does it; nothing where the photos are clean."""
+    """Return what to do about it: a sentence → the command that does it; nothing where the images are clean."""
     if audit.is_clean:
         return {}
     column = ["--group-column", audit.group_column] if audit.group_column else []
     source, *options = audit.words or (audit.root, *column)
     count = f" ({len(audit.quarantine):,})" if audit.quarantine else ""
-    ways = {f"write the list of photos to leave out{count}": ["audit", source, *options, "--fix", QUARANTINE]}
+    ways = {f"write the list of images to leave out{count}": ["audit", source, *options, "--fix", QUARANTINE]}
     if audit.leaks or audit.shared_groups:
         words = options[: options.index("--exclude")] if "--exclude" in options else options  # it comes last
         ways["or split anew, what belongs together on one side"] = ["split", source, NEW_FOLDER, *words]
@@ -90,11 +98,11 @@ def ways_out(audit: Audit) -> dict[str, str]:
 
 
 def held_out(audit: Audit) -> tuple[str, int]:
-    """Return what photos must not have been seen before, as "test photos", and how many there are of them."""
+    """Return what images must not have been seen before, as "test images", and how many there are of them."""
     per_split: Mapping[str, Mapping[str, int]] = audit.inventory["per_split"]
     names = split_names(per_split)
     chosen = "test" if "test" in names or not names else names[-1]
-    title = f"{chosen} photos" if chosen in SPLITS else "photos"
+    title = f"{chosen} images" if chosen in SPLITS else "images"
     return title, sum(per_split.get(chosen, {}).values())
 
 
@@ -118,7 +126,7 @@ def summarise(audit: Audit) -> dict[str, Any]:
         "is_clean": audit.is_clean,
         "leaks": len(audit.leaks),
         "shared_groups": len(audit.shared_groups),
-        "leaking_test_photos": len(audit.leaking_test_photos),
+        "leaking_test_images": len(audit.leaking_test_images),
         "conflicts": len(audit.conflicts),
         "label_conflicts": len(audit.label_conflicts),
         "pairs": len(audit.pairs),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
-from melanoma_pl.data.audit.findings import Audit, Giveaway, ImagePair
+from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelShortcut
 from melanoma_pl.messages import DISCLAIMER, amount, count_table, listed, percentage, readable, size_in_bytes
 from melanoma_pl.report.data.audit_page import describe_clusters, pair_table
 from melanoma_pl.report.data.audit_summary import KINDS, facts, figure, held_out, in_order, verdict, ways_out
@@ -23,12 +23,12 @@ def format_audit(audit: Audit) -> str:
     """
     blocks = [
         _title(audit),
-        _photos(audit),
+        _images(audit),
         _files(audit),
         _pairs(audit),
         _together(audit),
         _label_conflicts(audit),
-        _giveaways(audit.giveaways),
+        _label_shortcuts(audit.shortcuts),
         _examples("leaks", audit.leaks),
         _examples("conflicts within a split", [pair for pair in audit.conflicts if not pair.is_leak]),
         [line for note in audit.notes for line in _wrapped(readable(note))],
@@ -38,15 +38,15 @@ def format_audit(audit: Audit) -> str:
 
 
 def _title(audit: Audit) -> Lines:
-    photos = amount(audit.inventory["photos"], "photo")
-    facts = [photos, size_in_bytes(audit.inventory["bytes"]), f"{audit.seconds:.1f} s"]
-    excluded = [f"{amount(audit.excluded, 'photo')} left out beforehand"] if audit.excluded else []
+    images = amount(audit.inventory["images"], "image")
+    facts = [images, size_in_bytes(audit.inventory["bytes"]), f"{audit.seconds:.1f} s"]
+    excluded = [f"{amount(audit.excluded, 'image')} left out beforehand"] if audit.excluded else []
     return _wrapped(f"Audit of {readable(audit.root)}: {', '.join([*facts, *excluded])}")
 
 
-def _photos(audit: Audit) -> Lines:
+def _images(audit: Audit) -> Lines:
     columns, rows = count_table(audit.inventory["per_split"])
-    return _table(["photos", *columns], [[label, *counts] for label, counts in rows])
+    return _table(["images", *columns], [[label, *counts] for label, counts in rows])
 
 
 def _files(audit: Audit) -> Lines:
@@ -64,18 +64,18 @@ def _files(audit: Audit) -> Lines:
 
 def _pairs(audit: Audit) -> Lines:
     return _table(
-        ["pairs: one photo or one lesion", *KINDS, "all"], [[title, *counts] for title, counts in pair_table(audit)]
+        ["pairs: one image or one lesion", *KINDS, "all"], [[title, *counts] for title, counts in pair_table(audit)]
     )
 
 
 def _together(audit: Audit) -> Lines:
-    photos, total = held_out(audit)
-    leaking = len(audit.leaking_test_photos)
+    images, total = held_out(audit)
+    leaking = len(audit.leaking_test_images)
     lesions = f"{len(audit.shared_groups):,} (column '{readable(audit.group_column)}')" if audit.group_column else ""
     told = {
-        f"{photos} that leak": f"{leaking:,} of {total:,} ({percentage(leaking, total)})",
+        f"{images} that leak": f"{leaking:,} of {total:,} ({percentage(leaking, total)})",
         "lesions in two splits": lesions or "not known: no column of the metadata tells",
-        "photos alike": describe_clusters(audit),
+        "images alike": describe_clusters(audit),
     }
     return [f"{name:<{NAME}}{text}" for name, text in told.items()]
 
@@ -88,12 +88,12 @@ def _label_conflicts(audit: Audit) -> Lines:
     return _named("labels against the diagnosis", conflicts)
 
 
-def _giveaways(giveaways: Sequence[Giveaway]) -> Lines:
-    if not giveaways:
+def _label_shortcuts(shortcuts: Sequence[LabelShortcut]) -> Lines:
+    if not shortcuts:
         return []
-    rows = [[giveaway.name, figure(giveaway)] for giveaway in giveaways]
+    rows = [[shortcut.name, figure(shortcut)] for shortcut in shortcuts]
     header, rule, *body = _table(["what tells the label", "AUROC [95 % CI]"], rows)
-    sentences = [_wrapped(f"  {readable(giveaway.sentence)}", "  ") for giveaway in giveaways]
+    sentences = [_wrapped(f"  {readable(shortcut.sentence)}", "  ") for shortcut in shortcuts]
     return [header, rule, *(line for row, said in zip(body, sentences, strict=True) for line in [row, *said])]
 
 

@@ -1,7 +1,7 @@
-"""A data card in Markdown: what a set of photos holds, what is known of it, and what it must not be used for.
+"""A data card in Markdown: what a set of images holds, what is known of it, and what it must not be used for.
 
 Its questions are those of T. Gebru et al., *Datasheets for Datasets*, Communications of the ACM 64(12), 2021. What
-neither the photos nor their metadata answer is said to be unknown: a card with blanks to fill in is never filled in.
+neither the images nor their metadata answer is said to be unknown: a card with blanks to fill in is never filled in.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from melanoma_pl.data.columns import read_columns
-from melanoma_pl.data.image_set import Listing
+from melanoma_pl.data.image_set import ImageListing
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import DISCLAIMER
@@ -23,13 +23,13 @@ DATA_CARD = "DATA_CARD.md"
 Rows = Mapping[str, Mapping[str, str]]
 
 
-def data_card(listing: Listing, rows: Rows | None = None, audit: Mapping[str, Any] | None = None) -> str:
+def data_card(listing: ImageListing, rows: Rows | None = None, audit: Mapping[str, Any] | None = None) -> str:
     """Return the card.
 
     Args:
-        listing: The photos; where there is no audit of them, their files' first lines are read for the sizes.
+        listing: The images; where there is no audit of them, their files' first lines are read for the sizes.
         rows: Their metadata by path, or None.
-        audit: What `audit.json` holds; one of other photos is not used, and the card says so. Photos that it left out
+        audit: What `audit.json` holds; one of other images is not used, and the card says so. Images that it left out
             are left out here.
     """
     used = audit if audit is not None and is_of(audit, listing) else None
@@ -47,7 +47,7 @@ def data_card(listing: Listing, rows: Rows | None = None, audit: Mapping[str, An
 def _sections(facts: DataCardFacts) -> list[str]:
     return [
         f"# Data card: {text(facts.listing.root.resolve().name)}",
-        f"**{DISCLAIMER}** Written by `melanoma-data card` from the photos, their folders and their metadata.",
+        f"**{DISCLAIMER}** Written by `melanoma-data card` from the images, their folders and their metadata.",
         data_card_sections.composition(facts),
         data_card_sections.origin(facts),
         data_card_sections.coverage(facts),
@@ -63,8 +63,8 @@ def _sections(facts: DataCardFacts) -> list[str]:
     ]
 
 
-def is_of(audit: Mapping[str, Any], listing: Listing) -> bool:
-    """Tell whether an audit is of these photos, in these splits and classes; one that an old version wrote is not."""
+def is_of(audit: Mapping[str, Any], listing: ImageListing) -> bool:
+    """Tell whether an audit is of these images, in these splits and classes; one that an old version wrote is not."""
     left_out = audit.get("left_out", ())
     return bool(listing.without(left_out).fingerprint == audit.get("listing"))
 
@@ -81,7 +81,7 @@ def read_audit(path: Path) -> dict[str, Any] | None:
         audit: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         audit["inventory"]["per_split"], audit["summary"], audit["broken"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no audit of photos", "remove it, and audit anew: melanoma-data audit") from error
+        raise UserError(f"{path} is no audit of images", "remove it, and audit anew: melanoma-data audit") from error
     return audit
 
 

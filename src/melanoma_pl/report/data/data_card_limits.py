@@ -1,4 +1,4 @@
-"""What a result on some photos cannot say, as far as the photos and their metadata show it."""
+"""What a result on some images cannot say, as far as the images and their metadata show it."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from melanoma_pl.messages import amount, percentage, split_names
 from melanoma_pl.report.data.data_card_sections import DataCardFacts
 from melanoma_pl.report.markup import bullets, code, section, text
 
-COMMON = 0.1  # share of malignant photos that no practice sees among the moles it looks at
+COMMON = 0.1  # share of malignant images that no practice sees among the moles it looks at
 NAMED = 5  # values of a column that a sentence names
 
 
@@ -21,13 +21,13 @@ def limits(facts: DataCardFacts) -> str:
 
 def _splits(facts: DataCardFacts) -> list[str]:
     if set(facts.listing.splits) <= {"", "train"}:
-        return ["There is no test split: whoever makes one must keep each lesion's photos on one side."]
+        return ["There is no test split: whoever makes one must keep each lesion's images on one side."]
     told = [_crossing(column, facts) for column in facts.about("lesion", "patient", "group")]
     crossing = [sentence for sentence in told if sentence]
     if facts.audit is None:
         return crossing or [_not_audited(facts)]
-    leaking = facts.audit["summary"]["leaking_test_photos"]
-    leaked = [f"Figures on all test photos are too good: {amount(leaking, 'photo')} leaked."] if leaking else []
+    leaking = facts.audit["summary"]["leaking_test_images"]
+    leaked = [f"Figures on all test images are too good: {amount(leaking, 'image')} leaked."] if leaking else []
     return [*leaked, *crossing]
 
 
@@ -39,7 +39,7 @@ def _crossing(column: Column, facts: DataCardFacts) -> str:
     last = split_names({name: {} for names in crossing.values() for name in names})[-1]
     are = "is" if len(crossing) == 1 else "are"
     return (
-        f"Figures on all {last} photos are too good: by {code(column.name)}, {amount(len(crossing), column.role)} "
+        f"Figures on all {last} images are too good: by {code(column.name)}, {amount(len(crossing), column.role)} "
         f"{are} in more than one split."
     )
 
@@ -48,20 +48,20 @@ def _not_audited(facts: DataCardFacts) -> str:
     together = facts.about("lesion", "patient", "group")
     complete = [column.role for column in together if column.filled == len(facts.listing)]
     if not complete:
-        return "Whether photos of one lesion are in several splits is not known: no audit of these photos was made."
+        return "Whether images of one lesion are in several splits is not known: no audit of these images was made."
     return f"By the metadata no {complete[0]} is in two splits; near-duplicates were not looked for: no audit was made."
 
 
 def _classes(facts: DataCardFacts) -> list[str]:
     counts = Counter(facts.listing.labels)
     if len(counts) < 2:
-        return [f"All photos are of one class, {text(facts.listing.labels[0])}: nothing can learn to tell two apart."]
+        return [f"All images are of one class, {text(facts.listing.labels[0])}: nothing can learn to tell two apart."]
     positive, total = sorted(label for label in counts if meaning(label) == CLASS_NAMES[1]), counts.total()
     malignant = sum(counts[label] for label in positive)
     if malignant / total <= COMMON:
         return []
     return [
-        f"{percentage(malignant, total)} of the photos are {text(' or '.join(positive))}, far more than among the "
+        f"{percentage(malignant, total)} of the images are {text(' or '.join(positive))}, far more than among the "
         "moles that a practice sees: predictive values do not carry over."
     ]
 
@@ -83,7 +83,7 @@ def _patients(facts: DataCardFacts) -> list[str]:
     found = []
     if not facts.about("skin type"):
         found.append(
-            "Skin types are not known; sets of such photos show light skin above all (D. Wen et al., The Lancet "
+            "Skin types are not known; sets of such images show light skin above all (D. Wen et al., The Lancet "
             "Digital Health 4:e64, 2022). For whom a result holds cannot be said."
         )
     unknown = [role for role in ("age", "sex", "site") if not facts.about(role)]
@@ -92,11 +92,11 @@ def _patients(facts: DataCardFacts) -> list[str]:
     partly = [column for column in facts.about("age", "sex", "site", "skin type") if column.filled < len(facts.listing)]
     if partly:
         shares = [f"{column.role} ({percentage(column.filled, len(facts.listing))})" for column in partly]
-        found.append(f"Known of some photos only: {', '.join(shares)}. The others may differ.")
+        found.append(f"Known of some images only: {', '.join(shares)}. The others may differ.")
     if not facts.about("lesion", "patient", "group"):
-        found.append("Which photos show one lesion or one patient is not known: intervals come out too narrow.")
+        found.append("Which images show one lesion or one patient is not known: intervals come out too narrow.")
     elif not facts.about("patient"):
-        found.append("Patients are not known: photos of two lesions of one patient may be in different splits.")
+        found.append("Patients are not known: images of two lesions of one patient may be in different splits.")
     return found
 
 
@@ -112,5 +112,5 @@ def _diagnoses(facts: DataCardFacts) -> list[str]:
     several = len(set(malignant) - {""}) > 1
     return [
         *(["Malignant stands for several diagnoses here."] if several else []),
-        *([f"Of {unknown:,} of {len(malignant):,} malignant photos the diagnosis is not known."] if unknown else []),
+        *([f"Of {unknown:,} of {len(malignant):,} malignant images the diagnosis is not known."] if unknown else []),
     ]

@@ -1,10 +1,10 @@
 """All that a data card is written from.
 
-What the photos' files say of themselves, for a data card of photos that were not audited: their pixels stay shut.
+What the images' files say of themselves, for a data card of images that were not audited: their pixels stay shut.
 
-What a data card says of the photos themselves: how many, of whom, how labelled.
+What a data card says of the images themselves: how many, of whom, how labelled.
 
-What a data card says about the use of photos: origin, findings, rights, upkeep.
+What a data card says about the use of images: origin, findings, rights, upkeep.
 """
 
 from collections import Counter
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from melanoma_pl.data.audit.findings import Giveaway
+from melanoma_pl.data.audit.findings import LabelShortcut
 from melanoma_pl.data.columns import Column, ages_of, count_by_class, countable
-from melanoma_pl.data.image_set import Listing
-from melanoma_pl.image_files import BrokenPhotoError, open_photo, read_all
+from melanoma_pl.data.image_set import ImageListing
+from melanoma_pl.image_files import BrokenImageError, open_image, read_all
 from melanoma_pl.messages import amount, count_table, listed, percentage, size_in_bytes
 from melanoma_pl.report.data.audit_summary import figure
 from melanoma_pl.report.markup import bullets, code, section, table, text
@@ -24,17 +24,17 @@ from melanoma_pl.report.markup import bullets, code, section, table, text
 
 @dataclass(frozen=True)
 class DataCardFacts:
-    """What is known of a set of photos.
+    """What is known of a set of images.
 
     Attributes:
-        listing: The photos, without those that the audit left out.
+        listing: The images, without those that the audit left out.
         columns: Of their metadata.
         inventory: Counts of files, as an audit's.
-        audit: What an audit of these photos found, as `audit.json` holds it, or None.
-        has_other_audit: Whether the audit that is there is of other photos, splits or classes.
+        audit: What an audit of these images found, as `audit.json` holds it, or None.
+        has_other_audit: Whether the audit that is there is of other images, splits or classes.
     """
 
-    listing: Listing
+    listing: ImageListing
     columns: list[Column]
     inventory: Mapping[str, Any]
     audit: Mapping[str, Any] | None
@@ -48,8 +48,8 @@ class DataCardFacts:
 MOST_FREQUENT = 20
 
 
-def inventory(listing: Listing) -> dict[str, Any]:
-    """Count photos per split and class, formats, sizes and bytes, under the names that an audit gives them."""
+def inventory(listing: ImageListing) -> dict[str, Any]:
+    """Count images per split and class, formats, sizes and bytes, under the names that an audit gives them."""
     per_split: dict[str, dict[str, int]] = {}
     for split, label in zip(listing.splits, listing.labels, strict=True):
         per_class = per_split.setdefault(split or "all", {})
@@ -57,7 +57,7 @@ def inventory(listing: Listing) -> dict[str, Any]:
     facts = list(read_all(_facts, listing.files, "reading sizes"))
     sizes = Counter(size for _, size, _ in facts if size)
     return {
-        "photos": len(listing),
+        "images": len(listing),
         "per_split": per_split,
         "formats": dict(Counter(name for name, _, _ in facts).most_common()),
         "sizes": dict(sizes.most_common(MOST_FREQUENT)),
@@ -70,9 +70,9 @@ def _facts(file: Path) -> tuple[str, str, int]:
     """Return a file's format, its size in pixels and in bytes, by its first lines."""
     try:
         count = file.stat().st_size
-        with open_photo(file) as photo:
-            return photo.format or "unknown", f"{photo.width}×{photo.height}", count
-    except (BrokenPhotoError, OSError):
+        with open_image(file) as image:
+            return image.format or "unknown", f"{image.width}×{image.height}", count
+    except (BrokenImageError, OSError):
         return "not readable", "", 0
 
 
@@ -82,7 +82,7 @@ NO_SPLIT = "no split"
 
 
 def composition(facts: DataCardFacts) -> str:
-    """Return how many photos there are, and what files."""
+    """Return how many images there are, and what files."""
     inventory = facts.inventory
     columns, rows = count_table(_by_split(inventory["per_split"]))
     titled: list[list[str | int]] = [[text(label), *counts] for label, counts in rows]
@@ -91,15 +91,15 @@ def composition(facts: DataCardFacts) -> str:
     files = [
         f"files: {size_in_bytes(inventory['bytes'])}; {text(listed(inventory['formats']))}",
         f"sizes in pixels: {sizes}{text(listed(inventory['sizes']))}",
-        *([f"{amount(len(broken), 'photo')} cannot be read and are not counted here"] if broken else []),
-        *([f"{amount(len(left_out), 'photo')} left out before the audit, and not counted here"] if left_out else []),
-        *([f"{amount(len(facts.listing.others), 'file')} beside them are no photos"] if facts.listing.others else []),
+        *([f"{amount(len(broken), 'image')} cannot be read and are not counted here"] if broken else []),
+        *([f"{amount(len(left_out), 'image')} left out before the audit, and not counted here"] if left_out else []),
+        *([f"{amount(len(facts.listing.others), 'file')} beside them are no images"] if facts.listing.others else []),
     ]
     splits = [name for name in columns[:-1] if name != NO_SPLIT]
     known_splits = f"in {amount(len(splits), 'split')}" if splits else "without a split into training and test"
     return section(
         "What it is",
-        f"{amount(inventory['photos'], 'photo')} of moles, each labelled with one of "
+        f"{amount(inventory['images'], 'image')} of moles, each labelled with one of "
         f"{amount(len(rows) - 1, 'class', 'classes')}, {known_splits}.",
         table(["class", *map(text, columns)], titled),
         bullets(files),
@@ -114,8 +114,8 @@ def coverage(facts: DataCardFacts) -> str:
         for column in facts.columns
     ]
     if not rows:
-        return section("What is known of each photo", "Nothing but its label: there is no metadata table.")
-    return section("What is known of each photo", table(["column", "filled", "different values"], rows))
+        return section("What is known of each image", "Nothing but its label: there is no metadata table.")
+    return section("What is known of each image", table(["column", "filled", "different values"], rows))
 
 
 def summaries(facts: DataCardFacts) -> list[str]:
@@ -132,27 +132,27 @@ def summaries(facts: DataCardFacts) -> list[str]:
 
 
 def together(facts: DataCardFacts) -> str:
-    """Return how many lesions and patients the photos show."""
+    """Return how many lesions and patients the images show."""
     lines = [_groups(column, facts) for column in facts.about("lesion", "patient", "group")]
     unknown = "Not known: no column of the metadata names lesions or patients."
     return section("Lesions and patients", bullets(lines) or unknown)
 
 
 def labels(facts: DataCardFacts) -> str:
-    """Return how photos came by their labels, as far as that is known."""
+    """Return how images came by their labels, as far as that is known."""
     diagnoses = facts.about("diagnosis")
-    lines = ["The label is the name of the photo's folder, or what the table of photos says."]
+    lines = ["The label is the name of the image's folder, or what the table of images says."]
     if diagnoses:
         total = len(facts.listing)
         known = [f"{code(column.name)} for {column.filled:,} of {total:,}" for column in diagnoses]
-        lines.append(f"A diagnosis is given: {', '.join(known)} photos. Who made it is not known beyond the metadata.")
+        lines.append(f"A diagnosis is given: {', '.join(known)} images. Who made it is not known beyond the metadata.")
     else:
-        lines.append("Who labelled the photos, by what rule, and whether a biopsy confirmed it is not known.")
+        lines.append("Who labelled the images, by what rule, and whether a biopsy confirmed it is not known.")
     return section("How it was labelled", " ".join(lines))
 
 
 def _by_split(per_split: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
-    """Return an inventory's counts; beside real splits "all" holds the photos that are in none of them."""
+    """Return an inventory's counts; beside real splits "all" holds the images that are in none of them."""
     has_splits = set(per_split) != {"all"}
     return {NO_SPLIT if has_splits and name == "all" else name: counts for name, counts in per_split.items()}
 
@@ -168,14 +168,14 @@ def _ages(column: Column, facts: DataCardFacts) -> str:
     return section(
         f"Age: {code(column.name)}",
         table(["years", "known", "median", "lowest", "highest"], rows),
-        f"Of {amount(no_number, 'photo')} the age is filled in but no number: not counted above." if no_number else "",
+        f"Of {amount(no_number, 'image')} the age is filled in but no number: not counted above." if no_number else "",
     )
 
 
 def _counts(column: Column, facts: DataCardFacts) -> str:
-    """Return each value's photos by class, the most frequent value first."""
+    """Return each value's images by class, the most frequent value first."""
     if column.different > max(MOST_VALUES, column.filled / 2):
-        return f"{column.different:,} different values in {amount(column.filled, 'photo')}: the metadata lists them."
+        return f"{column.different:,} different values in {amount(column.filled, 'image')}: the metadata lists them."
     classes = sorted(set(facts.listing.labels))
     counts = list(count_by_class(column, facts.listing.labels).items())
     rows: list[list[str | int]] = [
@@ -190,12 +190,12 @@ def _counts(column: Column, facts: DataCardFacts) -> str:
 
 
 def _groups(column: Column, facts: DataCardFacts) -> str:
-    photos = column.photos_of().values()
-    several = sum(len(positions) > 1 for positions in photos)
+    images = column.images_of().values()
+    several = sum(len(positions) > 1 for positions in images)
     split = len(column.crossing(facts.listing.splits))
     line = (
-        f"{code(column.name)}: {column.different:,} different in {amount(column.filled, 'photo')}, {several:,} of them "
-        "with several photos"
+        f"{code(column.name)}: {column.different:,} different in {amount(column.filled, 'image')}, {several:,} of them "
+        "with several images"
     )
     return f"{line}, **{split:,} in more than one split**" if split else line
 
@@ -204,14 +204,14 @@ NOT_STATED = "Not stated: ask the source."
 
 
 def origin(facts: DataCardFacts) -> str:
-    """Return where photos come from, as far as that is known."""
+    """Return where images come from, as far as that is known."""
     sources = ", ".join(code(column.name) for column in facts.about("source"))
     known = f"The metadata names sources in {sources}, counted below." if sources else "The metadata names no source."
     beside = [name for name in ("README.md", "LICENSE") if (facts.listing.root / name).is_file()]
-    more = f" {' and '.join(map(code, beside))} beside the photos may say more." if beside else ""
+    more = f" {' and '.join(map(code, beside))} beside the images may say more." if beside else ""
     return section(
         "Where it comes from",
-        f"{known}{more} For what purpose and by whom the photos were taken, with which devices, how patients were "
+        f"{known}{more} For what purpose and by whom the images were taken, with which devices, how patients were "
         "chosen, and whether they agreed to this use is not known here.",
     )
 
@@ -219,40 +219,40 @@ def origin(facts: DataCardFacts) -> str:
 def findings(facts: DataCardFacts) -> str:
     """Return what the audit found."""
     if facts.audit is None:
-        other = "The audit that is there is of other photos, splits or classes. " if facts.has_other_audit else ""
+        other = "The audit that is there is of other images, splits or classes. " if facts.has_other_audit else ""
         command = f"`melanoma-data audit` on {code(facts.listing.root.resolve().name)}"
-        return section("What an audit found", f"{other}These photos were not audited: {command} does it.")
+        return section("What an audit found", f"{other}These images were not audited: {command} does it.")
     summary, audit = facts.audit["summary"], facts.audit
     counts = [
-        f"{amount(summary['leaking_test_photos'], 'test photo')} with a partner in another split",
-        f"{amount(summary['leaks'], 'pair')} of photos in two splits, {amount(summary['conflicts'], 'pair')} with two "
+        f"{amount(summary['leaking_test_images'], 'test image')} with a partner in another split",
+        f"{amount(summary['leaks'], 'pair')} of images in two splits, {amount(summary['conflicts'], 'pair')} with two "
         f"labels, {amount(summary['pairs'], 'pair')} in all",
         f"{amount(summary['label_conflicts'], 'label')} that the diagnosis contradicts",
-        f"{amount(summary['broken'], 'photo')} cannot be read",
+        f"{amount(summary['broken'], 'image')} cannot be read",
     ]
-    told = [_giveaway(giveaway) for giveaway in audit["giveaways"]]
+    told = [_label_shortcut(shortcut) for shortcut in audit["shortcuts"]]
     verdict = "Neither leaks nor conflicts were found." if summary["is_clean"] else "Leaks or conflicts were found."
     return section("What an audit found", f"{verdict} Fingerprint `{audit['fingerprint']}`.", bullets([*counts, *told]))
 
 
 def uses() -> str:
-    """Return what the photos are for, and what not."""
+    """Return what the images are for, and what not."""
     return section(
         "Use",
-        "Meant for research on and teaching of methods that tell photos of moles apart.",
+        "Meant for research on and teaching of methods that tell images of moles apart.",
         "Not meant for diagnosis, triage or advice on anyone's skin; for claims about patients, skin types, cameras or "
-        "clinics that are not in it; or for finding out who is on a photo.",
+        "clinics that are not in it; or for finding out who is on an image.",
     )
 
 
 def licence(facts: DataCardFacts) -> str:
-    """Return under what terms photos may be used, in the metadata's own words."""
+    """Return under what terms images may be used, in the metadata's own words."""
     lines = []
     for column in facts.about("licence"):
-        stated = {value: len(positions) for value, positions in column.photos_of().items()}
-        lines += [f"{text(value)}: {amount(count, 'photo')}" for value, count in sorted(stated.items())]
+        stated = {value: len(positions) for value, positions in column.images_of().items()}
+        lines += [f"{text(value)}: {amount(count, 'image')}" for value, count in sorted(stated.items())]
         if missing := len(facts.listing) - column.filled:
-            lines.append(f"no licence stated: {amount(missing, 'photo')}; ask the source")
+            lines.append(f"no licence stated: {amount(missing, 'image')}; ask the source")
     return section("Licence", bullets(lines) or NOT_STATED)
 
 
@@ -268,12 +268,12 @@ def maintenance(facts: DataCardFacts) -> str:
     fingerprint = f" (fingerprint of the audit: `{facts.audit['fingerprint']}`)" if facts.audit else ""
     return section(
         "Upkeep",
-        f"This card is of the photos as they were when it was written{fingerprint}. After any change run "
-        "`melanoma-data audit` and then `melanoma-data card` again. Who keeps the photos is not known here.",
+        f"This card is of the images as they were when it was written{fingerprint}. After any change run "
+        "`melanoma-data audit` and then `melanoma-data card` again. Who keeps the images is not known here.",
     )
 
 
-def _giveaway(found: Mapping[str, Any]) -> str:
+def _label_shortcut(found: Mapping[str, Any]) -> str:
     interval = tuple(found["interval"]) if found["interval"] else None
-    told = figure(Giveaway(found["name"], found["auroc"], interval, found["sentence"]))
+    told = figure(LabelShortcut(found["name"], found["auroc"], interval, found["sentence"]))
     return f"label told by {text(found['name'])}: AUROC {told}. {text(found['sentence'])}"

@@ -60,7 +60,7 @@ def sample(content: Content) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def has_both_classes(content: Content) -> bool:
-    """Return whether there are malignant and benign photos: a curve needs both."""
+    """Return whether there are malignant and benign images: a curve needs both."""
     return len(set(content.curves.targets)) == 2
 
 
@@ -69,7 +69,7 @@ def positive_name(content: Content) -> str:
     return readable(content.class_names[1])
 
 
-def share_axes(ax: Axes, across: str, up: str) -> None:
+def fraction_axes(ax: Axes, across: str, up: str) -> None:
     """Make a square of two shares."""
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", xlabel=across, ylabel=up)
     for axis in (ax.xaxis, ax.yaxis):

@@ -1,4 +1,4 @@
-"""What others reached, to be set beside a result: never on the same photos, and said so wherever it is drawn.
+"""What others reached, to be set beside a result: never on the same images, and said so wherever it is drawn.
 
 The ROC curve with the points where decisions are made.
 
@@ -24,11 +24,11 @@ from melanoma_pl.report.figures.canvas import (
     ORANGE,
     WIDTH,
     canvas,
+    fraction_axes,
     has_both_classes,
     legend_below,
     positive_name,
     sample,
-    share_axes,
     whiskers,
 )
 from melanoma_pl.report.statements import named, share, told
@@ -42,14 +42,14 @@ class PublishedPoint:
         name: Who decided.
         sensitivity: In [0, 1].
         specificity: In [0, 1].
-        photos: On which photos.
+        images: On which images.
         source: The publication.
     """
 
     name: str
     sensitivity: float
     specificity: float
-    photos: str
+    images: str
     source: str
 
 
@@ -57,7 +57,7 @@ DERMATOLOGISTS = PublishedPoint(
     name="eight dermatologists",
     sensitivity=0.82,
     specificity=0.59,
-    photos="100 photos of the ISBI 2016 challenge",
+    images="100 images of the ISBI 2016 challenge",
     source="Marchetti et al., J Am Acad Dermatol 78:270–277, 2018",
 )
 PUBLISHED = (DERMATOLOGISTS,)
@@ -78,9 +78,9 @@ def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Fi
     for decisions, (marker, colour) in zip(_drawn(content.decisions), MARKS, strict=False):
         _draw_decisions(ax, decisions, marker, colour)
     for point in published:
-        label = f"{point.name}, another set's photos"
+        label = f"{point.name}, another set's images"
         ax.plot(1 - point.specificity, point.sensitivity, "D", mfc="none", mec=GREY, ms=7, mew=1.6, label=label)
-    share_axes(ax, "1 − specificity", "sensitivity")
+    fraction_axes(ax, "1 − specificity", "sensitivity")
     legend_below(figure, ax)
     return figure
 
@@ -122,14 +122,14 @@ def _complement(estimate: Estimate) -> Estimate:
 
 
 def precision_recall(content: Content) -> Figure | None:
-    """Draw the curve, and the precision of a guess: the share of malignant photos."""
+    """Draw the curve, and the precision of a guess: the share of malignant images."""
     if not has_both_classes(content):
         return None
     figure, (ax,) = canvas(width=WIDTH, height=4.8)
     probabilities, targets = sample(content)
     precision, recall, _ = precision_recall_curve(targets, probabilities)
     prevalence = float(targets.mean())
-    guess = f"a guess: {share(prevalence)} of the photos are {positive_name(content)}"
+    guess = f"a guess: {share(prevalence)} of the images are {positive_name(content)}"
     ax.axhline(prevalence, color=GREY, ls=":", label=guess)
     label = (
         f"average precision {told(content.sets[0].ranking.average_precision)}".replace(" (", "\n(")
@@ -137,6 +137,6 @@ def precision_recall(content: Content) -> Figure | None:
         else "precision"
     )
     ax.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=label)
-    share_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")
+    fraction_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")
     legend_below(figure, ax)
     return figure

@@ -1,8 +1,8 @@
 """Estimates one below the other, with intervals: any number of panels side by side that share their rows.
 
-Forests of what was found for parts of the photos and for parts of the picture.
+Forests of what was found for parts of the images and for parts of the picture.
 
-How far the AUROC falls as photos get worse.
+How far the AUROC falls as images get worse.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def forest(
     Args:
         rows: What is estimated.
         panels: What of it, one panel each.
-        own: Value of all photos in each panel, a dashed line.
+        own: Value of all images in each panel, a dashed line.
         chance: Value of a guess in the first panel, a dotted line.
     """
     height = len(rows) * ROW_HEIGHT + MARGIN
@@ -104,7 +104,7 @@ UNKNOWN = "unknown"
 
 
 def subgroups(content: Content) -> Figure | None:
-    """Draw each group's AUROC, sensitivity and specificity beside those of all photos (dashed)."""
+    """Draw each group's AUROC, sensitivity and specificity beside those of all images (dashed)."""
     rows = [row for table in content.subgroups if table.rows for row in _rows(table)]
     if not rows:
         return None
@@ -119,7 +119,7 @@ def shortcuts(content: Content) -> Figure | None:
         return None
     own = content.sets[0].ranking.auroc
     rows = [EstimateRow(shortcut.name, (shortcut.auroc,), shortcut.is_problem) for shortcut in content.shortcuts]
-    return forest([EstimateRow("whole photos", (own,)), *rows], ("AUROC",), (own.value,), chance=0.5)
+    return forest([EstimateRow("whole images", (own,)), *rows], ("AUROC",), (own.value,), chance=0.5)
 
 
 def _rows(table: SubgroupTable) -> list[EstimateRow]:
@@ -133,7 +133,7 @@ PANEL_HEIGHT = 1.5  # inches
 
 
 def robustness(content: Content) -> Figure | None:
-    """Draw a panel for each perturbation: the AUROC at each strength, beside that of the photos as they are."""
+    """Draw a panel for each perturbation: the AUROC at each strength, beside that of the images as they are."""
     by_name: dict[str, list[Robustness]] = {}
     for step in content.robustness:
         if step.auroc.value is not None:

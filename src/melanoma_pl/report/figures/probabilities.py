@@ -1,6 +1,6 @@
 """How probabilities of either class lie, and where the threshold cuts them.
 
-The reliability diagram: of photos that are called 30 % malignant, are 30 % malignant?
+The reliability diagram: of images that are called 30 % malignant, are 30 % malignant?
 """
 
 from matplotlib.axes import Axes
@@ -17,10 +17,10 @@ from melanoma_pl.report.figures.canvas import (
     ORANGE,
     WIDTH,
     canvas,
+    fraction_axes,
     legend_below,
     positive_name,
     sample,
-    share_axes,
     values,
     whiskers,
 )
@@ -40,7 +40,7 @@ def probabilities(content: Content) -> Figure | None:
         own = values[targets == target]
         ax.hist(own, bins=BINS, color=colour, edgecolor="white", linewidth=0.5)
         ax.set_title(f"{readable(name)}: {own.size:,}", loc="left", fontsize=10)
-        ax.set(ylabel="photos", ylim=(0, max(1.05, ax.get_ylim()[1])))
+        ax.set(ylabel="images", ylim=(0, max(1.05, ax.get_ylim()[1])))
         ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         if threshold is not None:
             ax.axvline(threshold, color="black", ls="--", lw=1.2)
@@ -61,7 +61,7 @@ def probabilities(content: Content) -> Figure | None:
 
 
 def reliability(content: Content) -> Figure | None:
-    """Draw the share of malignant photos over their mean probability, before and after temperature scaling."""
+    """Draw the share of malignant images over their mean probability, before and after temperature scaling."""
     before, after = content.calibration
     if not before.bins and not after.bins:
         return None
@@ -72,7 +72,7 @@ def reliability(content: Content) -> Figure | None:
         _draw(ax, after, "o", BLUE, f"after: temperature {after.temperature:.3g}")
     else:
         _draw(ax, after, "o", BLUE, f"temperature {after.temperature:.3g}, not fitted")
-    share_axes(ax, f"mean probability of {positive_name(content)}", f"share that is {positive_name(content)}")
+    fraction_axes(ax, f"mean probability of {positive_name(content)}", f"share that is {positive_name(content)}")
     legend_below(figure, ax)
     return figure
 

@@ -33,18 +33,18 @@ class EpochLog(Checkpoint):
         self.folder = folder
         self.rows: list[dict[str, float]] = []
         self._seconds = 0.0
-        self._photos = 0
+        self._images = 0
         self._since = 0.0
         self._validated = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return all rows so far, and what was counted of the epoch under way."""
-        return {"rows": self.rows, "seconds": self._elapsed(), "photos": self._photos}
+        return {"rows": self.rows, "seconds": self._elapsed(), "images": self._images}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take them back."""
         self.rows = list(state_dict["rows"])
-        self._seconds, self._photos = state_dict["seconds"], state_dict["photos"]
+        self._seconds, self._images = state_dict["seconds"], state_dict["images"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock, also in the middle of an epoch."""
@@ -52,14 +52,14 @@ class EpochLog(Checkpoint):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start counting anew."""
-        self._seconds, self._photos, self._since = 0.0, 0, time.monotonic()
+        self._seconds, self._images, self._since = 0.0, 0, time.monotonic()
         self._validated = False
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count photos."""
-        self._photos += len(batch.targets) * trainer.world_size
+        """Count images."""
+        self._images += len(batch.targets) * trainer.world_size
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock: the rate is that of training."""
@@ -81,7 +81,7 @@ class EpochLog(Checkpoint):
             "step": trainer.global_step,
             "train/learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
             **dict(sorted(kept.items())),
-            "train/photos_per_second": self._photos / self._seconds if self._seconds else 0.0,
+            "train/images_per_second": self._images / self._seconds if self._seconds else 0.0,
             "train/seconds": self._seconds,
         }
         self.rows.append(row)
@@ -113,7 +113,7 @@ def line(row: dict[str, float], epochs: int) -> str:
         figures = [f"{label} {row[f'{split}/{key}']:.3f}" for key, label in shown if f"{split}/{key}" in row]
         if figures:
             parts.append(f"{title} {'  '.join(figures)}")
-    parts.append(f"{row['train/photos_per_second']:.0f} photos/s  {row['train/seconds']:.1f} s")
+    parts.append(f"{row['train/images_per_second']:.0f} images/s  {row['train/seconds']:.1f} s")
     return " | ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Photos in TensorBoard: as the network gets them, and those that it is most wrong about.
+"""Images in TensorBoard: as the network gets them, and those that it is most wrong about.
 
 Precision-recall and ROC curve on validation, in TensorBoard.
 
@@ -24,15 +24,15 @@ from melanoma_pl.evaluation.metrics import auroc
 from melanoma_pl.models.classifier import MelanomaClassifier
 
 COLUMNS = 4
-INCHES = 2.4  # of one photo in a grid, with half a gap around it
+INCHES = 2.4  # of one image in a grid, with half a gap around it
 TITLE_INCHES, GAP = 0.3, 0.04
 
 
-class TrainingPhotos(pl.Callback):
-    """Shows the first training photos with their labels, augmented as the network gets them.
+class TrainingImages(pl.Callback):
+    """Shows the first training images with their labels, augmented as the network gets them.
 
     Args:
-        count: Number of photos.
+        count: Number of images.
     """
 
     def __init__(self, count: int = 16) -> None:
@@ -48,14 +48,14 @@ class TrainingPhotos(pl.Callback):
         batch = data.augment(dataset[0, chosen])
         titles = [classifier.class_names[target] for target in batch.targets.tolist()]
         for writer in writers(trainer):
-            writer.add_figure("photos/training", grid(batch.pixels, titles), global_step=1)
+            writer.add_figure("images/training", grid(batch.pixels, titles), global_step=1)
 
 
 class WorstMistakes(pl.Callback):
-    """Shows the validation photos that the network is most wrong about, with the probability of malignant.
+    """Shows the validation images that the network is most wrong about, with the probability of malignant.
 
     Args:
-        count: Number of photos.
+        count: Number of images.
         every_n_epochs: How often.
     """
 
@@ -74,7 +74,7 @@ class WorstMistakes(pl.Callback):
         titles = [f"{classifier.class_names[targets[index]]}, p = {malignant[index]:.3f}" for index in worst]
         pixels = data.split("validation")[0, torch.from_numpy(worst)].pixels
         for writer in writers(trainer):
-            writer.add_figure("photos/worst mistakes", grid(pixels, titles), global_step=trainer.current_epoch + 1)
+            writer.add_figure("images/worst mistakes", grid(pixels, titles), global_step=trainer.current_epoch + 1)
 
 
 def data_of(trainer: pl.Trainer) -> MoleDataModule:
@@ -111,7 +111,7 @@ def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
 
 
 def grid(pixels: Tensor, titles: list[str]) -> Figure:
-    """Draw photos, uint8 `(N, 3, S, S)`, with a title each.
+    """Draw images, uint8 `(N, 3, S, S)`, with a title each.
 
     All on one axis, in inches: an axis for each takes Matplotlib a second, and the first training step waits for it.
     """
@@ -120,9 +120,9 @@ def grid(pixels: Tensor, titles: list[str]) -> Figure:
     figure = Figure(figsize=(width, height))
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
-    for place, (photo, title) in enumerate(zip(pixels.cpu().permute(0, 2, 3, 1).numpy(), titles, strict=True)):
+    for place, (image, title) in enumerate(zip(pixels.cpu().permute(0, 2, 3, 1).numpy(), titles, strict=True)):
         left, bottom = place % columns * INCHES, height - (place // columns + 1) * (INCHES + TITLE_INCHES)
-        axis.imshow(photo, extent=(left + GAP, left + INCHES - GAP, bottom + GAP, bottom + INCHES - GAP))
+        axis.imshow(image, extent=(left + GAP, left + INCHES - GAP, bottom + GAP, bottom + INCHES - GAP))
         axis.text(left + INCHES / 2, bottom + INCHES, title, fontsize=13, ha="center")
     axis.set(xlim=(0, width), ylim=(0, height))
     return figure
@@ -139,7 +139,7 @@ class ValidationCurves(pl.Callback):
         self.every_n_epochs = at_least_one("every_n_epochs", every_n_epochs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw them, where validation has photos of both classes."""
+        """Draw them, where validation has images of both classes."""
         classifier = cast(MelanomaClassifier, pl_module)
         targets = classifier.validation_targets
         if not is_due(trainer, self.every_n_epochs) or len(np.unique(targets)) < 2:

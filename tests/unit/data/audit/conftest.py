@@ -9,14 +9,14 @@ from PIL import Image
 
 from melanoma_pl.data.audit.scanning import Scan, scan
 from melanoma_pl.data.image_set import list_source
-from melanoma_pl.data.synthetic.synthetic_images import draw_mole, draw_photo
+from melanoma_pl.data.synthetic.synthetic_images import draw_image, draw_mole
 
 Plant = Callable[[str, Image.Image], None]
 
 
 def draw(index: int, malignant: bool = False, size: int = 128) -> Image.Image:
     """Draw one mole."""
-    return Image.fromarray(np.asarray(draw_photo(draw_mole(malignant, 7, index), 7, index, size, 0)))
+    return Image.fromarray(np.asarray(draw_image(draw_mole(malignant, 7, index), 7, index, size, 0)))
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +36,10 @@ def mole_folder(tmp_path: Path, moles: list[Image.Image]) -> Path:
     return tmp_path / "moles"
 
 
-def save(photo: Image.Image, path: Path, quality: int = 92) -> None:
+def save(image: Image.Image, path: Path, quality: int = 92) -> None:
     """Write a JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    photo.save(path, quality=quality)
+    image.save(path, quality=quality)
 
 
 def scanned(folder: Path) -> Scan:

@@ -14,7 +14,7 @@ from melanoma_pl.data.audit.audit_record import (
     read_quarantine,
     write_quarantine,
 )
-from melanoma_pl.data.audit.auditing import audit_photos
+from melanoma_pl.data.audit.auditing import audit_images
 from melanoma_pl.data.audit.scanning import Scan
 from melanoma_pl.data.image_set import list_source
 from melanoma_pl.errors import UserError
@@ -23,46 +23,46 @@ Contents = tuple[list[str], list[str]]
 
 
 def contents(scan: Scan, split: str, without: tuple[str, ...] = ()) -> Contents:
-    """Return the photos of a split as training has them."""
-    rows = zip(scan.listing.paths, scan.listing.splits, scan.photos, strict=True)
-    chosen = [(path, photo.sha256) for path, where, photo in rows if where == split and path not in without]
+    """Return the images of a split as training has them."""
+    rows = zip(scan.listing.paths, scan.listing.splits, scan.images, strict=True)
+    chosen = [(path, image.sha256) for path, where, image in rows if where == split and path not in without]
     return [path for path, _ in chosen], [sha256 for _, sha256 in chosen]
 
 
 def warning(folder: Path, without: tuple[str, ...] = ()) -> str:
     """Return what training says of a folder."""
-    photos = scanned(folder)
+    images = scanned(folder)
     audits = folder.parent / "audits"
-    text = audit_warning(folder, contents(photos, "train", without), contents(photos, "test"), audits)
+    text = audit_warning(folder, contents(images, "train", without), contents(images, "test"), audits)
     assert "\n" not in text
     return text
 
 
 def leave(folder: Path, group_column: str | None = None, lesions: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Audit, leave the verdict, and return the quarantine; photos of the same `lesions` are one."""
+    """Audit, leave the verdict, and return the quarantine; images of the same `lesions` are one."""
     listing = list_source(folder)
     rows = {path: {"lesion": "one" if path in lesions else path} for path in listing.paths}
-    found, scan = audit_photos(listing, rows if group_column else None, group_column)
-    sha256 = [photo.sha256 for photo in scan.photos]
+    found, scan = audit_images(listing, rows if group_column else None, group_column)
+    sha256 = [image.sha256 for image in scan.images]
     leave_record(found, scan.listing.splits, scan.listing.paths, sha256, Path("report"), folder.parent / "audits")
     return tuple(found.quarantine)
 
 
 def test_no_audit(mole_folder: Path) -> None:
-    assert "no audit of these photos" in warning(mole_folder)
+    assert "no audit of these images" in warning(mole_folder)
     assert f"melanoma-data audit {mole_folder}" in warning(mole_folder)
 
 
-def test_a_clean_audit_and_photos_that_changed_since(mole_folder: Path) -> None:
+def test_a_clean_audit_and_images_that_changed_since(mole_folder: Path) -> None:
     leave(mole_folder)
     assert warning(mole_folder) == ""
     (mole_folder / "train/benign/0.jpg").unlink()
-    assert warning(mole_folder) == "", "fewer photos were audited too"
+    assert warning(mole_folder) == "", "fewer images were audited too"
     (mole_folder / "train/benign/2.jpg").write_bytes((mole_folder / "train/benign/4.jpg").read_bytes())
     assert "no audit" in warning(mole_folder)
 
 
-def test_a_new_test_photo_needs_a_new_audit(mole_folder: Path, moles: list[Image.Image]) -> None:
+def test_a_new_test_image_needs_a_new_audit(mole_folder: Path, moles: list[Image.Image]) -> None:
     leave(mole_folder)
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
     assert "no audit" in warning(mole_folder)
@@ -74,10 +74,10 @@ def test_a_leak_until_it_is_left_out(mole_folder: Path, moles: list[Image.Image]
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
     quarantine = leave(mole_folder)
     assert quarantine == ("train/benign/0.jpg",)
-    assert "found 1 training photos that show what test photos show (report/audit.html)" in warning(mole_folder)
+    assert "found 1 training images that show what test images show (report/audit.html)" in warning(mole_folder)
     assert "data.exclude=quarantine.csv" in warning(mole_folder)
     assert warning(mole_folder, quarantine) == ""
-    assert "found 1 training photos" in warning(mole_folder, ("train/benign/2.jpg",))
+    assert "found 1 training images" in warning(mole_folder, ("train/benign/2.jpg",))
 
 
 def test_what_one_audit_knows_another_does_not_make_forgotten(mole_folder: Path, moles: list[Image.Image]) -> None:
@@ -85,15 +85,15 @@ def test_what_one_audit_knows_another_does_not_make_forgotten(mole_folder: Path,
     by_lesion = leave(mole_folder, "lesion", ("train/benign/2.jpg", "test/benign/6.jpg"))
     by_pixels = leave(mole_folder)
     assert set(by_lesion) == {"train/benign/0.jpg", "train/benign/2.jpg"}
-    assert "found 2 training photos" in warning(mole_folder)
-    assert "found 1 training photos" in warning(mole_folder, by_pixels)
+    assert "found 2 training images" in warning(mole_folder)
+    assert "found 1 training images" in warning(mole_folder, by_pixels)
     assert warning(mole_folder, by_lesion) == ""
 
 
 def test_a_validation_folder_counts_as_training(mole_folder: Path) -> None:
     leave(mole_folder)
-    photos = scanned(mole_folder)
-    paths, sha256 = contents(photos, "train")
+    images = scanned(mole_folder)
+    paths, sha256 = contents(images, "train")
     assert audit_warning(mole_folder, (paths[:4], sha256[:4]), None, mole_folder.parent / "audits") == ""
 
 
@@ -114,13 +114,13 @@ def test_names_that_are_no_utf8() -> None:
     assert len(fingerprint(["\udcff.jpg"], ["1"])) == 16
 
 
-def test_the_list_of_photos_to_leave_out(tmp_path: Path) -> None:
+def test_the_list_of_images_to_leave_out(tmp_path: Path) -> None:
     table = tmp_path / "quarantine.csv"
     listed = {"train/a,b.jpg": Reason("belongs together with test/c.jpg", "f00")}
     write_quarantine(table, listed)
     assert table.read_text().splitlines()[0] == "image,reason,sha256"
     assert read_quarantine(table, ["train/a,b.jpg", "d.jpg"]) == listed
-    with pytest.raises(UserError, match="names 1 photos that are not there"):
+    with pytest.raises(UserError, match="names 1 images that are not there"):
         read_quarantine(table, ["d.jpg"])
     with pytest.raises(UserError, match="does not exist"):
         read_quarantine(tmp_path / "nowhere.csv", [])

@@ -1,4 +1,4 @@
-"""From photos to findings: leaks, conflicts, quarantine, and what the metadata knows."""
+"""From images to findings: leaks, conflicts, quarantine, and what the metadata knows."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 from tests.unit.data.audit.conftest import draw, save
 
-from melanoma_pl.data.audit.auditing import audit_photos
+from melanoma_pl.data.audit.auditing import audit_images
 from melanoma_pl.data.audit.findings import Audit, find_label_conflicts
-from melanoma_pl.data.image_set import Listing, list_source
+from melanoma_pl.data.image_set import ImageListing, list_source
 from melanoma_pl.data.public_sets.diagnoses import malignancies
 from melanoma_pl.errors import UserError
 
@@ -16,15 +16,15 @@ Rows = dict[str, dict[str, str]]
 
 
 def audit(folder: Path, rows: Rows | None = None, group_column: str | None = None) -> Audit:
-    return audit_photos(list_source(folder), rows, group_column)[0]
+    return audit_images(list_source(folder), rows, group_column)[0]
 
 
 def test_clean(mole_folder: Path) -> None:
     found = audit(mole_folder)
     assert found.is_clean
-    assert (found.pairs, found.quarantine, found.leaking_test_photos, found.clusters) == ((), {}, (), ())
-    assert found.inventory["photos"] == 8
-    assert [giveaway.name for giveaway in found.giveaways] == [
+    assert (found.pairs, found.quarantine, found.leaking_test_images, found.clusters) == ((), {}, (), ())
+    assert found.inventory["images"] == 8
+    assert [shortcut.name for shortcut in found.shortcuts] == [
         "file facts",
         "picture size",
         "mean colour",
@@ -40,7 +40,7 @@ def test_a_leak(mole_folder: Path, moles: list[Image.Image]) -> None:
     assert (pair.first, pair.second, pair.turn) == ("train/benign/0.jpg", "test/benign/copy.jpg", "mirrored")
     assert pair.same_lesion is None
     assert not pair.is_conflict
-    assert found.leaking_test_photos == ("test/benign/copy.jpg",)
+    assert found.leaking_test_images == ("test/benign/copy.jpg",)
     assert found.quarantine == {"train/benign/0.jpg": "belongs together with test/benign/copy.jpg"}
 
 
@@ -53,7 +53,7 @@ def test_a_duplicate_within_train_is_no_leak(mole_folder: Path, moles: list[Imag
     assert found.quarantine == {}
 
 
-def test_one_photo_with_two_labels(mole_folder: Path, moles: list[Image.Image]) -> None:
+def test_one_image_with_two_labels(mole_folder: Path, moles: list[Image.Image]) -> None:
     save(moles[0], mole_folder / "train/malignant/copy.jpg", quality=60)
     found = audit(mole_folder)
     assert not found.is_clean
@@ -63,14 +63,14 @@ def test_one_photo_with_two_labels(mole_folder: Path, moles: list[Image.Image]) 
     assert set(found.quarantine) == {"train/benign/0.jpg", "train/malignant/copy.jpg"}
 
 
-def test_copies_of_conflicting_photos_go_too(mole_folder: Path, moles: list[Image.Image]) -> None:
+def test_copies_of_conflicting_images_go_too(mole_folder: Path, moles: list[Image.Image]) -> None:
     original = mole_folder / "train/benign/0.jpg"
     save(moles[0], mole_folder / "train/malignant/b1.jpg", quality=60)
     for copy, of in (("benign/a2.jpg", original), ("malignant/b2.jpg", mole_folder / "train/malignant/b1.jpg")):
         (mole_folder / "train" / copy).write_bytes(of.read_bytes())
     found = audit(mole_folder)
     assert len(found.quarantine) == 4
-    assert audit_photos(list_source(mole_folder), left_out=tuple(found.quarantine))[0].is_clean
+    assert audit_images(list_source(mole_folder), left_out=tuple(found.quarantine))[0].is_clean
 
 
 def test_two_moles_of_one_patient_are_no_conflict(mole_folder: Path) -> None:
@@ -84,27 +84,27 @@ def test_two_moles_of_one_patient_are_no_conflict(mole_folder: Path) -> None:
     assert found.quarantine == {"train/malignant/5.jpg": "belongs together with test/benign/6.jpg"}
 
 
-def test_lesions_with_photos_of_both_classes(tmp_path: Path) -> None:
-    """Each malignant photo is of a lesion that begins with a benign one: no class has lesions of its own to cut."""
+def test_lesions_with_images_of_both_classes(tmp_path: Path) -> None:
+    """Each malignant image is of a lesion that begins with a benign one: no class has lesions of its own to cut."""
     for index in range(12):
         save(draw(index, size=64), tmp_path / f"{('benign', 'malignant')[index % 2]}/{index:02d}.jpg")
     rows = {path: {"lesion": str(int(Path(path).stem) // 2)} for path in list_source(tmp_path).paths}
-    assert audit(tmp_path, rows, "lesion").giveaways[2].auroc is None
+    assert audit(tmp_path, rows, "lesion").shortcuts[2].auroc is None
 
 
 def test_nothing_is_left(mole_folder: Path) -> None:
-    with pytest.raises(UserError, match="all 8 photos are left out"):
-        audit_photos(list_source(mole_folder), left_out=list_source(mole_folder).paths)
+    with pytest.raises(UserError, match="all 8 images are left out"):
+        audit_images(list_source(mole_folder), left_out=list_source(mole_folder).paths)
 
 
-def test_photos_of_the_test_split_are_never_put_into_quarantine(mole_folder: Path, moles: list[Image.Image]) -> None:
+def test_images_of_the_test_split_are_never_put_into_quarantine(mole_folder: Path, moles: list[Image.Image]) -> None:
     save(moles[6], mole_folder / "test/malignant/copy.jpg", quality=60)
     found = audit(mole_folder)
     assert found.conflicts
     assert found.quarantine == {}
 
 
-def test_training_copies_of_a_leaking_photo_go_too(mole_folder: Path, moles: list[Image.Image]) -> None:
+def test_training_copies_of_a_leaking_image_go_too(mole_folder: Path, moles: list[Image.Image]) -> None:
     """One of them by pixels, one by metadata, one that is a copy of that one."""
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
     save(moles[2], mole_folder / "train/benign/two.jpg", quality=60)
@@ -121,7 +121,7 @@ def test_lesions_that_only_the_metadata_knows(mole_folder: Path) -> None:
     found = audit(mole_folder, rows, "lesion")
     assert found.shared_groups == {"L1": ("test/benign/6.jpg", "train/benign/4.jpg")}
     (pair,) = found.leaks
-    assert (pair.kind, pair.likeness, pair.first, pair.same_lesion) == ("lesion", None, "train/benign/4.jpg", True)
+    assert (pair.kind, pair.similarity, pair.first, pair.same_lesion) == ("lesion", None, "train/benign/4.jpg", True)
     assert set(found.quarantine) == {"train/benign/4.jpg"}
 
 
@@ -134,9 +134,9 @@ def test_what_the_metadata_says_of_a_pair(mole_folder: Path, moles: list[Image.I
 
 
 def test_rows_that_are_missing(mole_folder: Path) -> None:
-    with pytest.raises(UserError, match="no row for 8 of 8 photos"):
+    with pytest.raises(UserError, match="no row for 8 of 8 images"):
         audit(mole_folder, {"other.jpg": {"lesion": "1"}}, "lesion")
-    assert "1 row of the metadata without a photo here." in audit(mole_folder, {"other.jpg": {}}).notes
+    assert "1 row of the metadata without an image here." in audit(mole_folder, {"other.jpg": {}}).notes
 
 
 def test_class_folders_without_splits(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_class_folders_without_splits(tmp_path: Path) -> None:
 def test_nothing_to_read(tmp_path: Path) -> None:
     (tmp_path / "train/benign").mkdir(parents=True)
     (tmp_path / "train/benign/a.jpg").write_bytes(b"x")
-    with pytest.raises(UserError, match="none of 1 photos can be read"):
+    with pytest.raises(UserError, match="none of 1 images can be read"):
         audit(tmp_path)
 
 
@@ -169,7 +169,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_diagnosis_that_contradicts_the_label(diagnosis: str, label: str, means: str | None) -> None:
-    listing = Listing(Path(), ("a.jpg",), (label,), ("train",))
+    listing = ImageListing(Path(), ("a.jpg",), (label,), ("train",))
     found = find_label_conflicts(listing, {"a.jpg": {"diagnosis": diagnosis}})
     assert [conflict.means for conflict in found] == ([means] if means else [])
     assert find_label_conflicts(listing, None) == find_label_conflicts(listing, {"a.jpg": {}}) == ()

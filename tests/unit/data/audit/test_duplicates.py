@@ -1,4 +1,4 @@
-"""The same photo is found whatever was done to it, and two moles are not called one."""
+"""The same image is found whatever was done to it, and two moles are not called one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +10,16 @@ from tests.unit.data.audit.conftest import save, scanned
 
 from melanoma_pl.data.audit import candidates
 from melanoma_pl.data.audit.candidates import find_candidates
-from melanoma_pl.data.audit.duplicates import cluster_photos, clusters_of, find_matches
+from melanoma_pl.data.audit.duplicates import cluster_images, clusters_of, find_matches
 
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "recompressed": lambda photo: photo,
-    "resized": lambda photo: photo.resize((64, 64)).resize((128, 128)),
-    "mirrored": lambda photo: photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    "turned by 90°": lambda photo: photo.transpose(Image.Transpose.ROTATE_90),
-    "turned by 180°": lambda photo: photo.transpose(Image.Transpose.ROTATE_180),
-    "cropped": lambda photo: photo.crop((6, 6, 128, 128)),
-    "brighter": lambda photo: ImageEnhance.Brightness(photo).enhance(1.1),
+    "recompressed": lambda image: image,
+    "resized": lambda image: image.resize((64, 64)).resize((128, 128)),
+    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "turned by 90°": lambda image: image.transpose(Image.Transpose.ROTATE_90),
+    "turned by 180°": lambda image: image.transpose(Image.Transpose.ROTATE_180),
+    "cropped": lambda image: image.crop((6, 6, 128, 128)),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
 }
 
 
@@ -36,7 +36,7 @@ def test_a_changed_copy_is_found(change: str, mole_folder: Path, moles: list[Ima
     }
     assert match.kind == "near"
     assert match.turn == (change if change.startswith(("mirrored", "turned")) else "as it is")
-    assert 0.58 <= match.likeness <= 1
+    assert 0.58 <= match.similarity <= 1
 
 
 def test_different_moles_are_not_one(mole_folder: Path) -> None:
@@ -49,10 +49,10 @@ def test_the_same_pixels_in_another_file_are_exact(name: str, mole_folder: Path)
     if name == "zero.jpg":  # the same file with something behind its end
         (mole_folder / "test/benign" / name).write_bytes(original.read_bytes() + b"more")
     else:
-        with Image.open(original) as photo:
-            photo.save(mole_folder / "test/benign" / name)
+        with Image.open(original) as image:
+            image.save(mole_folder / "test/benign" / name)
     (match,) = find_matches(scanned(mole_folder)).matches
-    assert (match.kind, match.likeness, match.turn) == ("exact", 1.0, "as it is")
+    assert (match.kind, match.similarity, match.turn) == ("exact", 1.0, "as it is")
 
 
 def test_many_copies_are_each_paired_with_the_first(mole_folder: Path) -> None:
@@ -63,7 +63,7 @@ def test_many_copies_are_each_paired_with_the_first(mole_folder: Path) -> None:
     matches = find_matches(found).matches
     assert len(matches) == 9
     assert len({match.first for match in matches}) == 1
-    (cluster,) = cluster_photos(found)
+    (cluster,) = cluster_images(found)
     assert len(cluster) == 10
 
 
@@ -73,12 +73,12 @@ def test_blank_pictures_are_not_alike() -> None:
 
 
 def test_too_many_doubtful_candidates_are_counted(mole_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates, "COARSE_LIKENESS", 0.2)
-    monkeypatch.setattr(candidates, "FINE_LIKENESS", -1)
+    monkeypatch.setattr(candidates, "COARSE_SIMILARITY", 0.2)
+    monkeypatch.setattr(candidates, "FINE_SIMILARITY", -1)
     everything, none_left = find_candidates(scanned(mole_folder).grey)
     assert none_left == 0
     monkeypatch.setattr(candidates, "FEW", 2)
-    monkeypatch.setattr(candidates, "PER_PHOTO", 0)
+    monkeypatch.setattr(candidates, "PER_IMAGE", 0)
     kept, left = find_candidates(scanned(mole_folder).grey)
     assert kept == everything[:2]
     assert left == len(everything) - 2 > 0
@@ -101,4 +101,4 @@ def test_very_many_copies_are_tied_together_without_comparing_all(mole_folder: P
     assert len(candidates) <= 41 * 30
     matches = find_matches(found).matches
     assert len(matches) < 41 * 40 / 2 / 2
-    assert [len(cluster) for cluster in cluster_photos(found)] == [41]
+    assert [len(cluster) for cluster in cluster_images(found)] == [41]

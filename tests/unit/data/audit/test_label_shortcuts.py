@@ -7,30 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from melanoma_pl.data.audit.findings import Giveaway
-from melanoma_pl.data.audit.label_shortcuts import VERDICTS, cross_validated_scores, cut, find_giveaways
+from melanoma_pl.data.audit.findings import LabelShortcut
+from melanoma_pl.data.audit.label_shortcuts import VERDICTS, cross_validated_scores, cut, find_label_shortcuts
 from melanoma_pl.data.audit.scanning import FileFacts, Scan, Scanned
-from melanoma_pl.data.image_set import Listing
+from melanoma_pl.data.image_set import ImageListing
 
 FACTS = FileFacts(10_000, "JPEG", "RGB", 224, 224, 72, 0, 500)
 
 
 def scan_of(facts: Sequence[FileFacts], colours: Sequence[float], border: float = 0) -> Scan:
     generator = np.random.default_rng(1)
-    photos = tuple(
+    images = tuple(
         Scanned(
             fact, str(number), np.zeros((64, 64), np.uint8), np.full(3, colour, np.float32),
             generator.normal(border, 1, 84).astype(np.float32),
         )
         for number, (fact, colour) in enumerate(zip(facts, colours, strict=True))
     )  # fmt: skip
-    paths = tuple(f"{number:03d}.jpg" for number in range(len(photos)))
-    return Scan(Listing(Path(), paths, paths, paths), photos, {})
+    paths = tuple(f"{number:03d}.jpg" for number in range(len(images)))
+    return Scan(ImageListing(Path(), paths, paths, paths), images, {})
 
 
-def found(scan: Scan, malignant: Sequence[int]) -> dict[str, Giveaway]:
+def found(scan: Scan, malignant: Sequence[int]) -> dict[str, LabelShortcut]:
     targets = np.array(malignant)
-    return {each.name: each for each in find_giveaways(scan, targets, np.arange(len(targets)))}
+    return {each.name: each for each in find_label_shortcuts(scan, targets, np.arange(len(targets)))}
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def malignant() -> list[int]:
 
 def test_density_that_tells_the_source(malignant: list[int]) -> None:
     facts = [replace(FACTS, density=300 if target else 72) for target in malignant]
-    giveaways = found(scan_of(facts, np.random.default_rng(0).normal(100, 9, 120).tolist()), malignant)
-    assert giveaways["file facts"].auroc == 1
-    assert giveaways["file facts"].sentence.endswith(VERDICTS[2])
-    assert giveaways["outer border"].auroc == pytest.approx(0.5, abs=0.2)
-    assert giveaways["outer border"].sentence.endswith(VERDICTS[0])
-    low, high = giveaways["outer border"].interval or (1, 0)
+    shortcuts = found(scan_of(facts, np.random.default_rng(0).normal(100, 9, 120).tolist()), malignant)
+    assert shortcuts["file facts"].auroc == 1
+    assert shortcuts["file facts"].sentence.endswith(VERDICTS[2])
+    assert shortcuts["outer border"].auroc == pytest.approx(0.5, abs=0.2)
+    assert shortcuts["outer border"].sentence.endswith(VERDICTS[0])
+    low, high = shortcuts["outer border"].interval or (1, 0)
     assert low < 0.5 < high + 0.1
 
 
@@ -60,7 +60,7 @@ def test_colours_that_tell_something(malignant: list[int]) -> None:
 def test_what_is_the_same_for_all_tells_nothing(malignant: list[int]) -> None:
     size = found(scan_of([FACTS] * 120, [1.0] * 120), malignant)["picture size"]
     assert (size.auroc, size.interval) == (None, None)
-    assert "the same for all photos" in size.sentence
+    assert "the same for all images" in size.sentence
 
 
 def test_too_few_lesions() -> None:
@@ -70,7 +70,7 @@ def test_too_few_lesions() -> None:
 
 
 def test_lesions_are_kept_together() -> None:
-    """Two photos a lesion with one number each that tells nothing but the lesion: apart they would give it away."""
+    """Two images a lesion with one number each that tells nothing but the lesion: apart they would give it away."""
     targets = np.random.default_rng(0).integers(0, 2, 60).repeat(2)
     lesions = np.arange(60).repeat(2)
     number = np.random.default_rng(1).normal(size=60).repeat(2)[:, None]

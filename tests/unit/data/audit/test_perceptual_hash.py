@@ -13,7 +13,7 @@ from melanoma_pl.data.audit.perceptual_hash import (
     spectrum,
     turned,
     turned_box,
-    turned_picture,
+    turned_image,
     unit,
 )
 
@@ -29,15 +29,15 @@ def picture() -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("turn", range(8))
 def test_turning_a_picture_turns_its_spectrum(turn: int, picture: NDArray[np.uint8]) -> None:
-    of_turned = spectrum(turned_picture(picture, turn)[None], COARSE)
+    of_turned = spectrum(turned_image(picture, turn)[None], COARSE)
     np.testing.assert_allclose(turned(spectrum(picture[None], COARSE), turn), of_turned, atol=2e-3)
     np.testing.assert_allclose(invariants(of_turned), invariants(spectrum(picture[None], COARSE)), atol=1e-4)
 
 
 def test_eight_turns_and_their_names(picture: NDArray[np.uint8]) -> None:
-    assert len({turned_picture(picture, turn).tobytes() for turn in range(8)}) == len(TURNS) == 8
+    assert len({turned_image(picture, turn).tobytes() for turn in range(8)}) == len(TURNS) == 8
     for turn, name in enumerate(TURNS):
-        found = [quarter for quarter in range(4) if (turned_picture(picture, turn) == np.rot90(picture, quarter)).all()]
+        found = [quarter for quarter in range(4) if (turned_image(picture, turn) == np.rot90(picture, quarter)).all()]
         assert bool(found) == ("mirrored" not in name)
         if found:
             assert {0: "as it is", 1: "turned by 90°", 2: "turned by 180°", 3: "turned by 90°"}[found[0]] == name
@@ -49,8 +49,8 @@ def test_a_box_turns_with_its_picture(turn: int, picture: NDArray[np.uint8]) -> 
     marked = np.zeros_like(picture)
     marked[:48, 16:] = 1
     top, bottom, left, right = (round(64 * edge) for edge in turned_box(box, turn))
-    assert turned_picture(marked, turn)[top:bottom, left:right].all()
-    assert turned_picture(marked, turn).sum() == (bottom - top) * (right - left)
+    assert turned_image(marked, turn)[top:bottom, left:right].all()
+    assert turned_image(marked, turn).sum() == (bottom - top) * (right - left)
 
 
 def test_the_spectrum_of_a_part_is_that_of_the_cropped_picture(picture: NDArray[np.uint8]) -> None:

@@ -1,4 +1,4 @@
-"""One pass over all photos, whatever they are."""
+"""One pass over all images, whatever they are."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from tests.unit.data.audit.conftest import scanned
 from melanoma_pl.data.audit.scanning import BORDER_CELLS, SIDE, Scanned, inventory, scan_file
 
 
-def test_what_is_read_of_a_photo(tmp_path: Path) -> None:
+def test_what_is_read_of_an_image(tmp_path: Path) -> None:
     pixels = np.zeros((80, 160, 3), dtype=np.uint8)
-    pixels[:, :, 0] = 200  # a red photo with a blue middle
+    pixels[:, :, 0] = 200  # a red image with a blue middle
     pixels[20:60, 40:120] = (0, 0, 100)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     found = scan_file(tmp_path / "a.png")
     assert isinstance(found, Scanned)
-    assert (found.facts.picture_format, found.facts.mode, found.facts.width, found.facts.height) == (
+    assert (found.facts.image_format, found.facts.mode, found.facts.width, found.facts.height) == (
         "PNG",
         "RGB",
         160,
@@ -30,11 +30,11 @@ def test_what_is_read_of_a_photo(tmp_path: Path) -> None:
 
 
 def test_file_facts_of_a_jpeg(tmp_path: Path) -> None:
-    photo = Image.new("RGB", (40, 40), "red")
+    image = Image.new("RGB", (40, 40), "red")
     exif = Image.Exif()
     exif[0x010F] = "a camera"
-    photo.save(tmp_path / "plain.jpg", quality=90)
-    photo.save(tmp_path / "camera.jpg", quality=50, dpi=(300, 300), exif=exif)
+    image.save(tmp_path / "plain.jpg", quality=90)
+    image.save(tmp_path / "camera.jpg", quality=50, dpi=(300, 300), exif=exif)
     plain, camera = scan_file(tmp_path / "plain.jpg"), scan_file(tmp_path / "camera.jpg")
     assert isinstance(plain, Scanned)
     assert isinstance(camera, Scanned)
@@ -46,7 +46,7 @@ def test_file_facts_of_a_jpeg(tmp_path: Path) -> None:
 def test_broken_files_say_why(mole_folder: Path) -> None:
     train = mole_folder / "train/benign"
     (train / "empty.jpg").write_bytes(b"")
-    (train / "text.jpg").write_text("no photo")
+    (train / "text.jpg").write_text("no image")
     (train / "cut.jpg").write_bytes((train / "0.jpg").read_bytes()[:1500])
     (train / "gone.jpg").symlink_to("nowhere.jpg")
     (train / "notes.txt").write_text("mine")
@@ -55,7 +55,7 @@ def test_broken_files_say_why(mole_folder: Path) -> None:
     assert reasons["empty.jpg"] == "the file is empty"
     assert "format" in reasons["text.jpg"]
     assert "truncated" in reasons["cut.jpg"]
-    assert len(found.photos) == len(found.listing) == 8
+    assert len(found.images) == len(found.listing) == 8
     assert reasons["gone.jpg"] == "No such file or directory"
     assert found.listing.others == ("train/benign/notes.txt",)
 
@@ -63,7 +63,7 @@ def test_broken_files_say_why(mole_folder: Path) -> None:
 def test_inventory(mole_folder: Path) -> None:
     Image.new("L", (30, 20), 90).save(mole_folder / "test/benign/grey.png")
     found = inventory(scanned(mole_folder))
-    assert found["photos"] == 9
+    assert found["images"] == 9
     assert found["per_split"] == {"test": {"benign": 2, "malignant": 1}, "train": {"benign": 3, "malignant": 3}}
     assert found["formats"] == {"JPEG": 8, "PNG": 1}
     assert found["modes"] == {"RGB": 8, "L": 1}

@@ -12,9 +12,9 @@ from filelock import FileLock
 from tests.conftest import SIZE, Command
 
 from melanoma_pl.data import __main__ as data
-from melanoma_pl.data.cache.cache_files import CachedSet, find_sets
-from melanoma_pl.data.cache.memory_cache import load_photos
-from melanoma_pl.data.image_set import list_photos
+from melanoma_pl.data.cache.cache_files import CachedDataset, find_cached
+from melanoma_pl.data.cache.memory_cache import load_images
+from melanoma_pl.data.image_set import list_images
 from melanoma_pl.preprocessing import Preprocessing
 
 CACHE = Path("outputs/cache")
@@ -22,22 +22,22 @@ DAY = 24 * 60 * 60
 TRAINER = """
 import sys
 from pathlib import Path
-from melanoma_pl.data.folder import list_photos
-from melanoma_pl.data.loading import load_photos
+from melanoma_pl.data.image_set import list_images
+from melanoma_pl.data.cache.memory_cache import load_images
 from melanoma_pl.preprocessing import Preprocessing
-photos = list_photos(Path(sys.argv[1]), "train")
-loaded = load_photos(photos, Preprocessing(32), cache_share=0, cache_folder=Path("outputs/cache"))
+images = list_images(Path(sys.argv[1]), "train")
+loaded = load_images(images, Preprocessing(32), cache_fraction=0, cache_folder=Path("outputs/cache"))
 print("loaded", flush=True)
 sys.stdin.read()
 """
 
 
 @pytest.fixture
-def sets(workplace: Path, photo_folder: Path) -> list[CachedSet]:
-    """The sets of training and test photos in the default folder, those of the test photos used forty days ago."""
+def sets(work_folder: Path, image_folder: Path) -> list[CachedDataset]:
+    """The sets of training and test images in the default folder, those of the test images used forty days ago."""
     for split in ("train", "test"):
-        load_photos(list_photos(photo_folder, split), Preprocessing(SIZE), cache_share=0, cache_folder=CACHE)
-    both = sorted(find_sets(CACHE), key=lambda place: -place.read().photos)
+        load_images(list_images(image_folder, split), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
+    both = sorted(find_cached(CACHE), key=lambda place: -place.read().images)
     for file in both[1].files:
         if file.exists():
             os.utime(file, (time.time() - 40 * DAY,) * 2)
@@ -45,9 +45,9 @@ def sets(workplace: Path, photo_folder: Path) -> list[CachedSet]:
 
 
 @pytest.fixture
-def training(sets: list[CachedSet], photo_folder: Path) -> Iterator[None]:
-    """Another process that trains on the training photos."""
-    command = [sys.executable, "-c", TRAINER, str(photo_folder)]
+def training(sets: list[CachedDataset], image_folder: Path) -> Iterator[None]:
+    """Another process that trains on the training images."""
+    command = [sys.executable, "-c", TRAINER, str(image_folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "loaded\n"
@@ -55,14 +55,14 @@ def training(sets: list[CachedSet], photo_folder: Path) -> Iterator[None]:
         process.communicate("")
 
 
-def test_what_is_there(sets: list[CachedSet], photo_folder: Path, run_command: Command) -> None:
+def test_what_is_there(sets: list[CachedDataset], image_folder: Path, run_command: Command) -> None:
     sets[0].part.write_bytes(b"of a killed process")
     (CACHE / "0123456789abcdef").mkdir()
     (CACHE / "0123456789abcdef/.pixels.u8.part").write_bytes(b"of a killed process")
     lines = run_command(data.command, "cache", "list").output.splitlines()
     assert len(lines) == 5
-    (train,) = [line for line in lines if "40 photos" in line]
-    assert f"{photo_folder}, {SIZE} px" in train
+    (train,) = [line for line in lines if "40 images" in line]
+    assert f"{image_folder}, {SIZE} px" in train
     assert sets[0].folder.name in train
     assert "kB" in train
     assert lines[3].startswith(sets[1].folder.name), "what was used last stands first"
@@ -72,33 +72,33 @@ def test_what_is_there(sets: list[CachedSet], photo_folder: Path, run_command: C
     assert "in use" not in " ".join(lines)
 
 
-def test_opening_a_set_is_using_it(sets: list[CachedSet], photo_folder: Path, run_command: Command) -> None:
-    load_photos(list_photos(photo_folder, "test"), Preprocessing(SIZE), cache_share=0, cache_folder=CACHE)
+def test_opening_a_set_is_using_it(sets: list[CachedDataset], image_folder: Path, run_command: Command) -> None:
+    load_images(list_images(image_folder, "test"), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
     assert "nothing to remove" in run_command(data.command, "cache", "clean", "--older-than", "39").output
-    assert len(find_sets(CACHE)) == 2
+    assert len(find_cached(CACHE)) == 2
 
 
-def test_everything_is_removed(sets: list[CachedSet], run_command: Command) -> None:
+def test_everything_is_removed(sets: list[CachedDataset], run_command: Command) -> None:
     sets[0].part.write_bytes(b"of a killed process")
     result = run_command(data.command, "cache", "clean")
     assert result.code == 0
     assert "kB of 2 sets in outputs/cache" in result.output
     assert not list(CACHE.iterdir())
     assert "nothing to remove" in run_command(data.command, "cache", "clean").output
-    assert "no decoded photos are kept" in run_command(data.command, "cache", "list").output
+    assert "no decoded images are kept" in run_command(data.command, "cache", "list").output
 
 
-def test_only_what_was_not_used_for_long(sets: list[CachedSet], run_command: Command) -> None:
+def test_only_what_was_not_used_for_long(sets: list[CachedDataset], run_command: Command) -> None:
     assert "nothing to remove" in run_command(data.command, "cache", "clean", "--older-than", "41").output
     assert "1 set " in run_command(data.command, "cache", "clean", "--older-than", "39").output
-    assert find_sets(CACHE) == [sets[0]]
+    assert find_cached(CACHE) == [sets[0]]
     result = run_command(data.command, "cache", "clean", "--older-than", "-1")
     assert result.code == 2
     assert "negative" in result.error
 
 
-def test_nothing_else_is_removed(sets: list[CachedSet], run_command: Command) -> None:
-    others = [CACHE / "notes.txt", CACHE / "photos/train/a.png", sets[0].folder / "mine.txt", CACHE / "other.lock"]
+def test_nothing_else_is_removed(sets: list[CachedDataset], run_command: Command) -> None:
+    others = [CACHE / "notes.txt", CACHE / "images/train/a.png", sets[0].folder / "mine.txt", CACHE / "other.lock"]
     for path in others:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
@@ -109,37 +109,37 @@ def test_nothing_else_is_removed(sets: list[CachedSet], run_command: Command) ->
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
-def test_what_a_training_uses_stays(sets: list[CachedSet], training: None, run_command: Command) -> None:
+def test_what_a_training_uses_stays(sets: list[CachedDataset], training: None, run_command: Command) -> None:
     listed = run_command(data.command, "cache", "list").output
     assert listed.count("in use now") == 1
     result = run_command(data.command, "cache", "clean")
     assert result.code == 2
     assert str(sets[0].folder) in result.error
     assert "another process uses it; freed" in result.error
-    assert find_sets(CACHE) == [sets[0]]
-    assert sets[0].read().photos == 40
+    assert find_cached(CACHE) == [sets[0]]
+    assert sets[0].read().images == 40
 
 
-def test_what_is_being_written_stays(sets: list[CachedSet], run_command: Command) -> None:
+def test_what_is_being_written_stays(sets: list[CachedDataset], run_command: Command) -> None:
     with FileLock(CACHE / f"{sets[0].folder.name}.lock"):
         result = run_command(data.command, "cache", "clean")
     assert result.code == 2
     assert "another process uses it" in result.error
-    assert sets[0].read().photos == 40
+    assert sets[0].read().images == 40
     assert run_command(data.command, "cache", "clean").code == 0
 
 
-def test_the_mapping_alone_keeps_a_set(workplace: Path, photo_folder: Path) -> None:
-    loaded = load_photos(list_photos(photo_folder, "test"), Preprocessing(SIZE), cache_share=0, cache_folder=CACHE)
-    (place,) = find_sets(CACHE)
+def test_the_mapping_alone_keeps_a_set(work_folder: Path, image_folder: Path) -> None:
+    loaded = load_images(list_images(image_folder, "test"), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
+    (place,) = find_cached(CACHE)
     assert place.is_used()
     del loaded
     assert not place.is_used()
 
 
-def test_folders_of_ones_own(sets: list[CachedSet], workplace: Path, run_command: Command) -> None:
+def test_folders_of_ones_own(sets: list[CachedDataset], work_folder: Path, run_command: Command) -> None:
     CACHE.rename("elsewhere")
-    assert "no decoded photos are kept" in run_command(data.command, "cache", "list").output
+    assert "no decoded images are kept" in run_command(data.command, "cache", "list").output
     assert "2 sets" in run_command(data.command, "cache", "list", "elsewhere").output
     assert run_command(data.command, "cache", "clean", "elsewhere").code == 0
     result = run_command(data.command, "cache", "clean", "nowhere")
@@ -147,7 +147,7 @@ def test_folders_of_ones_own(sets: list[CachedSet], workplace: Path, run_command
     assert "nowhere does not exist" in result.error
 
 
-def test_it_is_light(workplace: Path) -> None:
+def test_it_is_light(work_folder: Path) -> None:
     code = (
         "import sys\nfrom melanoma_pl.data.__main__ import command\ncommand(sys.argv[1:])\n"
         "print('heavy:', [name for name in ('torch', 'numpy', 'PIL', 'lightning') if name in sys.modules])"

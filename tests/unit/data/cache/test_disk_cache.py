@@ -1,4 +1,4 @@
-"""Photos kept on disk: the bits that memory would hold, written once, whole or not at all, and made anew when stale."""
+"""Images kept on disk: the bits that memory would hold, written once, whole or not at all, and made anew when stale."""
 
 import json
 import logging
@@ -13,32 +13,32 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tests.conftest import SIZE, draw_photo
+from tests.conftest import SIZE, draw_image
 
 from melanoma_pl.data import MoleDataModule, decoding
 from melanoma_pl.data.augmentation import Dermoscopy
 from melanoma_pl.data.cache import disk_cache
-from melanoma_pl.data.cache.cache_files import CachedSet, find_sets
+from melanoma_pl.data.cache.cache_files import CachedDataset, find_cached
 from melanoma_pl.data.cache.disk_cache import CHECKED, cache_key
-from melanoma_pl.data.cache.memory_cache import LoadedPhotos, load_photos
+from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.decoding import decode_file
-from melanoma_pl.data.image_set import list_photos
+from melanoma_pl.data.image_set import list_images
 from melanoma_pl.data.loader import Batch
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 
 SMALL = Preprocessing(SIZE)
-# another process that loads the photos; what it prints is the hash of their pixels
+# another process that loads the images; what it prints is the hash of their pixels
 LOADER = """
 import hashlib, logging, sys
 from pathlib import Path
-from melanoma_pl.data.folder import list_photos
-from melanoma_pl.data.loading import load_photos
+from melanoma_pl.data.image_set import list_images
+from melanoma_pl.data.cache.memory_cache import load_images
 from melanoma_pl.preprocessing import Preprocessing
 {before}
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-photos = list_photos(Path(sys.argv[1]), "train")
-loaded = load_photos(photos, Preprocessing(32), cache_share=0, cache_folder=Path(sys.argv[2]), title="train photos")
+images = list_images(Path(sys.argv[1]), "train")
+loaded = load_images(images, Preprocessing(32), cache_fraction=0, cache_folder=Path(sys.argv[2]), title="train images")
 print(hashlib.sha256(loaded.cache.numpy().tobytes()).hexdigest())
 {after}
 """
@@ -54,13 +54,13 @@ decoding.decode_file = decode_file
 """
 
 
-def load(root: Path, cache_folder: Path | None, on_broken: str = "stop", side: int = SIZE) -> LoadedPhotos:
-    photos = list_photos(root, "train")
-    return load_photos(photos, Preprocessing(side), on_broken, cache_share=0, cache_folder=cache_folder)
+def load(root: Path, cache_folder: Path | None, on_broken: str = "stop", side: int = SIZE) -> LoadedImages:
+    images = list_images(root, "train")
+    return load_images(images, Preprocessing(side), on_broken, cache_fraction=0, cache_folder=cache_folder)
 
 
-def only_set(folder: Path) -> CachedSet:
-    (found,) = find_sets(folder)
+def only_set(folder: Path) -> CachedDataset:
+    (found,) = find_cached(folder)
     return found
 
 
@@ -87,180 +87,180 @@ def batches(root: Path, **options: object) -> list[Batch]:
 
 
 @pytest.mark.parametrize("workers", [0, 2, "auto"])
-def test_batches_are_those_of_memory_and_of_files(workers: int | str, photo_folder: Path, tmp_path: Path) -> None:
-    on_disk: dict[str, object] = {"cache_share": 0.0, "cache_folder": tmp_path / "cache", "num_workers": workers}
-    sources = [{}, {"cache_share": 0.0, "num_workers": 0}, on_disk, on_disk]  # the last opens what the third wrote
-    memory, *others = (batches(photo_folder, **options) for options in sources)
+def test_batches_are_those_of_memory_and_of_files(workers: int | str, image_folder: Path, tmp_path: Path) -> None:
+    on_disk: dict[str, object] = {"cache_fraction": 0.0, "cache_folder": tmp_path / "cache", "num_workers": workers}
+    sources = [{}, {"cache_fraction": 0.0, "num_workers": 0}, on_disk, on_disk]  # the last opens what the third wrote
+    memory, *others = (batches(image_folder, **options) for options in sources)
     assert len(memory) == 4
     for other in others:
         for one, two in zip(memory, other, strict=True):
             assert all(torch.equal(part, twin) for part, twin in zip(one, two, strict=True))
-    assert len(find_sets(tmp_path / "cache")) == 1
+    assert len(find_cached(tmp_path / "cache")) == 1
 
 
-def test_a_set_that_is_moved_away_can_still_be_read(photo_folder: Path, tmp_path: Path) -> None:
-    loaded = load(photo_folder, tmp_path / "cache")
+def test_a_set_that_is_moved_away_can_still_be_read(image_folder: Path, tmp_path: Path) -> None:
+    loaded = load(image_folder, tmp_path / "cache")
     expected = loaded.pixels(torch.arange(40))
     (tmp_path / "cache").rename(tmp_path / "moved")
     assert torch.equal(loaded.pixels(torch.arange(40)), expected)
 
 
-def test_no_workers_are_needed(photo_folder: Path, tmp_path: Path) -> None:
-    data = MoleDataModule(photo_folder, preprocessing=SMALL, batch_size=8, cache_share=0, cache_folder=tmp_path)
+def test_no_workers_are_needed(image_folder: Path, tmp_path: Path) -> None:
+    data = MoleDataModule(image_folder, preprocessing=SMALL, batch_size=8, cache_fraction=0, cache_folder=tmp_path)
     assert data.train_dataloader().num_workers == 0
 
 
-def test_a_second_start_decodes_a_few_photos_only(photo_folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
-    first = load(photo_folder, tmp_path)
+def test_a_second_start_decodes_a_few_images_only(image_folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
+    first = load(image_folder, tmp_path)
     assert len(decoded) == 40
     decoded.clear()
-    second = load(photo_folder, tmp_path)
+    second = load(image_folder, tmp_path)
     assert len(decoded) == CHECKED
     assert first.cache is not None
     assert second.cache is not None
     assert torch.equal(first.cache, second.cache)
     assert second.sha256 == first.sha256
     assert second.fingerprint() == first.fingerprint()
-    assert second.photos.paths == first.photos.paths
+    assert second.images.paths == first.images.paths
 
 
-def test_pixels_fit_memory_and_no_disk_is_used(photo_folder: Path, tmp_path: Path) -> None:
-    load_photos(list_photos(photo_folder, "train"), SMALL, cache_folder=tmp_path / "cache")
+def test_pixels_fit_memory_and_no_disk_is_used(image_folder: Path, tmp_path: Path) -> None:
+    load_images(list_images(image_folder, "train"), SMALL, cache_folder=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
-def test_broken_photos_are_remembered(own_photo_folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
-    (own_photo_folder / "train/benign/000.png").write_bytes(b"broken")
-    with pytest.raises(UserError, match="1 of 40 photos cannot be read"):
-        load(own_photo_folder, tmp_path / "cache")
+def test_broken_images_are_remembered(own_image_folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
+    (own_image_folder / "train/benign/000.png").write_bytes(b"broken")
+    with pytest.raises(UserError, match="1 of 40 images cannot be read"):
+        load(own_image_folder, tmp_path / "cache")
     decoded.clear()
-    loaded = load(own_photo_folder, tmp_path / "cache", "skip")
+    loaded = load(own_image_folder, tmp_path / "cache", "skip")
     assert len(decoded) == CHECKED + 1, "the broken one is tried again"
     assert list(loaded.broken) == ["train/benign/000.png"]
     assert "format" in loaded.broken["train/benign/000.png"]
-    in_memory = load_photos(list_photos(own_photo_folder, "train"), SMALL, "skip")
+    in_memory = load_images(list_images(own_image_folder, "train"), SMALL, "skip")
     assert loaded.sha256 == in_memory.sha256
-    assert loaded.photos.paths == in_memory.photos.paths
+    assert loaded.images.paths == in_memory.images.paths
     assert torch.equal(loaded.pixels(torch.arange(39)), in_memory.pixels(torch.arange(39)))
 
 
-def test_nothing_but_broken_photos(own_photo_folder: Path, tmp_path: Path) -> None:
-    for path in own_photo_folder.glob("train/*/*.png"):
+def test_nothing_but_broken_images(own_image_folder: Path, tmp_path: Path) -> None:
+    for path in own_image_folder.glob("train/*/*.png"):
         path.write_bytes(b"broken")
     for _ in range(2):
-        with pytest.raises(UserError, match="40 of 40 photos cannot be read"):
-            load(own_photo_folder, tmp_path / "cache", "skip")
+        with pytest.raises(UserError, match="40 of 40 images cannot be read"):
+            load(own_image_folder, tmp_path / "cache", "skip")
 
 
-def test_what_can_be_read_again_is_no_longer_broken(own_photo_folder: Path, tmp_path: Path) -> None:
+def test_what_can_be_read_again_is_no_longer_broken(own_image_folder: Path, tmp_path: Path) -> None:
     """A link that leads to a file again: neither its size nor its time of change tell."""
-    photo = own_photo_folder / "train/benign/000.png"
-    content, times = photo.read_bytes(), photo.stat()
-    photo.write_bytes(b"x" * len(content))
-    os.utime(photo, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert len(load(own_photo_folder, tmp_path / "cache", "skip").photos) == 39
-    photo.write_bytes(content)
-    os.utime(photo, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert len(load(own_photo_folder, tmp_path / "cache", "skip").photos) == 40
+    image = own_image_folder / "train/benign/000.png"
+    content, times = image.read_bytes(), image.stat()
+    image.write_bytes(b"x" * len(content))
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert len(load(own_image_folder, tmp_path / "cache", "skip").images) == 39
+    image.write_bytes(content)
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert len(load(own_image_folder, tmp_path / "cache", "skip").images) == 40
 
 
-def test_a_changed_photo_makes_another_set(own_photo_folder: Path, tmp_path: Path) -> None:
-    before = load(own_photo_folder, tmp_path / "cache")
-    draw_photo(own_photo_folder / "train/benign/000.png", malignant=True, seed=77)
-    after = load(own_photo_folder, tmp_path / "cache")
-    assert len(find_sets(tmp_path / "cache")) == 2
+def test_a_changed_image_makes_another_set(own_image_folder: Path, tmp_path: Path) -> None:
+    before = load(own_image_folder, tmp_path / "cache")
+    draw_image(own_image_folder / "train/benign/000.png", malignant=True, seed=77)
+    after = load(own_image_folder, tmp_path / "cache")
+    assert len(find_cached(tmp_path / "cache")) == 2
     assert after.fingerprint() != before.fingerprint()
     assert not torch.equal(after.pixels(torch.tensor([0])), before.pixels(torch.tensor([0])))
 
 
-def test_the_key_is_of_all_that_decides_the_pixels(own_photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photos = list_photos(own_photo_folder, "train")
-    keys = {cache_key(photos, SMALL), cache_key(photos, Preprocessing(SIZE + 1)), cache_key(photos.take([1, 0]), SMALL)}
-    assert cache_key(photos, Preprocessing.imagenet(SIZE)) in keys, "scaling comes after decoding"
-    os.utime(photos.files[0], ns=(0, 0))
-    keys.add(cache_key(photos, SMALL))
-    photos.files[0].unlink()
-    keys.add(cache_key(photos, SMALL))
+def test_the_key_is_of_all_that_decides_the_pixels(own_image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = list_images(own_image_folder, "train")
+    keys = {cache_key(images, SMALL), cache_key(images, Preprocessing(SIZE + 1)), cache_key(images.take([1, 0]), SMALL)}
+    assert cache_key(images, Preprocessing.imagenet(SIZE)) in keys, "scaling comes after decoding"
+    os.utime(images.files[0], ns=(0, 0))
+    keys.add(cache_key(images, SMALL))
+    images.files[0].unlink()
+    keys.add(cache_key(images, SMALL))
     monkeypatch.setattr("PIL.__version__", "0.1")
-    keys.add(cache_key(photos, SMALL))
+    keys.add(cache_key(images, SMALL))
     assert len(keys) == 6
 
 
-def test_a_moved_folder_keeps_its_set(own_photo_folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
-    load(own_photo_folder, tmp_path / "cache")
+def test_a_moved_folder_keeps_its_set(own_image_folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
+    load(own_image_folder, tmp_path / "cache")
     decoded.clear()
-    load(own_photo_folder.rename(tmp_path / "moved"), tmp_path / "cache")
+    load(own_image_folder.rename(tmp_path / "moved"), tmp_path / "cache")
     assert len(decoded) == CHECKED
 
 
-def other_pixels(place: CachedSet) -> None:
+def other_pixels(place: CachedDataset) -> None:
     place.pixels.write_bytes(bytes(place.pixels.stat().st_size))
 
 
-def cut_pixels(place: CachedSet) -> None:
+def cut_pixels(place: CachedDataset) -> None:
     place.pixels.write_bytes(place.pixels.read_bytes()[:-1])
 
 
-def no_pixels(place: CachedSet) -> None:
+def no_pixels(place: CachedDataset) -> None:
     place.pixels.unlink()
 
 
-def cut_record(place: CachedSet) -> None:
+def cut_record(place: CachedDataset) -> None:
     place.record.write_bytes(place.record.read_bytes()[:-20])
 
 
-def empty_record(place: CachedSet) -> None:
+def empty_record(place: CachedDataset) -> None:
     place.record.write_text("[]")
 
 
-def other_format(place: CachedSet) -> None:
+def other_format(place: CachedDataset) -> None:
     place.record.write_text(json.dumps({**json.loads(place.record.read_text()), "format": 0}))
 
 
-def other_content(place: CachedSet) -> None:
+def other_content(place: CachedDataset) -> None:
     record = json.loads(place.record.read_text())
     place.record.write_text(json.dumps({**record, "sha256": ["0" * 64] * len(record["sha256"])}))
 
 
-def other_photos(place: CachedSet) -> None:
+def other_images(place: CachedDataset) -> None:
     record = json.loads(place.record.read_text())
     place.record.write_text(json.dumps({**record, "broken": {"train/benign/000.png": "it was"}}))
 
 
-DAMAGES = [other_pixels, cut_pixels, no_pixels, cut_record, empty_record, other_format, other_content, other_photos]
+DAMAGES = [other_pixels, cut_pixels, no_pixels, cut_record, empty_record, other_format, other_content, other_images]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_set_is_made_anew(
-    damage: Callable[[CachedSet], None],
-    photo_folder: Path,
+    damage: Callable[[CachedDataset], None],
+    image_folder: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     decoded: list[Path],
 ) -> None:
-    expected = load(photo_folder, tmp_path).pixels(torch.arange(40))
+    expected = load(image_folder, tmp_path).pixels(torch.arange(40))
     damage(only_set(tmp_path))
-    again = load(photo_folder, tmp_path)
+    again = load(image_folder, tmp_path)
     assert torch.equal(again.pixels(torch.arange(40)), expected)
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "cannot be used" in warning.getMessage()
     assert "decoded anew" in warning.getMessage()
     decoded.clear()
-    load(photo_folder, tmp_path)
+    load(image_folder, tmp_path)
     assert len(decoded) == CHECKED, "the new one is whole"
 
 
-def test_a_photo_that_changed_unnoticed_is_seen(own_photo_folder: Path, tmp_path: Path) -> None:
-    load(own_photo_folder, tmp_path / "cache")
-    photo = own_photo_folder / "train/benign/000.png"
-    size, times = photo.stat().st_size, photo.stat()
-    draw_photo(photo, malignant=True, seed=78)
-    photo.write_bytes(photo.read_bytes()[:size].ljust(size, b"\0"))
-    os.utime(photo, ns=(times.st_atime_ns, times.st_mtime_ns))
-    in_memory = load_photos(list_photos(own_photo_folder, "train"), SMALL, "skip")
-    again = load(own_photo_folder, tmp_path / "cache", "skip")
+def test_an_image_that_changed_unnoticed_is_seen(own_image_folder: Path, tmp_path: Path) -> None:
+    load(own_image_folder, tmp_path / "cache")
+    image = own_image_folder / "train/benign/000.png"
+    size, times = image.stat().st_size, image.stat()
+    draw_image(image, malignant=True, seed=78)
+    image.write_bytes(image.read_bytes()[:size].ljust(size, b"\0"))
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    in_memory = load_images(list_images(own_image_folder, "train"), SMALL, "skip")
+    again = load(own_image_folder, tmp_path / "cache", "skip")
     assert again.sha256 == in_memory.sha256
-    assert len(find_sets(tmp_path / "cache")) == 1
+    assert len(find_cached(tmp_path / "cache")) == 1
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
@@ -268,44 +268,44 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
 
 
 def test_without_room_files_are_read_again(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill_disk(monkeypatch, 40 * 3 * SIZE * SIZE)  # for the pixels, and nothing else
-    loaded = load(photo_folder, tmp_path)
+    loaded = load(image_folder, tmp_path)
     assert loaded.cache is None
-    in_memory = load_photos(list_photos(photo_folder, "train"), SMALL)
+    in_memory = load_images(list_images(image_folder, "train"), SMALL)
     assert torch.equal(loaded.pixels(torch.arange(40)), in_memory.pixels(torch.arange(40)))
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert "0.54 GB are missing" in warning
     assert "data.cache_folder" in warning
     assert "\n" not in warning
-    assert not any(place.size for place in find_sets(tmp_path))
+    assert not any(place.size for place in find_cached(tmp_path))
     fill_disk(monkeypatch, 2**40)
-    assert load(photo_folder, tmp_path).cache is not None
+    assert load(image_folder, tmp_path).cache is not None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file size")
-def test_a_disk_that_fills_up_meanwhile(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_meanwhile(image_folder: Path, tmp_path: Path) -> None:
     limit = (
         "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))"
     )
     code = LOADER.format(before=limit, after="").replace("print(", "print(loaded.cache) #")
     answer = subprocess.run(
-        [sys.executable, "-c", code, str(photo_folder), str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(image_folder), str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stderr
     assert "no room for" in answer.stdout
     assert answer.stdout.splitlines()[-1] == "None"
-    assert not any(place.size for place in find_sets(tmp_path))
+    assert not any(place.size for place in find_cached(tmp_path))
 
 
 @pytest.mark.parametrize("place", ["a file", "below a file"])
-def test_a_folder_that_cannot_be_made(place: str, photo_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made(place: str, image_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" if place == "a file" else tmp_path / "file/cache"
     with pytest.raises(UserError, match=r"data\.cache_folder=.* cannot be written to"):
-        load(photo_folder, folder)
+        load(image_folder, folder)
 
 
 def start(root: Path, cache: Path, before: str = "", after: str = "") -> subprocess.Popen[str]:
@@ -315,8 +315,8 @@ def start(root: Path, cache: Path, before: str = "", after: str = "") -> subproc
 
 
 @pytest.mark.slow
-def test_two_processes_at_once(photo_folder: Path, tmp_path: Path) -> None:
-    both = [start(photo_folder, tmp_path, SLOWLY) for _ in range(2)]
+def test_two_processes_at_once(image_folder: Path, tmp_path: Path) -> None:
+    both = [start(image_folder, tmp_path, SLOWLY) for _ in range(2)]
     answers = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
     builders = [answer for answer in answers if "kept in" in answer]
@@ -324,17 +324,19 @@ def test_two_processes_at_once(photo_folder: Path, tmp_path: Path) -> None:
     assert len(builders) == len(waiters) == 1, answers
     assert "waiting for it" in waiters[0]
     assert waiters[0].count("decoding") <= CHECKED
-    expected = load(photo_folder, tmp_path).cache
+    expected = load(image_folder, tmp_path).cache
     assert expected is not None
     assert len({answer.splitlines()[-1] for answer in answers}) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_killed_while_building(photo_folder: Path, tmp_path: Path) -> None:
-    process = start(photo_folder, tmp_path, SLOWLY)
+def test_killed_while_building(image_folder: Path, tmp_path: Path) -> None:
+    process = start(image_folder, tmp_path, SLOWLY)
     assert process.stdout is not None
-    while not (parts := [place for place in find_sets(tmp_path) if place.part.exists() and place.part.stat().st_size]):
+    while not (
+        parts := [place for place in find_cached(tmp_path) if place.part.exists() and place.part.stat().st_size]
+    ):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -342,19 +344,19 @@ def test_killed_while_building(photo_folder: Path, tmp_path: Path) -> None:
     assert parts[0].part.exists(), "what a killed process leaves"
     assert not parts[0].pixels.exists()
     assert not parts[0].record.exists()
-    again = load(photo_folder, tmp_path)
-    in_memory = load_photos(list_photos(photo_folder, "train"), SMALL)
+    again = load(image_folder, tmp_path)
+    in_memory = load_images(list_images(image_folder, "train"), SMALL)
     assert torch.equal(again.pixels(torch.arange(40)), in_memory.pixels(torch.arange(40)))
     assert not parts[0].part.exists()
 
 
-def test_an_error_leaves_nothing(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_leaves_nothing(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(decoding, "decode_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        load(photo_folder, tmp_path)
+        load(image_folder, tmp_path)
     assert only_set(tmp_path).size == 0
 
 
@@ -367,11 +369,11 @@ def test_mapped_pixels_are_not_the_process_s_own_memory(tmp_path: Path) -> None:
         return int(line.split()[1]) * 1024
 
     side, read = 1000, 100
-    photos = 2 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (3 * side * side)
+    images = 2 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (3 * side * side)
     with (tmp_path / "pixels.u8").open("wb") as file:
-        file.truncate(photos * 3 * side * side)  # all holes: it takes no room
+        file.truncate(images * 3 * side * side)  # all holes: it takes no room
     before = own_memory()
-    mapped = disk_cache._map(tmp_path / "pixels.u8", photos, side)
-    assert mapped.shape == (photos, side, side, 3)
+    mapped = disk_cache._map(tmp_path / "pixels.u8", images, side)
+    assert mapped.shape == (images, side, side, 3)
     assert int(mapped[:read].max()) == 0
     assert own_memory() - before < read * 3 * side * side / 2

@@ -1,4 +1,4 @@
-"""Photos that do not fit into memory are read again: the same bits in the same order, on all cores."""
+"""Images that do not fit into memory are read again: the same bits in the same order, on all cores."""
 
 import warnings
 from pathlib import Path
@@ -9,23 +9,23 @@ import torch
 from tests.conftest import SIZE
 
 from melanoma_pl.data.cache import memory_cache
-from melanoma_pl.data.cache.memory_cache import LoadedPhotos, load_photos
+from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.decoding import Decoded, decode_file
-from melanoma_pl.data.image_set import Photos, list_photos
+from melanoma_pl.data.image_set import LabelledImages, list_images
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 
 SHUFFLED = torch.tensor([7, 0, 39, 7, 12, 3, 25])
 
 
-def load(root: Path, cache_share: float = 0.0) -> LoadedPhotos:
-    return load_photos(list_photos(root, "train"), Preprocessing(SIZE), cache_share=cache_share)
+def load(root: Path, cache_fraction: float = 0.0) -> LoadedImages:
+    return load_images(list_images(root, "train"), Preprocessing(SIZE), cache_fraction=cache_fraction)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 16])
-def test_the_same_bits_as_from_memory(threads: int, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bits_as_from_memory(threads: int, image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_cache, "THREADS", threads)
-    cached, uncached = load(photo_folder, cache_share=0.5), load(photo_folder)
+    cached, uncached = load(image_folder, cache_fraction=0.5), load(image_folder)
     assert cached.cache is not None
     assert uncached.cache is None
     for positions in (SHUFFLED, torch.arange(40), torch.tensor([5])):
@@ -34,8 +34,8 @@ def test_the_same_bits_as_from_memory(threads: int, photo_folder: Path, monkeypa
         assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_photos_of_a_batch_are_read_at_once(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded, both = load(photo_folder), Barrier(2)
+def test_images_of_a_batch_are_read_at_once(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, both = load(image_folder), Barrier(2)
 
     def waiting(file: Path, preprocessing: Preprocessing) -> Decoded:
         both.wait(timeout=30)  # fails where nobody else reads meanwhile
@@ -48,15 +48,15 @@ def test_photos_of_a_batch_are_read_at_once(photo_folder: Path, monkeypatch: pyt
     assert warnings.filters == filters, "as they were"
 
 
-def test_a_batch_does_not_list_every_file(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load(photo_folder)
-    monkeypatch.setattr(Photos, "files", property(lambda photos: pytest.fail("all files were listed")))
+def test_a_batch_does_not_list_every_file(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load(image_folder)
+    monkeypatch.setattr(LabelledImages, "files", property(lambda images: pytest.fail("all files were listed")))
     assert len(loaded.pixels(SHUFFLED)) == len(SHUFFLED)
 
 
-def test_a_photo_that_went_away_is_named(own_photo_folder: Path) -> None:
-    loaded = load(own_photo_folder)
-    gone = own_photo_folder / loaded.photos.paths[3]
+def test_an_image_that_went_away_is_named(own_image_folder: Path) -> None:
+    loaded = load(own_image_folder)
+    gone = own_image_folder / loaded.images.paths[3]
     gone.unlink()
     with pytest.raises(UserError, match=f"{gone} was readable when the run started and no longer is"):
         loaded.pixels(torch.arange(8))

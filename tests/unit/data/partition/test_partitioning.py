@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import draw_photo
+from tests.conftest import draw_image
 
 from melanoma_pl.data.audit.scanning import Scan
-from melanoma_pl.data.image_set import list_photos
+from melanoma_pl.data.image_set import list_images
 from melanoma_pl.data.metadata import with_groups
 from melanoma_pl.data.partition.partitioning import partition
 from melanoma_pl.errors import UserError
 
 
 @pytest.fixture(autouse=True)
-def likeness(monkeypatch: pytest.MonkeyPatch) -> None:
+def similarity(monkeypatch: pytest.MonkeyPatch) -> None:
     """The drawn spots are too alike to be told apart: two of `train/benign` stand for near-duplicates."""
     near = ("train/benign/000.png", "train/benign/036.png")
 
     def clusters(scanned: Scan) -> tuple[tuple[str, ...], ...]:
         return (near,) if set(near) <= set(scanned.listing.paths) else ()
 
-    monkeypatch.setattr("melanoma_pl.data.partition.partitioning.cluster_photos", clusters)
+    monkeypatch.setattr("melanoma_pl.data.partition.partitioning.cluster_images", clusters)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -47,36 +47,36 @@ def write_table(path: Path, rows: list[dict[str, str]]) -> Path:
     return path
 
 
-def test_every_photo_once_where_the_table_says(photo_folder: Path, tmp_path: Path) -> None:
-    rows = split_of(photo_folder, tmp_path / "new", group_column="group")
+def test_every_image_once_where_the_table_says(image_folder: Path, tmp_path: Path) -> None:
+    rows = split_of(image_folder, tmp_path / "new", group_column="group")
     assert list(rows[0]) == ["image", "source", "label", "split", "fold", "group", "sha256"]
-    photos = [path.relative_to(photo_folder).as_posix() for path in photo_folder.rglob("*.png")]
-    assert sorted(row["source"] for row in rows) == sorted(photos)
+    images = [path.relative_to(image_folder).as_posix() for path in image_folder.rglob("*.png")]
+    assert sorted(row["source"] for row in rows) == sorted(images)
     placed = sorted(path.relative_to(tmp_path / "new").as_posix() for path in (tmp_path / "new").rglob("*.png"))
     assert [row["image"] for row in rows] == placed
     for row in rows:
         assert row["image"].startswith(f"{row['split']}/{row['label']}/")
         assert row["label"] in row["source"]
-        content = (photo_folder / row["source"]).read_bytes()
+        content = (image_folder / row["source"]).read_bytes()
         assert (tmp_path / "new" / row["image"]).read_bytes() == content
         assert row["sha256"] == hashlib.sha256(content).hexdigest()
         assert row["fold"] == ""
 
 
-def test_old_splits_do_not_count_and_groups_stay_together(photo_folder: Path, tmp_path: Path) -> None:
-    rows = split_of(photo_folder, tmp_path / "new", group_column="group", folds=3, test_share=0.25)
+def test_old_splits_do_not_count_and_groups_stay_together(image_folder: Path, tmp_path: Path) -> None:
+    rows = split_of(image_folder, tmp_path / "new", group_column="group", folds=3, test_fraction=0.25)
     assert {(row["split"], row["source"].split("/")[0]) for row in rows} == {
         (new, old) for new in ("train", "test") for old in ("train", "test")
     }
     sides = {(row["group"], row["split"], row["fold"]) for row in rows}
     assert len(sides) == len({row["group"] for row in rows}) == 25
-    known = {row["image"]: row["group"] for row in rows_of(photo_folder / "metadata.csv")}
+    known = {row["image"]: row["group"] for row in rows_of(image_folder / "metadata.csv")}
     joined = {known["train/benign/036.png"]: known["train/benign/000.png"]}  # two lesions, had the pixels not told
     assert all(row["group"] == joined.get(known[row["source"]], known[row["source"]]) for row in rows)
 
 
-def test_stratified(photo_folder: Path, tmp_path: Path) -> None:
-    rows = split_of(photo_folder, tmp_path / "new", test_share=0.2, folds=4)
+def test_stratified(image_folder: Path, tmp_path: Path) -> None:
+    rows = split_of(image_folder, tmp_path / "new", test_fraction=0.2, folds=4)
     counts = Counter((row["split"], row["label"]) for row in rows)
     assert counts["test", "benign"] == pytest.approx(52 * 0.2 / 2, abs=2)
     assert counts["test", "malignant"] == pytest.approx(52 * 0.2 / 2, abs=2)
@@ -85,33 +85,33 @@ def test_stratified(photo_folder: Path, tmp_path: Path) -> None:
     assert all(count == pytest.approx(41 / 8, abs=2) for count in folds.values())
 
 
-def test_near_duplicates_stay_together_without_metadata(photo_folder: Path, tmp_path: Path) -> None:
-    rows = split_of(photo_folder, tmp_path / "new")
+def test_near_duplicates_stay_together_without_metadata(image_folder: Path, tmp_path: Path) -> None:
+    rows = split_of(image_folder, tmp_path / "new")
     named = {row["source"]: row["group"] for row in rows}
-    assert named["train/benign/000.png"] == named["train/benign/036.png"] == "photo:train/benign/000.png"
-    assert named["train/benign/004.png"] == "photo:train/benign/004.png"
+    assert named["train/benign/000.png"] == named["train/benign/036.png"] == "image:train/benign/000.png"
+    assert named["train/benign/004.png"] == "image:train/benign/004.png"
     assert len(set(named.values())) == 51
 
 
 def test_same_seed_same_split_in_whatever_order_files_are_found(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = split_of(photo_folder, tmp_path / "first", folds=3)
+    first = split_of(image_folder, tmp_path / "first", folds=3)
     rglob = Path.rglob
 
     def backwards(self: Path, pattern: str) -> Iterator[Path]:
         return iter(sorted(rglob(self, pattern), reverse=True))
 
     monkeypatch.setattr(Path, "rglob", backwards)
-    assert split_of(photo_folder, tmp_path / "again", folds=3) == first
-    assert split_of(photo_folder, tmp_path / "other", folds=3, seed=1) != first
+    assert split_of(image_folder, tmp_path / "again", folds=3) == first
+    assert split_of(image_folder, tmp_path / "other", folds=3, seed=1) != first
 
 
 def test_pinned(tmp_path: Path) -> None:
     """A split must be the same on any machine and in any later version."""
     for index in range(10):
-        draw_photo(tmp_path / f"photos/{'benign' if index % 2 else 'malignant'}/{index}.png", index % 2 == 0, index)
-    rows = split_of(tmp_path / "photos", tmp_path / "new", folds=2)
+        draw_image(tmp_path / f"images/{'benign' if index % 2 else 'malignant'}/{index}.png", index % 2 == 0, index)
+    rows = split_of(tmp_path / "images", tmp_path / "new", folds=2)
     assert [row["source"] for row in rows if row["split"] == "test"] == PINNED_TEST
     assert [row["source"] for row in rows if row["fold"] == "0"] == PINNED_FOLD
 
@@ -120,42 +120,42 @@ PINNED_TEST = ["benign/5.png", "malignant/2.png"]
 PINNED_FOLD = ["benign/3.png", "benign/9.png", "malignant/4.png", "malignant/6.png"]
 
 
-def test_photos_of_one_name_both_get_another(own_photo_folder: Path, tmp_path: Path) -> None:
-    rows = split_of(own_photo_folder, tmp_path / "new", test_share=0, folds=2)
+def test_images_of_one_name_both_get_another(own_image_folder: Path, tmp_path: Path) -> None:
+    rows = split_of(own_image_folder, tmp_path / "new", test_fraction=0, folds=2)
     by_source = {row["source"]: row["image"] for row in rows}
     assert by_source["train/benign/000.png"] == "train/benign/train_benign_000.png"
     assert by_source["test/benign/000.png"] == "train/benign/test_benign_000.png"
     assert by_source["train/benign/020.png"] == "train/benign/020.png"
 
 
-def test_no_test_split(photo_folder: Path, tmp_path: Path) -> None:
-    rows = split_of(photo_folder, tmp_path / "new", test_share=0, folds=2)
+def test_no_test_split(image_folder: Path, tmp_path: Path) -> None:
+    rows = split_of(image_folder, tmp_path / "new", test_fraction=0, folds=2)
     assert {(row["split"], row["fold"]) for row in rows} == {("train", "0"), ("train", "1")}
     assert not (tmp_path / "new/test").exists()
 
 
-def test_metadata_follows_the_photos(photo_folder: Path, tmp_path: Path) -> None:
-    partition(photo_folder, tmp_path / "new")
-    old = {row["image"]: row for row in rows_of(photo_folder / "metadata.csv")}
+def test_metadata_follows_the_images(image_folder: Path, tmp_path: Path) -> None:
+    partition(image_folder, tmp_path / "new")
+    old = {row["image"]: row for row in rows_of(image_folder / "metadata.csv")}
     new = {row["image"]: row for row in rows_of(tmp_path / "new/metadata.csv")}
     for row in rows_of(tmp_path / "new/split.csv"):
         assert new[row["image"]] == {"image": row["image"], "group": row["group"], "age": old[row["source"]]["age"]}
-    photos = with_groups(list_photos(tmp_path / "new", "train"), tmp_path / "new/metadata.csv", "image", "group")
-    assert photos.groups is not None
+    images = with_groups(list_images(tmp_path / "new", "train"), tmp_path / "new/metadata.csv", "image", "group")
+    assert images.groups is not None
 
 
-def test_metadata_is_made_where_there_is_none(own_photo_folder: Path, tmp_path: Path) -> None:
-    (own_photo_folder / "metadata.csv").unlink()
-    partition(own_photo_folder, tmp_path / "new")
+def test_metadata_is_made_where_there_is_none(own_image_folder: Path, tmp_path: Path) -> None:
+    (own_image_folder / "metadata.csv").unlink()
+    partition(own_image_folder, tmp_path / "new")
     split = [{name: row[name] for name in ("image", "group", "label")} for row in rows_of(tmp_path / "new/split.csv")]
     assert rows_of(tmp_path / "new/metadata.csv") == split
 
 
-def test_a_table_is_its_own_metadata(photo_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "photos").symlink_to(photo_folder)
+def test_a_table_is_its_own_metadata(image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").symlink_to(image_folder)
     rows = [
-        {"file": f"photos/{row['image']}", "dx": row["image"].split("/")[1], "split": "test", "lesion": row["group"]}
-        for row in rows_of(photo_folder / "metadata.csv")
+        {"file": f"images/{row['image']}", "dx": row["image"].split("/")[1], "split": "test", "lesion": row["group"]}
+        for row in rows_of(image_folder / "metadata.csv")
     ]
     table = write_table(tmp_path / "table.csv", rows)
     columns = {"image_column": "file", "label_column": "dx", "group_column": "lesion"}
@@ -170,8 +170,8 @@ def test_a_table_is_its_own_metadata(photo_folder: Path, tmp_path: Path) -> None
 
 def test_more_than_two_classes(tmp_path: Path) -> None:
     for index in range(30):
-        draw_photo(tmp_path / f"photos/{('nevus', 'bcc', 'scc')[index % 3]}/{index}.png", index % 2 == 0, index)
-    made = partition(tmp_path / "photos", tmp_path / "new")
+        draw_image(tmp_path / f"images/{('nevus', 'bcc', 'scc')[index % 3]}/{index}.png", index % 2 == 0, index)
+    made = partition(tmp_path / "images", tmp_path / "new")
     assert {path.name for path in (tmp_path / "new/test").iterdir()} == {"nevus", "bcc", "scc"}
     assert "'+data.folder_names.bcc=<benign or malignant>' '+data.folder_names.scc=" in made.text()
     assert "folder_names.nevus" not in made.text(), "training knows a nevus"
@@ -179,86 +179,86 @@ def test_more_than_two_classes(tmp_path: Path) -> None:
 
 def test_melanoma_or_rest_can_be_trained_on_as_the_terminal_says(tmp_path: Path) -> None:
     for index in range(20):
-        draw_photo(tmp_path / f"photos/{('melanoma', 'rest')[index % 2]}/{index}.png", index % 2 == 0, index)
-    made = partition(tmp_path / "photos", tmp_path / "new")
+        draw_image(tmp_path / f"images/{('melanoma', 'rest')[index % 2]}/{index}.png", index % 2 == 0, index)
+    made = partition(tmp_path / "images", tmp_path / "new")
     assert made.text().endswith(" 'data.class_names=[rest,melanoma]'") and "folder_names" not in made.text()
-    photos = list_photos(tmp_path / "new", "train", ("rest", "melanoma"))
+    images = list_images(tmp_path / "new", "train", ("rest", "melanoma"))
     assert all(
-        ("/melanoma/" in path) == bool(target) for path, target in zip(photos.paths, photos.targets, strict=True)
+        ("/melanoma/" in path) == bool(target) for path, target in zip(images.paths, images.targets, strict=True)
     )
-    assert 0 < photos.targets.sum() < len(photos)
+    assert 0 < images.targets.sum() < len(images)
 
 
-def test_what_the_terminal_says(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_terminal_says(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = partition(photo_folder, Path("new"), group_column="group", test_share=0.25).text().splitlines()
-    assert text[0].split() == ["benign", "malignant", "photos", "groups"]
+    text = partition(image_folder, Path("new"), group_column="group", test_fraction=0.25).text().splitlines()
+    assert text[0].split() == ["benign", "malignant", "images", "groups"]
     counts = {line.split()[0]: [int(cell) for cell in line.split()[1:]] for line in text[1:3]}
     assert counts["train"][2] + counts["test"][2] == 52
     assert counts["train"][3] + counts["test"][3] == 25
-    assert "groups  25, 25 of them with several photos; known by column 'group' and pixels" in "\n".join(text)
-    assert "photos  52 linked, 0 copied" in "\n".join(text)
+    assert "groups  25, 25 of them with several images; known by column 'group' and pixels" in "\n".join(text)
+    assert "images  52 linked, 0 copied" in "\n".join(text)
     assert text[-1] == "next: melanoma-train data=folder data.root=new data.group_column=group"
-    text = partition(photo_folder, Path("new (2)"), folds=3, copy=True).text().splitlines()
+    text = partition(image_folder, Path("new (2)"), folds=3, copy=True).text().splitlines()
     assert text[5].split()[:2] == ["fold", "2"]
-    assert "photos  0 linked, 52 copied" in "\n".join(text)
-    assert f"known by comparing pixels ({photo_folder}/metadata.csv may know more: --group-column" in "\n".join(text)
+    assert "images  0 linked, 52 copied" in "\n".join(text)
+    assert f"known by comparing pixels ({image_folder}/metadata.csv may know more: --group-column" in "\n".join(text)
     assert text[-1].endswith("""'data.root="new (2)"' data.group_column=group data.fold=0,1,2""")
     assert text[-1].startswith("next: melanoma-train -m ")
 
 
-def test_near_duplicates_that_metadata_overlooks_join_its_groups(photo_folder: Path, tmp_path: Path) -> None:
-    rows = split_of(photo_folder, tmp_path / "new", group_column="group")
+def test_near_duplicates_that_metadata_overlooks_join_its_groups(image_folder: Path, tmp_path: Path) -> None:
+    rows = split_of(image_folder, tmp_path / "new", group_column="group")
     groups = {row["source"]: row["group"] for row in rows}
     joined = {path for path, group in groups.items() if group == "trainFalse0"}
     assert joined == {f"train/benign/{number}.png" for number in ("000", "002", "036", "038")}
 
 
-def test_an_empty_cell_is_a_group_of_its_own(own_photo_folder: Path, tmp_path: Path) -> None:
-    table = own_photo_folder / "metadata.csv"
+def test_an_empty_cell_is_a_group_of_its_own(own_image_folder: Path, tmp_path: Path) -> None:
+    table = own_image_folder / "metadata.csv"
     table.write_text(table.read_text().replace("trainFalse1", ""))
-    groups = {row["source"]: row["group"] for row in split_of(own_photo_folder, tmp_path / "new", group_column="group")}
-    assert groups["train/benign/004.png"] == "photo:train/benign/004.png"
-    assert groups["train/benign/006.png"] == "photo:train/benign/006.png"
+    groups = {row["source"]: row["group"] for row in split_of(own_image_folder, tmp_path / "new", group_column="group")}
+    assert groups["train/benign/004.png"] == "image:train/benign/004.png"
+    assert groups["train/benign/006.png"] == "image:train/benign/006.png"
 
 
-def test_broken_photos_are_refused(own_photo_folder: Path, tmp_path: Path) -> None:
+def test_broken_images_are_refused(own_image_folder: Path, tmp_path: Path) -> None:
     for number in (0, 2, 4, 6):
-        (own_photo_folder / f"train/benign/00{number}.png").write_bytes(b"" if number else b"broken")
+        (own_image_folder / f"train/benign/00{number}.png").write_bytes(b"" if number else b"broken")
     for options in ({}, {"group_column": "group"}):
         with pytest.raises(UserError) as error:
-            partition(own_photo_folder, tmp_path / "new", **options)  # type: ignore[arg-type]
-        assert "4 photos (train/benign/000.png: no photo in a format" in str(error.value)
+            partition(own_image_folder, tmp_path / "new", **options)  # type: ignore[arg-type]
+        assert "4 images (train/benign/000.png: no image in a format" in str(error.value)
         assert "train/benign/002.png: the file is empty" in str(error.value)
         assert "006.png" not in str(error.value)
         assert not (tmp_path / "new").exists()
 
 
-def test_rows_that_are_missing(own_photo_folder: Path, tmp_path: Path) -> None:
-    table = own_photo_folder / "metadata.csv"
+def test_rows_that_are_missing(own_image_folder: Path, tmp_path: Path) -> None:
+    table = own_image_folder / "metadata.csv"
     table.write_text("".join(line for line in table.read_text().splitlines(keepends=True) if "test/benign" not in line))
-    with pytest.raises(UserError, match=r"no row for 6 photos \(test/benign/000.png, .*, …\) of 52"):
-        partition(own_photo_folder, tmp_path / "new", group_column="group")
-    partition(own_photo_folder, tmp_path / "new")
+    with pytest.raises(UserError, match=r"no row for 6 images \(test/benign/000.png, .*, …\) of 52"):
+        partition(own_image_folder, tmp_path / "new", group_column="group")
+    partition(own_image_folder, tmp_path / "new")
     assert [row["age"] for row in rows_of(tmp_path / "new/metadata.csv")].count("") == 6
 
 
-def test_stopped_while_it_writes(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_while_it_writes(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*arguments: object) -> None:
-        assert list(tmp_path.rglob("*.png")), "photos were placed before the tables are written"
+        assert list(tmp_path.rglob("*.png")), "images were placed before the tables are written"
         raise KeyboardInterrupt
 
     monkeypatch.setattr("melanoma_pl.data.partition.partitioning.write_tables", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        partition(photo_folder, tmp_path / "new")
+        partition(image_folder, tmp_path / "new")
     assert not list(tmp_path.iterdir())
 
 
 def test_what_comes_next_can_be_pasted_for_odd_names(tmp_path: Path) -> None:
     for index in range(30):
-        draw_photo(tmp_path / f"photos/{('nevus', 'basal cell', 'nävi')[index % 3]}/{index}.png", index % 2 == 0, index)
+        draw_image(tmp_path / f"images/{('nevus', 'basal cell', 'nävi')[index % 3]}/{index}.png", index % 2 == 0, index)
     target = tmp_path / "my 'new' (1)"
-    text = partition(tmp_path / "photos", target).text()
+    text = partition(tmp_path / "images", target).text()
     command, note = text.partition("next: ")[2].split(" (first ")
     words = shlex.split(command)
     assert words[2] == f'data.root="{target}"'

@@ -1,11 +1,11 @@
-"""Photos into a new folder: linked where that is possible, no two under one name, all of them or none."""
+"""Images into a new folder: linked where that is possible, no two under one name, all of them or none."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from melanoma_pl.data.partition.target_folder import check_target, free_places, place, staged_folder
+from melanoma_pl.data.partition.target_folder import check_target, free_paths, place, staged_folder
 from melanoma_pl.errors import UserError
 
 
@@ -14,28 +14,28 @@ def refuse_links(*arguments: object, **options: object) -> None:
 
 
 def test_a_link_is_the_same_file_and_a_copy_is_another(tmp_path: Path) -> None:
-    photo = tmp_path / "a.jpg"
-    photo.write_bytes(b"photo")
-    assert place(photo, tmp_path / "new/linked.jpg", copy=False)
-    assert not place(photo, tmp_path / "new/copied.jpg", copy=True)
-    assert (tmp_path / "new/linked.jpg").samefile(photo)
-    assert not (tmp_path / "new/copied.jpg").samefile(photo)
-    assert (tmp_path / "new/copied.jpg").read_bytes() == b"photo"
+    image = tmp_path / "a.jpg"
+    image.write_bytes(b"image")
+    assert place(image, tmp_path / "new/linked.jpg", copy=False)
+    assert not place(image, tmp_path / "new/copied.jpg", copy=True)
+    assert (tmp_path / "new/linked.jpg").samefile(image)
+    assert not (tmp_path / "new/copied.jpg").samefile(image)
+    assert (tmp_path / "new/copied.jpg").read_bytes() == b"image"
 
 
 def test_another_file_system_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"photo")
+    (tmp_path / "a.jpg").write_bytes(b"image")
     monkeypatch.setattr(os, "link", refuse_links)
     assert not place(tmp_path / "a.jpg", tmp_path / "b.jpg", copy=False)
-    assert (tmp_path / "b.jpg").read_bytes() == b"photo"
+    assert (tmp_path / "b.jpg").read_bytes() == b"image"
 
 
-def test_a_link_to_a_photo_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"photo")
+def test_a_link_to_an_image_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"image")
     (tmp_path / "pointer.jpg").symlink_to("a.jpg")
     place(tmp_path / "pointer.jpg", tmp_path / "new/b.jpg", copy=False)
     assert not (tmp_path / "new/b.jpg").is_symlink()
-    assert (tmp_path / "new/b.jpg").read_bytes() == b"photo"
+    assert (tmp_path / "new/b.jpg").read_bytes() == b"image"
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_a_link_to_a_photo_is_followed(tmp_path: Path) -> None:
     ],
 )
 def test_no_two_under_one_name(folders: list[str], sources: list[str], expected: list[str] | None) -> None:
-    places = free_places(folders, sources)
+    places = free_paths(folders, sources)
     assert len({path.casefold() for path in places}) == len(sources)
     assert [Path(path).suffix for path in places] == [".jpg"] * len(sources)
     assert places == expected or expected is None
-    assert free_places(folders[::-1], sources[::-1]) == places[::-1], "the order plays no part"
+    assert free_paths(folders[::-1], sources[::-1]) == places[::-1], "the order plays no part"
 
 
 def test_the_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -97,21 +97,21 @@ def test_a_target_behind_a_link(tmp_path: Path) -> None:
 
 
 def test_refused_targets(tmp_path: Path) -> None:
-    source = tmp_path / "photos"
+    source = tmp_path / "images"
     (source / "train").mkdir(parents=True)
     (tmp_path / "file").write_text("")
-    (tmp_path / "inside").symlink_to("photos/train")
+    (tmp_path / "inside").symlink_to("images/train")
     for target, expected in [
         (source, "lies inside it"),
         (source / "new", "lies inside it"),
-        (source / "train/../../photos/new", "lies inside it"),
+        (source / "train/../../images/new", "lies inside it"),
         (tmp_path / "inside/new", "lies inside it"),
         (tmp_path / "file", "is a file"),
         (tmp_path, "is not empty"),
     ]:
         with pytest.raises(UserError, match=expected):
             check_target(target, source)
-    check_target(tmp_path / "photos2", source)
+    check_target(tmp_path / "images2", source)
 
 
 def test_a_target_where_nothing_can_be_made(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ Prepare = Callable[..., Result]
 
 @pytest.fixture
 def prepare(run_command: Command) -> Prepare:
-    """Run `melanoma-data prepare` in the workplace."""
+    """Run `melanoma-data prepare` in the work_folder."""
 
     def run(*arguments: str) -> Result:
         return run_command(command, "prepare", *arguments)
@@ -23,17 +23,17 @@ def prepare(run_command: Command) -> Prepare:
 
 
 @pytest.fixture
-def refused(prepare: Prepare, workplace: Path) -> Callable[..., str]:
+def refused(prepare: Prepare, work_folder: Path) -> Callable[..., str]:
     """Run it, and return its one line of error; nothing may be left behind."""
 
     def run(*arguments: str) -> str:
-        before = files_below(workplace), sorted(path.name for path in workplace.iterdir())
+        before = files_below(work_folder), sorted(path.name for path in work_folder.iterdir())
         result = prepare(*arguments)
         assert result.code == 2, result.output
         assert result.output == ""
         assert result.error.startswith("error: ")
         assert len(result.error.strip().splitlines()) == 1
-        assert (files_below(workplace), sorted(path.name for path in workplace.iterdir())) == before
+        assert (files_below(work_folder), sorted(path.name for path in work_folder.iterdir())) == before
         return result.error
 
     return run

@@ -1,4 +1,4 @@
-"""A few tiny photos of each public set, in the very format that the set is downloaded in."""
+"""A few tiny images of each public set, in the very format that the set is downloaded in."""
 
 import csv
 import zipfile
@@ -21,7 +21,7 @@ MELANOMA = ("Malignant", "Malignant melanocytic proliferations (Melanoma)", "Mel
 
 
 def draw(path: Path, number: int) -> Path:
-    """Write a photo of one colour, another one for each number."""
+    """Write an image of one colour, another one for each number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     colour = (number % 256, number // 256, 128)
     Image.new("RGB", (4, 4), colour).save(path)
@@ -38,7 +38,7 @@ def write_table(path: Path, rows: Rows, columns: Sequence[str] = (), delimiter: 
 
 
 def ham_rows() -> Rows:
-    """One row a photo; every third lesion has two photos."""
+    """One row an image; every third lesion has two images."""
     rows = []
     for lesion, dx in enumerate(HAM_DX):
         for _ in range(2 if lesion % 3 == 0 else 1):
@@ -86,8 +86,8 @@ def write_isic(folder: Path, rows: Rows | None = None) -> Path:
 def write_pad(folder: Path) -> Path:
     rows: Rows = []
     for patient, diagnostic in enumerate(PAD_DIAGNOSTIC):
-        for photo in range(2 if patient % 4 == 0 else 1):
-            name = f"PAT_{patient}_{100 + patient}_{photo}.png"
+        for image in range(2 if patient % 4 == 0 else 1):
+            name = f"PAT_{patient}_{100 + patient}_{image}.png"
             part = f"imgs_part_{1 + patient % 3}"
             draw(folder / "images" / part / part / name, len(rows))
             row = {"patient_id": f"PAT_{patient}", "lesion_id": str(100 + patient), "age": 55, "gender": "FEMALE"}
@@ -122,8 +122,8 @@ def write_kaggle(folder: Path, roots: Sequence[str] = ("", "data")) -> Path:
 
 def zip_folder(folder: Path, file: Path) -> Path:
     with zipfile.ZipFile(file, "w") as archive:
-        for photo in sorted(folder.rglob("*.jpg")):
-            archive.write(photo, photo.relative_to(folder).as_posix())
+        for image in sorted(folder.rglob("*.jpg")):
+            archive.write(image, image.relative_to(folder).as_posix())
     return file
 
 

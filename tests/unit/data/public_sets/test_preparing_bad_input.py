@@ -18,7 +18,7 @@ Prepare = Callable[..., Result]
 Refused = Callable[..., str]
 
 WRONG_SOURCES = {
-    "kaggle-benign-malignant": "holds no folder with photos in {train,test}/{benign,malignant}",
+    "kaggle-benign-malignant": "holds no folder with images in {train,test}/{benign,malignant}",
     "ham10000": "holds no ham10000_metadata.csv or ham10000_metadata or ham10000_metadata.tab",
     "isic": "holds no metadata.csv",
     "pad-ufes-20": "holds no metadata.csv",
@@ -27,45 +27,45 @@ WRONG_SOURCES = {
 
 
 @pytest.mark.parametrize("name", WRONG_SOURCES)
-def test_not_the_set(name: str, refused: Refused, workplace: Path) -> None:
-    downloads.draw(workplace / "photos/one.jpg", 1)
-    assert WRONG_SOURCES[name] in refused(name, "photos", "ready")
+def test_not_the_set(name: str, refused: Refused, work_folder: Path) -> None:
+    downloads.draw(work_folder / "images/one.jpg", 1)
+    assert WRONG_SOURCES[name] in refused(name, "images", "ready")
     assert "nowhere does not exist" in refused(name, "nowhere", "ready")
 
 
 @pytest.mark.parametrize("name", ["ham10000", "isic", "pad-ufes-20"])
-def test_an_archive_that_nobody_extracted(name: str, refused: Refused, workplace: Path) -> None:
-    downloads.draw(workplace / "photos/inside/one.jpg", 1)
-    downloads.zip_folder(workplace / "photos", workplace / "photos/inside/part_1.zip")
-    assert "extract it" in refused(name, "photos/inside/part_1.zip", "ready")
-    assert "extract part_1.zip first" in refused(name, "photos", "ready")
+def test_an_archive_that_nobody_extracted(name: str, refused: Refused, work_folder: Path) -> None:
+    downloads.draw(work_folder / "images/inside/one.jpg", 1)
+    downloads.zip_folder(work_folder / "images", work_folder / "images/inside/part_1.zip")
+    assert "extract it" in refused(name, "images/inside/part_1.zip", "ready")
+    assert "extract part_1.zip first" in refused(name, "images", "ready")
 
 
 # The target
 
 
-def test_target_is_taken(refused: Refused, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
-    (workplace / "mine").mkdir()
-    (workplace / "mine/thesis.txt").write_text("years of work")
+def test_target_is_taken(refused: Refused, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham")
+    (work_folder / "mine").mkdir()
+    (work_folder / "mine/thesis.txt").write_text("years of work")
     assert "mine is not empty" in refused("ham10000", "ham", "mine")
     assert "thesis.txt is a file" in refused("ham10000", "ham", "mine/thesis.txt")
     assert "lies inside it" in refused("ham10000", "ham", "ham/ready")
     assert "is ham or lies inside it" in refused("ham10000", "ham", "ham")
 
 
-def test_an_empty_target_is_taken(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
-    (workplace / "ready").mkdir()
+def test_an_empty_target_is_taken(prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham")
+    (work_folder / "ready").mkdir()
     assert prepare("ham10000", "ham", "ready").code == 0
-    assert (workplace / "ready/metadata.csv").is_file()
+    assert (work_folder / "ready/metadata.csv").is_file()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
 def test_nothing_is_left_after_ctrl_c_or_a_full_disk(
-    error: BaseException, prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, prepare: Prepare, work_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    downloads.write_ham10000(workplace / "ham")
+    downloads.write_ham10000(work_folder / "ham")
     written = []
 
     def write(file: Path, *arguments: Any) -> None:
@@ -75,15 +75,15 @@ def test_nothing_is_left_after_ctrl_c_or_a_full_disk(
     monkeypatch.setattr(preparing, "_write", write)
     result = prepare("ham10000", "ham", "new/ready")
     assert result.code == (130 if isinstance(error, KeyboardInterrupt) else 2)
-    assert written[0], "photos were there already"
-    assert [path.name for path in workplace.iterdir()] == ["ham"]
+    assert written[0], "images were there already"
+    assert [path.name for path in work_folder.iterdir()] == ["ham"]
 
 
-def test_disk_full_while_copying(prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    downloads.write_ham10000(workplace / "ham")
+def test_disk_full_while_copying(prepare: Prepare, work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloads.write_ham10000(work_folder / "ham")
     copied = []
 
-    def copy(photo: Path, target: Path) -> None:
+    def copy(image: Path, target: Path) -> None:
         copied.append(target.write_bytes(b"half"))
         if len(copied) == 5:
             raise OSError(errno.ENOSPC, "No space left on device", str(target))
@@ -92,24 +92,24 @@ def test_disk_full_while_copying(prepare: Prepare, workplace: Path, monkeypatch:
     result = prepare("ham10000", "ham", "ready", "--copy")
     assert result.code == 2
     assert "no space is left to write" in result.error
-    assert [path.name for path in workplace.iterdir()] == ["ham"]
+    assert [path.name for path in work_folder.iterdir()] == ["ham"]
 
 
 # Tables
 
 
-def test_missing_column(refused: Refused, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
-    table = workplace / "ham/HAM10000_metadata.csv"
+def test_missing_column(refused: Refused, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham")
+    table = work_folder / "ham/HAM10000_metadata.csv"
     table.write_text(table.read_text().replace("lesion_id,image_id,dx,", "lesion_id,image_id,diagnosis,"))
     error = refused("ham10000", "ham", "ready")
     assert "HAM10000_metadata.csv has no column 'dx'" in error
     assert "available are age, dataset, diagnosis, dx_type, image_id" in error
 
 
-def test_isic_without_any_diagnosis(refused: Refused, workplace: Path) -> None:
+def test_isic_without_any_diagnosis(refused: Refused, work_folder: Path) -> None:
     rows = [{"isic_id": f"ISIC_{number:07d}", "attribution": "Hospital"} for number in range(4)]
-    downloads.write_isic(workplace / "isic", rows)
+    downloads.write_isic(work_folder / "isic", rows)
     assert "metadata.csv has none of the columns diagnosis_5," in refused("isic", "isic", "ready")
 
 
@@ -126,57 +126,59 @@ def test_isic_without_any_diagnosis(refused: Refused, workplace: Path) -> None:
     ],
     ids=["twice", "short", "no name", "only a header", "empty", "blank", "not UTF-8"],
 )
-def test_bad_tables(change: Callable[[list[str]], list[str]], expected: str, refused: Refused, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
-    table = workplace / "ham/HAM10000_metadata.csv"
+def test_bad_tables(
+    change: Callable[[list[str]], list[str]], expected: str, refused: Refused, work_folder: Path
+) -> None:
+    downloads.write_ham10000(work_folder / "ham")
+    table = work_folder / "ham/HAM10000_metadata.csv"
     lines = change(table.read_text().splitlines())
     table.write_text("\n".join(lines), errors="surrogateescape")
     assert f"HAM10000_metadata.csv{expected.format(end=len(lines))}" in refused("ham10000", "ham", "ready")
 
 
-def test_two_tables(refused: Refused, workplace: Path) -> None:
-    downloads.write_isic(workplace / "isic/2019")
-    downloads.write_isic(workplace / "isic/2020")
+def test_two_tables(refused: Refused, work_folder: Path) -> None:
+    downloads.write_isic(work_folder / "isic/2019")
+    downloads.write_isic(work_folder / "isic/2020")
     assert "isic holds isic/2019/metadata.csv and isic/2020/metadata.csv" in refused("isic", "isic", "ready")
 
 
-def test_a_table_with_a_mark_of_byte_order_and_an_empty_line(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
-    table = workplace / "ham/HAM10000_metadata.csv"
+def test_a_table_with_a_mark_of_byte_order_and_an_empty_line(prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham")
+    table = work_folder / "ham/HAM10000_metadata.csv"
     table.write_text("\ufeff" + table.read_text() + "\n", encoding="utf-8")
     assert prepare("ham10000", "ham", "ready").code == 0
 
 
-# Photos and rows without each other
+# Images and rows without each other
 
 
-def test_rows_without_a_photo(refused: Refused, prepare: Prepare, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
+def test_rows_without_an_image(refused: Refused, prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham")
     for number in (24308, 24310):
-        next((workplace / "ham").rglob(f"*{number}.jpg")).unlink()
+        next((work_folder / "ham").rglob(f"*{number}.jpg")).unlink()
     error = refused("ham10000", "ham", "ready")
-    assert "HAM10000_metadata.csv, line 4: there is no photo ISIC_0024308 below ham; rows without a photo: 2" in error
+    assert "HAM10000_metadata.csv, line 4: there is no image ISIC_0024308 below ham; rows without an image: 2" in error
     assert "--missing leave-out" in error
     result = prepare("ham10000", "ham", "ready", "--missing", "leave-out")
     assert result.code == 0, result.error
-    left_out = downloads.read_table(workplace / "ready/left_out.csv")
-    assert [row["original"] for row in left_out if row["reason"] == "no photo"] == ["ISIC_0024308", "ISIC_0024310"]
-    assert "      2  no photo" in result.output
+    left_out = downloads.read_table(work_folder / "ready/left_out.csv")
+    assert [row["original"] for row in left_out if row["reason"] == "no image"] == ["ISIC_0024308", "ISIC_0024310"]
+    assert "      2  no image" in result.output
 
 
-def test_photos_without_a_row(refused: Refused, prepare: Prepare, workplace: Path) -> None:
-    downloads.write_pad(workplace / "pad")
-    downloads.draw(workplace / "pad/images/PAT_999_1_1.png", 999)
+def test_images_without_a_row(refused: Refused, prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_pad(work_folder / "pad")
+    downloads.draw(work_folder / "pad/images/PAT_999_1_1.png", 999)
     error = refused("pad-ufes-20", "pad", "ready")
-    assert "pad/images/PAT_999_1_1.png has no row in pad/metadata.csv; photos without a row: 1" in error
+    assert "pad/images/PAT_999_1_1.png has no row in pad/metadata.csv; images without a row: 1" in error
     assert prepare("pad-ufes-20", "pad", "ready", "--missing", "leave-out").code == 0
-    left_out = downloads.read_table(workplace / "ready/left_out.csv")
+    left_out = downloads.read_table(work_folder / "ready/left_out.csv")
     assert {"original": "images/PAT_999_1_1.png", "diagnosis": "", "reason": "no row in metadata.csv"} in left_out
 
 
-def test_two_photos_of_one_name_that_differ(refused: Refused, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
-    downloads.draw(workplace / "ham/again/ISIC_0024306.jpg", 999)
+def test_two_images_of_one_name_that_differ(refused: Refused, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham")
+    downloads.draw(work_folder / "ham/again/ISIC_0024306.jpg", 999)
     assert "ISIC_0024306.jpg have one name and differ" in refused("ham10000", "ham", "ready")
 
 
@@ -204,29 +206,29 @@ EVIL = {
 
 
 @pytest.mark.parametrize("case", EVIL)
-def test_members_that_lead_elsewhere(case: str, refused: Refused, workplace: Path) -> None:
+def test_members_that_lead_elsewhere(case: str, refused: Refused, work_folder: Path) -> None:
     options, expected = EVIL[case]
-    zip_with(workplace / "archive.zip", **options)
+    zip_with(work_folder / "archive.zip", **options)
     error = refused("kaggle-benign-malignant", "archive.zip", "ready")
     assert "archive.zip: its member" in error
     assert expected in error
-    assert not (workplace.parent / "evil.jpg").exists()
+    assert not (work_folder.parent / "evil.jpg").exists()
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_member_that_is_there_twice(refused: Refused, workplace: Path) -> None:
-    zip_with(workplace / "archive.zip", "train/benign/0.jpg")
+def test_a_member_that_is_there_twice(refused: Refused, work_folder: Path) -> None:
+    zip_with(work_folder / "archive.zip", "train/benign/0.jpg")
     assert "'train/benign/0.jpg' is there twice" in refused("kaggle-benign-malignant", "archive.zip", "ready")
 
 
-def test_zip_cut_short(refused: Refused, workplace: Path) -> None:
-    file = downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / "archive.zip")
+def test_zip_cut_short(refused: Refused, work_folder: Path) -> None:
+    file = downloads.zip_folder(downloads.write_kaggle(work_folder / "archive"), work_folder / "archive.zip")
     file.write_bytes(file.read_bytes()[:-200])
     assert "archive.zip is cut short or no zip" in refused("kaggle-benign-malignant", "archive.zip", "ready")
 
 
-def test_zip_with_a_changed_byte(refused: Refused, workplace: Path) -> None:
-    file = downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / "archive.zip")
+def test_zip_with_a_changed_byte(refused: Refused, work_folder: Path) -> None:
+    file = downloads.zip_folder(downloads.write_kaggle(work_folder / "archive"), work_folder / "archive.zip")
     content = bytearray(file.read_bytes())
     content[content.index(b"JFIF")] ^= 1
     file.write_bytes(content)
@@ -234,21 +236,21 @@ def test_zip_with_a_changed_byte(refused: Refused, workplace: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
-def test_members_packed_otherwise_that_are_damaged(method: int, refused: Refused, workplace: Path) -> None:
-    with zipfile.ZipFile(workplace / "archive.zip", "w", method) as archive:
+def test_members_packed_otherwise_that_are_damaged(method: int, refused: Refused, work_folder: Path) -> None:
+    with zipfile.ZipFile(work_folder / "archive.zip", "w", method) as archive:
         archive.writestr("train/benign/0.jpg", np.random.default_rng(0).bytes(5000))
-    content = bytearray((workplace / "archive.zip").read_bytes())
+    content = bytearray((work_folder / "archive.zip").read_bytes())
     content[100:200] = bytes(100)
-    (workplace / "archive.zip").write_bytes(content)
+    (work_folder / "archive.zip").write_bytes(content)
     error = refused("kaggle-benign-malignant", "archive.zip", "ready")
     assert "archive.zip is cut short or no zip" in error
     assert "download it anew" in error
 
 
 def test_a_disk_that_fails_is_no_damaged_zip(
-    prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    prepare: Prepare, work_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / "archive.zip")
+    downloads.zip_folder(downloads.write_kaggle(work_folder / "archive"), work_folder / "archive.zip")
 
     def fail(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -260,18 +262,18 @@ def test_a_disk_that_fails_is_no_damaged_zip(
     assert "cut short" not in prepare("kaggle-benign-malignant", "archive.zip", "ready").error
 
 
-def test_no_zip(refused: Refused, workplace: Path) -> None:
-    (workplace / "archive.zip").write_text("<html>log in first</html>")
+def test_no_zip(refused: Refused, work_folder: Path) -> None:
+    (work_folder / "archive.zip").write_text("<html>log in first</html>")
     assert "archive.zip is cut short or no zip" in refused("kaggle-benign-malignant", "archive.zip", "ready")
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_two_kaggle_sets_that_differ(zipped: bool, refused: Refused, workplace: Path) -> None:
-    downloads.write_kaggle(workplace / "archive")
-    downloads.draw(workplace / "archive/data/train/benign/0.jpg", 99)
+def test_two_kaggle_sets_that_differ(zipped: bool, refused: Refused, work_folder: Path) -> None:
+    downloads.write_kaggle(work_folder / "archive")
+    downloads.draw(work_folder / "archive/data/train/benign/0.jpg", 99)
     source = "archive"
     if zipped:
-        source = downloads.zip_folder(workplace / "archive", workplace / "archive.zip").name
+        source = downloads.zip_folder(work_folder / "archive", work_folder / "archive.zip").name
     error = refused("kaggle-benign-malignant", source, "ready")
     assert (
         f"{source} holds two sets of {{train,test}}/{{benign,malignant}} that differ, in the top folder and data"
@@ -279,42 +281,42 @@ def test_two_kaggle_sets_that_differ(zipped: bool, refused: Refused, workplace: 
     )
 
 
-def test_kaggle_with_a_photo_more_in_one_root(refused: Refused, workplace: Path) -> None:
-    downloads.write_kaggle(workplace / "archive")
-    downloads.draw(workplace / "archive/data/train/benign/more.jpg", 99)
+def test_kaggle_with_an_image_more_in_one_root(refused: Refused, work_folder: Path) -> None:
+    downloads.write_kaggle(work_folder / "archive")
+    downloads.draw(work_folder / "archive/data/train/benign/more.jpg", 99)
     assert "that differ" in refused("kaggle-benign-malignant", "archive", "ready")
 
 
-def test_kaggle_without_one_class(refused: Refused, workplace: Path) -> None:
-    downloads.write_kaggle(workplace / "archive", [""])
-    for photo in (workplace / "archive/test/malignant").iterdir():
-        photo.unlink()
-    assert "holds no folder with photos in" in refused("kaggle-benign-malignant", "archive", "ready")
+def test_kaggle_without_one_class(refused: Refused, work_folder: Path) -> None:
+    downloads.write_kaggle(work_folder / "archive", [""])
+    for image in (work_folder / "archive/test/malignant").iterdir():
+        image.unlink()
+    assert "holds no folder with images in" in refused("kaggle-benign-malignant", "archive", "ready")
 
 
 @pytest.mark.parametrize("source", ["archive.zip", "dermamnist.npz"])
-def test_a_table_alone_of_an_archive(source: str, refused: Refused, workplace: Path) -> None:
+def test_a_table_alone_of_an_archive(source: str, refused: Refused, work_folder: Path) -> None:
     name = "dermamnist"
     if source.endswith("zip"):
-        downloads.zip_folder(downloads.write_kaggle(workplace / "archive"), workplace / source)
+        downloads.zip_folder(downloads.write_kaggle(work_folder / "archive"), work_folder / source)
         name = "kaggle-benign-malignant"
     else:
-        downloads.write_dermamnist(workplace / source)
+        downloads.write_dermamnist(work_folder / source)
     error = refused(name, source, "ready", "--table-only")
-    assert f"--table-only: the photos of {source} are in an archive" in error
+    assert f"--table-only: the images of {source} are in an archive" in error
 
 
 # npz files
 
 
-def test_npz_cut_short(refused: Refused, workplace: Path) -> None:
-    file = downloads.write_dermamnist(workplace / "dermamnist.npz")
+def test_npz_cut_short(refused: Refused, work_folder: Path) -> None:
+    file = downloads.write_dermamnist(work_folder / "dermamnist.npz")
     file.write_bytes(file.read_bytes()[:-500])
     assert "dermamnist.npz is cut short or no npz" in refused("dermamnist", "dermamnist.npz", "ready")
 
 
-def test_npz_with_damaged_pixels(refused: Refused, workplace: Path) -> None:
-    file = downloads.write_dermamnist(workplace / "dermamnist.npz")
+def test_npz_with_damaged_pixels(refused: Refused, work_folder: Path) -> None:
+    file = downloads.write_dermamnist(work_folder / "dermamnist.npz")
     content = bytearray(file.read_bytes())
     middle = len(content) // 3
     content[middle : middle + 50] = bytes(50)
@@ -322,7 +324,7 @@ def test_npz_with_damaged_pixels(refused: Refused, workplace: Path) -> None:
     assert "train_images is damaged" in refused("dermamnist", "dermamnist.npz", "ready")
 
 
-def test_arrays_that_are_wrong(refused: Refused, workplace: Path) -> None:
+def test_arrays_that_are_wrong(refused: Refused, work_folder: Path) -> None:
     whole = downloads.dermamnist_arrays()
     labels = whole["val_labels"].copy()
     labels[3] = 9
@@ -343,40 +345,40 @@ def test_arrays_that_are_wrong(refused: Refused, workplace: Path) -> None:
         ),
     ]
     for arrays, expected in cases:
-        downloads.write_dermamnist(workplace / "dermamnist.npz", **arrays)
+        downloads.write_dermamnist(work_folder / "dermamnist.npz", **arrays)
         assert expected in refused("dermamnist", "dermamnist.npz", "ready")
 
 
-def test_no_npz(refused: Refused, workplace: Path) -> None:
-    (workplace / "dermamnist.npz").write_text("<html>not found</html>")
+def test_no_npz(refused: Refused, work_folder: Path) -> None:
+    (work_folder / "dermamnist.npz").write_text("<html>not found</html>")
     error = refused("dermamnist", "dermamnist.npz", "ready")
     assert "is cut short or no npz" in error
     assert "pickle" not in error
-    with (workplace / "dermamnist.npz").open("wb") as file:
+    with (work_folder / "dermamnist.npz").open("wb") as file:
         np.save(file, np.zeros(3))
     assert "is a single array" in refused("dermamnist", "dermamnist.npz", "ready")
 
 
 @pytest.mark.parametrize("name", ["retinamnist.npz", "BloodMNIST_224.npz", "mnist.npz"])
-def test_another_set_of_medmnist(name: str, refused: Refused, workplace: Path) -> None:
-    downloads.write_dermamnist(workplace / name)
+def test_another_set_of_medmnist(name: str, refused: Refused, work_folder: Path) -> None:
+    downloads.write_dermamnist(work_folder / name)
     begin = name.lower().partition("mnist")[0] + "mnist"
     assert f"{name} is of {begin}, not of dermamnist" in refused("dermamnist", name, "ready")
 
 
 def test_splits_of_another_size_are_warned_of(
-    prepare: Prepare, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    prepare: Prepare, work_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    downloads.write_dermamnist(workplace / "renamed.npz")
-    warning = "warning: its splits (train, val, test) have 21, 7, 14 photos, DermaMNIST's 7,007, 1,003, 2,005"
+    downloads.write_dermamnist(work_folder / "renamed.npz")
+    warning = "warning: its splits (train, val, test) have 21, 7, 14 images, DermaMNIST's 7,007, 1,003, 2,005"
     assert warning in prepare("dermamnist", "renamed.npz", "ready").output
     monkeypatch.setattr(dermamnist, "PUBLISHED", {"train": 21, "val": 7, "test": 14})
     assert "its splits" not in prepare("dermamnist", "renamed.npz", "whole").output
 
 
-def test_several_sizes(refused: Refused, prepare: Prepare, workplace: Path) -> None:
+def test_several_sizes(refused: Refused, prepare: Prepare, work_folder: Path) -> None:
     for size in ("", "_224"):
-        downloads.write_dermamnist(workplace / f"medmnist/dermamnist{size}.npz")
+        downloads.write_dermamnist(work_folder / f"medmnist/dermamnist{size}.npz")
     error = refused("dermamnist", "medmnist", "ready")
     assert "holds 2 files dermamnist*.npz: dermamnist.npz, dermamnist_224.npz: give the file itself" in error
     assert prepare("dermamnist", "medmnist/dermamnist_224.npz", "ready").code == 0

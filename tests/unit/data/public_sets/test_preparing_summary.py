@@ -10,7 +10,7 @@ from melanoma_pl.data.public_sets import preparing
 
 Prepare = Callable[..., Result]
 
-SUMMARY = """pad-ufes-20, malignant-vs-benign: 21 photos (21 linked) → ready
+SUMMARY = """pad-ufes-20, malignant-vs-benign: 21 images (21 linked) → ready
 
                benign  malignant
       train         {}          {}
@@ -22,7 +22,7 @@ left out: 1, each listed in ready/left_out.csv
 licence: CC BY 4.0
 cite: A. G. C. Pacheco et al., PAD-UFES-20, Data in Brief 32:106221 (2020), doi.org/10.1016/j.dib.2020.106221
 warning: its cancers are all proven by biopsy, many of its other lesions are not
-warning: only 52 of its 2,298 photos show a melanoma: too few to test a melanoma task on
+warning: only 52 of its 2,298 images show a melanoma: too few to test a melanoma task on
 
 next: melanoma-data audit ready --group-column group
       melanoma-train data=folder data.root=ready data.group_column=group
@@ -30,10 +30,10 @@ Research software: no medical device, no diagnosis.
 """
 
 
-def test_the_whole_of_it(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_pad(workplace / "pad")
+def test_the_whole_of_it(prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_pad(work_folder / "pad")
     output = prepare("pad-ufes-20", "pad", "ready").output
-    rows = downloads.read_table(workplace / "ready/metadata.csv")
+    rows = downloads.read_table(work_folder / "ready/metadata.csv")
     counts = [
         sum((row["split"], row["label"]) == (split, label) for row in rows)
         for split in ("train", "test")
@@ -44,23 +44,23 @@ def test_the_whole_of_it(prepare: Prepare, workplace: Path) -> None:
     assert lines == [" ".join(line.split()) for line in SUMMARY.format(*counts).splitlines()]
 
 
-def test_nothing_left_out_and_odd_paths(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_isic(workplace / "isic")
-    result = prepare("isic", "isic", "my photos (1)", "--task", "melanoma-vs-rest")
+def test_nothing_left_out_and_odd_paths(prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_isic(work_folder / "isic")
+    result = prepare("isic", "isic", "my images (1)", "--task", "melanoma-vs-rest")
     assert result.code == 0, result.error
-    assert not (workplace / "my photos (1)/left_out.csv").exists()
+    assert not (work_folder / "my images (1)/left_out.csv").exists()
     assert "left out: none" in result.output
-    assert "melanoma-data audit 'my photos (1)' --group-column group" in result.output
-    assert "'data.root=\"my photos (1)\"' data.group_column=group 'data.class_names=[rest,melanoma]'" in result.output
+    assert "melanoma-data audit 'my images (1)' --group-column group" in result.output
+    assert "'data.root=\"my images (1)\"' data.group_column=group 'data.class_names=[rest,melanoma]'" in result.output
 
 
-def test_many_reasons_are_cut(prepare: Prepare, workplace: Path) -> None:
+def test_many_reasons_are_cut(prepare: Prepare, work_folder: Path) -> None:
     rows = downloads.isic_rows()
     count = preparing.SHOWN + 5
     rows += [downloads.isic_row(100 + number, ("", "", f"stranger {number}", "", "")) for number in range(count)]
-    downloads.write_isic(workplace / "isic", rows)
+    downloads.write_isic(work_folder / "isic", rows)
     result = prepare("isic", "isic", "ready", "--unknown", "leave-out")
     assert result.code == 0, result.error
     assert result.output.count("unknown diagnosis: stranger") == preparing.SHOWN
     assert "and 5 rarer ones" in result.output
-    assert len(downloads.read_table(workplace / "ready/left_out.csv")) == count
+    assert len(downloads.read_table(work_folder / "ready/left_out.csv")) == count

@@ -40,14 +40,14 @@ def test_skin_type(cell: str, expected: str) -> None:
     assert skin_type(cell) == expected
 
 
-def test_semicolons(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
+def test_semicolons(prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham")
     assert prepare("ham10000", "ham", "commas").code == 0
     rows = [row | {"age": "80,0"} for row in downloads.ham_rows()]
-    downloads.write_table(workplace / "ham/HAM10000_metadata.csv", rows, delimiter=";")
+    downloads.write_table(work_folder / "ham/HAM10000_metadata.csv", rows, delimiter=";")
     result = prepare("ham10000", "ham", "semicolons")
     assert result.code == 0, result.error
-    tables = [(workplace / target / "metadata.csv").read_bytes() for target in ("commas", "semicolons")]
+    tables = [(work_folder / target / "metadata.csv").read_bytes() for target in ("commas", "semicolons")]
     assert tables[0] == tables[1]
 
 
@@ -102,15 +102,15 @@ def test_how_a_diagnosis_is_known(
     assert vars(describe(TableRow(Path("table.csv"), 2, {column: cell})))["confirmed_by"] == expected
 
 
-def test_the_finest_name_is_kept_as_written(prepare: Prepare, workplace: Path) -> None:
+def test_the_finest_name_is_kept_as_written(prepare: Prepare, work_folder: Path) -> None:
     rows = downloads.isic_rows()
     rows[40] |= {"diagnosis_4": "Melanoma of tomorrow, Nodular", "diagnosis_confirm_type": "histopathology"}
     for row in rows:
         row.setdefault("diagnosis_confirm_type", "")
-    downloads.write_isic(workplace / "isic", rows)
+    downloads.write_isic(work_folder / "isic", rows)
     assert prepare("isic", "isic", "ready").code == 0
-    found = {row["original"]: row for row in downloads.read_table(workplace / "ready/metadata.csv")}
-    photo = found["ISIC_0000040.jpg"]
-    assert (photo["written"], photo["confirmed_by"]) == ("Melanoma of tomorrow, Nodular", "histopathology")
-    assert photo["diagnosis"] == "invasive melanoma", "a coarser name decides"
+    found = {row["original"]: row for row in downloads.read_table(work_folder / "ready/metadata.csv")}
+    image = found["ISIC_0000040.jpg"]
+    assert (image["written"], image["confirmed_by"]) == ("Melanoma of tomorrow, Nodular", "histopathology")
+    assert image["diagnosis"] == "invasive melanoma", "a coarser name decides"
     assert found["ISIC_0000000.jpg"]["written"] == "Nevus"

@@ -1,4 +1,4 @@
-"""Downloads of the ISIC archive: older columns, rows that say little, images that are no photo of one lesion."""
+"""Downloads of the ISIC archive: older columns, rows that say little, images that are no image of one lesion."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -31,17 +31,17 @@ def old_rows() -> downloads.Rows:
     return rows
 
 
-def test_older_columns(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_isic(workplace / "isic", old_rows())
+def test_older_columns(prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_isic(work_folder / "isic", old_rows())
     result = prepare("isic", "isic", "ready")
     assert result.code == 0, result.error
-    assert labels_of(workplace / "ready") == {
+    assert labels_of(work_folder / "ready") == {
         ("nevus", "benign"): 10, ("melanoma", "malignant"): 15, ("", "benign"): 2,
     }  # fmt: skip
-    rows = downloads.read_table(workplace / "ready/metadata.csv")
+    rows = downloads.read_table(work_folder / "ready/metadata.csv")
     assert {(row["age"], row["sex"], row["group"], row["licence"]) for row in rows} == {("85", "", "", "CC-0")}
     reasons = Counter(
-        (row["reason"], row["diagnosis"]) for row in downloads.read_table(workplace / "ready/left_out.csv")
+        (row["reason"], row["diagnosis"]) for row in downloads.read_table(work_folder / "ready/left_out.csv")
     )
     assert reasons == {
         ("malignancy uncertain", "indeterminate/benign"): 1,
@@ -51,38 +51,38 @@ def test_older_columns(prepare: Prepare, workplace: Path) -> None:
 
 
 def test_benign_alone_tells_that_it_is_no_melanoma_and_malignant_alone_tells_nothing(
-    prepare: Prepare, workplace: Path
+    prepare: Prepare, work_folder: Path
 ) -> None:
     rows = old_rows()
     rows[2] |= {"diagnosis": ""}
-    downloads.write_isic(workplace / "isic", rows)
+    downloads.write_isic(work_folder / "isic", rows)
     result = prepare("isic", "isic", "ready", "--task", "melanoma-vs-rest")
     assert result.code == 0, result.error
-    assert labels_of(workplace / "ready") == {
+    assert labels_of(work_folder / "ready") == {
         ("nevus", "rest"): 10, ("melanoma", "melanoma"): 14, ("", "rest"): 2,
     }  # fmt: skip
     assert "      1  diagnosis too coarse to tell melanoma: malignant" in result.output
 
 
-def test_a_name_of_tomorrow(prepare: Prepare, refused: Callable[..., str], workplace: Path) -> None:
+def test_a_name_of_tomorrow(prepare: Prepare, refused: Callable[..., str], work_folder: Path) -> None:
     """Its level 1 says whether it is malignant; whether it is a melanoma, nothing says."""
     rows = downloads.isic_rows()
     rows[40] = isic_row(40, ("Malignant", "A branch of tomorrow", "A tumour of tomorrow", "", ""))
-    downloads.write_isic(workplace / "isic", rows)
+    downloads.write_isic(work_folder / "isic", rows)
     error = refused("isic", "isic", "ready", "--task", "melanoma-vs-rest")
     assert "metadata.csv, line 42: the diagnosis 'A tumour of tomorrow' is not in the diagnosis table" in error
     assert prepare("isic", "isic", "ready").code == 0
-    assert labels_of(workplace / "ready")["", "malignant"] == 1
+    assert labels_of(work_folder / "ready")["", "malignant"] == 1
 
 
-def test_images_that_show_no_single_lesion(prepare: Prepare, workplace: Path) -> None:
+def test_images_that_show_no_single_lesion(prepare: Prepare, work_folder: Path) -> None:
     rows = downloads.isic_rows()
     types = ["RCM: mosaic", "TBP tile: overview", "clinical: overview", "clinical: close-up", "TBP tile: close-up", ""]
     for number, image_type in enumerate(types):
         rows[number]["image_type"] = image_type
-    downloads.write_isic(workplace / "isic", rows)
+    downloads.write_isic(work_folder / "isic", rows)
     assert prepare("isic", "isic", "ready").code == 0
-    left_out = [row["reason"] for row in downloads.read_table(workplace / "ready/left_out.csv")]
+    left_out = [row["reason"] for row in downloads.read_table(work_folder / "ready/left_out.csv")]
     assert sorted(left_out) == [
         "image type 'RCM: mosaic'",
         "image type 'TBP tile: overview'",
@@ -90,8 +90,8 @@ def test_images_that_show_no_single_lesion(prepare: Prepare, workplace: Path) ->
     ]
 
 
-def test_few_columns_are_enough(prepare: Prepare, workplace: Path) -> None:
-    """A column is there only where one of the photos has something in it."""
+def test_few_columns_are_enough(prepare: Prepare, work_folder: Path) -> None:
+    """A column is there only where one of the images has something in it."""
     rows = [
         {
             "isic_id": f"ISIC_{number:07d}",
@@ -100,16 +100,16 @@ def test_few_columns_are_enough(prepare: Prepare, workplace: Path) -> None:
         }
         for number in range(12)
     ]
-    downloads.write_isic(workplace / "isic", rows)
+    downloads.write_isic(work_folder / "isic", rows)
     result = prepare("isic", "isic", "ready")
     assert result.code == 0, result.error
-    assert {row["site"] for row in downloads.read_table(workplace / "ready/metadata.csv")} == {"trunk"}
+    assert {row["site"] for row in downloads.read_table(work_folder / "ready/metadata.csv")} == {"trunk"}
     assert "licence: none stated" in result.output
     assert "group" not in result.output.rsplit("next:")[-1]
 
 
-def test_licences_are_counted(prepare: Prepare, workplace: Path) -> None:
+def test_licences_are_counted(prepare: Prepare, work_folder: Path) -> None:
     rows = downloads.isic_rows()
     rows[0]["copyright_license"] = "CC-0"
-    downloads.write_isic(workplace / "isic", rows)
+    downloads.write_isic(work_folder / "isic", rows)
     assert "licence: CC-BY-NC (47), CC-0 (1)\n" in prepare("isic", "isic", "ready").output

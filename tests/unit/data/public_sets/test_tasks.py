@@ -19,7 +19,7 @@ from melanoma_pl.data.public_sets.tasks import (
     UNCERTAIN,
     UNKNOWN,
     WITHOUT_DIAGNOSES,
-    choose_photos,
+    choose_images,
 )
 from melanoma_pl.errors import UserError
 
@@ -29,11 +29,11 @@ NOT_USED = f"not used by {NEVUS_TASK}"
 
 
 def decide(set_name: str, *written: str) -> list[str]:
-    """Return the class that each task gives, or the reason why it leaves the photo out."""
+    """Return the class that each task gives, or the reason why it leaves the image out."""
     decisions = []
     for name in (MALIGNANCY, NEVUS_TASK, REST_TASK):
-        entry = SourceImage("photo.jpg", "table, line 2", ImageFacts(written))
-        chosen, left_out = choose_photos([entry], TASKS[name], read_diagnoses(set_name), "leave-out")
+        entry = SourceImage("image.jpg", "table, line 2", ImageFacts(written))
+        chosen, left_out = choose_images([entry], TASKS[name], read_diagnoses(set_name), "leave-out")
         decisions.append(chosen[0].label if chosen else left_out[0].reason)
     return decisions
 
@@ -134,16 +134,16 @@ def test_isic_table_agrees_with_its_own_hierarchy() -> None:
         (REST_TASK, {"rest": 17, "melanoma": 7}, "data.group_column=group 'data.class_names=[rest,melanoma]'\n"),
     ],
 )
-def test_each_task(task: str, classes: dict[str, int], training: str, prepare: Prepare, workplace: Path) -> None:
+def test_each_task(task: str, classes: dict[str, int], training: str, prepare: Prepare, work_folder: Path) -> None:
     rows = list({row["lesion_id"]: row for row in downloads.ham_rows()}.values())
-    downloads.write_ham10000(workplace / "ham", rows)  # one photo a lesion
+    downloads.write_ham10000(work_folder / "ham", rows)  # one image a lesion
     result = prepare("ham10000", "ham", "ready", "--task", task)
     assert result.code == 0, result.error
-    found = downloads.read_table(workplace / "ready/metadata.csv")
+    found = downloads.read_table(work_folder / "ready/metadata.csv")
     assert Counter(row["label"] for row in found) == classes
     assert "next: melanoma-data audit ready --group-column group\n" in result.output
     assert f"\n      melanoma-train data=folder data.root=ready {training}" in result.output
-    left_out = downloads.read_table(workplace / "ready/left_out.csv")
+    left_out = downloads.read_table(work_folder / "ready/left_out.csv")
     assert len(left_out) + len(found) == len(rows)
     assert {"original", "diagnosis", "reason"} == set(left_out[0])
     assert Counter(row["reason"] for row in left_out if row["diagnosis"] == "akiec") == {UNCERTAIN: 2}
@@ -151,8 +151,8 @@ def test_each_task(task: str, classes: dict[str, int], training: str, prepare: P
     assert f"      2  {UNCERTAIN}: akiec" in result.output
 
 
-def test_kaggle_has_no_diagnoses(refused: Callable[..., str], workplace: Path) -> None:
-    downloads.write_kaggle(workplace / "archive")
+def test_kaggle_has_no_diagnoses(refused: Callable[..., str], work_folder: Path) -> None:
+    downloads.write_kaggle(work_folder / "archive")
     error = refused("kaggle-benign-malignant", "archive", "ready", "--task", NEVUS_TASK)
     assert "has labels but no diagnoses" in error
 
@@ -164,21 +164,21 @@ def strange_rows() -> downloads.Rows:
     return rows
 
 
-def test_unknown_diagnoses_are_named(refused: Callable[..., str], workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham", strange_rows())
+def test_unknown_diagnoses_are_named(refused: Callable[..., str], work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham", strange_rows())
     error = refused("ham10000", "ham", "ready")
     assert "HAM10000_metadata.csv, line 5: the diagnosis 'scc' is not in the diagnosis table" in error
-    assert "with their photos: 'scc' (2), 'ulcer' (1)" in error
+    assert "with their images: 'scc' (2), 'ulcer' (1)" in error
     assert "--diagnoses FILE" in error
     assert "--unknown leave-out" in error
 
 
-def test_unknown_diagnoses_are_left_out(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham", strange_rows())
+def test_unknown_diagnoses_are_left_out(prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham", strange_rows())
     result = prepare("ham10000", "ham", "ready", "--unknown", "leave-out")
     assert result.code == 0, result.error
     reasons = Counter(
-        (row["reason"], row["diagnosis"]) for row in downloads.read_table(workplace / "ready/left_out.csv")
+        (row["reason"], row["diagnosis"]) for row in downloads.read_table(work_folder / "ready/left_out.csv")
     )
     assert reasons[UNKNOWN, "scc"] == 2
     assert reasons[UNKNOWN, "ulcer"] == 1
@@ -191,10 +191,10 @@ def own_table(folder: Path, *lines: str) -> str:
     return "mine.csv"
 
 
-def test_a_table_of_ones_own(prepare: Prepare, workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham", strange_rows())
+def test_a_table_of_ones_own(prepare: Prepare, work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham", strange_rows())
     table = own_table(
-        workplace,
+        work_folder,
         "ham10000,SCC,squamous cell carcinoma,malignant,other,ours",
         "ham10000,ulcer,ulcer,benign,other,",
         "ham10000,akiec,actinic keratosis,malignant,other,as many papers do",
@@ -202,12 +202,12 @@ def test_a_table_of_ones_own(prepare: Prepare, workplace: Path) -> None:
     )
     result = prepare("ham10000", "ham", "ready", "--diagnoses", table)
     assert result.code == 0, result.error
-    labels = {(row["diagnosis"], row["label"]) for row in downloads.read_table(workplace / "ready/metadata.csv")}
+    labels = {(row["diagnosis"], row["label"]) for row in downloads.read_table(work_folder / "ready/metadata.csv")}
     assert ("squamous cell carcinoma", "malignant") in labels
     assert ("ulcer", "benign") in labels
     assert ("actinic keratosis", "malignant") in labels
     assert ("melanoma", "malignant") in labels, "the other rows stay"
-    assert {row["reason"] for row in downloads.read_table(workplace / "ready/left_out.csv")} == {NO_DIAGNOSIS}
+    assert {row["reason"] for row in downloads.read_table(work_folder / "ready/left_out.csv")} == {NO_DIAGNOSIS}
 
 
 @pytest.mark.parametrize(
@@ -224,32 +224,32 @@ def test_a_table_of_ones_own(prepare: Prepare, workplace: Path) -> None:
     ],
 )
 def test_mistakes_in_a_table_of_ones_own(
-    line: str, expected: str, refused: Callable[..., str], workplace: Path
+    line: str, expected: str, refused: Callable[..., str], work_folder: Path
 ) -> None:
-    downloads.write_ham10000(workplace / "ham")
-    assert expected in refused("ham10000", "ham", "ready", "--diagnoses", own_table(workplace, line))
+    downloads.write_ham10000(work_folder / "ham")
+    assert expected in refused("ham10000", "ham", "ready", "--diagnoses", own_table(work_folder, line))
 
 
-def test_a_table_of_ones_own_that_is_missing_or_none(refused: Callable[..., str], workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham")
+def test_a_table_of_ones_own_that_is_missing_or_none(refused: Callable[..., str], work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham")
     assert "--diagnoses mine.csv does not exist" in refused("ham10000", "ham", "ready", "--diagnoses", "mine.csv")
-    (workplace / "mine.csv").write_text("written,malignancy\nscc,malignant\n")
+    (work_folder / "mine.csv").write_text("written,malignancy\nscc,malignant\n")
     assert "mine.csv has no column 'set'" in refused("ham10000", "ham", "ready", "--diagnoses", "mine.csv")
 
 
-def test_a_task_with_no_photo_of_a_class(refused: Callable[..., str], workplace: Path) -> None:
-    downloads.write_ham10000(workplace / "ham", [row for row in downloads.ham_rows() if row["dx"] != "mel"])
+def test_a_task_with_no_image_of_a_class(refused: Callable[..., str], work_folder: Path) -> None:
+    downloads.write_ham10000(work_folder / "ham", [row for row in downloads.ham_rows() if row["dx"] != "mel"])
     error = refused("ham10000", "ham", "ready", "--task", NEVUS_TASK)
-    assert "no photo is melanoma in melanoma-vs-nevus" in error
+    assert "no image is melanoma in melanoma-vs-nevus" in error
 
 
 def test_names_of_sets_and_tasks_from_python(tmp_path: Path) -> None:
-    from melanoma_pl.data.public_sets import prepare_set
+    from melanoma_pl.data.public_sets import prepare_dataset
 
     with pytest.raises(UserError, match="did you mean 'ham10000'"):
-        prepare_set("ham1000", tmp_path, tmp_path / "ready")
+        prepare_dataset("ham1000", tmp_path, tmp_path / "ready")
     with pytest.raises(UserError, match="did you mean 'melanoma-vs-nevus'"):
-        prepare_set("ham10000", tmp_path, tmp_path / "ready", task="melanoma-vs-nevi")
+        prepare_dataset("ham10000", tmp_path, tmp_path / "ready", task="melanoma-vs-nevi")
 
 
 def test_the_guide_names_every_set_and_task_and_its_table_works(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from melanoma_pl.data.synthetic import synthetic_images
-from melanoma_pl.data.synthetic.synthetic_images import TRAITS, Mole, draw_mole, draw_photo, draw_traits, write_photos
+from melanoma_pl.data.synthetic.synthetic_images import TRAITS, Mole, draw_image, draw_mole, draw_traits, write_images
 from melanoma_pl.errors import UserError
 
 SIZE = 64
@@ -24,9 +24,9 @@ LESIONS = range(8)
 
 
 def show(mole: Mole, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the picture and where the mole is: where it differs from the same photo of a mole of 2 mm."""
-    picture = draw_photo(mole, 0, index, SIZE).astype(float)
-    nearly_bare = draw_photo(replace(PLAIN, diameter=2.0), 0, index, SIZE).astype(float)
+    """Return the picture and where the mole is: where it differs from the same image of a mole of 2 mm."""
+    picture = draw_image(mole, 0, index, SIZE).astype(float)
+    nearly_bare = draw_image(replace(PLAIN, diameter=2.0), 0, index, SIZE).astype(float)
     return picture, np.abs(picture - nearly_bare).sum(axis=-1) > 30
 
 
@@ -37,7 +37,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photos(tmp_path_factory.mktemp("synthetic") / "set", train=47, test=10, seed=3, size=32)
+    return write_images(tmp_path_factory.mktemp("synthetic") / "set", train=47, test=10, seed=3, size=32)
 
 
 # Traits
@@ -71,36 +71,36 @@ def test_classes_overlap_as_much_as_stated():
     assert 0.95 < roc_auc_score(targets, model.decision_function(traits)) < 0.985
 
 
-# Photos
+# Images
 
 
-def test_a_photo_has_the_stated_shape_and_follows_from_seed_and_index():
-    photo = draw_photo(PLAIN, 1, 2)
-    assert photo.shape == (224, 224, 3) and photo.dtype == np.uint8 and photo.flags.c_contiguous
-    np.testing.assert_array_equal(photo, draw_photo(PLAIN, 1, 2))
-    others = [draw_photo(PLAIN, 2, 2), draw_photo(PLAIN, 1, 3), draw_photo(PLAIN, 1, 2, photo=1)]
-    assert all(np.abs(photo.astype(int) - other).mean() > 2 for other in others)
+def test_an_image_has_the_stated_shape_and_follows_from_seed_and_index():
+    image = draw_image(PLAIN, 1, 2)
+    assert image.shape == (224, 224, 3) and image.dtype == np.uint8 and image.flags.c_contiguous
+    np.testing.assert_array_equal(image, draw_image(PLAIN, 1, 2))
+    others = [draw_image(PLAIN, 2, 2), draw_image(PLAIN, 1, 3), draw_image(PLAIN, 1, 2, image=1)]
+    assert all(np.abs(image.astype(int) - other).mean() > 2 for other in others)
 
 
 def test_another_process_draws_the_same_bits():
     code = (
-        "import hashlib; from melanoma_pl.data.synthetic.synthetic_images import draw_mole, draw_photo;"
-        "print(hashlib.sha256(draw_photo(draw_mole(True, 4, 7), 4, 7, 96).tobytes()).hexdigest())"
+        "import hashlib; from melanoma_pl.data.synthetic.synthetic_images import draw_mole, draw_image;"
+        "print(hashlib.sha256(draw_image(draw_mole(True, 4, 7), 4, 7, 96).tobytes()).hexdigest())"
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert elsewhere == hashlib.sha256(draw_photo(draw_mole(True, 4, 7), 4, 7, 96).tobytes()).hexdigest()
+    assert elsewhere == hashlib.sha256(draw_image(draw_mole(True, 4, 7), 4, 7, 96).tobytes()).hexdigest()
 
 
-def test_a_photo_shows_the_same_at_any_size():
+def test_an_image_shows_the_same_at_any_size():
     for index in range(4):
-        large = draw_photo(PLAIN, 0, index, 4 * SIZE).reshape(SIZE, 4, SIZE, 4, 3).mean(axis=(1, 3))
-        assert np.abs(large - draw_photo(PLAIN, 0, index, SIZE)).mean() < 6
+        large = draw_image(PLAIN, 0, index, 4 * SIZE).reshape(SIZE, 4, SIZE, 4, 3).mean(axis=(1, 3))
+        assert np.abs(large - draw_image(PLAIN, 0, index, SIZE)).mean() < 6
 
 
 def test_what_surrounds_the_mole_knows_nothing_of_its_traits():
     for index in LESIONS:
-        benign = draw_photo(Mole(0.1, 0.1, 1, 3.0), 0, index, SIZE)
-        malignant = draw_photo(Mole(0.9, 0.9, 6, 5.0), 0, index, SIZE)
+        benign = draw_image(Mole(0.1, 0.1, 1, 3.0), 0, index, SIZE)
+        malignant = draw_image(Mole(0.9, 0.9, 6, 5.0), 0, index, SIZE)
         np.testing.assert_array_equal(benign[:6], malignant[:6])
         np.testing.assert_array_equal(benign[:, -6:], malignant[:, -6:])
         assert not np.array_equal(benign, malignant)
@@ -154,13 +154,13 @@ def test_a_set_has_the_stated_files(drawn_set):
     counts = {str(path.relative_to(drawn_set)): len(list(path.iterdir())) for path in drawn_set.glob("*/*/")}
     assert counts == {"train/benign": 24, "train/malignant": 23, "test/benign": 5, "test/malignant": 5}
     assert sorted(path.name for path in drawn_set.iterdir()) == ["metadata.csv", "synthetic.json", "test", "train"]
-    with Image.open(drawn_set / "train" / "benign" / "0000.jpg") as photo:
-        assert photo.size == (32, 32) and photo.mode == "RGB"
+    with Image.open(drawn_set / "train" / "benign" / "0000.jpg") as image:
+        assert image.size == (32, 32) and image.mode == "RGB"
 
 
 def test_a_set_says_what_it_is(drawn_set):
     settings = json.loads((drawn_set / "synthetic.json").read_text(encoding="utf-8"))
-    assert "no photo shows a patient" in settings.pop("notice").lower()
+    assert "no image shows a patient" in settings.pop("notice").lower()
     assert settings == {
         "drawing_version": synthetic_images.DRAWING_VERSION,
         "train": 47,
@@ -171,7 +171,7 @@ def test_a_set_says_what_it_is(drawn_set):
     }
 
 
-def test_metadata_joins_every_photo(drawn_set):
+def test_metadata_joins_every_image(drawn_set):
     rows = rows_of(drawn_set)
     assert list(rows[0]) == ["image", "lesion_id", "group", *TRAITS, "synthetic"]
     assert {row["image"] for row in rows} == {
@@ -182,7 +182,7 @@ def test_metadata_joins_every_photo(drawn_set):
     assert [float(rows[0][trait]) for trait in TRAITS] == [getattr(first, trait) for trait in TRAITS]
 
 
-def test_a_tenth_of_the_train_lesions_have_two_photos_and_no_group_crosses(drawn_set):
+def test_a_tenth_of_the_train_lesions_have_two_images_and_no_group_crosses(drawn_set):
     rows = rows_of(drawn_set)
     train, test = ([row for row in rows if row["image"].startswith(split)] for split in ("train/", "test/"))
     groups = {row["group"] for row in train}
@@ -190,31 +190,31 @@ def test_a_tenth_of_the_train_lesions_have_two_photos_and_no_group_crosses(drawn
     assert not groups & {row["group"] for row in test}
     assert len({row["group"] for row in test}) == len(test)
     for group in groups:
-        photos = [row for row in train if row["group"] == group]
-        assert len({tuple(row[trait] for trait in TRAITS) for row in photos}) == 1
-        assert len({(drawn_set / row["image"]).read_bytes() for row in photos}) == len(photos)
+        images = [row for row in train if row["group"] == group]
+        assert len({tuple(row[trait] for trait in TRAITS) for row in images}) == 1
+        assert len({(drawn_set / row["image"]).read_bytes() for row in images}) == len(images)
 
 
 def test_the_test_split_does_not_depend_on_the_size_of_train(drawn_set, tmp_path):
-    other = write_photos(tmp_path / "other", train=2, test=10, seed=3, size=32)
-    for photo in (other / "test").rglob("*.jpg"):
-        assert photo.read_bytes() == (drawn_set / photo.relative_to(other)).read_bytes()
+    other = write_images(tmp_path / "other", train=2, test=10, seed=3, size=32)
+    for image in (other / "test").rglob("*.jpg"):
+        assert image.read_bytes() == (drawn_set / image.relative_to(other)).read_bytes()
 
 
 def test_class_names_name_the_folders(tmp_path):
-    folder = write_photos(tmp_path / "named", 2, 2, size=16, class_names=("naevus", "melanoma"))
+    folder = write_images(tmp_path / "named", 2, 2, size=16, class_names=("naevus", "melanoma"))
     assert sorted(path.name for path in (folder / "train").iterdir()) == ["melanoma", "naevus"]
 
 
 def test_a_finished_set_is_kept(drawn_set, monkeypatch):
-    monkeypatch.setattr(synthetic_images, "draw_photo", None)
-    assert write_photos(drawn_set, train=47, test=10, seed=3, size=32) == drawn_set
+    monkeypatch.setattr(synthetic_images, "draw_image", None)
+    assert write_images(drawn_set, train=47, test=10, seed=3, size=32) == drawn_set
 
 
 def test_an_empty_folder_is_filled(tmp_path):
     folder = tmp_path / "empty"
     folder.mkdir()
-    write_photos(folder, 2, 2, size=16)
+    write_images(folder, 2, 2, size=16)
     assert len(list(folder.rglob("*.jpg"))) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
@@ -226,30 +226,30 @@ def test_an_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch, interrupti
     def draw_three(*arguments):
         if len(drawn) == 3:
             raise interruption
-        drawn.append(draw_photo(*arguments))
+        drawn.append(draw_image(*arguments))
         return drawn[-1]
 
-    monkeypatch.setattr(synthetic_images, "draw_photo", draw_three)
+    monkeypatch.setattr(synthetic_images, "draw_image", draw_three)
     with pytest.raises(interruption):
-        write_photos(tmp_path / "set", 8, 2, size=16)
+        write_images(tmp_path / "set", 8, 2, size=16)
     assert len(drawn) == 3 and list(tmp_path.iterdir()) == []
 
 
 def test_two_processes_may_draw_the_same_set_at_once(tmp_path, monkeypatch):
     def draw_after_the_other(*arguments):
-        monkeypatch.setattr(synthetic_images, "draw_photo", draw_photo)
-        write_photos(tmp_path / "set", 2, 2, size=16)
-        return draw_photo(*arguments)
+        monkeypatch.setattr(synthetic_images, "draw_image", draw_image)
+        write_images(tmp_path / "set", 2, 2, size=16)
+        return draw_image(*arguments)
 
-    monkeypatch.setattr(synthetic_images, "draw_photo", draw_after_the_other)
-    write_photos(tmp_path / "set", 2, 2, size=16)
+    monkeypatch.setattr(synthetic_images, "draw_image", draw_after_the_other)
+    write_images(tmp_path / "set", 2, 2, size=16)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     assert len(list(tmp_path.rglob("*.jpg"))) == 4
 
 
 def test_other_settings_are_refused_by_name(drawn_set):
     with pytest.raises(UserError, match=r"train=47, not 48; seed=3, not 0: name another folder"):
-        write_photos(drawn_set, train=48, test=10, seed=0, size=32)
+        write_images(drawn_set, train=48, test=10, seed=0, size=32)
 
 
 @pytest.mark.parametrize("content", [None, "not JSON", "[1, 2]", "3"])
@@ -259,18 +259,18 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, content):
         (tmp_path / "synthetic.json").write_text(content, encoding="utf-8")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match="holds something other than a synthetic set"):
-        write_photos(tmp_path, 2, 2, size=16)
+        write_images(tmp_path, 2, 2, size=16)
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="name another folder"):
-        write_photos(tmp_path / "file", 2, 2, size=16)
+        write_images(tmp_path / "file", 2, 2, size=16)
 
 
 @pytest.mark.parametrize("settings", [{"train": 1}, {"test": 0}, {"seed": -1}, {"size": 0}])
 def test_settings_out_of_range_are_refused(tmp_path, settings):
     with pytest.raises(UserError, match="is a whole number from"):
-        write_photos(tmp_path / "set", **({"train": 2, "test": 2} | settings))
+        write_images(tmp_path / "set", **({"train": 2, "test": 2} | settings))
     assert list(tmp_path.iterdir()) == []

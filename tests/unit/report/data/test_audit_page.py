@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.conftest import draw_photo
+from tests.conftest import draw_image
 from tests.unit.report.data.audit_examples import (
     FOREIGN,
-    GIVEAWAYS,
     LONG,
     MARKUP,
     NO_UTF8,
     PLAIN,
     SCRIPT,
+    SHORTCUTS,
     empty_audit,
     full_audit,
     listing_of,
     pair,
-    write_photos,
+    write_images,
 )
 from tests.unit.report.page_reading import Page
 
-from melanoma_pl.data.audit.findings import Giveaway
-from melanoma_pl.data.image_set import Listing
+from melanoma_pl.data.audit.findings import LabelShortcut
+from melanoma_pl.data.image_set import ImageListing
 from melanoma_pl.report.data.audit_page import forest, histogram, pair_groups, write_page
 from melanoma_pl.report.mistakes import thumbnail
 
@@ -34,18 +34,18 @@ STYLE = Path(__file__).parents[4] / "src" / "melanoma_pl" / "report" / "template
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Listing:
-    return write_photos(tmp_path_factory.mktemp("<b>photos & more"))
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageListing:
+    return write_images(tmp_path_factory.mktemp("<b>images & more"))
 
 
 @pytest.fixture(scope="module")
-def page(photos: Listing, tmp_path_factory: pytest.TempPathFactory) -> Page:
-    written = write_page(full_audit(photos.root), photos, tmp_path_factory.mktemp("audits") / "new" / "folder")
+def page(images: ImageListing, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    written = write_page(full_audit(images.root), images, tmp_path_factory.mktemp("audits") / "new" / "folder")
     assert written.name == "audit.html" and [file.name for file in written.parent.iterdir()] == ["audit.html"]
     return Page(written.read_text(encoding="utf-8"))
 
 
-def page_of(folder: Path, listing: Listing, **findings: object) -> Page:
+def page_of(folder: Path, listing: ImageListing, **findings: object) -> Page:
     return Page(write_page(empty_audit(listing.root, **findings), listing, folder).read_text(encoding="utf-8"))
 
 
@@ -103,13 +103,13 @@ def test_every_finding_is_on_the_page(page: Page) -> None:
         "Told by <i>what</i> is around the mole.",
         "0123456789abcdef",
         "4000×3000",
-        "3 photos were left out",
+        "3 images were left out",
         f"shows the same as {FOREIGN}",
     ):
         assert words in " ".join(page.text.split()), words
 
 
-def test_pictures_are_small_and_those_of_missing_photos_are_said_to_be_missing(page: Page) -> None:
+def test_pictures_are_small_and_those_of_missing_images_are_said_to_be_missing(page: Page) -> None:
     alternatives = Counter(str(image["alt"]) for image in page.all("img"))
     assert alternatives[f"train, malignant: {LONG}"] == 2
     assert alternatives[f"train, malignant: {PLAIN[1]}"] == 1 + 7
@@ -123,16 +123,16 @@ def test_pictures_are_small_and_those_of_missing_photos_are_said_to_be_missing(p
             )
 
 
-def test_clean_photos_make_a_short_page(tmp_path: Path) -> None:
+def test_clean_images_make_a_short_page(tmp_path: Path) -> None:
     page = page_of(tmp_path, listing_of(tmp_path, PLAIN))
     assert "Clean: no leak and no conflict was found" in page.text and "The way out" not in page.text
     assert not page.all("img") and not page.all("details") and not page.all("pre")
 
 
-def test_only_broken_photos(tmp_path: Path) -> None:
+def test_only_broken_images(tmp_path: Path) -> None:
     audit = empty_audit(tmp_path, broken={NO_UTF8: "the file is empty"})
     audit = replace(
-        audit, inventory=audit.inventory | {"photos": 0, "per_split": {}, "sizes": {}, "formats": {}, "modes": {}}
+        audit, inventory=audit.inventory | {"images": 0, "per_split": {}, "sizes": {}, "formats": {}, "modes": {}}
     )
     written = write_page(audit, listing_of(tmp_path, (NO_UTF8,)), tmp_path / "audit")
     text = Page(written.read_text(encoding="utf-8")).text
@@ -140,8 +140,8 @@ def test_only_broken_photos(tmp_path: Path) -> None:
 
 
 def test_what_is_too_much_for_a_page_is_said(tmp_path: Path) -> None:
-    draw_photo(tmp_path / PLAIN[0], malignant=False, seed=0)
-    pairs = tuple(pair(PLAIN[0], f"test/benign/{n}.png", likeness=0.9) for n in range(230))
+    draw_image(tmp_path / PLAIN[0], malignant=False, seed=0)
+    pairs = tuple(pair(PLAIN[0], f"test/benign/{n}.png", similarity=0.9) for n in range(230))
     conflicts = tuple(pair(PLAIN[0], f"train/malignant/{n}.png") for n in range(50))
     lesions = {f"lesion {n}": (PLAIN[0], f"test/benign/{n}.png") for n in range(50)}
     broken = {f"broken/{n}.png": "cut short" for n in range(210)}
@@ -158,7 +158,7 @@ def test_what_is_too_much_for_a_page_is_said(tmp_path: Path) -> None:
 def test_a_hundred_pairs_make_a_page_that_can_be_sent(tmp_path: Path) -> None:
     paths = [f"{split}/benign/{n}.png" for n in range(100) for split in ("train", "test")]
     for seed, path in enumerate(paths):
-        draw_photo(tmp_path / path, malignant=False, seed=seed, size=224)
+        draw_image(tmp_path / path, malignant=False, seed=seed, size=224)
     pairs = tuple(pair(*paths[place : place + 2]) for place in range(0, 200, 2))
     written = write_page(empty_audit(tmp_path, pairs=pairs), listing_of(tmp_path, tuple(paths)), tmp_path / "audit")
     assert written.read_text(encoding="utf-8").count("<img") == 200
@@ -178,15 +178,15 @@ def test_groups_of_pairs_share_the_room() -> None:
 
 
 def test_weightiest_pairs_come_first() -> None:
-    faint, strong = pair(PLAIN[1], PLAIN[2], likeness=0.9), pair(PLAIN[1], PLAIN[3], likeness=0.99)
-    lesion = pair(MARKUP, FOREIGN, kind="lesion", likeness=None)
-    conflict, exact = pair(PLAIN[0], PLAIN[2], likeness=0.8), pair(LONG, PLAIN[3], kind="exact", likeness=1.0)
+    faint, strong = pair(PLAIN[1], PLAIN[2], similarity=0.9), pair(PLAIN[1], PLAIN[3], similarity=0.99)
+    lesion = pair(MARKUP, FOREIGN, kind="lesion", similarity=None)
+    conflict, exact = pair(PLAIN[0], PLAIN[2], similarity=0.8), pair(LONG, PLAIN[3], kind="exact", similarity=1.0)
     (leaks, *_) = pair_groups(empty_audit(Path(), pairs=(lesion, faint, strong, exact, conflict)))
     assert leaks.pairs == (conflict, exact, strong, faint, lesion)
 
 
 def test_forest_lies_between_its_ends() -> None:
-    chart = forest(GIVEAWAYS)
+    chart = forest(SHORTCUTS)
     assert chart.chance == pytest.approx(100 * 0.1 / 0.6, abs=0.01)
     files, colour, size, border = chart.rows
     assert files.point == pytest.approx(100 * 0.571 / 0.6, abs=0.01) and files.ends == (93.67, 96.67)
@@ -197,19 +197,19 @@ def test_forest_lies_between_its_ends() -> None:
 
 
 def test_forest_has_room_for_what_is_worse_than_a_guess() -> None:
-    chart = forest([Giveaway("file facts", 0.2, (0.05, 0.35), "")])
+    chart = forest([LabelShortcut("file facts", 0.2, (0.05, 0.35), "")])
     assert chart.rows[0].ends == (5.0, 35.0) and next(iter(chart.ticks)) == "0.0" and not chart.rows[0].tells
     assert forest([]).rows == ()
 
 
 def test_giveaways_are_those_whose_interval_lies_above() -> None:
-    assert Giveaway("", 0.7, (0.6, 0.8), "").tells and not Giveaway("", 0.7, (0.59, 0.8), "").tells
-    assert not Giveaway("", 0.9, None, "").tells
+    assert LabelShortcut("", 0.7, (0.6, 0.8), "").tells and not LabelShortcut("", 0.7, (0.59, 0.8), "").tells
+    assert not LabelShortcut("", 0.9, None, "").tells
 
 
 def test_histogram_counts_every_pair_once() -> None:
-    leak, within = pair(PLAIN[1], PLAIN[2], likeness=1.0), pair(PLAIN[2], PLAIN[3], likeness=0.9)
-    chart = histogram([leak, within, within, pair(PLAIN[0], PLAIN[1], likeness=0.9), replace(leak, likeness=None)])
+    leak, within = pair(PLAIN[1], PLAIN[2], similarity=1.0), pair(PLAIN[2], PLAIN[3], similarity=0.9)
+    chart = histogram([leak, within, within, pair(PLAIN[0], PLAIN[1], similarity=0.9), replace(leak, similarity=None)])
     assert chart is not None and chart.highest == 3 and len(chart.bars) == 20
     assert (chart.bars[0].within, chart.bars[0].leaks) == (100, 0)
     assert chart.bars[-1].leaks == pytest.approx(100 / 3)
@@ -218,7 +218,7 @@ def test_histogram_counts_every_pair_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("likeness", "ticks"),
+    ("similarity", "ticks"),
     [
         (0.66, {"0.70": 14.29, "0.80": 42.86, "0.90": 71.43, "1.00": 100}),
         (0.95, {"0.95": 0, "0.96": 20, "0.97": 40, "0.98": 60, "0.99": 80, "1.00": 100}),
@@ -226,28 +226,28 @@ def test_histogram_counts_every_pair_once() -> None:
         (-1.0, {"-1.00": 0, "-0.50": 25, "0.00": 50, "0.50": 75, "1.00": 100}),
     ],
 )
-def test_likeness_axis_has_round_numbers(likeness: float, ticks: dict[str, float]) -> None:
-    chart = histogram([pair(PLAIN[1], PLAIN[2], likeness=likeness)])
+def test_likeness_axis_has_round_numbers(similarity: float, ticks: dict[str, float]) -> None:
+    chart = histogram([pair(PLAIN[1], PLAIN[2], similarity=similarity)])
     assert chart is not None and chart.ticks == ticks
 
 
-@pytest.mark.parametrize("likeness", [1.0, 0.95, -1.0, 0.123])
-def test_histogram_of_one_pair(likeness: float) -> None:
-    chart = histogram([pair(PLAIN[1], PLAIN[2], likeness=likeness)])
+@pytest.mark.parametrize("similarity", [1.0, 0.95, -1.0, 0.123])
+def test_histogram_of_one_pair(similarity: float) -> None:
+    chart = histogram([pair(PLAIN[1], PLAIN[2], similarity=similarity)])
     assert chart is not None and sum(bar.leaks for bar in chart.bars) == 100
     assert histogram([]) is None
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "I;16", "1"])
-def test_photos_of_any_mode_have_a_picture(mode: str, tmp_path: Path) -> None:
-    file = tmp_path / "photo.tif"
+def test_images_of_any_mode_have_a_picture(mode: str, tmp_path: Path) -> None:
+    file = tmp_path / "image.tif"
     (Image.new(mode, (640, 320)) if mode == "I;16" else Image.new("RGB", (640, 320)).convert(mode)).save(file)
     picture = thumbnail(file)
     assert picture is not None and (picture.width, picture.height) == (160, 80)
 
 
-def test_broken_and_missing_photos_have_none(tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no photo")
+def test_broken_and_missing_images_have_none(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
     assert thumbnail(tmp_path / "broken.png") is None and thumbnail(tmp_path / "missing.png") is None
 
 

@@ -11,13 +11,13 @@ from melanoma_pl.report.data.audit_summary import audit_to_dict, write_json
 
 def test_file_holds_all_of_an_audit(tmp_path: Path) -> None:
     audit = full_audit(tmp_path)
-    written = write_json(audit, tmp_path / "audits" / "photos")
-    assert written == tmp_path / "audits" / "photos" / "audit.json"
+    written = write_json(audit, tmp_path / "audits" / "images")
+    assert written == tmp_path / "audits" / "images" / "audit.json"
     read = json.loads(written.read_text(encoding="utf-8"))
     assert read == audit_to_dict(audit)
     assert {field.name for field in fields(Audit)} < set(read)
     assert read["broken"][NO_UTF8] == "the file is empty"
-    assert [len(read[name]) for name in ("pairs", "giveaways", "label_conflicts", "clusters")] == [7, 4, 7, 2]
+    assert [len(read[name]) for name in ("pairs", "shortcuts", "label_conflicts", "clusters")] == [7, 4, 7, 2]
 
 
 def test_summary_counts_what_was_found(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_summary_counts_what_was_found(tmp_path: Path) -> None:
         "is_clean": False,
         "leaks": 3,
         "shared_groups": 2,
-        "leaking_test_photos": 3,
+        "leaking_test_images": 3,
         "conflicts": 1,
         "label_conflicts": 7,
         "pairs": 7,

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import draw_photo, write_photo_folder
+from tests.conftest import draw_image, write_image_folder
 from tests.unit.report.data.audit_examples import FOREIGN, MARKUP, NO_UTF8, empty_audit, listing_of
 
-from melanoma_pl.data.audit.auditing import audit_photos
+from melanoma_pl.data.audit.auditing import audit_images
 from melanoma_pl.data.columns import Column, ages_of, known, read_columns, role_of, telling_values
-from melanoma_pl.data.image_set import Listing, list_source
+from melanoma_pl.data.image_set import ImageListing, list_source
 from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError
 from melanoma_pl.report.data.audit_summary import audit_to_dict, write_json
@@ -18,17 +18,17 @@ from melanoma_pl.report.data.data_card import data_card, is_of, read_audit, writ
 from melanoma_pl.report.markup import code, text
 
 SECTIONS = [
-    *("What it is", "Where it comes from", "What is known of each photo", "Lesions and patients"),
+    *("What it is", "Where it comes from", "What is known of each image", "Lesions and patients"),
     *("How it was labelled", "What an audit found", "Known limits", "Use", "Licence", "Whom to cite", "Upkeep"),
 ]
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Listing:
-    """Six photos: four in train, two in test."""
-    root = tmp_path_factory.mktemp("data") / "my_photos"
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageListing:
+    """Six images: four in train, two in test."""
+    root = tmp_path_factory.mktemp("data") / "my_images"
     for seed, path in enumerate(PATHS):
-        draw_photo(root / path, "malignant" in path, seed)
+        draw_image(root / path, "malignant" in path, seed)
     return list_source(root)
 
 
@@ -54,116 +54,117 @@ def rows(**columns: list[str]) -> dict[str, dict[str, str]]:
     }
 
 
-PLACES = list(enumerate(sorted(PATHS)))  # as a listing has them
+PATH_KEYS = list(enumerate(sorted(PATHS)))  # as a listing has them
 
 
 def headings(card: str) -> list[str]:
     return re.findall(r"^## (.*)$", card, re.MULTILINE)
 
 
-def test_card_without_metadata_says_what_is_not_known(photos: Listing) -> None:
-    card = data_card(photos)
+def test_card_without_metadata_says_what_is_not_known(images: ImageListing) -> None:
+    card = data_card(images)
     assert headings(card) == SECTIONS
-    assert card.startswith("# Data card: my_photos\n\n**Research software: no medical device, no diagnosis.**")
-    assert "6 photos of moles, each labelled with one of 2 classes, in 2 splits." in card
+    assert card.startswith("# Data card: my_images\n\n**Research software: no medical device, no diagnosis.**")
+    assert "6 images of moles, each labelled with one of 2 classes, in 2 splits." in card
     assert "| benign | 2 | 1 | 3 |" in card and "| total | 4 | 2 | 6 |" in card
     assert "PNG 6" in card and "32×32 6" in card
     assert "Nothing but its label: there is no metadata table." in card
     assert "## Licence\n\nNot stated: ask the source.\n" in card
     assert "## Whom to cite\n\nNot stated: ask the source.\n" in card
-    assert "These photos were not audited" in card
+    assert "These images were not audited" in card
     assert "Skin types are not known" in card and "Nothing is known of age and sex and site." in card
     assert not re.search(r"TODO|TBD|FIXME|placeholder|\[.*needed\]|<[a-z ]+>", card, re.IGNORECASE)
 
 
-def test_card_tells_what_the_metadata_tells(photos: Listing) -> None:
-    card = data_card(photos, rows(**COLUMNS))
+def test_card_tells_what_the_metadata_tells(images: ImageListing) -> None:
+    card = data_card(images, rows(**COLUMNS))
     assert "| `age` | 4 (66.7 %) | 4 |" in card and "| `empty` | 0 (0.0 %) | 0 |" in card
     assert "| benign | 2 | 45 | 40 | 50 |" in card and "| malignant | 2 | 65 | 60 | 70 |" in card
     assert "| all | 4 | 55 | 40 | 70 |" in card
     assert "## Sex: `sex`" in card and "| not known | 1 | 1 | 2 |" in card
     assert "| nv | 3 | 0 | 3 |" in card and "| mel | 0 | 2 | 2 |" in card
-    assert "`lesion_id`: 4 different in 6 photos, 2 of them with several photos, **1 in more than one split**" in card
-    assert "- CC BY 4.0: 1 photo\n- CC0: 4 photos\n- no licence stated: 1 photo; ask the source" in card
+    assert "`lesion_id`: 4 different in 6 images, 2 of them with several images, **1 in more than one split**" in card
+    assert "- CC BY 4.0: 1 image\n- CC0: 4 images\n- no licence stated: 1 image; ask the source" in card
     assert r"| x\|1 | 2 | 1 | 3 |" in card and "| &lt;y&gt; | 1 | 2 | 3 |" in card
-    assert "Of 1 of 3 malignant photos the diagnosis is not known." in card
+    assert "Of 1 of 3 malignant images the diagnosis is not known." in card
     assert "Patients are not known" in card and "`label`" not in card and "`image`" not in card
     assert set(SECTIONS) < set(headings(card))
 
 
-def test_card_of_the_layout_and_its_own_table(photo_folder: Path) -> None:
-    card = data_card(list_source(photo_folder), read_table(photo_folder / "metadata.csv", "image"))
-    assert "52 photos of moles" in card and "## Age: `age`" in card and "`group`: 26 different" in card
+def test_card_of_the_layout_and_its_own_table(image_folder: Path) -> None:
+    card = data_card(list_source(image_folder), read_table(image_folder / "metadata.csv", "image"))
+    assert "52 images of moles" in card and "## Age: `age`" in card and "`group`: 26 different" in card
 
 
-def test_card_tells_what_the_audit_of_these_photos_found(photos: Listing) -> None:
-    found = audit_of(photos)
-    card = data_card(photos, None, found)
+def test_card_tells_what_the_audit_of_these_images_found(images: ImageListing) -> None:
+    found = audit_of(images)
+    card = data_card(images, None, found)
     assert "Leaks or conflicts were found. Fingerprint `0123456789abcdef`." in card
-    assert "1 test photo with a partner in another split" in card
-    assert "Figures on all test photos are too good: 1 photo leaked." in card
+    assert "1 test image with a partner in another split" in card
+    assert "Figures on all test images are too good: 1 image leaked." in card
     assert "1.2 MB; PNG 8, JPEG 1" in card  # the audit's own inventory: nothing is read again
     assert "(fingerprint of the audit: `0123456789abcdef`)" in card
 
 
-def test_card_names_how_well_giveaways_tell(photos: Listing) -> None:
-    found = audit_of(photos) | {
-        "giveaways": [
+def test_card_names_how_well_giveaways_tell(images: ImageListing) -> None:
+    found = audit_of(images) | {
+        "shortcuts": [
             {"name": "file facts", "auroc": 0.9, "interval": [0.85, 0.95], "sentence": "It gives the label away."},
             {"name": "picture size", "auroc": None, "interval": None, "sentence": "All are of *one* size."},
         ]
     }
-    card = data_card(photos, None, found)
+    card = data_card(images, None, found)
     assert "- label told by file facts: AUROC 0.900 [0.850–0.950]. It gives the label away.\n" in card
     assert r"- label told by picture size: AUROC not computable. All are of \*one\* size." in card
 
 
-def test_audit_of_other_photos_is_not_used(photos: Listing) -> None:
-    found = audit_of(photos)
-    other = list_source(photos.root).without(PATHS[:1])
+def test_audit_of_other_images_is_not_used(images: ImageListing) -> None:
+    found = audit_of(images)
+    other = list_source(images.root).without(PATHS[:1])
     card = data_card(other, None, found)
-    assert "The audit that is there is of other photos, splits or classes. These photos were not audited" in card
-    assert "0123456789abcdef" not in card and "5 photos of moles" in card
-    assert is_of(found, photos) and not is_of(found, other)
-    assert not is_of({name: value for name, value in found.items() if name != "listing"}, photos), "of an old version"
+    assert "The audit that is there is of other images, splits or classes. These images were not audited" in card
+    assert "0123456789abcdef" not in card and "5 images of moles" in card
+    assert is_of(found, images) and not is_of(found, other)
+    assert not is_of({name: value for name, value in found.items() if name != "listing"}, images), "of an old version"
 
 
-def test_audit_of_another_split_with_equal_counts_is_not_used(photos: Listing) -> None:
+def test_audit_of_another_split_with_equal_counts_is_not_used(images: ImageListing) -> None:
     swapped = {PATHS[0]: "test", PATHS[4]: "train"}
-    splits = tuple(swapped.get(path, split) for path, split in zip(photos.paths, photos.splits, strict=True))
-    other = replace(photos, splits=splits)
-    assert sorted(splits) == sorted(photos.splits) and splits != photos.splits
-    assert not is_of(audit_of(photos), other)
-    assert "These photos were not audited" in data_card(other, None, audit_of(photos))
+    splits = tuple(swapped.get(path, split) for path, split in zip(images.paths, images.splits, strict=True))
+    other = replace(images, splits=splits)
+    assert sorted(splits) == sorted(images.splits) and splits != images.splits
+    assert not is_of(audit_of(images), other)
+    assert "These images were not audited" in data_card(other, None, audit_of(images))
 
 
-def test_photos_that_the_audit_left_out_are_left_out_and_counted(photos: Listing) -> None:
-    found = audit_of(photos.without(PATHS[:1])) | {"excluded": 1}
-    assert not is_of(found, photos), "which one was left out is not known"
+def test_images_that_the_audit_left_out_are_left_out_and_counted(images: ImageListing) -> None:
+    found = audit_of(images.without(PATHS[:1])) | {"excluded": 1}
+    assert not is_of(found, images), "which one was left out is not known"
     known = found | {"left_out": PATHS[:1]}
-    card = data_card(photos, rows(sex=["male", *["female"] * 5]), known)
-    assert is_of(known, photos) and "- 1 photo left out before the audit, and not counted here\n" in card
+    card = data_card(images, rows(sex=["male", *["female"] * 5]), known)
+    assert is_of(known, images) and "- 1 image left out before the audit, and not counted here\n" in card
     assert "| `sex` | 5 (100.0 %) | 1 |" in card
 
 
-def test_audit_that_was_made_of_these_photos_is_used(photos: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audit_that_was_made_of_these_images_is_used(images: ImageListing, monkeypatch: pytest.MonkeyPatch) -> None:
     positive: list[list[int]] = []
     monkeypatch.setattr(
-        "melanoma_pl.data.audit.auditing.find_giveaways", lambda _, targets, groups: positive.append([*targets]) or ()
+        "melanoma_pl.data.audit.auditing.find_label_shortcuts",
+        lambda _, targets, groups: positive.append([*targets]) or (),
     )
-    broken = replace(photos, paths=(*photos.paths[:5], "train/malignant/none.png"))
-    labelled = replace(broken, labels=tuple("rest" if name == "benign" else "melanoma" for name in photos.labels))
-    for listing in (photos, broken, labelled):
-        found = audit_to_dict(audit_photos(listing)[0])
+    broken = replace(images, paths=(*images.paths[:5], "train/malignant/none.png"))
+    labelled = replace(broken, labels=tuple("rest" if name == "benign" else "melanoma" for name in images.labels))
+    for listing in (images, broken, labelled):
+        found = audit_to_dict(audit_images(listing)[0])
         assert is_of(json.loads(json.dumps(found)), listing)
     assert positive == [[0, 1, 0, 0, 1, 1], [0, 1, 0, 0, 1], [0, 1, 0, 0, 1]], "1 is melanoma, not the rest"
 
 
-def audit_of(photos: Listing) -> dict[str, Any]:
+def audit_of(images: ImageListing) -> dict[str, Any]:
     counts = {"train": {"benign": 2, "malignant": 2}, "test": {"benign": 1, "malignant": 1}}
-    audit = empty_audit(photos.root, leaking_test_photos=(PATHS[4],), shared_groups={"a": (PATHS[0], PATHS[4])})
+    audit = empty_audit(images.root, leaking_test_images=(PATHS[4],), shared_groups={"a": (PATHS[0], PATHS[4])})
     return audit_to_dict(
-        replace(audit, inventory=audit.inventory | {"photos": 6, "per_split": counts}, listing=photos.fingerprint)
+        replace(audit, inventory=audit.inventory | {"images": 6, "per_split": counts}, listing=images.fingerprint)
     )
 
 
@@ -176,14 +177,14 @@ def test_audit_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"inventory": {}}', json.dumps({"inventory": []})])
 def test_file_that_is_no_audit_is_refused_in_one_line(content: str, tmp_path: Path) -> None:
     (tmp_path / "audit.json").write_text(content)
-    with pytest.raises(UserError, match=r"audit\.json is no audit of photos: remove it") as refusal:
+    with pytest.raises(UserError, match=r"audit\.json is no audit of images: remove it") as refusal:
         read_audit(tmp_path / "audit.json")
     assert "\n" not in str(refusal.value)
 
 
 def test_shortcuts_are_named_but_not_those_by_right(tmp_path: Path) -> None:
     paths = [f"{label}/{n}.png" for label in ("benign", "malignant") for n in range(20)]
-    listing = Listing(tmp_path, tuple(paths), ("benign",) * 20 + ("malignant",) * 20, ("",) * 40)
+    listing = ImageListing(tmp_path, tuple(paths), ("benign",) * 20 + ("malignant",) * 20, ("",) * 40)
     table = {path: {"clinic": path[0], "diagnosis": path[0], "room": str(n % 2)} for n, path in enumerate(paths)}
     card = data_card(listing, table)
     assert "`clinic` tells the class: b only with benign, m only with malignant." in card
@@ -192,14 +193,14 @@ def test_shortcuts_are_named_but_not_those_by_right(tmp_path: Path) -> None:
     assert "not readable 40" in card
 
 
-def test_few_photos_of_one_class_are_no_shortcut(photos: Listing) -> None:
-    columns = read_columns(photos, rows(camera=["x", "x", "y", "y", "x", "y"]))
-    assert telling_values(columns[0], photos.labels) == {}
+def test_few_images_of_one_class_are_no_shortcut(images: ImageListing) -> None:
+    columns = read_columns(images, rows(camera=["x", "x", "y", "y", "x", "y"]))
+    assert telling_values(columns[0], images.labels) == {}
 
 
 def test_one_class_is_said_to_teach_nothing(tmp_path: Path) -> None:
-    card = data_card(Listing(tmp_path, ("nevi/1.png",), ("nevi",), ("",)))
-    assert "All photos are of one class, nevi" in card
+    card = data_card(ImageListing(tmp_path, ("nevi/1.png",), ("nevi",), ("",)))
+    assert "All images are of one class, nevi" in card
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> None:
@@ -213,17 +214,17 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> No
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
 
-def test_values_of_each_photo_are_not_listed(tmp_path: Path) -> None:
-    listing = Listing(tmp_path, tuple(f"{n:02}" for n in range(60)), ("benign",) * 60, ("",) * 60)
-    table = {path: {"source": f"photo {path}", "site": f"site {int(path) // 2}"} for path in listing.paths}
+def test_values_of_each_image_are_not_listed(tmp_path: Path) -> None:
+    listing = ImageListing(tmp_path, tuple(f"{n:02}" for n in range(60)), ("benign",) * 60, ("",) * 60)
+    table = {path: {"source": f"image {path}", "site": f"site {int(path) // 2}"} for path in listing.paths}
     card = data_card(listing, table)
-    assert "60 different values in 60 photos: the metadata lists them." in card
+    assert "60 different values in 60 images: the metadata lists them." in card
     assert "| 5 rarer values | 10 | 10 |" in card
 
 
-def test_rows_and_photos_need_not_match(photos: Listing) -> None:
+def test_rows_and_images_need_not_match(images: ImageListing) -> None:
     table = {PATHS[0]: {"image": PATHS[0], "age": "33"}, "elsewhere.png": {"image": "elsewhere.png", "age": "99"}}
-    card = data_card(photos, table)
+    card = data_card(images, table)
     assert "| `age` | 1 (16.7 %) | 1 |" in card and "99" not in card
 
 
@@ -261,21 +262,21 @@ def test_card_is_written_whole_into_a_new_folder(tmp_path: Path) -> None:
     assert [file.name for file in written.parent.iterdir()] == ["DATA_CARD.md"]
 
 
-def test_card_does_not_name_where_the_photos_lie(tmp_path: Path) -> None:
-    root = write_photo_folder(tmp_path / "a_secret_place" / "moles", train=8, test=4)
+def test_card_does_not_name_where_the_images_lie(tmp_path: Path) -> None:
+    root = write_image_folder(tmp_path / "a_secret_place" / "moles", train=8, test=4)
     assert "a_secret_place" not in data_card(list_source(root))
 
 
-def test_ages_that_are_no_number_are_said(photos: Listing) -> None:
-    card = data_card(photos, rows(age=["85+", "40-50", "adult", "", "60", "70"]))
-    assert "Of 2 photos the age is filled in but no number: not counted above." in card
+def test_ages_that_are_no_number_are_said(images: ImageListing) -> None:
+    card = data_card(images, rows(age=["85+", "40-50", "adult", "", "60", "70"]))
+    assert "Of 2 images the age is filled in but no number: not counted above." in card
     assert "| all | 3 | 70 | 60 | 85 |" in card
-    assert "no number" not in data_card(photos, rows(age=["85+", "40", "", "", "60", "70"]))
+    assert "no number" not in data_card(images, rows(age=["85+", "40", "", "", "60", "70"]))
 
 
-def test_values_that_differ_in_case_only_are_one(photos: Listing) -> None:
+def test_values_that_differ_in_case_only_are_one(images: ImageListing) -> None:
     spelt = ["Male", "male", "male", "FEMALE", "", "MALE"]
-    columns = {column.name: column for column in read_columns(photos, rows(sex=spelt, camera=spelt))}
+    columns = {column.name: column for column in read_columns(images, rows(sex=spelt, camera=spelt))}
     assert set(columns["sex"].values) == {"male", "FEMALE", ""} and columns["sex"].different == 2
     assert columns["camera"].different == 4
 
@@ -292,48 +293,50 @@ def limits_of(card: str) -> str:
     return card.split("## Known limits")[1].split("\n## ")[0]
 
 
-def test_lesions_on_both_sides_limit_what_figures_say(photos: Listing) -> None:
-    told = limits_of(data_card(photos, rows(lesion_id=list("abcdbb"))))
-    assert "Figures on all test photos are too good: by `lesion_id`, 1 lesion is in more than one split." in told
+def test_lesions_on_both_sides_limit_what_figures_say(images: ImageListing) -> None:
+    told = limits_of(data_card(images, rows(lesion_id=list("abcdbb"))))
+    assert "Figures on all test images are too good: by `lesion_id`, 1 lesion is in more than one split." in told
     assert "not known: no audit" not in told and "By the metadata no" not in told
     told = limits_of(
-        data_card(photos, rows(lesion_id=list("abcdbb")), audit_of(photos) | {"group_column": "lesion_id"})
+        data_card(images, rows(lesion_id=list("abcdbb")), audit_of(images) | {"group_column": "lesion_id"})
     )
-    assert "1 photo leaked" in told and "by `lesion_id`" not in told
+    assert "1 image leaked" in told and "by `lesion_id`" not in told
     table = rows(lesion_id=["a", "b", "a", "c", "d", "e"])
-    moved = replace(photos, splits=tuple("validation" if path == PATHS[0] else photos.splits[n] for n, path in PLACES))
-    assert "Figures on all validation photos are too good" in limits_of(data_card(moved, table))
+    moved = replace(
+        images, splits=tuple("validation" if path == PATHS[0] else images.splits[n] for n, path in PATH_KEYS)
+    )
+    assert "Figures on all validation images are too good" in limits_of(data_card(moved, table))
 
 
-def test_metadata_that_shows_no_lesion_in_two_splits_is_believed(photos: Listing) -> None:
-    told = limits_of(data_card(photos, rows(lesion_id=list("aabcde"))))
+def test_metadata_that_shows_no_lesion_in_two_splits_is_believed(images: ImageListing) -> None:
+    told = limits_of(data_card(images, rows(lesion_id=list("aabcde"))))
     assert "By the metadata no lesion is in two splits; near-duplicates were not looked for: no audit was made." in told
     assert "several splits is not known" not in told
-    told = limits_of(data_card(photos, rows(lesion_id=["a", "a", "b", "c", "", "e"])))
-    assert "Whether photos of one lesion are in several splits is not known" in told and "By the metadata" not in told
+    told = limits_of(data_card(images, rows(lesion_id=["a", "a", "b", "c", "", "e"])))
+    assert "Whether images of one lesion are in several splits is not known" in told and "By the metadata" not in told
 
 
-def test_photos_in_no_split_are_no_split(photos: Listing) -> None:
-    some = replace(photos, splits=tuple("" if path == PATHS[0] else photos.splits[n] for n, path in PLACES))
+def test_images_in_no_split_are_no_split(images: ImageListing) -> None:
+    some = replace(images, splits=tuple("" if path == PATHS[0] else images.splits[n] for n, path in PATH_KEYS))
     card = data_card(some, rows(lesion_id=list("aabcde")))
     assert "in 2 splits." in card and "| class | train | test | no split | total |" in card
     assert "| benign | 1 | 1 | 1 | 3 |" in card and "| all |" not in card
     assert "in more than one split" not in card, "a lesion in train and in no split is in one"
-    assert "no split" not in data_card(replace(photos, splits=("",) * 6))
+    assert "no split" not in data_card(replace(images, splits=("",) * 6))
 
 
-def test_melanoma_among_the_rest(photos: Listing) -> None:
-    card = data_card(replace(photos, labels=tuple("rest" if "benign" in path else "melanoma" for path in photos.paths)))
-    assert "50.0 % of the photos are melanoma, far more" in card and "| melanoma | 2 | 1 | 3 |" in card
+def test_melanoma_among_the_rest(images: ImageListing) -> None:
+    card = data_card(replace(images, labels=tuple("rest" if "benign" in path else "melanoma" for path in images.paths)))
+    assert "50.0 % of the images are melanoma, far more" in card and "| melanoma | 2 | 1 | 3 |" in card
     assert "malignant" not in limits_of(card)
 
 
 @pytest.mark.parametrize("value", ["- CC0", "+ CC0", "- - CC0", "1. CC0", "12) CC0", "  - CC0", "---"])
-def test_text_opens_no_list(value: str, photos: Listing) -> None:
+def test_text_opens_no_list(value: str, images: ImageListing) -> None:
     markdown_it = pytest.importorskip("markdown_it")
-    card = data_card(photos, rows(licence=[value] * 6))
-    assert f"- {text(value.strip())}: 6 photos\n" in card
-    tokens = markdown_it.MarkdownIt("commonmark").parse(f"- {text(value)}\n- {text(value)}: 6 photos\n")
+    card = data_card(images, rows(licence=[value] * 6))
+    assert f"- {text(value.strip())}: 6 images\n" in card
+    tokens = markdown_it.MarkdownIt("commonmark").parse(f"- {text(value)}\n- {text(value)}: 6 images\n")
     assert [token.type for token in tokens].count("list_item_open") == 2
     shown = [token.children[0].content if token.children else "" for token in tokens if token.type == "inline"]
     assert "".join(shown).count("CC0") == 2 * value.count("CC0")
@@ -343,6 +346,6 @@ def test_text_that_is_no_list_is_left_alone() -> None:
     assert [text(value) for value in ("-5", "1.5", "a - b", "+49")] == ["-5", "1.5", "a - b", "+49"]
 
 
-def test_column_without_a_name(photos: Listing) -> None:
-    card = data_card(photos, rows(**{"": ["x", "y"] * 3}))
+def test_column_without_a_name(images: ImageListing) -> None:
+    card = data_card(images, rows(**{"": ["x", "y"] * 3}))
     assert "| (no name) | 6 (100.0 %) | 2 |" in card and "``" not in card

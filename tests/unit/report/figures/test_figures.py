@@ -54,7 +54,7 @@ def test_one_class_has_no_curve(tmp_path: Path) -> None:
 
 
 def test_roc_names_its_points(content: Content) -> None:
-    expected = ["eight dermatologists, another set's photos", "chosen on validation: threshold 0.31", "threshold 0.5"]
+    expected = ["eight dermatologists, another set's images", "chosen on validation: threshold 0.31", "threshold 0.5"]
     assert labels(roc(content)) == ["a guess", f"AUROC {content.sets[0].ranking.auroc}", *expected]
     fixed = replace(content, decisions=(replace(content.decisions[0], threshold=0.5), *content.decisions[1:]))
     assert labels(roc(fixed, published=()))[2:] == ["chosen on validation: threshold 0.5"]
@@ -138,7 +138,7 @@ def test_axes_name_the_class() -> None:
     for draw, words in (
         (probabilities, "probability of $melanoma$"),
         (reliability, "mean probability of $melanoma$"),
-        (precision_recall, "a guess: 35 % of the photos are $melanoma$"),
+        (precision_recall, "a guess: 35 % of the images are $melanoma$"),
     ):
         figure = draw(named)
         assert figure is not None

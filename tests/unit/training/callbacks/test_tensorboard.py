@@ -7,10 +7,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from melanoma_pl.training.callbacks.tensorboard import COLUMNS, grid
 
 
-def test_each_photo_stands_in_its_cell_below_its_title() -> None:
+def test_each_image_stands_in_its_cell_below_its_title() -> None:
     count = COLUMNS + 2  # two rows, the second not full
     colours = torch.arange(count, dtype=torch.uint8) * 40
-    figure = grid(colours.view(-1, 1, 1, 1).expand(-1, 3, 16, 16), [f"photo {place}" for place in range(count)])
+    figure = grid(colours.view(-1, 1, 1, 1).expand(-1, 3, 16, 16), [f"image {place}" for place in range(count)])
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     drawn = np.asarray(canvas.buffer_rgba())[..., 0]
@@ -18,7 +18,7 @@ def test_each_photo_stands_in_its_cell_below_its_title() -> None:
     centres = [((place // COLUMNS + 0.6) * height, (place % COLUMNS + 0.5) * width) for place in range(2 * COLUMNS)]
     shown = [int(drawn[round(row), round(column)]) for row, column in centres]
     assert shown == [*colours.tolist(), 255, 255]
-    assert [text.get_text() for text in figure.axes[0].texts] == [f"photo {place}" for place in range(count)]
+    assert [text.get_text() for text in figure.axes[0].texts] == [f"image {place}" for place in range(count)]
     for place, text in enumerate(figure.axes[0].texts):
         box = text.get_window_extent()
         assert place // COLUMNS * height <= drawn.shape[0] - box.y1 <= (place // COLUMNS + 0.2) * height

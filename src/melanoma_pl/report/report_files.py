@@ -18,7 +18,7 @@ from melanoma_pl.report.page import REPORT_PAGE, write_page
 from melanoma_pl.report.request import Review
 
 TAGS = {"validation": "val", "test": "test"}
-PICTURES = ("photo", "heat_map", "control")  # of a mistake: they stand in the page
+PICTURES = ("image", "heat_map", "control")  # of a mistake: they stand in the page
 
 
 def write_numbers(review: Review, decision: Decision, folder: Path) -> dict[str, float]:
@@ -30,7 +30,7 @@ def write_numbers(review: Review, decision: Decision, folder: Path) -> dict[str,
         folder: Where they go.
 
     Returns:
-        The figures of all photos by their tags (`val/auroc`); those that cannot be computed are left out.
+        The figures of all images by their tags (`val/auroc`); those that cannot be computed are left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_predictions(review, decision, folder)
@@ -49,13 +49,13 @@ def show_first(folder: Path, split: str) -> None:
 
 
 def rows_of(review: Review, decision: Decision) -> dict[str, dict[str, Any]]:
-    """Return the main figures of all photos and, where some are known to the network, of the others."""
-    split, targets = review.content.split, review.judged.targets
-    masks = {shown.title: ~review.is_known for shown in review.content.sets[1:]}
+    """Return the main figures of all images and, where some are known to the network, of the others."""
+    split, targets = review.content.split, review.evaluated.targets
+    masks = {shown.title: ~review.is_seen for shown in review.content.sets[1:]}
     rows = {}
     for title, mask in {split: np.ones(len(targets), dtype=bool), **masks}.items():
-        of_photos = (review.malignant[mask], targets[mask], decision.threshold)
-        rows[title] = {**summarise(*of_photos), "intervals": intervals_of(*of_photos)}
+        of_images = (review.malignant[mask], targets[mask], decision.threshold)
+        rows[title] = {**summarise(*of_images), "intervals": intervals_of(*of_images)}
     if review.loss is not None:
         rows[split]["loss"] = review.loss
     return rows
@@ -69,7 +69,7 @@ def _write_metrics(review: Review, decision: Decision, folder: Path) -> dict[str
     text: Mapping[str, Any] = {
         "split": content.split,
         "runs": list(review.runs),
-        "photos": str(review.judged.root.resolve()),
+        "images": str(review.evaluated.root.resolve()),
         "temperature": decision.temperature,
         "threshold": decision.threshold,
         "notes": [*content.warnings, *content.notes, content.disclaimer],
@@ -86,7 +86,7 @@ def _write_metrics(review: Review, decision: Decision, folder: Path) -> dict[str
 def content_of(review: Review) -> dict[str, Any]:
     """Return the report's content as plain values.
 
-    Without its pictures, what predictions.csv holds, and when it was asked for: the same photos give the same file.
+    Without its pictures, what predictions.csv holds, and when it was asked for: the same images give the same file.
     """
     content = asdict(review.content)
     del content["curves"], content["facts"]["evaluated"], content["facts"]["evaluated with"]
@@ -107,15 +107,15 @@ def _plain(value: Any) -> Any:
 
 
 def _write_predictions(review: Review, decision: Decision, folder: Path) -> None:
-    judged, names = review.judged, review.content.class_names
+    evaluated, names = review.evaluated, review.content.class_names
     columns = ["path", "probability", "decision", "label", "logit", "group", "shares_lesion_with_train"]
     with write_atomically(folder / "predictions.csv") as file:
         writer = csv.writer(file)
-        writer.writerow([*columns, "unlike_training"])
-        for index, path in enumerate(judged.paths):
+        writer.writerow([*columns, "out_of_distribution"])
+        for index, path in enumerate(evaluated.paths):
             probability = float(review.malignant[index])
-            called, label = names[int(probability >= decision.threshold)], names[judged.targets[index]]
-            group = judged.groups[index] if judged.groups else ""
-            unlike = "" if review.is_unlike is None else int(review.is_unlike[index])
-            known = int(review.is_known[index])
+            called, label = names[int(probability >= decision.threshold)], names[evaluated.targets[index]]
+            group = evaluated.groups[index] if evaluated.groups else ""
+            unlike = "" if review.is_ood is None else int(review.is_ood[index])
+            known = int(review.is_seen[index])
             writer.writerow([path, probability, called, label, float(review.logits[index]), group, known, unlike])

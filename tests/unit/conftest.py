@@ -1,19 +1,19 @@
-"""A panel of tiny untrained networks on the tiny photos."""
+"""A panel of tiny untrained networks on the tiny images."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from tests.conftest import SIZE
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.inference.ensemble import Member
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.preprocessing import Preprocessing
+from tests.conftest import SIZE
 
 
 def member(root: Path, name: str = "one", seed: int = 0, *, fits: bool = True, **options: object) -> Member:
-    """Return an untrained network that judges the photos of a folder."""
+    """Return an untrained network that judges the images of a folder."""
     torch.manual_seed(seed)
     network = ThreeConvNet((4, 4, 4), hidden=8, image_size=SIZE, initial_weights="keras")
     classifier = MelanomaClassifier(network, preprocessing=Preprocessing(SIZE)).eval()
@@ -22,6 +22,6 @@ def member(root: Path, name: str = "one", seed: int = 0, *, fits: bool = True, *
 
 
 @pytest.fixture
-def members(photo_folder: Path) -> list[Member]:
-    """Three networks on one split of one photo set."""
-    return [member(photo_folder, name, seed) for seed, name in enumerate(("one", "two", "three"))]
+def members(image_folder: Path) -> list[Member]:
+    """Three networks on one split of one image set."""
+    return [member(image_folder, name, seed) for seed, name in enumerate(("one", "two", "three"))]

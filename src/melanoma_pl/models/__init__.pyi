@@ -1,0 +1,2 @@
+from .classifier import MelanomaClassifier as MelanomaClassifier
+from .three_conv import ThreeConvNet as ThreeConvNet
