@@ -172,7 +172,6 @@ def test_tensorboard(command: Command, work_folder: Path) -> None:
 # what the evaluation after the last epoch imports, and nothing before
 LATE = (
     "melanoma_pl.report.pipeline",
-    "melanoma_pl.report",
     "melanoma_pl.inference.heat_maps",
     "captum",
     "jinja2",

@@ -5,6 +5,8 @@ did not see. An area under the ROC curve near 0.5 is what one hopes for. Where i
 learnt the same, and its result on such images is no result.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
