@@ -7,9 +7,9 @@ Overrides as a person can paste them: words that both the shell and Hydra's gram
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-DISCLAIMER = "Research software: no medical device, no diagnosis."
+DISCLAIMER = "Research software, not a medical device: it makes no diagnosis."
 SYNTHETIC = "Synthetic images, drawn by a program: these figures say nothing about patients."
 
 
@@ -67,6 +67,30 @@ def count_table(per_split: Mapping[str, Mapping[str, int]]) -> tuple[list[str], 
     classes.append(("total", {name: sum(per_split[name].values()) for name in names}))
     rows = [(label, [*(counts[split] for split in splits), sum(counts.values())]) for label, counts in classes]
     return [*(split or "no split" for split in splits), "total"], rows
+
+
+def format_table(rows: Sequence[Sequence[str]], align: str = "<>", *, rule: bool = False) -> list[str]:
+    """Return the lines of a text table: columns as wide as their longest line, two spaces apart.
+
+    Args:
+        rows: The cells of each row; every row has as many. A header is a row like any other. A cell may hold several
+            lines, separated by a line feed.
+        align: One `<` (left), `>` (right) or `^` (centre) for each column; the last one serves all further columns.
+        rule: Whether to draw a line of dashes below the first row.
+
+    Returns:
+        The lines, without trailing spaces; no line where there is no row.
+    """
+    cells = [[cell.split("\n") for cell in row] for row in rows]
+    widths = [max(len(line) for cell in column for line in cell) for column in zip(*cells, strict=True)]
+    if rule:
+        cells.insert(1, [["-" * width] for width in widths])
+    sides = align.ljust(len(widths), align[-1])
+    return [
+        "  ".join(f"{text:{side}{width}}" for text, side, width in zip(line, sides, widths, strict=False)).rstrip()
+        for row in cells
+        for line in zip_longest(*row, fillvalue="")
+    ]
 
 
 BARE = re.compile(r"[\w./-]+", re.ASCII)
