@@ -46,7 +46,7 @@ def test_clean_images(images: Path, run_command: Command) -> None:
     report = json.loads(Path("outputs/audits/images/audit.json").read_text())
     assert report["summary"]["is_clean"] is True
     assert "<html" in Path("outputs/audits/images/audit.html").read_text()
-    assert "no medical device" in result.output
+    assert "not a medical device" in result.output
 
 
 def test_a_leak_is_found_listed_and_left_out(images: Path, run_command: Command) -> None:

@@ -52,7 +52,7 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     report = Path(run) / "report"
     page = (report / "report.html").read_text()
     assert page == (report / "test/report.html").read_text()
-    for expected in ("Ranking", "Decisions", "Calibration", "Subgroups", "Shortcuts", "no medical device"):
+    for expected in ("Ranking", "Decisions", "Calibration", "Subgroups", "Shortcuts", "not a medical device"):
         assert expected in page
     assert "if 2\u00a0%" in page, "the predictive values at the prevalence"
     assert {file.suffix for file in (report / "test/figures").iterdir()} == {".png", ".svg"}

@@ -32,7 +32,7 @@ def test_two_images(run_command: Command, run_folder: str, image_folder: Path) -
         assert 0 <= float(probability) <= 1
         assert decision in ("normal", "melanoma")
         assert path == image
-    assert result.error.count("no medical device, no diagnosis") == 1
+    assert result.error.count("not a medical device: it makes no diagnosis") == 1
 
 
 def test_one_alone_or_among_many(run_command: Command, run_folder: str, image_folder: Path) -> None:

@@ -26,7 +26,7 @@ warning: only 52 of its 2,298 images show a melanoma: too few to test a melanoma
 
 next: melanoma-data audit ready --group-column group
       melanoma-train data=folder data.root=ready data.group_column=group
-Research software: no medical device, no diagnosis.
+Research software, not a medical device: it makes no diagnosis.
 """
 
 

@@ -89,7 +89,7 @@ def test_links_and_labels_lead_somewhere(page: Page) -> None:
 def test_every_finding_is_on_the_page(page: Page) -> None:
     for words in (
         "Leaks and conflicts were found",
-        "Research software: no medical device, no diagnosis.",
+        "Research software, not a medical device: it makes no diagnosis.",
         "melanoma-data split",
         "--group-column",
         "likeness 0.987",

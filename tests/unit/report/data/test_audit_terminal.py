@@ -34,7 +34,7 @@ images alike                  none
 
 labels against the diagnosis  none
 
-Research software: no medical device, no diagnosis.
+Research software, not a medical device: it makes no diagnosis.
 clean: no leak and no conflict was found
 """
 

@@ -64,7 +64,7 @@ def headings(card: str) -> list[str]:
 def test_card_without_metadata_says_what_is_not_known(images: ImageListing) -> None:
     card = data_card(images)
     assert headings(card) == SECTIONS
-    assert card.startswith("# Data card: my_images\n\n**Research software: no medical device, no diagnosis.**")
+    assert card.startswith("# Data card: my_images\n\n**Research software, not a medical device: it makes no diagnosis.**")
     assert "6 images of moles, each labelled with one of 2 classes, in 2 splits." in card
     assert "| benign | 2 | 1 | 3 |" in card and "| total | 4 | 2 | 6 |" in card
     assert "PNG 6" in card and "32×32 6" in card
