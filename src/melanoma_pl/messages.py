@@ -1,25 +1,26 @@
-"""What must be said where a person reads a result.
+"""Text that a person reads or pastes: notices, counts and sizes, tables, and overrides for a shell. Light.
 
-How names, counts and sizes are written, the same on the terminal, on pages and in cards.
-
-Overrides as a person can paste them: words that both the shell and Hydra's grammar read as meant. Light.
+The terminal, the pages and the cards all take their words from here, so that each is written in one way.
 """
 
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 DISCLAIMER = "Research software, not a medical device: it makes no diagnosis."
 SYNTHETIC = "Synthetic images, drawn by a program: these figures say nothing about patients."
 
-
 SPLITS = ("train", "validation", "test")
 
 
-def readable(text: str) -> str:
-    r"""Return a text with what no screen should obey made visible: control characters, bytes that are no UTF-8.
+# Names, counts and sizes
 
-    A file's name may hold a line break, a terminal's commands or a mark that turns the reading direction round.
+
+def readable(text: str) -> str:
+    r"""Return a text with control characters and undecodable bytes escaped, as in `\x1b`.
+
+    A file's name may hold a line break, a terminal's commands or a mark that reverses the reading direction.
     """
     if text.isprintable():
         return text
@@ -34,7 +35,7 @@ def amount(count: int, thing: str, things: str = "") -> str:
 
 
 def percentage(part: int, whole: int) -> str:
-    """Return "13.8 %"; nothing where there is no whole."""
+    """Return "13.8 %", or an empty text if the whole is 0."""
     return f"{100 * part / whole:.1f} %" if whole else ""
 
 
@@ -53,35 +54,22 @@ def size_in_bytes(count: int) -> str:
     return f"{count} bytes"
 
 
-def split_names(per_split: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Return the splits in the order of their use."""
-    return sorted(per_split, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
+# Tables
 
 
-def count_table(per_split: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[tuple[str, list[int]]]]:
-    """Return the columns, splits and `total`, and each class's counts in them; the last row holds the sums."""
-    names = split_names(per_split)
-    splits = names if set(names) & set(SPLITS) else []  # images that are in no split need no column but the total
-    labels = sorted({label for counts in per_split.values() for label in counts})
-    classes = [(label, {name: per_split[name].get(label, 0) for name in names}) for label in labels]
-    classes.append(("total", {name: sum(per_split[name].values()) for name in names}))
-    rows = [(label, [*(counts[split] for split in splits), sum(counts.values())]) for label, counts in classes]
-    return [*(split or "no split" for split in splits), "total"], rows
-
-
-def format_table(rows: Sequence[Sequence[str]], align: str = "<>", *, rule: bool = False) -> list[str]:
-    """Return the lines of a text table: columns as wide as their longest line, two spaces apart.
+def format_table(rows: Sequence[Sequence[object]], align: str = "<>", *, rule: bool = False) -> list[str]:
+    """Return the lines of a text table whose columns are two spaces apart.
 
     Args:
-        rows: The cells of each row; every row has as many. A header is a row like any other. A cell may hold several
-            lines, separated by a line feed.
-        align: One `<` (left), `>` (right) or `^` (centre) for each column; the last one serves all further columns.
+        rows: The cells of each row, as many in every row. A header is a row like any other; a cell may hold several
+            lines.
+        align: `<` (left), `>` (right) or `^` (centre) for each column; the last one serves all further columns.
         rule: Whether to draw a line of dashes below the first row.
 
     Returns:
-        The lines, without trailing spaces; no line where there is no row.
+        The lines without trailing spaces; none if there are no rows.
     """
-    cells = [[cell.split("\n") for cell in row] for row in rows]
+    cells = [[str(cell).split("\n") for cell in row] for row in rows]
     widths = [max(len(line) for cell in column for line in cell) for column in zip(*cells, strict=True)]
     if rule:
         cells.insert(1, [["-" * width] for width in widths])
@@ -93,29 +81,54 @@ def format_table(rows: Sequence[Sequence[str]], align: str = "<>", *, rule: bool
     ]
 
 
+def split_names(per_split: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return the names of splits: train, validation and test first, then the others by name."""
+    return sorted(per_split, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
+
+
+def count_table(per_split: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[tuple[str, list[int]]]]:
+    """Return a table of image counts: one column for each split and the total, one row for each class and the total.
+
+    Args:
+        per_split: Split → class → number of images. If none of them is a known split, only the total has a column.
+
+    Returns:
+        The headings of the columns, and a pair of class and counts for each row.
+    """
+    names = split_names(per_split)
+    splits = names if set(names) & set(SPLITS) else []
+    labels = sorted({label for counts in per_split.values() for label in counts})
+    classes = [(label, {name: per_split[name].get(label, 0) for name in names}) for label in labels]
+    classes.append(("total", {name: sum(per_split[name].values()) for name in names}))
+    rows = [(label, [*(counts[split] for split in splits), sum(counts.values())]) for label, counts in classes]
+    return [*(split or "no split" for split in splits), "total"], rows
+
+
+# Overrides that can be pasted into a shell
+
+FOLDER_NAMES = "data.folder_names"
 BARE = re.compile(r"[\w./-]+", re.ASCII)
 CONSTANTS = ("null", "true", "false")
 KEY = re.compile(r"[a-z_][\w-]*|0|[1-9][0-9]*", re.ASCII | re.IGNORECASE)
-MAPPED_KEY = re.compile(r"[\w\-+.%*@?|/ ()\[\]{}:=,]+", re.ASCII)  # Hydra's grammar knows no quoted keys
+MAPPED_KEY = re.compile(r"[\w\-+.%*@?|/ ()\[\]{}:=,]+", re.ASCII)  # Hydra's grammar does not allow quoted keys
 ESCAPED = re.compile(r"[ ()\[\]{}:=,]")
-FOLDER_NAMES = "data.folder_names"
 
 
 def hydra_word(key: str, value: str) -> str:
-    """Return `key=value` as one word of a shell command, which Hydra reads as that very text.
+    """Return `key=value` as one word of a shell command that Hydra reads as this very text.
 
     Args:
-        key: Such as `data.root`.
-        value: Any text; it is quoted twice (by the shell and in Hydra's grammar) unless it is plain.
+        key: A key of the configuration, such as `data.root`.
+        value: Any text. Unless it is plain, it is quoted twice: in Hydra's grammar and for the shell.
     """
-    if BARE.fullmatch(value) and not _means_more(value):
+    if BARE.fullmatch(value) and not _has_another_type(value):
         return f"{key}={value}"
     return shlex.quote(f"{key}={literal(value)}")
 
 
 def literal(value: str) -> str:
     """Return a text in the double quotes of Hydra's grammar."""
-    # within quotes Hydra takes a backslash for itself except before a quote, OmegaConf except before an interpolation
+    # within quotes, Hydra keeps a backslash except before a quote, and OmegaConf except before an interpolation
     escaped = re.sub(r'(\\*)("|\Z)', lambda match: match[1] * 2 + match[2].replace('"', '\\"'), value)
     return '"' + escaped.replace("${", "\\${") + '"'
 
@@ -124,22 +137,22 @@ def class_word(name: str, meant: str) -> str | None:
     """Return the override that tells training which class a label or class folder stands for.
 
     Args:
-        name: Of the label or folder.
+        name: The label, or the name of the folder.
         meant: The class, or a placeholder such as `<class>`.
 
     Returns:
-        A word of a shell command; None where Hydra's grammar cannot express the name.
+        One word of a shell command, or None if Hydra's grammar cannot express the name.
     """
     if KEY.fullmatch(name):
         return shlex.quote(f"+{FOLDER_NAMES}.{name}={meant}")
-    if not MAPPED_KEY.fullmatch(name) or name != name.strip() or _means_more(name):
+    if not MAPPED_KEY.fullmatch(name) or name != name.strip() or _has_another_type(name):
         return None
     escaped = ESCAPED.sub(r"\\\g<0>", name)
     return shlex.quote(f"+{FOLDER_NAMES}={{{escaped}: {meant}}}")
 
 
-def _means_more(text: str) -> bool:
-    """Tell whether Hydra takes an unquoted text for a number, a truth value or nothing."""
+def _has_another_type(text: str) -> bool:
+    """Tell whether Hydra reads an unquoted text as a number, a truth value or null."""
     try:
         float(text)
     except ValueError:
