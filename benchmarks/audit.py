@@ -1,4 +1,4 @@
-"""What the audit finds of planted copies, what it reports wrongly, and what it costs.
+"""Measure how many planted copies the audit finds, how many false alarms it raises, and how long it takes.
 
 python -m benchmarks.audit planted images/isic_moles --group-column group
 python -m benchmarks.audit scale images/isic_moles --images 100000
@@ -27,12 +27,12 @@ from melanoma_pl.data.audit.scanning import SIDE, Scan, scan
 from melanoma_pl.data.image_set import ImageListing, list_source
 
 Change = Callable[[Image.Image], Image.Image]
-QUALITY = 90  # of a copy that is not about compression
-PAIRS = 10_000
+QUALITY = 90  # JPEG quality of the copies that do not test compression
+PAIRS = 10_000  # random pairs of different lesions
 
 
 def crop(image: Image.Image) -> Image.Image:
-    """Return 95 % of the width and height, the lower right part: the hardest place."""
+    """Return the lower right part, 95 % of width and height: a corner is the hardest crop to find."""
     width, height = image.size
     return image.crop((width - round(0.95 * width), height - round(0.95 * height), width, height))
 
@@ -53,37 +53,37 @@ CHANGES: dict[str, tuple[Change, int]] = {
 
 
 def planted(root: Path, group_column: str | None, copies: int, seed: int) -> None:
-    """Plant copies of every kind among the images, audit all, and count what was found."""
+    """Add copies of every kind to the images, audit all of them, and count the copies that were found."""
     listing = list_source(root.resolve())
     groups = groups_of(root, listing, group_column)
     chosen = np.random.default_rng(seed).choice(len(listing), copies, replace=False)
     with TemporaryDirectory() as folder:
         copied = [plant(listing, index, kind, Path(folder)) for kind in CHANGES for index in chosen]
-        own = scan(listing)
-        theirs = scan(ImageListing(Path(folder), tuple(copied), ("",) * len(copied), ("",) * len(copied)))
-        everything = joined(own, theirs)
+        originals = scan(listing)
+        copy_scan = scan(ImageListing(Path(folder), tuple(copied), ("",) * len(copied), ("",) * len(copied)))
+        everything = join(originals, copy_scan)
         with elapsed(f"audit of {len(everything.images)} images, without reading them"):
             found = find_matches(everything).matches
     pairs = {(match.first, match.second) for match in found}
     print(f"\n{'planted':<26} {'found':>5} of")
     for number, kind in enumerate(CHANGES):
         start = len(listing) + number * copies
-        hits = sum((int(index), start + place) in pairs for place, index in enumerate(chosen))
+        hits = sum((int(index), start + position) in pairs for position, index in enumerate(chosen))
         print(f"{kind:<26} {hits:>5} {copies}")
     origin = [*range(len(listing)), *(int(index) for _ in CHANGES for index in chosen)]
     lesion = [groups[index] for index in origin]
     different = [pair for pair in pairs if lesion[pair[0]] != lesion[pair[1]]]
-    among_own = [pair for pair in different if max(pair) < len(listing)]
-    drawn = draw_pairs(lesion, seed)
-    print(f"\nfalse alarms among {PAIRS} random pairs of different lesions: {len(drawn & pairs)}")
+    among_originals = [pair for pair in different if max(pair) < len(listing)]
+    sampled = sample_pairs(lesion, seed)
+    print(f"\nfalse alarms among {PAIRS} random pairs of different lesions: {len(sampled & pairs)}")
     total = sum(lesion[a] != lesion[b] for a, b in combinations(range(len(listing)), 2))
-    print(f"pairs reported among all {total} pairs of different lesions of the set itself: {len(among_own)}")
-    for first, second in sorted(among_own):
+    print(f"pairs reported among all {total} pairs of different lesions of the dataset: {len(among_originals)}")
+    for first, second in sorted(among_originals):
         print(f"  {listing.paths[first]} = {listing.paths[second]}")
 
 
 def plant(listing: ImageListing, index: int, kind: str, folder: Path) -> str:
-    """Write a changed copy of an image, and return its name."""
+    """Write a changed copy of an image, and return the name of its file."""
     change, quality = CHANGES[kind]
     name = f"{kind.replace(' ', '_')}_{index}.jpg"
     with Image.open(listing.files[index]) as image:
@@ -91,7 +91,7 @@ def plant(listing: ImageListing, index: int, kind: str, folder: Path) -> str:
     return name
 
 
-def joined(first: Scan, second: Scan) -> Scan:
+def join(first: Scan, second: Scan) -> Scan:
     """Return two scans as one."""
     paths = (*map(str, first.listing.files), *map(str, second.listing.files))
     empty = ("",) * len(paths)
@@ -106,53 +106,53 @@ def groups_of(root: Path, listing: ImageListing, column: str | None) -> list[str
     if column is None:
         return list(listing.paths)
     with (root / "metadata.csv").open(newline="", encoding="utf-8-sig") as file:
-        known = {row["image"]: row[column] for row in csv.DictReader(file)}
-    return [known[path] for path in listing.paths]
+        group_of = {row["image"]: row[column] for row in csv.DictReader(file)}
+    return [group_of[path] for path in listing.paths]
 
 
-def draw_pairs(lesion: list[str], seed: int) -> set[tuple[int, int]]:
+def sample_pairs(lesion: list[str], seed: int) -> set[tuple[int, int]]:
     generator = np.random.default_rng(seed)
-    drawn: set[tuple[int, int]] = set()
-    while len(drawn) < PAIRS:
+    sampled: set[tuple[int, int]] = set()
+    while len(sampled) < PAIRS:
         first, second = sorted(generator.integers(0, len(lesion), 2).tolist())
         if lesion[first] != lesion[second]:
-            drawn.add((first, second))
-    return drawn
+            sampled.add((first, second))
+    return sampled
 
 
 def scale(root: Path, images: int, seed: int) -> None:
-    """Measure what reading and comparing pixels cost, and what finding candidates costs among many images.
+    """Measure the time that it takes to read images, to compare pixels, and to find candidates among many images.
 
-    The many are small pictures of the few, turned, scaled and moved.
+    The many images are the small grey images of the dataset, rotated, scaled and shifted.
     """
     listing = list_source(root)
     began = time.perf_counter()
-    own = scan(listing)
+    scanned = scan(listing)
     rate = len(listing) / (time.perf_counter() - began)
     print(f"reading: {rate:.0f} images a second, so {images / rate:.0f} s for {images}")
-    grey, files = own.grey, listing.files
+    grey, files = scanned.grey, listing.files
     candidates, _ = find_candidates(grey)
     began = time.perf_counter()
-    with threadpool_limits(1):  # as the audit does
+    with threadpool_limits(1):  # as in the audit
         for candidate in candidates:
             confirm(candidate, grey, files)
     pace = (time.perf_counter() - began) / len(candidates)
     most = round(PER_IMAGE * images)
-    print(f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * most:.0f} s for {most} doubtful pairs")
+    print(f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * most:.0f} s for {most} uncertain pairs")
     generator = np.random.default_rng(seed)
     origin = generator.integers(0, len(listing), images)
-    pictures = np.stack([warp(grey[index], generator) for index in origin])
+    warped = np.stack([warp(grey[index], generator) for index in origin])
     with elapsed(f"finding candidates among {images} images"):
-        found, left_out = find_candidates(pictures)
-    print(f"{len(found)} candidates, {left_out} doubtful ones not looked at")
+        found, left_out = find_candidates(warped)
+    print(f"{len(found)} candidates, {left_out} uncertain ones left out")
 
 
-def warp(picture: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Return a picture turned by any angle, scaled and moved: another mole of the same kind."""
+def warp(image: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Return an image rotated by any angle, scaled and shifted, which stands for another mole of the same kind."""
     angle, size = generator.uniform(0, 2 * np.pi), generator.uniform(0.4, 0.8)
     matrix = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centre = np.full(2, SIDE / 2) + generator.uniform(-8, 8, 2)
-    return affine_transform(picture, matrix, centre - matrix @ np.full(2, SIDE / 2), order=1, mode="reflect")
+    return affine_transform(image, matrix, centre - matrix @ np.full(2, SIDE / 2), order=1, mode="reflect")
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def elapsed(what: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the two measurements."""
     parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parsing.add_argument("which", choices=("planted", "scale"))
     parsing.add_argument("root", type=Path)

@@ -1,11 +1,11 @@
-"""What images cost before the network sees them: decoding, batches, and a set that does not fit into memory.
+"""Measure the input pipeline: decoding, batches, and a dataset that does not fit into memory.
 
 python -m benchmarks.input reading
 python -m benchmarks.input loader FOLDER --images 4000
-python -m benchmarks.input images FOLDER --images 100000     # writes them; stopped, it goes on where it was
+python -m benchmarks.input images FOLDER --images 100000     # writes them; an interrupted run continues
 python -m benchmarks.input cache FOLDER                      # the first time writes the cache, the second opens it
 
-FOLDER is made, and holds the images and `cache/`; delete it afterwards.
+FOLDER is created; it holds the images and `cache/`. Delete it afterwards.
 """
 
 import argparse
@@ -34,10 +34,10 @@ from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.preprocessing import Preprocessing
 
 SIZES = ((224, 224), (600, 450), (1024, 768), (6000, 4000))  # pixels
-FILES = 6  # of each size: the same ones again and again, so from the system's cache
-SECONDS, ROUNDS = 0.8, 5  # of each figure by size: a median of rounds in turn, which all meet the same drift
-DRAWN = 300  # moles, of which the many images are made
-TURNS = tuple(Image.Transpose)  # seven, and as it is
+FILES = 6  # of each size, read repeatedly and so from the page cache
+SECONDS, ROUNDS = 0.8, 5  # a figure by size is a median of rounds in turn, so that drift affects all alike
+DRAWN = 300  # moles that the many images are made from
+TURNS = tuple(Image.Transpose)  # seven, and the image itself
 BATCH = 128  # images
 PREPROCESSING = Preprocessing()
 
@@ -49,7 +49,7 @@ def draw(number: int, size: int = 224) -> Pixels:
 
 
 def rate(work: Callable[[Path], object], files: list[Path], threads: int) -> float:
-    """Return how many files a second so many threads work on."""
+    """Return the files a second that a pool of threads processes."""
     done, began = 0, time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
         while (elapsed := time.perf_counter() - began) < SECONDS:
@@ -62,7 +62,7 @@ def decode(file: Path) -> object:
 
 
 def decode_in_full(file: Path) -> object:
-    """Decode without Pillow's draft, which lets libjpeg leave out what a smaller picture does not need."""
+    """Decode without Pillow's draft mode, in which libjpeg decodes at a reduced size."""
     with Image.open(io.BytesIO(file.read_bytes())) as image:
         return PREPROCESSING.to_pixels(image)
 
@@ -86,7 +86,7 @@ def reading(folder: Path) -> None:
 
 
 def write_many(folder: Path, images: int, seconds: float) -> bool:
-    """Write different images, made from a few drawings by turning and tinting; return whether all are there."""
+    """Write distinct images, made by rotating and tinting a few drawings; return whether all of them exist."""
     began = time.perf_counter()
     bases = [Image.fromarray(draw(number)) for number in range(DRAWN)]
     print(f"drawing {DRAWN} moles took {time.perf_counter() - began:.1f} s")
@@ -104,14 +104,14 @@ def write_many(folder: Path, images: int, seconds: float) -> bool:
         part.rename(path)
         written += 1
         if time.perf_counter() - began > seconds:
-            print(f"{written} images written, {written / seconds:.0f} a second; there are {number + 1}: run it again")
+            print(f"{written} images written, {written / seconds:.0f} a second; {number + 1} exist: run it again")
             return False
-    print(f"{written} images written in {time.perf_counter() - began:.0f} s: all {images} are there")
+    print(f"{written} images written in {time.perf_counter() - began:.0f} s: all {images} exist")
     return True
 
 
 def change(image: Image.Image, number: int) -> Image.Image:
-    """Return an image turned and tinted in a way of its own for each number below 8 · 729."""
+    """Return an image rotated and tinted in a different way for each number below 8 · 729."""
     number, turn = divmod(number, len(TURNS) + 1)
     turned = image.transpose(TURNS[turn]) if turn < len(TURNS) else image
     levels = [0.8 + 0.04 * (number // 9**channel % 9) for channel in range(3)]
@@ -119,7 +119,7 @@ def change(image: Image.Image, number: int) -> Image.Image:
 
 
 def loader(folder: Path, images: int) -> None:
-    """Print images a second out of the training loader by where they lie."""
+    """Print the images a second that the training loader yields, by storage."""
     if not write_many(folder, images, seconds=200):
         return
     listed = list_images(folder, "train")
@@ -127,7 +127,7 @@ def loader(folder: Path, images: int) -> None:
     print(f"{'batches of 128 from':<34}{'images/s, each epoch':>28}{'read from disk':>18}")
     show_epochs("memory", load(listed, 0.5), 0)
     show_epochs("the cache on disk, in the page cache", on_disk, 0)
-    del on_disk  # what is mapped cannot be dropped
+    del on_disk  # mapped pages cannot be dropped
     for _ in range(2):
         drop_pages(folder / "cache")
         show_epochs("the cache on disk, dropped before", load(listed, 0.0, folder / "cache"), 0, epochs=1)
@@ -154,16 +154,16 @@ def show_epochs(name: str, loaded: LoadedImages, workers: int, epochs: int = 3) 
 
 
 def drop_pages(cache: Path) -> None:
-    """Ask the system to forget what it has of the cache's files: as cold as an ordinary user can make them."""
-    for place in find_cached(cache):
-        with place.pixels.open("rb") as file:
+    """Ask the system to drop the cache files from the page cache, which is all an ordinary user can do."""
+    for cached in find_cached(cache):
+        with cached.pixels.open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def cache(folder: Path, epochs: int, cold: bool) -> None:
-    """Open or write the cache of many images, then go through epochs, and print what it takes."""
-    keep_freed_memory()  # as training does
+    """Open or write the cache of many images, then run epochs, and print time and memory."""
+    keep_freed_memory()  # as in training
     if cold:
         drop_pages(folder / "cache")
     began = time.perf_counter()
@@ -171,15 +171,15 @@ def cache(folder: Path, epochs: int, cold: bool) -> None:
     print(f"{len(listed)} images listed in {time.perf_counter() - began:.1f} s; {memory()}")
     began = time.perf_counter()
     loaded = load(listed, 0.0, folder / "cache")
-    size = sum(place.size for place in find_cached(folder / "cache"))
-    print(f"cache of {size / 1e9:.2f} GB there after {time.perf_counter() - began:.1f} s; {memory()}", flush=True)
+    size = sum(cached.size for cached in find_cached(folder / "cache"))
+    print(f"cache of {size / 1e9:.2f} GB ready after {time.perf_counter() - began:.1f} s; {memory()}", flush=True)
     for epoch in range(epochs):
         show_epochs(f"epoch {epoch + 1}", loaded, 0, epochs=1)
         print(f"    {memory()}", flush=True)
 
 
 def memory() -> str:
-    """Return this process's own memory, and what it maps of the system's page cache."""
+    """Return the process's own memory and the part of the page cache that it maps, as text."""
     lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines() if line.endswith("kB"))
     kilobytes = {words[0].rstrip(":"): int(words[1]) for words in lines}
     own, mapped = kilobytes["RssAnon"] / 1e6, kilobytes["RssFile"] / 1e6
@@ -187,7 +187,7 @@ def memory() -> str:
 
 
 def bytes_read() -> int:
-    """Return the bytes that this process made the system fetch from the disk."""
+    """Return the bytes that the system has read from disk for this process."""
     lines = Path("/proc/self/io").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("read_bytes")).split()[1])
 
@@ -197,9 +197,9 @@ def main() -> None:
     parser.add_argument("which", choices=("reading", "loader", "images", "cache"))
     parser.add_argument("folder", nargs="?", type=Path, default=Path("outputs/benchmarks/input"))
     parser.add_argument("--images", type=int, default=4000)
-    parser.add_argument("--seconds", type=float, default=200, help="of writing images at a time; default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=200, help="to write images for (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--cold", action="store_true", help="have the system forget the cache's files before")
+    parser.add_argument("--cold", action="store_true", help="drop the cache files from the page cache first")
     chosen = parser.parse_args()
     print(describe())
     if chosen.which == "reading":

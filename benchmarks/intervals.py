@@ -1,7 +1,7 @@
-"""How often each 95 % interval of the evaluation contains what it estimates, in simulated sets of images.
+"""Measure the coverage of the evaluation's 95 % intervals in simulated datasets.
 
 python -m benchmarks.intervals
-python -m benchmarks.intervals --images 200 --draws 1000
+python -m benchmarks.intervals --images 200 --datasets 1000
 """
 
 import argparse
@@ -23,7 +23,7 @@ from melanoma_pl.evaluation.outcomes import balanced_accuracy, positive_predicti
 from melanoma_pl.evaluation.reliability import bin_errors, ece_estimate
 from melanoma_pl.evaluation.resampling import bootstrap, percentile_interval
 
-FRACTION = 300 / 660  # of malignant images, as in the set of this project
+FRACTION = 300 / 660  # of malignant images, as in the Kaggle dataset of the original
 AREA, OTHER_AREA = 0.9, 0.88
 BETWEEN_MODELS, WITHIN_LESION = 0.7, 0.7  # correlations of scores
 IMAGES_A_LESION = 3
@@ -38,7 +38,7 @@ Row = tuple[str, float, Interval | None]  # name, truth, interval
 
 
 def distance(area: float) -> float:
-    """Return how far apart two normal distributions of scores lie whose AUROC this is."""
+    """Return the distance of two normal distributions of scores with this AUROC."""
     return math.sqrt(2) * float(norm.ppf(area))
 
 
@@ -47,7 +47,7 @@ def correlated(random: np.random.Generator, shared: Floats, correlation: float) 
 
 
 def truths() -> dict[str, float]:
-    """Return what infinitely many images would give, by integrating over the threshold."""
+    """Return the true values, those of infinitely many images, by integrating over the threshold."""
     scores = np.linspace(-8, 12, 400_001)[::-1]
     sensitivity, false_alarms = norm.sf(scores - distance(AREA)), norm.sf(scores)
     precision = FRACTION * sensitivity / (FRACTION * sensitivity + (1 - FRACTION) * false_alarms)
@@ -66,23 +66,23 @@ def truths() -> dict[str, float]:
 
 
 def true_ece(factor: float) -> float:
-    """Return the ECE of infinitely many images whose right logits are multiplied by a factor."""
+    """Return the ECE of infinitely many images whose calibrated logits are multiplied by a factor."""
     scores = np.linspace(-8, 12, 400_001)
-    share = FRACTION * norm.pdf(scores - distance(AREA)) + (1 - FRACTION) * norm.pdf(scores)
-    share /= share.sum()
-    right = right_logits(scores)
-    places = np.minimum((BINS * np.cumsum(share)).astype(np.int64), BINS - 1)
-    return float(np.abs(np.bincount(places, share * (expit(right) - expit(factor * right)))).sum())
+    density = FRACTION * norm.pdf(scores - distance(AREA)) + (1 - FRACTION) * norm.pdf(scores)
+    density /= density.sum()
+    logits = calibrated_logits(scores)
+    bins = np.minimum((BINS * np.cumsum(density)).astype(np.int64), BINS - 1)
+    return float(np.abs(np.bincount(bins, density * (expit(logits) - expit(factor * logits)))).sum())
 
 
-def right_logits(scores: Floats) -> Floats:
+def calibrated_logits(scores: Floats) -> Floats:
     return np.asarray(distance(AREA) * (scores - distance(AREA) / 2) + logit(FRACTION), dtype=np.float64)
 
 
 def of_single_images(
     random: np.random.Generator, images: int, resamples: int, truth: dict[str, float]
 ) -> Iterator[Row]:
-    """Yield the intervals of one set whose images stand alone, and of a second model on it."""
+    """Yield the intervals of one dataset with independent images, and of a second model on it."""
     targets = (np.arange(images) < round(FRACTION * images)).astype(np.int64)
     shared = random.normal(size=images)
     scores = distance(AREA) * targets + correlated(random, shared, BETWEEN_MODELS)
@@ -107,7 +107,7 @@ def of_single_images(
 
 
 def of_lesions(random: np.random.Generator, images: int, resamples: int) -> Iterator[Row]:
-    """Yield the intervals of one set with several images of each lesion."""
+    """Yield the intervals of one dataset with several images of each lesion."""
     lesions = np.arange(images) // IMAGES_A_LESION
     number = int(lesions.max()) + 1
     targets = (np.arange(number) < round(FRACTION * number)).astype(np.int64)[lesions]
@@ -125,14 +125,14 @@ def of_lesions(random: np.random.Generator, images: int, resamples: int) -> Iter
 
 
 def of_calibration(random: np.random.Generator, images: int, resamples: int, truth: dict[str, float]) -> Iterator[Row]:
-    """Yield the intervals of the ECE of one set, for probabilities that are right and for some that are not."""
+    """Yield the intervals of the ECE of one dataset, for calibrated and for miscalibrated probabilities."""
     targets = (random.random(images) < FRACTION).astype(np.int64)
-    right = right_logits(distance(AREA) * targets + random.normal(size=images))
+    logits = calibrated_logits(distance(AREA) * targets + random.normal(size=images))
     seed = seed_of(random)
     for name, factor in FACTORS.items():
-        errors = bin_errors(expit(factor * right), targets, BINS)
-        drawn = bootstrap(partial(weighted_metrics.mean, values=errors), images, None, resamples, seed)
-        yield f"ECE, {name}", truth[name], ece_estimate(errors.mean(axis=0), drawn).interval
+        errors = bin_errors(expit(factor * logits), targets, BINS)
+        replicates = bootstrap(partial(weighted_metrics.mean, values=errors), images, None, resamples, seed)
+        yield f"ECE, {name}", truth[name], ece_estimate(errors.mean(axis=0), replicates).interval
 
 
 def curve_figures(weights: Integers, probabilities: Floats, targets: Integers) -> Floats:
@@ -146,32 +146,32 @@ def seed_of(random: np.random.Generator) -> int:
 
 
 def main() -> None:
-    """Simulate, and print a table."""
+    """Simulate the datasets, and print a table of coverages."""
     parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parsing.add_argument("--draws", type=int, default=2000, help="simulated sets of images")
-    parsing.add_argument("--images", type=int, default=660, help="images of a set")
-    parsing.add_argument("--resamples", type=int, default=500, help="draws of each bootstrap")
+    parsing.add_argument("--datasets", type=int, default=2000, help="simulated datasets")
+    parsing.add_argument("--images", type=int, default=660, help="images of a dataset")
+    parsing.add_argument("--resamples", type=int, default=500, help="replicates of each bootstrap")
     parsing.add_argument("--seed", type=int, default=0)
     chosen = parsing.parse_args()
     random, truth, began = np.random.default_rng(chosen.seed), truths(), time.perf_counter()
     errors = {name: true_ece(factor) for name, factor in FACTORS.items()}
     rows: dict[tuple[str, float], list[Interval | None]] = defaultdict(list)
-    for _ in range(chosen.draws):
+    for _ in range(chosen.datasets):
         for name, value, interval in of_single_images(random, chosen.images, chosen.resamples, truth):
             rows[name, value].append(interval)
         for name, value, interval in of_lesions(random, chosen.images, chosen.resamples):
             rows[name, value].append(interval)
         for name, value, interval in of_calibration(random, chosen.images, chosen.resamples, errors):
             rows[name, value].append(interval)
-    print(f"{chosen.draws} sets of {chosen.images} images, {round(FRACTION * chosen.images)} of them malignant")
+    print(f"{chosen.datasets} datasets of {chosen.images} images, {round(FRACTION * chosen.images)} of them malignant")
     print(f"\n{'interval of 95 %':<46} {'truth':>6} {'width':>6} {'covers':>7} {'none':>5}")
     for (name, value), intervals in rows.items():
-        known = np.array([interval for interval in intervals if interval is not None])
-        covered = np.mean((known[:, 0] <= value) & (value <= known[:, 1]))
-        width = np.mean(known[:, 1] - known[:, 0])
-        print(f"{name:<46} {value:>6.3f} {width:>6.3f} {covered:>7.1%} {len(intervals) - len(known):>5}")
-    scatter = math.sqrt(0.95 * 0.05 / chosen.draws)
-    print(f"\n95 % scatters by {scatter:.1%} in so many sets; {time.perf_counter() - began:.0f} s")
+        computed = np.array([interval for interval in intervals if interval is not None])
+        covered = np.mean((computed[:, 0] <= value) & (value <= computed[:, 1]))
+        width = np.mean(computed[:, 1] - computed[:, 0])
+        print(f"{name:<46} {value:>6.3f} {width:>6.3f} {covered:>7.1%} {len(intervals) - len(computed):>5}")
+    scatter = math.sqrt(0.95 * 0.05 / chosen.datasets)
+    print(f"\nthe standard error of a coverage of 95 % is {scatter:.1%}; {time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on, in a few words.
+"""Describe the machine that a figure was measured on.
 
 python -m benchmarks.machine
 """
@@ -12,7 +12,7 @@ from melanoma_pl.inference.hardware import has_bf16
 
 
 def describe() -> str:
-    """Return what of this machine and of PyTorch decides how fast things are."""
+    """Return the properties of the machine and of PyTorch that decide the speed, as text."""
     arithmetic = "bf16 arithmetic" if has_bf16("cpu") else "no bf16 arithmetic"
     parts = [
         f"{os.cpu_count()} cores",

@@ -1,10 +1,10 @@
-"""Prediction beside the Keras original, and prediction of files beside that of images in memory.
+"""Compare prediction with the Keras original, and prediction of files with that of images in memory.
 
 python -m benchmarks.prediction memory [--keras keras-env/bin/python keras_original.py]
 python -m benchmarks.prediction files outputs/baseline/<run> images/isic_moles
 
-`memory` predicts a batch of 128 images. `files` runs melanoma-predict on a folder, after start-up: opening the
-checkpoint, listing, reading, decoding, the network, what is unlike, and the table are in its time.
+`memory` predicts a batch of 128 images. `files` runs melanoma-predict on a folder. Its time excludes the imports, and
+includes the checkpoint, the list of files, reading, decoding, the network, the out-of-distribution check and the table.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def images_in_memory() -> torch.Tensor:
 
 
 def memory_rate(variant: str) -> float:
-    """Return images/s of a batch of uint8 pixels: the median of several."""
+    """Return the images/s of a batch of uint8 pixels, the median of several batches."""
     if variant != NOT_KEPT:
         keep_freed_memory()
     classifier = MelanomaClassifier(ThreeConvNet()).eval()
@@ -79,7 +79,7 @@ def compare_files(run: str, images: Path, rounds: int) -> None:
         predict_logits(classifier, [pixels] * batches)
         return BATCH * batches / (time.perf_counter() - began)
 
-    in_memory()  # warm
+    in_memory()  # warm-up
     rates: Rates = take_turns({FROM_FILES: from_files, IN_MEMORY: in_memory}, rounds)
     show(f"{count} images", rates, [IN_MEMORY])
 
@@ -87,16 +87,16 @@ def compare_files(run: str, images: Path, rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("memory", "files"))
-    parser.add_argument("run", nargs="?", help="of files: a run's folder")
-    parser.add_argument("images", nargs="?", type=Path, help="of files: a folder of images")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("run", nargs="?", help="for `files`: the folder of a run")
+    parser.add_argument("images", nargs="?", type=Path, help="for `files`: a folder of images")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (default: %(default)s)")
     original.add_option(parser)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.variant:
         print(memory_rate(chosen.variant))
     elif chosen.what is None or (chosen.what == "files") != (chosen.images is not None):
-        parser.error("say memory, or files, a run and a folder of images")
+        parser.error("give `memory`, or `files` with a run and a folder of images")
     else:
         print(f"{describe()}; median (range) of {chosen.rounds} in turn")
         if chosen.what == "memory":

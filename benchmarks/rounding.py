@@ -1,8 +1,8 @@
-"""What settings that change rounding do to the AUROC: the same training with each of several seeds.
+"""Measure the effect of settings that change rounding on the AUROC, over several seeds.
 
 python -m benchmarks.rounding images/isic_moles [--seeds 5] [key=value …]
 
-Further arguments are overrides of every run. Each setting is compared with the default seed by seed, on validation.
+Further arguments are overrides of every run. Each setting is compared with the default on validation, paired by seed.
 """
 
 import argparse
@@ -35,7 +35,7 @@ RECIPE = (
 
 
 def auroc(images: Path, seed: int, setting: str, overrides: list[str]) -> float:
-    """Return the final AUROC on validation."""
+    """Train, and return the final AUROC on validation."""
     with TemporaryDirectory() as folder:
         chosen = [*RECIPE, f"seed={seed}", *overrides, *([setting] if setting else [])]
         command = [sys.executable, "-m", "melanoma_pl.train", "data=folder", f"data.root={images.resolve()}", *chosen]
@@ -60,10 +60,11 @@ def main() -> None:
         print("" if name == DEFAULT else difference(each - reference), flush=True)
 
 
-def difference(pairs: np.ndarray) -> str:
-    """Return the mean difference with its interval by Student's t over the seeds."""
-    half = t.ppf(0.975, len(pairs) - 1) * pairs.std(ddof=1) / np.sqrt(len(pairs))
-    return f"{pairs.mean():+.4f} [{pairs.mean() - half:+.4f}, {pairs.mean() + half:+.4f}]"
+def difference(differences: np.ndarray) -> str:
+    """Return the mean of paired differences with its interval by Student's t over the seeds."""
+    half = t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
+    mean = differences.mean()
+    return f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]"
 
 
 if __name__ == "__main__":

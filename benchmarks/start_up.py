@@ -1,4 +1,4 @@
-"""How long the commands take to start, beside the import of Lightning, which most of them cannot do without.
+"""Measure the start-up time of the commands, and that of importing Lightning, which most of them need.
 
 python -m benchmarks.start_up
 python -m benchmarks.start_up --images images/isic_moles --runs 9
@@ -24,23 +24,23 @@ from melanoma_pl.data.synthetic.synthetic_images import write_images
 from melanoma_pl.messages import literal
 from melanoma_pl.runs import all_runs
 
-TRAIN, TEST = 320, 80  # images that are drawn
+TRAIN, TEST = 320, 80  # synthetic images
 HELPED = ("train", "evaluate", "predict", "data", "runs")
 REFERENCE = "import lightning.pytorch"
-TOOK = Path("first_step.txt")  # in the folder that the command is started in
+FIRST_STEP = Path("first_step.txt")  # in the working directory of the command
 
 
 class FirstStep(pl.Callback):
-    """Writes down when the first training step began, and ends the process: what follows is no start-up."""
+    """Record the time at which the first training step begins, and end the process."""
 
     def on_train_batch_start(self, *arguments: Any) -> None:
-        """Do so."""
-        TOOK.write_text(str(time.time()), encoding="utf-8")
+        """Record the time and exit."""
+        FIRST_STEP.write_text(str(time.time()), encoding="utf-8")
         os._exit(0)
 
 
 def python(folder: Path, *words: str) -> float:
-    """Run Python in a folder and return the seconds until it has ended."""
+    """Run Python in a folder, and return its seconds."""
     began = time.time()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     answer = subprocess.run(
@@ -52,10 +52,10 @@ def python(folder: Path, *words: str) -> float:
 
 
 def first_step(folder: Path, images: Path) -> float:
-    """Return the seconds from the start of a training to its first step."""
+    """Return the seconds from the start of a training run to its first step."""
     began = time.time()
     python(folder, *training(images), "+callbacks.first_step._target_=benchmarks.start_up.FirstStep")
-    return float((folder / TOOK).read_text(encoding="utf-8")) - began
+    return float((folder / FIRST_STEP).read_text(encoding="utf-8")) - began
 
 
 def training(images: Path) -> list[str]:
@@ -63,7 +63,7 @@ def training(images: Path) -> list[str]:
 
 
 def prepare(folder: Path, images: Path, image: Path) -> dict[str, Callable[[], float]]:
-    """Train a run to predict with, and return what is measured: name → what runs it and returns its seconds."""
+    """Train a run to predict with, and return what is measured: name → function that returns seconds."""
     python(folder, *training(images), "name=short", "trainer.max_epochs=1", "report=numbers", "test=false")
     run = next(all_runs(folder / "outputs" / "short")).folder
     predicting = ["-m", "melanoma_pl.predict", "--run", str(run), str(image)]
@@ -79,10 +79,10 @@ def prepare(folder: Path, images: Path, image: Path) -> dict[str, Callable[[], f
 
 
 def main() -> None:
-    """Measure all in turn, and print the medians."""
+    """Measure everything in turn, and print the medians."""
     parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parsing.add_argument("--images", type=Path, help="a folder of the usual layout; default: drawn images of 224×224")
-    parsing.add_argument("--runs", type=int, default=5, help="default: %(default)s")
+    parsing.add_argument("--images", type=Path, help="folder of images (default: synthetic, 224×224)")
+    parsing.add_argument("--runs", type=int, default=5, help="rounds (default: %(default)s)")
     chosen = parsing.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,10 +1,10 @@
-"""Training beside the Keras original and beside a bare loop of PyTorch, in turn, each in a process of its own.
+"""Compare training with the Keras original and with a bare PyTorch loop, in turn, each in its own process.
 
 python -m benchmarks.training step [--keras keras-env/bin/python keras_original.py]
 python -m benchmarks.training epochs images/isic_moles [--images 640] [--keras …]
 
-`step` trains on one batch of 128 images in memory. `epochs` trains on a folder, from the second epoch on: what
-melanoma-train writes down, Keras's fit, and a loop that has the scaled images in memory as 32-bit tensors.
+`step` trains on one batch of 128 images in memory. `epochs` trains on a folder and reports the epochs from the second
+on: those that melanoma-train records, those of Keras's fit, and those of a loop over scaled images in memory (float32).
 """
 
 import argparse
@@ -31,22 +31,22 @@ from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 BATCH, SIDE = 128, 224
 STEPS, WARM_UP = 7, 2
 EPOCHS = 3
-TEST = 16  # images of each class that a folder needs to be validated on: not what is measured
+TEST = 16  # images of each class to validate on; validation is not measured
 
 OURS, BF16 = "ours, 32-bit", "ours, bf16"
-LAYERS = "its layers one by one"
-AS_IT_COMES = "PyTorch as it comes"
+LAYERS = "layer by layer"
+DEFAULTS = "PyTorch with its defaults"
 BARE = "bare loop"
 
 
 def make_step(variant: str) -> Callable[[Tensor, Tensor], None]:
     """Return a training step on float inputs `(N, 3, S, S)` and targets, in one of the variants."""
-    if variant != AS_IT_COMES:
+    if variant != DEFAULTS:
         keep_freed_memory()
     network = ThreeConvNet()
     network.blockwise = variant == OURS
     classifier = MelanomaClassifier(network).train()
-    if variant != AS_IT_COMES:
+    if variant != DEFAULTS:
         network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-4, fused=variant in (OURS, BF16))
 
@@ -61,7 +61,7 @@ def make_step(variant: str) -> Callable[[Tensor, Tensor], None]:
 
 
 def step_rate(variant: str) -> float:
-    """Return images/s of a step that begins with uint8 pixels in memory: the median of several."""
+    """Return the images/s of a step that begins with uint8 pixels in memory, the median of several steps."""
     step = make_step(variant)
     pixels = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     targets = torch.randint(0, 2, (BATCH,))
@@ -69,13 +69,13 @@ def step_rate(variant: str) -> float:
     for _ in range(WARM_UP + STEPS):
         began = time.perf_counter()
         inputs = pixels.float().div_(255)
-        step(inputs.contiguous() if variant == AS_IT_COMES else inputs, targets)
+        step(inputs.contiguous() if variant == DEFAULTS else inputs, targets)
         seconds.append(time.perf_counter() - began)
     return BATCH / statistics.median(seconds[WARM_UP:])
 
 
 def loop_rate(root: Path) -> float:
-    """Return images/s of a bare loop over a folder's training images, scaled and in memory."""
+    """Return the images/s of a bare loop over the training images of a folder, scaled and in memory."""
     data = MoleDataModule(root, batch_size=BATCH, drop_last=True, validate_on="test")
     data.setup("fit")
     batches = [(data.preprocessing.to_input(batch.pixels), batch.targets) for batch in data.train_dataloader()]
@@ -90,7 +90,7 @@ def loop_rate(root: Path) -> float:
 
 
 def command_rate(root: Path, *overrides: str) -> float:
-    """Return images/s of `melanoma-train`, as it writes them down."""
+    """Return the images/s that `melanoma-train` records."""
     with TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "melanoma_pl.train", "experiment=tipe", "data=folder", f"data.root={root}"),
@@ -102,8 +102,8 @@ def command_rate(root: Path, *overrides: str) -> float:
             return statistics.median([float(row["train/images_per_second"]) for row in csv.DictReader(file)][1:])
 
 
-def cut(images: Path, root: Path, count: int) -> Path:
-    """Link so many training images, half of each class, and a few test images into a folder of the usual layout."""
+def link_subset(images: Path, root: Path, count: int) -> Path:
+    """Link `count` training images, half of each class, and a few test images into a folder with train/ and test/."""
     for split, each in (("train", count // 2), ("test", TEST)):
         for folder in sorted(path for path in (images / split).iterdir() if path.is_dir()):
             target = root / split / folder.name
@@ -114,16 +114,16 @@ def cut(images: Path, root: Path, count: int) -> Path:
 
 
 def compare_steps(rounds: int, keras: list[Path] | None) -> None:
-    variants = [OURS, *([BF16] if has_bf16("cpu") else []), LAYERS, AS_IT_COMES]
+    variants = [OURS, *([BF16] if has_bf16("cpu") else []), LAYERS, DEFAULTS]
     measured = {name: partial(child, "benchmarks.training", "--variant", name) for name in variants}
     if keras:
         measured[original.NAME] = partial(original.step_rate, keras, "train")
-    show(f"a step of {BATCH} images", take_turns(measured, rounds), [original.NAME, AS_IT_COMES])
+    show(f"a step of {BATCH} images", take_turns(measured, rounds), [original.NAME, DEFAULTS])
 
 
 def compare_epochs(images: Path, count: int, rounds: int, keras: list[Path] | None) -> None:
     with TemporaryDirectory() as folder:
-        root = cut(images, Path(folder) / "images", count)
+        root = link_subset(images, Path(folder) / "images", count)
         measured = {
             "melanoma-train": partial(command_rate, root),
             "with augmentation=dermoscopy": partial(command_rate, root, "augmentation=dermoscopy"),
@@ -137,9 +137,9 @@ def compare_epochs(images: Path, count: int, rounds: int, keras: list[Path] | No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("step", "epochs"))
-    parser.add_argument("root", nargs="?", type=Path, metavar="IMAGES", help="of epochs: a folder of the usual layout")
-    parser.add_argument("--images", type=int, default=640, help="of epochs: training images (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("root", nargs="?", type=Path, metavar="IMAGES", help="for `epochs`: a folder of images")
+    parser.add_argument("--images", type=int, default=640, help="for `epochs`: training images (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (default: %(default)s)")
     original.add_option(parser)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     parser.add_argument("--loop", type=Path, help=argparse.SUPPRESS)
@@ -149,7 +149,7 @@ def main() -> None:
     elif chosen.loop:
         print(loop_rate(chosen.loop))
     elif chosen.what is None or (chosen.what == "epochs") != (chosen.root is not None):
-        parser.error("say step, or epochs and a folder of images")
+        parser.error("give `step`, or `epochs` with a folder of images")
     else:
         print(f"{describe()}; median (range) of {chosen.rounds} in turn")
         if chosen.what == "step":

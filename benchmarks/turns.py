@@ -1,4 +1,4 @@
-"""What is measured takes turns within one run, because a machine's speed drifts: compare by ratios."""
+"""Run measurements in turn, because the speed of a machine drifts, and compare them by ratios."""
 
 import statistics
 import subprocess
@@ -9,7 +9,7 @@ Rates = dict[str, list[float]]
 
 
 def take_turns(measured: Mapping[str, Callable[[], float]], rounds: int) -> Rates:
-    """Return what each gave in each round."""
+    """Return the rates of each measurement, one a round."""
     rates: Rates = {name: [] for name in measured}
     for number in range(rounds):
         for name, measure in measured.items():
@@ -19,13 +19,13 @@ def take_turns(measured: Mapping[str, Callable[[], float]], rounds: int) -> Rate
 
 
 def child(*words: str) -> float:
-    """Return the number that a benchmark's own command prints: what it sets for its process ends with it."""
+    """Run a benchmark in its own process, which keeps its settings to itself, and return the number it prints."""
     answer = subprocess.run([sys.executable, "-m", *words], check=True, stdout=subprocess.PIPE, text=True)
     return float(answer.stdout.split()[-1])
 
 
 def show(title: str, rates: Rates, references: Sequence[str]) -> None:
-    """Print medians and ranges, and each median's ratio to those of the references that were measured."""
+    """Print medians and ranges, and the ratio of each median to those of the references that were measured."""
     present = [name for name in references if name in rates]
     width = max(len(name) for name in [title, *rates])
     print(f"\n{title:<{width}}  {'images/s':>20}" + "".join(f"  ÷ {name}" for name in present))

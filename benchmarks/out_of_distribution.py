@@ -1,6 +1,6 @@
-"""How many images a checkpoint calls unlike its training images: ordinary ones, others, and drawings that are no skin.
+"""Count the images that a checkpoint calls out of distribution: ordinary ones, others, and drawings without skin.
 
-python -m benchmarks.unlike RUN --ordinary IMAGES/test --others CLINICAL [--others MORE]
+python -m benchmarks.out_of_distribution RUN --ordinary IMAGES/test --others CLINICAL [--others MORE]
 """
 
 import argparse
@@ -45,14 +45,14 @@ def gradient(random: np.random.Generator) -> Image.Image:
 
 
 def boxes(random: np.random.Generator) -> Image.Image:
-    picture = one_colour(random)
-    pen = ImageDraw.Draw(picture)
+    image = one_colour(random)
+    pen = ImageDraw.Draw(image)
     for _ in range(15):
         left, top, size = (int(number) for number in random.integers((0, 0, 10), (SIDE, SIDE, 80)))
         pen.rectangle(
             (left, top, left + size, top + size), fill=tuple(int(level) for level in random.integers(0, 256, 3))
         )
-    return picture
+    return image
 
 
 def blurred_colours(random: np.random.Generator) -> Image.Image:
@@ -66,7 +66,7 @@ KINDS: tuple[Callable[[np.random.Generator], Image.Image], ...] = (
 
 
 def draw(folder: Path) -> dict[str, list[Path]]:
-    """Draw what is no skin; return each kind's files."""
+    """Draw images without skin, and return the files of each kind."""
     drawn: dict[str, list[Path]] = {}
     for kind in KINDS:
         for number in range(DRAWN):
@@ -95,12 +95,12 @@ def main() -> None:
     run = open_run(chosen.run)
     classifier = load_classifier(run.checkpoint(run.read()["config"]["checkpoint"]["evaluate"]))
     if classifier.ood_detector is None:
-        raise SystemExit("this checkpoint cannot tell what is unlike its training images")
+        raise SystemExit("this checkpoint has no out-of-distribution detector")
     for folder in (chosen.ordinary, *chosen.others):
         paths = sorted(path for path in folder.rglob("*") if is_image(path.relative_to(folder)))
         report(classifier, folder.name, paths)
-    with tempfile.TemporaryDirectory() as place:
-        for name, paths in draw(Path(place)).items():
+    with tempfile.TemporaryDirectory() as folder:
+        for name, paths in draw(Path(folder)).items():
             report(classifier, name, paths)
 
 
