@@ -1,4 +1,4 @@
-# Set-up and everyday commands; `make help` lists them. On Windows use the plain pip commands of the README.
+# Set-up and everyday commands; `make help` lists them. On Windows, use the pip commands of README.md instead.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,15 +23,15 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
-install: $(VENV)/.installed  ## make the virtual environment and install the commands
+install: $(VENV)/.installed  ## create the virtual environment and install the commands
 
-demo: $(VENV)/.installed  ## train on synthetic images, evaluate, and say what to type next
+demo: $(VENV)/.installed  ## train on synthetic images, evaluate, and print the next steps
 	$(BIN)/python -m melanoma_pl.demo
 
 test: $(VENV)/.installed-dev  ## run every test that can run here
 	$(BIN)/python -m pytest -n 2
 
-test-fast: $(VENV)/.installed-dev  ## run the tests that take seconds
+test-fast: $(VENV)/.installed-dev  ## run the fast tests only
 	$(BIN)/python -m pytest -n 2 -m 'not slow and not notebook and not browser and not real_data'
 
 lint: $(VENV)/.installed-dev  ## check style and format
@@ -41,8 +41,8 @@ lint: $(VENV)/.installed-dev  ## check style and format
 types: $(VENV)/.installed-dev  ## check types
 	$(BIN)/mypy
 
-tensorboard: $(VENV)/.installed  ## watch the runs under outputs/
+tensorboard: $(VENV)/.installed  ## show the runs under outputs/ in TensorBoard
 	$(BIN)/tensorboard --logdir outputs
 
-clean:  ## remove the environment and caches; runs stay
+clean:  ## remove the environment and the caches, but no runs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -24,7 +24,7 @@ from melanoma_pl.data.audit.candidates import PER_IMAGE, find_candidates
 from melanoma_pl.data.audit.duplicates import find_matches
 from melanoma_pl.data.audit.registration import confirm
 from melanoma_pl.data.audit.scanning import SIDE, Scan, scan
-from melanoma_pl.data.image_set import ImageListing, list_source
+from melanoma_pl.data.labelled_images import LabelledImages, list_images
 
 Change = Callable[[Image.Image], Image.Image]
 QUALITY = 90  # JPEG quality of the copies that do not test compression
@@ -54,16 +54,16 @@ CHANGES: dict[str, tuple[Change, int]] = {
 
 def planted(root: Path, group_column: str | None, copies: int, seed: int) -> None:
     """Add copies of every kind to the images, audit all of them, and count the copies that were found."""
-    listing = list_source(root.resolve())
+    listing = list_images(root.resolve())
     groups = groups_of(root, listing, group_column)
     chosen = np.random.default_rng(seed).choice(len(listing), copies, replace=False)
     with TemporaryDirectory() as folder:
         copied = [plant(listing, index, kind, Path(folder)) for kind in CHANGES for index in chosen]
         originals = scan(listing)
-        copy_scan = scan(ImageListing(Path(folder), tuple(copied), ("",) * len(copied), ("",) * len(copied)))
+        copy_scan = scan(LabelledImages(Path(folder), tuple(copied), ("",) * len(copied), ("",) * len(copied)))
         everything = join(originals, copy_scan)
         with elapsed(f"audit of {len(everything.images)} images, without reading them"):
-            found = find_matches(everything).matches
+            found = find_matches(everything)[0]
     pairs = {(match.first, match.second) for match in found}
     print(f"\n{'planted':<26} {'found':>5} of")
     for number, kind in enumerate(CHANGES):
@@ -82,7 +82,7 @@ def planted(root: Path, group_column: str | None, copies: int, seed: int) -> Non
         print(f"  {listing.paths[first]} = {listing.paths[second]}")
 
 
-def plant(listing: ImageListing, index: int, kind: str, folder: Path) -> str:
+def plant(listing: LabelledImages, index: int, kind: str, folder: Path) -> str:
     """Write a changed copy of an image, and return the name of its file."""
     change, quality = CHANGES[kind]
     name = f"{kind.replace(' ', '_')}_{index}.jpg"
@@ -102,7 +102,7 @@ def join(first: Scan, second: Scan) -> Scan:
     )
 
 
-def groups_of(root: Path, listing: ImageListing, column: str | None) -> list[str]:
+def groups_of(root: Path, listing: LabelledImages, column: str | None) -> list[str]:
     if column is None:
         return list(listing.paths)
     with (root / "metadata.csv").open(newline="", encoding="utf-8-sig") as file:
@@ -125,7 +125,7 @@ def scale(root: Path, images: int, seed: int) -> None:
 
     The many images are the small grey images of the dataset, rotated, scaled and shifted.
     """
-    listing = list_source(root)
+    listing = list_images(root)
     began = time.perf_counter()
     scanned = scan(listing)
     rate = len(listing) / (time.perf_counter() - began)

@@ -26,7 +26,7 @@ from benchmarks.machine import describe
 from melanoma_pl.data.cache.cache_files import find_cached
 from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.decoding import decode_file
-from melanoma_pl.data.image_set import LabelledImages, list_images
+from melanoma_pl.data.labelled_images import LabelledImages, list_split
 from melanoma_pl.data.loader import ImageBatches, ResumableLoader
 from melanoma_pl.data.order import EpochBatches
 from melanoma_pl.data.synthetic.synthetic_images import JPEG_QUALITY, draw_image, draw_mole
@@ -122,7 +122,7 @@ def loader(folder: Path, images: int) -> None:
     """Print the images a second that the training loader yields, by storage."""
     if not write_many(folder, images, seconds=200):
         return
-    listed = list_images(folder, "train")
+    listed = list_split(folder, "train")
     on_disk = load(listed, 0.0, folder / "cache")
     print(f"{'batches of 128 from':<34}{'images/s, each epoch':>28}{'read from disk':>18}")
     show_epochs("memory", load(listed, 0.5), 0)
@@ -167,7 +167,7 @@ def cache(folder: Path, epochs: int, cold: bool) -> None:
     if cold:
         drop_pages(folder / "cache")
     began = time.perf_counter()
-    listed = list_images(folder, "train")
+    listed = list_split(folder, "train")
     print(f"{len(listed)} images listed in {time.perf_counter() - began:.1f} s; {memory()}")
     began = time.perf_counter()
     loaded = load(listed, 0.0, folder / "cache")
