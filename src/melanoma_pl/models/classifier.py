@@ -1,5 +1,6 @@
-"""The LightningModule: any network with one logit, and how it learns to tell malignant from benign."""
+"""The LightningModule: any network with one logit, trained to tell malignant from benign."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import (
     BinaryAccuracy,
@@ -38,24 +41,28 @@ UNDECIDED = {"rule": "fixed", "value": 0.5}
 class MelanomaClassifier(pl.LightningModule):
     """A network that gives an image one logit, trained with binary cross-entropy.
 
-    Its checkpoints hold plain values and tensors only, and all that prediction needs: network, preprocessing, class
-    names, temperature and threshold; once training has ended also what images it knows, and, where an evaluation fitted
-    it, the decision for the mean of an image's eight views.
+    Lightning's verbs work: `trainer.fit`, `validate`, `test`, `predict`, `load_from_checkpoint` and `to_onnx`. A
+    checkpoint holds plain values and tensors only, and all that prediction needs: network, preprocessing, class names,
+    temperature and threshold.
 
     Args:
-        network: Takes float `(N, 3, S, S)`, returns one logit an image, `(N, 1)` or `(N,)`; or a spec of it
+        network: Takes float `(N, 3, S, S)` and returns one logit an image, `(N, 1)` or `(N,)`; or its spec
             (`{"_target_": <class>, **options}`), from which a checkpoint can build it again.
-        preprocessing: What turns pixels into the network's input.
+        preprocessing: Turns uint8 pixels into the network's input.
         class_names: Negative class, positive class.
         optimizer: Spec of a `torch.optim.Optimizer`, with `lr`.
-        schedule: Factor of the learning rate in each step.
-        pos_weight: How much more a malignant image counts in the loss than a benign one.
-        threshold: How validation chooses the threshold: the arguments of `evaluation.choose_threshold`.
-        fit_decision: Whether temperature and threshold are fitted at the end of each validation. Must be False where
-            validation runs on the test images: then they stay at 1 and 0.5.
-        seed: Of dropout, in each step anew.
-        extra_metrics: Further live curves, name → torchmetrics class that takes probabilities and targets.
-        images_note: What the network was trained on, where that must be said beside its results ("synthetic").
+        schedule: Factor of the learning rate at each step.
+        pos_weight: Weight of a malignant image in the loss; a benign one has weight 1.
+        threshold: Rule by which validation chooses the threshold: arguments of `evaluation.choose_threshold`.
+        fit_decision: Whether each validation fits temperature and threshold. Must be False if validation runs on the
+            test images: temperature and threshold then stay at 1 and 0.5.
+        seed: Of dropout, seeded anew at each step.
+        extra_metrics: Further live curves: name → torchmetrics metric of probabilities and targets.
+        images_note: Remark on the training images that every result repeats ("synthetic").
+        log_to_loggers: Whether figures go to the trainer's loggers; False if a callback (`EpochLog`) sends them.
+
+    Raises:
+        UserError: If the optimizer's spec does not name an optimizer or its options are wrong.
     """
 
     def __init__(
@@ -72,8 +79,10 @@ class MelanomaClassifier(pl.LightningModule):
         seed: int = 0,
         extra_metrics: Mapping[str, Metric] | None = None,
         images_note: str = "",
+        log_to_loggers: bool = True,
     ) -> None:
         super().__init__()
+        build(optimizer, torch.optim.Optimizer, [nn.Parameter(torch.zeros(1))])  # a wrong spec fails now, not in fit
         is_module = isinstance(network, nn.Module)
         self.network: nn.Module = network if is_module else build(network, nn.Module)  # type: ignore[assignment,arg-type]
         self.network_spec = dict(getattr(network, "spec", {}) if is_module else network)  # type: ignore[arg-type]
@@ -85,33 +94,35 @@ class MelanomaClassifier(pl.LightningModule):
         self.fit_decision = fit_decision
         self.seed = seed
         self.images_note = images_note
+        self._to_loggers = None if log_to_loggers else False  # None is Lightning's default: to all there are
         self.temperature = 1.0
         self.threshold = 0.5
         self.augmented_decision: Decision | None = None
         self.ood_detector: OutOfDistributionDetector | None = None
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
-        # persistent: the interrupted epoch's sums go into a checkpoint, or a resumed epoch's mean would be another
+        # persistent, so that the mean of an epoch that was interrupted and resumed covers all of its batches
         self.train_metrics = MetricCollection(
             {"loss": MeanMetric(nan_strategy="disable"), "accuracy": BinaryAccuracy(validate_args=False)}
         )
         for metric in self.train_metrics.values():
             metric.persistent(True)
-        self.validation_metrics = MetricCollection({**live_metrics(), **(extra_metrics or {})})
+        self.evaluation_metrics = MetricCollection({**live_metrics(), **(extra_metrics or {})})
         self.validation_logits: NDArray[np.float32] = np.empty(0, dtype=np.float32)
         self.validation_targets: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._collected: list[tuple[Tensor, Tensor]] = []
+        self._total_steps = 1
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return a logit an image.
+        """Return one logit an image.
 
         Args:
-            pixels: uint8 `(N, 3, S, S)`: nothing but the one preprocessing can feed the network.
+            pixels: uint8 `(N, 3, S, S)`, as `preprocessing` returns them.
 
         Returns:
             float `(N,)`.
         """
         logits: Tensor = self.network(self.preprocessing.to_input(pixels))
-        return logits.reshape(len(pixels))
+        return logits.reshape(pixels.shape[0])  # not len(): it would fix the batch size of an export
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean binary cross-entropy: float scalar from float `(N,)` and int64 `(N,)`."""
@@ -121,83 +132,124 @@ class MelanomaClassifier(pl.LightningModule):
     # Training
 
     def logits_and_loss(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a training step computes: float `(N,)` and a float scalar."""
+        """Compute a training step's logits, float `(N,)`, and loss, float scalar."""
         logits = self(pixels)
         return logits, self.loss(logits, targets)
 
     def compile_training(self, mode: str) -> None:
-        """Let `torch.compile` make one program of a step's arithmetic; evaluation stays as it is.
+        """Compile the arithmetic of a training step with `torch.compile`; evaluation stays as it is.
 
         Args:
-            mode: Of `torch.compile`; `reduce-overhead` records it as a CUDA graph where there is a GPU.
+            mode: Mode of `torch.compile`; `reduce-overhead` records a CUDA graph on a GPU.
         """
         self.logits_and_loss = torch.compile(self.logits_and_loss, mode=mode)  # type: ignore[method-assign]
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Build the optimizer; the schedule is no scheduler of PyTorch's, since those carry state."""
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer and the step-wise scheduler that multiplies its learning rates by the schedule."""
         if isinstance(self.network, FineTuned):
             groups = self.network.parameter_groups(self.optimizer_spec["lr"])
-            return build(self.optimizer_spec, torch.optim.Optimizer, groups)
-        return build(self.optimizer_spec, torch.optim.Optimizer, self.parameters())
+            optimizer = build(self.optimizer_spec, torch.optim.Optimizer, groups)
+        else:
+            optimizer = build(self.optimizer_spec, torch.optim.Optimizer, self.parameters())
+        # a plain function: the attributes of a callable object would come back from a checkpoint, an old total included
+        scheduler = LambdaLR(optimizer, lambda step: self.schedule.factor(step, self._total_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Plan the learning rate over all steps of this training, also of one that was resumed or made longer.
+
+        `configure_optimizers` would be too early: the number of steps is known once the training loader is built, and
+        building it there would come before the progress of a resumed run is restored.
+        """
+        total = self.trainer.estimated_stepping_batches
+        self._total_steps = int(total) if math.isfinite(total) else 2**62
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, LambdaLR):
+                factor = self.schedule.factor(self.trainer.global_step, self._total_steps)
+                for group, base in zip(config.scheduler.optimizer.param_groups, config.scheduler.base_lrs, strict=True):
+                    group["lr"] = base * factor
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's means anew; Lightning skips this hook if it resumes in mid-epoch."""
+        self.train_metrics.reset()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set what depends on the step alone: the stage of fine-tuning, the learning rate, the seed of dropout."""
+        """Set what depends on the step alone: the stage of fine-tuning and the seed of dropout."""
         if isinstance(self.network, FineTuned):
             self.network.enter_stage(self.current_epoch)
-        step, accumulated = self.trainer.global_step, self.trainer.accumulate_grad_batches
-        factor = self.schedule.factor(step, int(self.trainer.estimated_stepping_batches))
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-        batch_number = step * accumulated + batch_idx % accumulated
+        accumulated = self.trainer.accumulate_grad_batches
+        batch_number = self.trainer.global_step * accumulated + batch_idx % accumulated
         seed_dropout((self.seed * 1_000_003 + batch_number) * 1_009 + self.global_rank, self.device)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         logits, loss = self.logits_and_loss(batch.pixels, batch.targets)
+        count = logits.shape[0]
         with torch.no_grad():
-            self.train_metrics["loss"].update(loss, len(logits))
+            self.train_metrics["loss"].update(loss, count)
             self.train_metrics["accuracy"].update(torch.sigmoid(logits.float()), batch.targets)
+        self.log("loss", loss, prog_bar=True, logger=False, batch_size=count)
+        if self.trainer.is_last_batch:  # the metrics hold the whole epoch; logging them at each step costs 0.5 ms
+            metrics = {f"train/{name}": metric for name, metric in self.train_metrics.items()}
+            self.log_dict(metrics, on_step=False, on_epoch=True, logger=self._to_loggers, batch_size=count)
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's training figures."""
-        self.log_dict({f"train/{name}": value for name, value in self.train_metrics.compute().items()}, logger=False)
-        self.train_metrics.reset()
-
-    # Validation
+    # Validation, test, prediction
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last validation."""
+        """Forget the logits of the previous validation."""
         self._collected.clear()
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Collect one batch's logits."""
+        """Collect the logits of one batch."""
         self._collected.append((self(batch.pixels).float(), batch.targets))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation figures once, and fit temperature and threshold on the same images."""
-        logits, targets = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
+        """Log the validation figures, and fit temperature and threshold on the same images."""
+        logits, targets = self._gather()
         if not logits.isfinite().all():
             raise UserError(
-                f"training diverged in epoch {self.current_epoch + 1}: the network's answers are no longer numbers",
+                f"training diverged in epoch {self.current_epoch + 1}: the network returns non-finite logits",
                 "take a smaller optimizer.lr",
             )
-        self.validation_metrics.update(torch.sigmoid(logits), targets)
-        figures = {f"val/{name}": value for name, value in self.validation_metrics.compute().items()}
-        self.validation_metrics.reset()
-        self.validation_logits = logits.cpu().numpy()
-        self.validation_targets = targets.cpu().numpy()
-        if self.fit_decision:
-            self.decide(self.validation_logits, self.validation_targets)
-        figures |= {"val/loss": self.loss(logits, targets), "val/threshold": torch.tensor(self.threshold)}
-        self.log_dict(figures, logger=False)
+        self.validation_logits, self.validation_targets = logits.cpu().numpy(), targets.cpu().numpy()
+        if self.fit_decision and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            decision = fit_decision(self.validation_logits, self.validation_targets, self.threshold_rule)
+            self.temperature, self.threshold = decision.temperature, decision.threshold
+        figures = self._figures("val", logits, targets)
+        auroc = {"val/auroc": figures.pop("val/auroc")}
+        self.log_dict(auroc, prog_bar=True, logger=self._to_loggers)
+        self.log_dict(figures | {"val/threshold": torch.tensor(self.threshold)}, logger=self._to_loggers)
 
-    def decide(self, logits: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
-        """Fit temperature, then threshold, on validation images: float32 `(N,)` and int64 `(N,)`."""
-        decision = fit_decision(logits, targets, self.threshold_rule)
-        self.temperature, self.threshold = decision.temperature, decision.threshold
+    def on_test_epoch_start(self) -> None:
+        """Forget the logits of the previous test."""
+        self._collected.clear()
 
-    # Checkpoints
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Collect the logits of one batch."""
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test figures; decisions are those at probability 0.5, as in the live curves."""
+        self.log_dict(self._figures("test", *self._gather()))
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the calibrated probability of malignant of each image, float64 `(N,)`."""
+        return torch.sigmoid(self(batch.pixels).double() / self.temperature)
+
+    def _gather(self) -> tuple[Tensor, Tensor]:
+        """Return the collected logits, float32 `(N,)`, and targets, int64 `(N,)`."""
+        logits, targets = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
+        return logits, targets
+
+    def _figures(self, stage: str, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return loss and metrics of a whole split, tagged with the stage (`val`, `test`)."""
+        self.evaluation_metrics.update(torch.sigmoid(logits), targets)
+        figures = {f"{stage}/{name}": value for name, value in self.evaluation_metrics.compute().items()}
+        self.evaluation_metrics.reset()
+        return figures | {f"{stage}/loss": self.loss(logits, targets)}
+
+    # Checkpoints and export
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add all that prediction needs, as plain values."""
@@ -214,43 +266,66 @@ class MelanomaClassifier(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take temperature and threshold back, and what was added once training had ended."""
+        """Restore temperature and threshold; whether the optimizer is fused stays this run's choice."""
         for state in checkpoint.get("optimizer_states", ()):
             for group in state["param_groups"]:
-                if "fused" in group:  # how it computes is this run's choice, not the checkpoint's
+                if "fused" in group:
                     group["fused"] = self.optimizer_spec.get("fused")
         saved = checkpoint[CHECKPOINT_KEY]
         self.temperature, self.threshold = float(saved["temperature"]), float(saved["threshold"])
-        if "augmented_decision" in checkpoint:
-            self.augmented_decision = Decision(**checkpoint["augmented_decision"])
-        if "ood_detector" in checkpoint:
-            known = checkpoint["ood_detector"].items()
-            self.ood_detector = OutOfDistributionDetector(**{name: as_array(value) for name, value in known})
 
     @classmethod
-    def load(cls, path: str | Path, network: nn.Module | None = None) -> "MelanomaClassifier":
-        """Return the classifier of a checkpoint, ready to predict on the CPU.
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = "cpu", *, network: nn.Module | None = None, **options: Any
+    ) -> "MelanomaClassifier":
+        """Return the classifier of a checkpoint, in evaluation mode.
+
+        Lightning's own version would need the arguments of `__init__` again; here the checkpoint holds them.
 
         Args:
-            path: A checkpoint of this project.
-            network: Takes the weights, where the checkpoint was made from a network without a spec.
+            checkpoint_path: A checkpoint of this project.
+            map_location: The device to load to.
+            network: Takes the weights if the checkpoint was made from a network without a spec.
+            options: Further arguments of `__init__`, for instance an optimizer to go on training with.
 
         Raises:
             UserError: If the file cannot be read or its network cannot be built.
         """
-        checkpoint = read_checkpoint(Path(path))
+        checkpoint = read_checkpoint(Path(checkpoint_path))
         saved = checkpoint[CHECKPOINT_KEY]
-        classifier = cls(
-            network or saved["network"],
-            preprocessing=Preprocessing.from_dict(saved["preprocessing"]),
-            class_names=saved["class_names"],
-            pos_weight=saved["pos_weight"],
-            threshold=saved["threshold_rule"],
-            images_note=saved["images_note"],
-        )
+        arguments = {
+            "preprocessing": Preprocessing.from_dict(saved["preprocessing"]),
+            "class_names": saved["class_names"],
+            "pos_weight": saved["pos_weight"],
+            "threshold": saved["threshold_rule"],
+            "images_note": saved["images_note"],
+        }
+        classifier = cls(network or saved["network"], **(arguments | options))
         classifier.network.load_state_dict(network_state(checkpoint))
         classifier.on_load_checkpoint(checkpoint)
-        return classifier.eval()
+        return classifier.to(map_location).eval()
+
+    def to_onnx(self, file_path: Any = None, input_sample: Tensor | None = None, **options: Any) -> Any:
+        """Export to ONNX: uint8 `(N, 3, S, S)` in, one logit an image out, for any batch size N.
+
+        Needs the packages onnx and onnxscript: `pip install 'melanoma-pl[export]'`.
+
+        Args:
+            file_path: The file to write; its weights are in it.
+            input_sample: uint8 `(N, 3, S, S)`; without it black images of the right size.
+            options: Further arguments of `torch.onnx.export`.
+        """
+        if input_sample is None:  # two images: an export of one fixes the batch size at 1
+            side = self.preprocessing.image_size
+            input_sample = torch.zeros(2, 3, side, side, dtype=torch.uint8, device=self.device)
+        any_batch = {"pixels": {0: torch.export.Dim("batch")}}
+        defaults = {"dynamo": True, "dynamic_shapes": any_batch, "external_data": False, "verbose": False}
+        was_training = self.training
+        self.eval()  # right after fit the network is in training mode, and would be exported with its dropout
+        try:
+            return super().to_onnx(file_path, input_sample, **(defaults | options))
+        finally:
+            self.train(was_training)
 
 
 def seed_dropout(seed: int, device: torch.device) -> None:

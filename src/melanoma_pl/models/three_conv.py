@@ -25,12 +25,9 @@ class ThreeConvNet(nn.Module):
         image_size: Side of the input, in pixels; at least 22, so that something is left to pool.
         initial_weights: `torch` (PyTorch's default) or `keras` (Glorot uniform kernels, zero biases).
 
-    Attributes:
-        blockwise: Whether training on a processor in 32 bits takes the convolutions block by block, by
-            `pooled_convolution`: 1.3 times as fast, and other in the last bits.
+        blockwise: Whether training on a CPU in 32 bits computes the convolutions block by block, with
+            `pooled_convolution`: 1.3 times as fast, with other rounding in the last bits. A compiled network does not.
     """
-
-    blockwise = False
 
     def __init__(
         self,
@@ -39,6 +36,7 @@ class ThreeConvNet(nn.Module):
         dropout: float = 0.2,
         image_size: int = 224,
         initial_weights: Literal["torch", "keras"] = "torch",
+        blockwise: bool = False,
     ) -> None:
         super().__init__()
         if len(channels) != 3 or min(channels) < 1:
@@ -57,6 +55,7 @@ class ThreeConvNet(nn.Module):
             "image_size": image_size,
             "initial_weights": initial_weights,
         }
+        self.blockwise = blockwise
         first, second, third = channels
         self.conv_1 = nn.Conv2d(3, first, KERNEL)
         self.pool_1 = nn.MaxPool2d(POOL)
@@ -98,8 +97,9 @@ class ThreeConvNet(nn.Module):
 
 
 def _is_plain(images: Tensor) -> bool:
-    """Tell whether images are computed with on a processor, in their own precision."""
-    return images.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    """Tell whether images are on the CPU, and computed in their own precision and without a compiler."""
+    is_changed = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+    return images.device.type == "cpu" and not is_changed
 
 
 def pooled_side(image_size: int) -> int:

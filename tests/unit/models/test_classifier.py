@@ -78,7 +78,7 @@ def test_pos_weight_is_in_the_loss() -> None:
 def test_checkpoint_holds_all_that_prediction_needs(image_folder: Path, tmp_path: Path) -> None:
     model = classifier(images_note="synthetic")
     data = fit(model, image_folder, 1, RunCheckpoints(tmp_path))
-    loaded = MelanomaClassifier.load(tmp_path / "last.ckpt")
+    loaded = MelanomaClassifier.load_from_checkpoint(tmp_path / "last.ckpt")
     assert not loaded.training
     assert loaded.preprocessing == SMALL
     assert loaded.images_note == "synthetic"
@@ -98,9 +98,9 @@ def test_any_network_with_one_logit(image_folder: Path, tmp_path: Path) -> None:
     model = MelanomaClassifier(plain, preprocessing=SMALL)
     fit(model, image_folder, 1, RunCheckpoints(tmp_path))
     with pytest.raises(UserError, match="names no class"):
-        MelanomaClassifier.load(tmp_path / "last.ckpt")
+        MelanomaClassifier.load_from_checkpoint(tmp_path / "last.ckpt")
     fresh = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 1))
-    loaded = MelanomaClassifier.load(tmp_path / "last.ckpt", fresh)
+    loaded = MelanomaClassifier.load_from_checkpoint(tmp_path / "last.ckpt", network=fresh)
     assert torch.equal(loaded.network[1].weight, plain[1].weight)  # type: ignore[index,union-attr]
 
 

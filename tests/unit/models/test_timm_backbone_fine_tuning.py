@@ -121,7 +121,7 @@ def test_resumed_in_either_stage_equals_uninterrupted(
 
 def test_the_backbone_learns_at_its_own_rate() -> None:
     network = Tiny(backbone_lr=0.25)
-    head, backbone = classifier(network).configure_optimizers().param_groups
+    head, backbone = classifier(network).configure_optimizers()["optimizer"].param_groups
     assert (head["lr"], backbone["lr"]) == (1e-2, 0.25e-2)
     assert [parameter.shape for parameter in head["params"]] == [(1, 4), (1,)]
     assert len(head["params"]) + len(backbone["params"]) == len(list(network.parameters()))
@@ -129,7 +129,7 @@ def test_the_backbone_learns_at_its_own_rate() -> None:
 
 def test_other_networks_have_one_group_as_ever() -> None:
     network = ThreeConvNet((4, 4, 4), hidden=8, image_size=SIZE)
-    (group,) = classifier(network).configure_optimizers().param_groups
+    (group,) = classifier(network).configure_optimizers()["optimizer"].param_groups
     assert len(group["params"]) == len(list(network.parameters()))
 
 

@@ -81,6 +81,12 @@ class RunCheckpoints(Checkpoint):
         """Take them back."""
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
 
+    @property
+    def best_model_path(self) -> str:
+        """Path of `best.ckpt`, for Lightning's `ckpt_path="best"`; empty before there is one."""
+        path = self.folder / BEST
+        return str(path) if path.is_file() else ""
+
     # Signals
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
