@@ -29,7 +29,7 @@ CASES = {
     "grammar": (["data.root=/a (1)/b"], "'data.root=\"/my images (1)\"'"),
     "monitor": (["checkpoint.monitor=val/auc"], "did you mean 'val/auroc'"),
     "optimized on test": (["optimized_metric=test/auroc"], "would choose on the test images"),
-    "half precision on a processor": (["trainer=cpu", "trainer.precision=16-mixed"], "is for GPUs"),
+    "half precision on a CPU": (["trainer=cpu", "trainer.precision=16-mixed"], "is for GPUs"),
     "threshold from test": (["data.validate_on=test"], "add threshold=fixed"),
     "table without data=table": (["data.table=t.csv"], "add data=table"),
     "missing table": (["data=table", "data.table=nowhere.csv"], "data.table=nowhere.csv does not exist"),
@@ -87,7 +87,7 @@ def test_said_before_training(case: str, run_command: Command, work_folder: Path
     assert not list(work_folder.iterdir())
 
 
-def test_bf16_where_the_processor_cannot(
+def test_bf16_where_the_cpu_cannot(
     run_command: Command, work_folder: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("melanoma_pl.inference.hardware.has_bf16", lambda accelerator: False)

@@ -81,7 +81,7 @@ def test_resumed_from_another_folder(run_command: Command, place: Path, monkeypa
     (place / "moved.csv").write_text(text.replace("../images/test/benign/000.png", "images/test/benign/000.png"))
     result = run_command(train.command, f"resume={run}", "trainer.max_epochs=5", "data.table=../moved.csv")
     assert result.code == 2
-    assert "are not there" in result.error
+    assert "do not exist" in result.error
 
 
 def test_images_left_out(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +125,10 @@ CASES = {
     "no image there": (
         ".png,Nevus,train",
         "x.png,Nevus,train",
-        "tables/t.csv, line 2: 20 of 40 train images are not there (../images",
+        "tables/t.csv, line 2: 20 of 40 train images do not exist (../images",
     ),
-    "unknown label": ("Nevus,train", "nevs,train", "tables/t.csv, line 2: the label 'nevs' is no class; did you mean"),
-    "no split": ("malignant,train", "malignant,", "is in no split: cut a split: melanoma-data split tables/t.csv"),
+    "unknown label": ("Nevus,train", "nevs,train", "tables/t.csv, line 2: the label 'nevs' is not a class; did you mean"),
+    "no split": ("malignant,train", "malignant,", "is not in a split: cut a split: melanoma-data split tables/t.csv"),
     "no split column": ("label,split", "label,part", "tables/t.csv has no column 'split' (data.split_column"),
     "no lesion column": ("split,lesion", "split,patient", "has no column 'lesion' (data.group_column)"),
     "no test images": (",test,", ",train,", "tables/t.csv has no test image of the class 'benign'"),

@@ -5,40 +5,47 @@ from pathlib import Path
 import torch
 from torchmetrics import Metric
 
-from melanoma_pl.config.schema import DataSettings, TrainSettings
+from melanoma_pl.config.schema import SyntheticSettings, TrainSettings
 from melanoma_pl.data.augmentation import Augmentation
 from melanoma_pl.data.datamodule import MoleDataModule
+from melanoma_pl.data.options import DataOptions
 from melanoma_pl.data.synthetic.synthetic_images import write_images
 from melanoma_pl.models.checkpoint import load_weights
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.schedules import Schedule
-from melanoma_pl.models.three_conv import ThreeConvNet
 from melanoma_pl.models.timm_backbone import backbone_preprocessing
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build
 
 
+def draw_synthetic_images(settings: TrainSettings) -> None:
+    """Draw the images of `data=synthetic` where they have not been drawn yet; do nothing for other images."""
+    chosen, drawn = settings.data, settings.data.synthetic
+    if drawn is not None:
+        folder = _synthetic_folder(drawn, chosen.image_size)
+        write_images(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
+
+
 def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataModule:
-    """Return the data module; synthetic images are drawn first."""
-    chosen = settings.data
-    passed = set(DataSettings.model_fields) - {"root", "synthetic", "image_size", "normalisation"}
+    """Return the data module. Images of `data=synthetic` are drawn by `draw_synthetic_images` before.
+
+    Args:
+        settings: All settings of a training.
+        every_class: Whether each class needs an image.
+    """
+    chosen, drawn = settings.data, settings.data.synthetic
     return MoleDataModule(
-        image_root(chosen),
+        chosen.root if drawn is None else _synthetic_folder(drawn, chosen.image_size),
         preprocessing=make_preprocessing(settings),
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
         seed=settings.seed,
         every_class=every_class,
-        **{name: getattr(chosen, name) for name in passed},
+        **chosen.model_dump(include=set(DataOptions.model_fields)),
     )
 
 
-def image_root(chosen: DataSettings) -> Path | None:
-    """Return the image folder; of a table None."""
-    if chosen.synthetic is None:
-        return None if chosen.root is None else Path(chosen.root)
-    drawn = chosen.synthetic
-    folder = Path(drawn.folder) / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{chosen.image_size}px"
-    return write_images(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
+def _synthetic_folder(drawn: SyntheticSettings, image_size: int) -> Path:
+    return Path(drawn.folder) / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{image_size}px"
 
 
 def make_preprocessing(settings: TrainSettings) -> Preprocessing:
@@ -80,6 +87,7 @@ def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool
         seed=settings.seed,
         extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
         images_note=settings.images_note,
+        log_to_loggers=False,  # the epoch log does, with the epoch as the step
     )
     classifier.network_spec = from_checkpoint
     _make_fast(classifier, settings)
@@ -90,8 +98,5 @@ def _make_fast(classifier: MelanomaClassifier, settings: TrainSettings) -> None:
     """Apply what changes a training's speed, and its last bits."""
     if settings.trainer.channels_last:
         classifier.network.to(memory_format=torch.channels_last)
-    if isinstance(classifier.network, ThreeConvNet):
-        # a compiler makes blocks of its own
-        classifier.network.blockwise = settings.trainer.blockwise and settings.trainer.compile == "none"
     if settings.trainer.compile != "none":
         classifier.compile_training(settings.trainer.compile)

@@ -1,39 +1,36 @@
-"""Types and ranges of the configuration; the values and what they mean stand in `conf/`.
+"""Types and ranges of the configuration; `conf/` holds the values and their meaning. Light: no PyTorch."""
 
-Light: it must answer before anything heavy is imported.
-
-Whether the images that a configuration names are there; light, so that it is said before anything heavy starts.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from melanoma_pl.data.layout import check_exclusion, check_folds, check_layout, check_table
-from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.data.options import Count, DataOptions, Fraction, Proportion, Seed, Text
+from melanoma_pl.errors import did_you_mean
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Proportion = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 Spec = dict[str, Any]
-Text = Annotated[str, BeforeValidator(lambda value: value if value is None else str(value))]
 
 LIVE_METRICS = ("loss", "accuracy", "auroc", "average_precision", "sensitivity", "specificity")
 TRAIN_METRICS = ("train/loss", "train/accuracy")
 
 
 class Strict(BaseModel):
-    """Unknown keys fail."""
+    """Settings that refuse unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Open(BaseModel):
+    """Settings whose further keys are passed to the class that they describe."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
 class SyntheticSettings(Strict):
-    """Of `data.synthetic`."""
+    """Settings of `data.synthetic`."""
 
     folder: Text
     train: int = Field(ge=20)
@@ -41,50 +38,23 @@ class SyntheticSettings(Strict):
     seed: int = Field(ge=0)
 
 
-class DataSettings(Strict):
-    """Of the group `data`."""
+class DataSettings(DataOptions):
+    """Settings of the group `data`: the images, their preprocessing, and the options of the data module."""
 
     root: Text | None
     synthetic: SyntheticSettings | None
     image_size: int = Field(ge=22, le=2048)
     normalisation: Literal["none", "imagenet", "backbone"]
-    class_names: tuple[str, str]
-    folder_names: dict[str, str]
-    batch_size: Count
-    drop_last: bool
-    num_workers: Literal["auto"] | Annotated[int, Field(ge=0)]
-    validation_fraction: Fraction
-    validate_on: Literal["validation", "test"]
-    split_seed: Seed
-    limit: Annotated[int, Field(ge=2)] | None
-    # the defaults are for runs that were recorded before there were these keys
-    fold: Annotated[int, Field(ge=0)] | None = None
-    table: Text | None = None
-    label_column: str = "label"
-    split_column: str = "split"
-    exclude: Text | None = None
-    metadata: Text | None
-    image_column: str
-    group_column: str | None
-    without_row: Literal["stop", "own_group"]
-    on_broken: Literal["stop", "skip"]
-    cache_fraction: Proportion
-    cache_folder: Text | None = None
-    resident: Literal["auto"] | bool = "auto"
 
 
-class OptimizerSettings(BaseModel):
-    """Of the group `optimizer`; further keys are the class's own."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
+class OptimizerSettings(Open):
+    """Settings of the group `optimizer`."""
 
     lr: Positive
 
 
-class TrainerSettings(BaseModel):
-    """Of the group `trainer`; further keys are those of `lightning.Trainer`."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
+class TrainerSettings(Open):
+    """Settings of the group `trainer`; further keys are those of `lightning.pytorch.Trainer`."""
 
     accelerator: Literal["auto", "cpu", "gpu"]
     devices: Count
@@ -97,13 +67,13 @@ class TrainerSettings(BaseModel):
 
 
 class LossSettings(Strict):
-    """Of `loss`."""
+    """Settings of `loss`."""
 
     pos_weight: Literal["balanced"] | Positive
 
 
 class ThresholdSettings(Strict):
-    """Of the group `threshold`."""
+    """Settings of the group `threshold`."""
 
     rule: Literal["sensitivity", "youden", "fixed"]
     sensitivity: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -111,7 +81,7 @@ class ThresholdSettings(Strict):
 
 
 class CheckpointSettings(Strict):
-    """Of `checkpoint`."""
+    """Settings of `checkpoint`."""
 
     monitor: str
     mode: Literal["auto", "min", "max"]
@@ -121,7 +91,7 @@ class CheckpointSettings(Strict):
 
 
 class TrainSettings(Strict):
-    """All that `melanoma-train` lets one choose."""
+    """All settings of `melanoma-train`."""
 
     name: Text
     seed: Seed
@@ -145,17 +115,17 @@ class TrainSettings(Strict):
 
     @property
     def monitor_mode(self) -> Literal["min", "max"]:
-        """Whether the smallest or the largest `checkpoint.monitor` is best."""
+        """`min` or `max`: which value of `checkpoint.monitor` is best."""
         return direction(self.checkpoint.monitor) if self.checkpoint.mode == "auto" else self.checkpoint.mode
 
     @property
     def images_note(self) -> str:
-        """What must be said beside every result: that the images were drawn."""
+        """`synthetic` if the images were drawn by a program, to be said beside every result; else empty."""
         return "synthetic" if self.data.synthetic else ""
 
     @model_validator(mode="after")
     def _cross_checks(self) -> "TrainSettings":
-        """Refuse what is only wrong together."""
+        """Refuse settings that exclude each other."""
         self._check_images()
         self._check_backbone()
         if self.data.validate_on == "test" and (self.threshold.rule, self.threshold.value) != ("fixed", 0.5):
@@ -163,7 +133,7 @@ class TrainSettings(Strict):
                 "data.validate_on=test would choose the threshold on the test images: add threshold=fixed, which is 0.5"
             )
         if self.trainer.precision == "16-mixed" and self.trainer.accelerator == "cpu":
-            raise ValueError("trainer.precision=16-mixed is for GPUs: on a processor take 32-true, or auto")
+            raise ValueError("trainer.precision=16-mixed is for GPUs: on a CPU take 32-true, or auto")
         self._check_metric("checkpoint.monitor", self.checkpoint.monitor, TRAIN_METRICS)
         if self.optimized_metric.startswith("test/"):
             raise ValueError(
@@ -220,7 +190,7 @@ class TrainSettings(Strict):
 
 
 def one_or_more(value: Any) -> Any:
-    """Return a list of names, of one name a list of one, of nothing nothing."""
+    """Return a list as it is, and one name as a tuple of one name."""
     return value if value is None or isinstance(value, list | tuple) else (value,)
 
 
@@ -228,7 +198,7 @@ Names = Annotated[tuple[Text, ...], BeforeValidator(one_or_more)]
 
 
 class EvaluateDataSettings(Strict):
-    """Of `data` in `evaluate.yaml`."""
+    """Settings of `data` in `evaluate.yaml`."""
 
     root: Text | None
     metadata: Text | None
@@ -240,7 +210,7 @@ class EvaluateDataSettings(Strict):
 
 
 class EvaluateSettings(Strict):
-    """All that `melanoma-evaluate` lets one choose."""
+    """All settings of `melanoma-evaluate`."""
 
     run: Names
     split: Literal["validation", "test"]
@@ -257,7 +227,7 @@ class EvaluateSettings(Strict):
 
     @model_validator(mode="after")
     def _cross_checks(self) -> "EvaluateSettings":
-        """Refuse what is only wrong together."""
+        """Refuse settings that exclude each other."""
         if not self.run:
             raise ValueError("run=[] names no run: give a run's folder, or several: run=[<run>,<run>]")
         if self.combine == "rank" and len(self.run) == 1:
@@ -270,54 +240,22 @@ def direction(metric: str) -> Literal["min", "max"]:
     return "min" if metric.endswith(("loss", "brier", "ece")) else "max"
 
 
-SettingsType = type[TrainSettings] | type[EvaluateSettings]
-
-
-def check_settings(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """Return the configuration as `kind`.
-
-    Raises:
-        UserError: Naming the key, its value and what is allowed.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise UserError(explain(error)) from error
-
-
-def explain(error: ValidationError) -> str:
-    """Put what is wrong into one line."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "value_error" and not first["loc"]:
-        return str(first["ctx"]["error"])
-    # pydantic adds the branch of a union to the place of an error: the key is what comes before
-    key = ".".join(str(part) for part in first["loc"] if str(part).isidentifier() and str(part) not in BRANCHES)
-    problems = {
-        problem["msg"].replace("Input should be ", "")
-        for problem in error.errors()
-        if problem["loc"][:1] == first["loc"][:1]
-    }
-    allowed = " or ".join(sorted(problem[0].lower() + problem[1:] for problem in problems))
-    return f"{key}={first['input']} is not allowed: it should be {allowed}"
-
-
-BRANCHES = {"int", "float", "constrained", "literal", "str", "dict", "bool"}
-
-
 def check_image_paths(data: DataSettings, splits: Sequence[str]) -> None:
-    """Refuse folders and tables that are not there; synthetic images are drawn when they are needed.
+    """Refuse folders, tables and lists that do not exist.
+
+    Synthetic images are not checked, because they are drawn when they are needed.
 
     Args:
-        data: What the configuration names.
+        data: The settings that name them.
         splits: Those of `train` and `test` that will be needed.
 
     Raises:
-        UserError: Saying what is missing and what to do.
+        UserError: If one does not exist.
     """
     if data.exclude is not None:
-        check_exclusion(Path(data.exclude))
+        check_exclusion(data.exclude)
     if data.table is not None:
-        check_table(Path(data.table))
+        check_table(data.table)
     elif data.root is not None:
         for split in splits:
             check_layout(Path(data.root), split, data.class_names, data.folder_names)

@@ -1,4 +1,4 @@
-"""What a metadata table tells of images, column by column: what it is about, how much is filled, what it counts."""
+"""Columns of a metadata table: the role of each by its name, its values, and how they relate to class and split."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from melanoma_pl.data.image_set import ImageListing, meaning
+from melanoma_pl.data.labelled_images import LabelledImages, standard_label
 
 Rows = Mapping[str, Mapping[str, str]]
 
@@ -24,11 +24,11 @@ ROLES = {
     "patient": ("patient_id", "patient"),
     "group": ("group",),
 }
-FEW = 12  # different values: a column worth counting even where its name says nothing to us
-BY_CHANCE = 0.001  # how likely it may be that images of one value happen to be of one class
-ANY_CASE = ("sex", "site", "diagnosis")  # roles whose values mean the same in capital and small letters
-OR_OLDER = re.compile(r"\s*\+$")  # 85+: higher ages are not told, lest they name the patient
-TOLD_BY_RIGHT = ("diagnosis", "lesion", "patient", "group", "age")  # roles that may well tell the class
+FEW = 12  # distinct values: a column worth counting even if its name is not known
+BY_CHANCE = 0.001  # largest probability that all images with a value are of one class by chance
+ANY_CASE = ("sex", "site", "diagnosis")  # roles whose values mean the same in upper and lower case
+OR_OLDER = re.compile(r"\s*\+$")  # 85+: datasets withhold higher ages, because they could identify a patient
+MAY_TELL_CLASS = ("diagnosis", "lesion", "patient", "group", "age")  # roles that are expected to predict the class
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Column:
     """One column of the metadata.
 
     Attributes:
-        name: As the table has it.
+        name: Its name in the table.
         role: One of `ROLES`, or empty.
-        values: Of each image, in the listing's order; empty where nothing is known.
+        values: N values in the order of the images, empty where a value is unknown.
     """
 
     name: str
@@ -47,16 +47,16 @@ class Column:
 
     @property
     def filled(self) -> int:
-        """How many images have a value."""
+        """Number of images with a value."""
         return sum(map(bool, self.values))
 
     @property
     def different(self) -> int:
-        """How many different values there are."""
+        """Number of distinct values."""
         return len(set(self.values) - {""})
 
     def images_of(self) -> dict[str, list[int]]:
-        """Return each value's images, by position."""
+        """Return each value with the positions of its images."""
         found: dict[str, list[int]] = {}
         for position, value in enumerate(self.values):
             if value:
@@ -64,23 +64,22 @@ class Column:
         return found
 
     def crossing(self, splits: Sequence[str]) -> dict[str, set[str]]:
-        """Return the values that images of more than one split have: value → those splits.
+        """Return the values that occur in more than one split: value → those splits.
 
         Args:
-            splits: Of each image; empty where it is in none, which is no split.
+            splits: N splits, empty where an image is in none.
         """
-        found = {
-            value: {splits[position] for position in positions} - {""} for value, positions in self.images_of().items()
-        }
+        found = {value: {splits[at] for at in positions} - {""} for value, positions in self.images_of().items()}
         return {value: names for value, names in found.items() if len(names) > 1}
 
 
 @dataclass(frozen=True)
 class Ages:
-    """Ages of some images' patients, in years; the figures are None where no age is known.
+    """Ages of patients in years; median, lowest and highest are None if no age is known.
 
     Attributes:
-        no_number: How many cells are filled and hold no age.
+        known: Number of images with an age.
+        no_number: Number of images whose cell is filled but not a number.
     """
 
     known: int
@@ -90,34 +89,33 @@ class Ages:
     highest: float | None
 
 
-def read_columns(listing: ImageListing, rows: Rows | None) -> list[Column]:
-    """Return the columns that tell more than path, class and split, as the table orders them."""
-    if not rows:
-        return []
+def read_columns(images: LabelledImages, rows: Rows | None) -> list[Column]:
+    """Return the columns of a table, in its order, without those that repeat path, class or split."""
+    rows = rows or {}
     names = dict.fromkeys(name for row in rows.values() for name in row)
-    columns = [column_of(name, [rows.get(path, {}).get(name, "") for path in listing.paths]) for name in names]
-    return [column for column in columns if not _repeats(column, listing)]
+    columns = [column_of(name, [rows.get(path, {}).get(name, "") for path in images.paths]) for name in names]
+    return [column for column in columns if not _repeats(column, images)]
 
 
 def known(cell: str | None) -> str:
-    """Return a cell's content, empty where it says that nothing is known."""
+    """Return a cell's content, empty if the cell says that the value is unknown."""
     text = (cell or "").strip()
     return "" if text.lower() in NOTHING_KNOWN else text
 
 
 def role_of(name: str) -> str:
-    """Return what a column is about, by its name."""
+    """Return the role of a column by its name, empty if the name is not known."""
     lowered = name.strip().lower()
     return next((role for role, names in ROLES.items() if lowered in names), "")
 
 
 def countable(columns: Iterable[Column]) -> list[Column]:
-    """Return the columns that no role explains but whose values are few enough to be counted."""
+    """Return the columns without a role that have few enough distinct values to count."""
     return [column for column in columns if not column.role and 1 < column.different <= FEW]
 
 
 def count_by_class(column: Column, labels: Iterable[str]) -> dict[str, Counter[str]]:
-    """Return how many images of each class have each value, the most frequent value first."""
+    """Return the number of images per value and class, the most frequent value first, unknown values last."""
     counts: dict[str, Counter[str]] = {}
     for value, label in zip(column.values, labels, strict=True):
         counts.setdefault(value, Counter())[label] += 1
@@ -125,60 +123,57 @@ def count_by_class(column: Column, labels: Iterable[str]) -> dict[str, Counter[s
 
 
 def ages_of(values: Iterable[str]) -> Ages:
-    """Return the figures of ages in years; 85+ counts as 85, and what is no number does not."""
+    """Return number, median and range of ages; 85+ counts as 85."""
     read = [age_in_years(value) for value in values if known(value)]
     ages = sorted(age for age in read if age is not None)
-    no_number = len(read) - len(ages)
-    if not ages:
-        return Ages(0, no_number, None, None, None)
-    return Ages(len(ages), no_number, statistics.median(ages), ages[0], ages[-1])
+    figures = (statistics.median(ages), ages[0], ages[-1]) if ages else (None, None, None)
+    return Ages(len(ages), len(read) - len(ages), *figures)
 
 
 def telling_values(column: Column, labels: tuple[str, ...]) -> dict[str, str]:
-    """Return values that go with one class only, more often than chance would have it: value → that class.
+    """Return the values whose images are all of one class, unless chance explains it: value → that class.
 
-    Of many values some go with one class by chance, so that the probability is multiplied by their number (Bonferroni).
+    The probability under chance is multiplied by the number of distinct values (Bonferroni).
     """
-    if column.role in TOLD_BY_RIGHT:
+    if column.role in MAY_TELL_CLASS:
         return {}
-    shares = {label: count / len(labels) for label, count in Counter(labels).items()}
+    counts = Counter(labels)
     found = {}
     for value, positions in column.images_of().items():
-        classes = {labels[position] for position in positions}
-        chance = shares[labels[positions[0]]] ** len(positions) * column.different
-        if len(classes) == 1 and chance < BY_CHANCE:
-            found[value] = classes.pop()
+        label = labels[positions[0]]
+        chance = (counts[label] / len(labels)) ** len(positions) * column.different
+        if chance < BY_CHANCE and all(labels[position] == label for position in positions):
+            found[value] = label
     return found
 
 
 def column_of(name: str, cells: Iterable[str]) -> Column:
-    """Return a column by its name and its cells, those that say nothing known emptied."""
+    """Return a column by its name and its cells."""
     role, values = role_of(name), [known(cell) for cell in cells]
     return Column(name, role, _in_one_case(values) if role in ANY_CASE else tuple(values))
 
 
 def _in_one_case(values: Sequence[str]) -> tuple[str, ...]:
-    """Give values that differ only in case the spelling that most images have, or that comes first."""
+    """Give values that differ only in case one spelling: the most frequent one, or the first of those."""
     spellings: dict[str, str] = {}
     for value, _ in Counter(values).most_common():
         spellings.setdefault(value.casefold(), value)
     return tuple(spellings[value.casefold()] for value in values)
 
 
-def _repeats(column: Column, listing: ImageListing) -> bool:
-    """Whether a column says no more than the listing: path, class or split."""
+def _repeats(column: Column, images: LabelledImages) -> bool:
+    """Tell whether a column only repeats each image's path, class or split."""
     if not column.filled:
         return False
-    pairs = list(zip(column.values, listing.paths, listing.labels, listing.splits, strict=True))
     return (
-        all(value in ("", path) for value, path, _, _ in pairs)
-        or all(meaning(value) == meaning(label) for value, _, label, _ in pairs)
+        all(value in ("", path) for value, path in zip(column.values, images.paths, strict=True))
+        or list(map(standard_label, column.values)) == list(map(standard_label, images.labels))
         or column.name.lower() == "split"
     )
 
 
 def age_in_years(cell: str) -> float | None:
-    """Return the number of years that a cell tells, 85 for 85+; None where it is no number."""
+    """Return the age in a cell in years, 85 for 85+; None if it is not a finite number."""
     try:
         number = float(OR_OLDER.sub("", cell))
     except ValueError:

@@ -1,142 +1,125 @@
-"""The table beside the images: which images show one lesion. It never reaches the network."""
+"""The metadata table beside the images, such as which images show one lesion. It never reaches the network."""
 
 import csv
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from melanoma_pl.errors import UserError, did_you_mean
-
-if TYPE_CHECKING:
-    from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.errors import UserError, did_you_mean, first_of
 
 METADATA_FILE = "metadata.csv"
 
 
-def find_table(metadata: str | Path | None, root: Path, option: str = "data.metadata") -> Path | None:
-    """Return the table's path: `auto` is `<root>/metadata.csv` if it is there.
+def find_metadata(source: Path, metadata: str | Path | None, option: str = "--metadata") -> Path | None:
+    """Return the path of the metadata table, or None where there is none.
 
     Args:
-        metadata: `auto`, a file, or None for none.
-        root: The images' folder.
-        option: What the user typed it as.
+        source: A folder of images, or a table of images.
+        metadata: A file, None for no metadata, or `auto`: the folder's `metadata.csv` if it exists, or the table of
+            images itself.
+        option: The option or key that the user typed, for errors.
 
     Raises:
-        UserError: If a table is named and missing.
+        UserError: If the named table does not exist.
     """
     if metadata is None:
         return None
+    beside = source if source.is_file() else source / METADATA_FILE
     if metadata == "auto":
-        return root / METADATA_FILE if (root / METADATA_FILE).is_file() else None
+        return beside if beside.is_file() else None
     table = Path(metadata)
+    if not table.is_file() and option.startswith("-"):
+        raise UserError(f"{option} {metadata} does not exist", "name a CSV file, or leave it out")
     if not table.is_file():
-        if option.startswith("-"):
-            raise UserError(f"{option} {metadata} does not exist", "name a CSV file, or leave it out")
-        way_out = f"allowed are auto ({root / METADATA_FILE} if there), null, or a file"
-        raise UserError(f"{option}={metadata} does not exist", way_out)
+        raise UserError(f"{option}={metadata} does not exist", f"allowed are auto ({beside} if there), null, or a file")
     return table
-
-
-def find_metadata(source: Path, metadata: str | Path | None) -> Path | None:
-    """Return the metadata table of a set: of a folder the one in it, of a table that table itself.
-
-    Raises:
-        UserError: If a table is named and missing.
-    """
-    if metadata == "auto" and source.is_file():
-        return source
-    return find_table(metadata, source if source.is_dir() else source.parent, "--metadata")
 
 
 def read_table(
     table: Path, image_column: str, option: str = "data.image_column", listed: Container[str] = ()
 ) -> dict[str, Mapping[str, str]]:
-    """Read a metadata table.
+    """Read a table with a row per image.
 
     Args:
-        table: A CSV file with a row an image.
+        table: A CSV file.
         image_column: Column with the image's path.
-        option: What the user typed the column as.
-        listed: Paths of images as they were listed: cells that are one of them are taken as they are written.
+        option: The option or key that the user typed for the column, for errors.
+        listed: Paths of images as they were listed. A cell that equals one of them stays as it is written.
 
     Returns:
         Each image's path relative to the root, with `/` → its row.
 
     Raises:
-        UserError: If the column is missing or an image has two rows; the message names file and line.
+        UserError: If the column is missing, an image has two rows or a row has too few cells. The message names file
+            and line.
     """
-    try:
-        return _read_rows(table, image_column, option, listed)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} is no CSV table in UTF-8 ({error})", "save it as CSV UTF-8") from error
-
-
-def _read_rows(table: Path, image_column: str, option: str, listed: Container[str]) -> dict[str, Mapping[str, str]]:
     rows: dict[str, Mapping[str, str]] = {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        require_column(table, reader.fieldnames or [], image_column, option)
-        for row in reader:
-            if None in row.values() or None in row:
-                raise UserError(
-                    f"{table}, line {reader.line_num}: not as many cells as the header has", "mend the line"
-                )
-            path = image_path(row[image_column], listed)
-            if path in rows:
-                raise UserError(f"{table}, line {reader.line_num}: '{path}' has two rows", "leave one of them")
-            rows[path] = row
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            require_column(table, reader.fieldnames or [], image_column, option)
+            for row in reader:
+                line = f"{table}, line {reader.line_num}"
+                if None in row.values() or None in row:
+                    raise UserError(f"{line}: not as many cells as the header has", "correct the line")
+                path = image_path(row[image_column], listed)
+                if path in rows:
+                    raise UserError(f"{line}: '{path}' has two rows", "delete one of them")
+                rows[path] = row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table} is not a CSV table in UTF-8 ({error})", "save it as CSV UTF-8") from error
     return rows
 
 
 def image_path(cell: str, listed: Container[str] = ()) -> str:
-    r"""Return a path as images are listed by, however the table spells it: Linux allows names such as `a\b.jpg`."""
+    r"""Return the path in a cell with `/` and without `./`, as images are listed.
+
+    Linux allows names such as `a\b.jpg`, so a cell that equals one of the `listed` paths stays as it is.
+    """
     return cell if cell in listed else cell.replace("\\", "/").removeprefix("./")
 
 
-def group_of(cell: str, path: str) -> str:
-    """Return an image's lesion or patient; a blank cell tells nothing, and its image is a group of its own."""
-    return cell.strip() or f"image:{path}"
-
-
-def require_column(table: Path, columns: Sequence[str], column: str, key: str) -> None:
+def require_column(table: Path, columns: Sequence[str], column: str, option: str) -> None:
     """Refuse a column that the table lacks.
 
     Raises:
-        UserError: Naming the table, the key and the columns there are.
+        UserError: Naming the table, the option and the columns that exist.
     """
     if not columns:
         raise UserError(f"{table} is empty", "its first line should name the columns")
     if column not in columns:
-        raise UserError(f"{table} has no column '{column}' ({key})", did_you_mean(column, columns))
+        raise UserError(f"{table} has no column '{column}' ({option})", did_you_mean(column, columns))
 
 
-def with_groups(
-    images: "LabelledImages", table: Path, image_column: str, group_column: str, without_row: str = "stop"
-) -> "LabelledImages":
-    """Return the images with the lesion that each shows.
+def group_of(cell: str, path: str) -> str:
+    """Return an image's lesion or patient; an image with a blank cell is a group of its own."""
+    return cell.strip() or f"image:{path}"
 
-    A blank cell means that nothing is known of that image's lesion: it becomes a group of its own.
+
+def read_groups(
+    paths: Sequence[str], table: Path, image_column: str, group_column: str, without_row: str = "stop"
+) -> tuple[str, ...]:
+    """Return the name of the lesion that each image shows.
 
     Args:
-        images: Images of one split.
+        paths: Paths of N images.
         table: The metadata.
         image_column: Column with the image's path relative to the root.
-        group_column: Column whose equal values mean one lesion.
-        without_row: What an image without a row gets: `stop` (an error) or `own_group`.
+        group_column: Column whose equal values mean one lesion. A blank cell means that the lesion is unknown.
+        without_row: What happens to an image without a row: `stop` raises an error, `own_group` makes it a lesion.
+
+    Returns:
+        N names.
 
     Raises:
         UserError: If a column or, with `stop`, an image's row is missing.
     """
-    rows = read_table(table, image_column, listed=set(images.paths))
+    rows = read_table(table, image_column, listed=set(paths))
     if rows:
         require_column(table, list(next(iter(rows.values()))), group_column, "data.group_column")
-    missing = [path for path in images.paths if path not in rows]
+    missing = [path for path in paths if path not in rows]
     if missing and without_row == "stop":
         raise UserError(
-            f"{table} has no row for {len(missing)} of {len(images)} images ({', '.join(missing[:3])}"
-            f"{', …' if len(missing) > 3 else ''})",
+            f"{table} has no row for {len(missing)} of {len(paths)} images ({first_of(missing)})",
             "add them, or count each as a lesion of its own with data.without_row=own_group",
         )
-    cells = {path: rows[path][group_column] for path in images.paths if path in rows}
-    return replace(images, groups=tuple(group_of(cells.get(path, ""), path) for path in images.paths))
+    return tuple(group_of(rows[path][group_column] if path in rows else "", path) for path in paths)

@@ -1,8 +1,6 @@
-"""Cutting images into folds, training and validation, by class and lesion; which images share a lesion with others.
+"""The choice of training and validation images: by a stratified cut, by a fold of a table, and without excluded images.
 
-`data.fold`: one fold of a table to validate on, the others to train on.
-
-`data.exclude`: images that training does without, such as the quarantine list of an audit.
+A cut keeps all images of a lesion on one side.
 """
 
 import logging
@@ -10,54 +8,56 @@ import shlex
 from collections.abc import Callable, Container, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.layout import CUT_FOLDS, check_exclusion
 from melanoma_pl.data.metadata import read_table, require_column
 from melanoma_pl.errors import UserError, first_of
 
-if TYPE_CHECKING:
-    from melanoma_pl.data.image_set import LabelledImages
+logger = logging.getLogger(__name__)
 
-FINEST_FRACTION = 20  # folds: a split is cut in steps of a twentieth at the finest
+FINEST_FRACTION = 20  # a split is cut in steps of a twentieth at the finest
+FOLD_COLUMN = "fold"
+IMAGE_COLUMN = "image"
+
+Indices = NDArray[np.int64]
 
 
-def cut_validation(images: "LabelledImages", fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def cut_validation(images: LabelledImages, fraction: float, seed: int) -> tuple[Indices, Indices]:
     """Cut the validation split from the training images.
 
     Args:
-        images: All images of the train folder.
-        fraction: Share of the images to validate on, in (0, 1).
-        seed: Of the shuffle.
+        images: All training images.
+        fraction: Fraction of the images to validate on, in (0, 1).
+        seed: Seed of the shuffle.
 
     Returns:
-        Sorted positions of the training images and of the validation images.
+        Sorted indices of the training images and of the validation images.
 
     Raises:
         UserError: If a class has too few images or lesions to be on both sides.
     """
     way_out = "add images, or take a larger data.validation_fraction (0.5 needs two of each class)"
-    is_held = cut_fraction(images.targets, images.groups, fraction, seed, "a validation split", way_out)
-    return np.flatnonzero(~is_held), np.flatnonzero(is_held)
+    is_held_out = cut_fraction(images.targets, images.groups, fraction, seed, "a validation split", way_out)
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
 def cut_fraction(
     labels: ArrayLike, groups: Sequence[str] | None, fraction: float, seed: int, purpose: str, way_out: str
 ) -> NDArray[np.bool_]:
-    """Choose a share of the images: so many folds of as many as its nearest fraction says.
+    """Choose a fraction of the images, stratified by class and without dividing a group.
 
     Args:
-        labels: As of `cut_folds`.
-        groups: As of `cut_folds`.
-        fraction: Share to choose, in (0, 1), rounded to what at most `FINEST_FRACTION` folds can do.
-        seed: Of the shuffle.
-        purpose: What the share is for, as the error names it.
-        way_out: What the error advises.
+        labels: Class of N images, numbers or names.
+        groups: Lesion of N images, or None where unknown.
+        fraction: Fraction to choose, in (0, 1), rounded to k of n folds with n up to `FINEST_FRACTION`.
+        seed: Seed of the shuffle.
+        purpose: What the chosen images are for, for errors.
+        way_out: Advice of the error.
 
     Returns:
         bool `(N,)`, True where chosen.
@@ -66,27 +66,26 @@ def cut_fraction(
         UserError: If a class has too few images or lesions to be on both sides.
     """
     finest = Fraction(1, FINEST_FRACTION)
-    share = min(max(Fraction(fraction).limit_denominator(FINEST_FRACTION), finest), 1 - finest)
-    is_chosen = _cut(labels, groups, share.denominator, seed, purpose, way_out) < share.numerator
+    rounded = min(max(Fraction(fraction).limit_denominator(FINEST_FRACTION), finest), 1 - finest)
+    is_chosen = _cut(labels, groups, rounded.denominator, seed, purpose, way_out) < rounded.numerator
     _require_every_class(labels, is_chosen, 2, purpose, way_out)
     return is_chosen
 
 
 def cut_folds(
     labels: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int, purpose: str, way_out: str
-) -> NDArray[np.int64]:
-    """Cut images into folds of about one size.
+) -> Indices:
+    """Cut images into folds of about equal size, stratified by class and without dividing a group.
 
-    Stratified by class and, where groups are known, with each group in one fold only. The folds depend on nothing but
-    the arguments.
+    The folds depend on the arguments alone.
 
     Args:
-        labels: Class of N images: numbers or names.
+        labels: Class of N images, numbers or names.
         groups: Lesion of N images, or None where unknown.
-        folds: How many, 2 or more.
-        seed: Of the shuffle.
-        purpose: What the folds are for, as the error names it.
-        way_out: What the error advises.
+        folds: Number of folds, 2 or more.
+        seed: Seed of the shuffle.
+        purpose: What the folds are for, for errors.
+        way_out: Advice of the error.
 
     Returns:
         int64 `(N,)`, each image's fold, from 0.
@@ -99,22 +98,8 @@ def cut_folds(
     return fold_of
 
 
-def _cut(
-    labels: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int, purpose: str, way_out: str
-) -> NDArray[np.int64]:
+def _cut(labels: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int, purpose: str, way_out: str) -> Indices:
     labels = np.asarray(labels)
-    _require_enough(labels, groups, folds, purpose, way_out)
-    splitter_type = StratifiedKFold if groups is None else StratifiedGroupKFold
-    splitter = splitter_type(n_splits=folds, shuffle=True, random_state=seed)
-    fold_of = np.empty(len(labels), dtype=np.int64)
-    for fold, (_, held) in enumerate(splitter.split(labels, labels, groups)):
-        fold_of[held] = fold
-    return fold_of
-
-
-def _require_enough(
-    labels: NDArray[np.generic], groups: Sequence[str] | None, folds: int, purpose: str, way_out: str
-) -> None:
     names, unit = (np.arange(len(labels)), "images") if groups is None else (np.array(groups), "lesions")
     present = np.unique(labels)
     if len(present) < 2:
@@ -124,18 +109,24 @@ def _require_enough(
         if count < folds:
             which = f"the class '{label}'" if isinstance(label, str) else "one class"
             raise UserError(f"{count} {unit} of {which} are too few for {purpose} in {folds} parts", way_out)
+    splitter_type = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splitter = splitter_type(n_splits=folds, shuffle=True, random_state=seed)
+    fold_of = np.empty(len(labels), dtype=np.int64)
+    for fold, (_, held_out) in enumerate(splitter.split(labels, labels, groups)):
+        fold_of[held_out] = fold
+    return fold_of
 
 
 def _require_every_class(
     labels: ArrayLike, part_of: NDArray[np.generic], parts: int, purpose: str, way_out: str
 ) -> None:
-    """Refuse parts that lack a class, which lesions with images of two classes can bring about."""
+    """Refuse parts that lack a class, which can happen if lesions have images of two classes."""
     labels = np.asarray(labels)
     if any(len(np.unique(part_of[labels == label])) < parts for label in np.unique(labels)):
         raise UserError(f"lesions with images of several classes leave a part of {purpose} without a class", way_out)
 
 
-def shared_lesions(images: "LabelledImages", other_groups: Sequence[str]) -> NDArray[np.bool_]:
+def shared_lesions(images: LabelledImages, other_groups: Sequence[str]) -> NDArray[np.bool_]:
     """Tell which images show a lesion that is also among `other_groups`.
 
     Returns:
@@ -146,105 +137,81 @@ def shared_lesions(images: "LabelledImages", other_groups: Sequence[str]) -> NDA
     return np.isin(np.array(images.groups), np.array(list(other_groups)))
 
 
-FOLD_COLUMN = "fold"
-
-
 def cut_fold(
     images: LabelledImages, table: Path, fold: int, image_column: str = "image", group_column: str | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Take one fold of the training images as validation split.
+) -> tuple[Indices, Indices]:
+    """Take one fold of the training images as the validation split.
 
     Args:
         images: All training images.
         table: CSV file with each image's fold, such as `split.csv`.
-        fold: Which to validate on.
+        fold: The fold to validate on.
         image_column: Column with the image's path, as in `images.paths`.
-        group_column: Column that the images' groups come from, as the error names it.
+        group_column: Column that the images' groups come from, for errors.
 
     Returns:
-        Sorted positions of the training images and of the validation images.
+        Sorted indices of the training images and of the validation images.
 
     Raises:
-        UserError: If there is no such fold, an image or a class is missing, or lesions of it are in other folds too.
+        UserError: If the fold does not exist, an image or a class is missing, or a lesion is in other folds too.
     """
     rows = read_table(table, image_column, listed=set(images.paths))
     require_column(table, list(next(iter(rows.values()), {})), FOLD_COLUMN, "data.fold")
     cells = {path: rows[path][FOLD_COLUMN] for path in images.paths if path in rows}
-    lost = [path for path in images.paths if not cells.get(path)]
+    without_fold = [path for path in images.paths if not cells.get(path)]
     folds = sorted(set(cells.values()) - {""}, key=lambda name: (len(name), name))
     if not folds:
         raise UserError(f"data.fold={fold}: {table} has no folds", CUT_FOLDS)
-    if lost:
-        raise UserError(f"{table} has no fold for {len(lost)} of {len(images)} images ({first_of(lost)})", CUT_FOLDS)
+    if without_fold:
+        counts = f"{len(without_fold)} of {len(images)} images ({first_of(without_fold)})"
+        raise UserError(f"{table} has no fold for {counts}", CUT_FOLDS)
     if str(fold) not in folds:
         raise UserError(f"data.fold={fold} does not exist: {table} has {', '.join(folds)}")
-    is_held = np.array([cells[path] == str(fold) for path in images.paths])
-    _require_both_classes(images, is_held, table, fold)
-    _require_whole_groups(images, is_held, table, fold, _cut_again(len(folds), group_column))
-    return np.flatnonzero(~is_held), np.flatnonzero(is_held)
-
-
-def _require_both_classes(images: LabelledImages, is_held: NDArray[np.bool_], table: Path, fold: int) -> None:
-    for part, name in ((is_held, f"fold {fold}"), (~is_held, f"the folds other than {fold}")):
+    is_held_out = np.array([cells[path] == str(fold) for path in images.paths])
+    for part, name in ((is_held_out, f"fold {fold}"), (~is_held_out, f"the folds other than {fold}")):
         if len(np.unique(images.targets[part])) < 2:
             raise UserError(f"in {table} images of one class only are in {name}", CUT_FOLDS)
-
-
-def _require_whole_groups(
-    images: LabelledImages, is_held: NDArray[np.bool_], table: Path, fold: int, way_out: str
-) -> None:
-    """Refuse a fold whose lesions also train: its figures would be too good."""
-    if images.groups is None:
-        return
-    groups = np.array(images.groups)
-    shared = np.intersect1d(groups[is_held], groups[~is_held]).tolist()
-    if shared:
-        count = f"{len(shared)} group{'s' * (len(shared) != 1)} ({first_of(shared)})"
-        raise UserError(f"in {table} {count} of fold {fold} have images in other folds too", way_out)
-
-
-def _cut_again(folds: int, group_column: str | None) -> str:
-    column = shlex.quote(group_column or "<column>")
-    return f"cut the folds anew: melanoma-data split <images> <target> --folds {folds} --group-column {column}"
-
-
-logger = logging.getLogger(__name__)
-
-IMAGE_COLUMN = "image"
+    if images.groups is not None:  # figures on a lesion that was also trained on would be too good
+        groups = np.array(images.groups)
+        divided = np.intersect1d(groups[is_held_out], groups[~is_held_out]).tolist()
+        if divided:
+            column = shlex.quote(group_column or "<column>")
+            raise UserError(
+                f"in {table} {len(divided)} group{'s' * (len(divided) != 1)} ({first_of(divided)}) of fold {fold} have "
+                "images in other folds too",
+                "cut the folds anew: melanoma-data split <images> <target> --folds "
+                f"{len(folds)} --group-column {column}",
+            )
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
 def leave_out(images: LabelledImages, exclude: Path, test_paths: Callable[[], Container[str]]) -> LabelledImages:
-    """Return the training images without those that a list names, and say how many they are.
+    """Return the training images without those that a list names, and log how many they are.
 
-    A list of an audit names images of all splits. Those that training does not use anyway are no mistake.
+    The list of an audit names images of all splits, so names of images that training does not use are accepted.
 
     Args:
         images: All training images.
         exclude: CSV table whose column `image` names images as `images.paths` do.
-        test_paths: Returns the paths of the test images; asked only where the list names others than training images.
-            Those stay, because a test split that can be thinned out proves nothing.
+        test_paths: Returns the paths of the test images, and is called only if the list names other images than
+            training images. Test images are never left out: a test split that can be thinned out proves nothing.
 
     Raises:
-        UserError: If there is no such list, or it names images that are not there.
+        UserError: If the list does not exist, or names images that do not exist.
     """
     check_exclusion(exclude)
     named = read_table(exclude, IMAGE_COLUMN, "data.exclude", set(images.paths))
     others = {path: named[path][IMAGE_COLUMN] for path in named.keys() - set(images.paths)}
     tested = test_paths() if others else ()
-    unused = [path for path, cell in others.items() if path not in tested and cell not in tested]
-    _require_files(exclude, images.root, [path for path in unused if not _is_there(images.root, path, others[path])])
+    unused = {path: cell for path, cell in others.items() if path not in tested and cell not in tested}
+    missing = [
+        path for path, cell in unused.items() if not any((images.root / name).is_file() for name in (path, cell))
+    ]
+    if missing:
+        gone = f"{len(missing)} images that are not in {images.root} ({first_of(sorted(missing))})"
+        raise UserError(f"data.exclude={exclude} names {gone}", "make the list anew, or delete these rows")
     stay = len(others) - len(unused)
     notes = f"; {stay} test images that it names stay" if stay else ""
     notes += f"; {len(unused)} images that it names are not trained on anyway" if unused else ""
     logger.info("left out    %d training images that %s names%s", len(named) - len(others), exclude, notes)
-    return images.take(np.flatnonzero([path not in named for path in images.paths]))
-
-
-def _is_there(root: Path, *names: str) -> bool:
-    return any((root / name).is_file() for name in names)
-
-
-def _require_files(exclude: Path, root: Path, gone: Sequence[str]) -> None:
-    if gone:
-        message = f"data.exclude={exclude} names {len(gone)} images that are not in {root} ({first_of(sorted(gone))})"
-        raise UserError(message, "make the list anew, or take them out of it")
+    return images.without(named)

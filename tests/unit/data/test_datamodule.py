@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.conftest import SIZE
+from tests.conftest import SIZE, draw_image
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.augmentation import Dermoscopy
+from melanoma_pl.data.labelled_images import list_images
 from melanoma_pl.data.loader import Batch
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
@@ -31,7 +32,7 @@ def batches(data: MoleDataModule, epoch: int = 1) -> list[Batch]:
 )
 def test_batches_do_not_depend_on_cache_or_workers(options: dict[str, object], image_folder: Path) -> None:
     plain = batches(module(image_folder, augmentation=Dermoscopy()))
-    other = batches(module(image_folder, augmentation=Dermoscopy(), **options))
+    other = batches(module(image_folder, augmentation=Dermoscopy(), cache_folder=None, **options))
     assert len(plain) == len(other) == 4
     for one, two in zip(plain, other, strict=True):
         assert all(torch.equal(part, twin) for part, twin in zip(one, two, strict=True))
@@ -127,3 +128,22 @@ def test_lesions_shared_between_test_and_train(own_image_folder: Path) -> None:
     data = module(own_image_folder, group_column="group")
     data.setup("test")
     assert data.shared_with_train(data.load("test").images).sum() == 2
+
+
+def test_images_in_a_validation_folder_are_reported_once(
+    own_image_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = module(own_image_folder)
+    plain.setup("fit")
+    assert not caplog.records
+    for index in range(3):
+        draw_image(own_image_folder / f"val/benign/{index}.png", malignant=False, seed=index)
+    data = module(own_image_folder)
+    data.setup("fit")
+    data.setup("fit")
+    (record,) = caplog.records
+    assert f"3 images in {own_image_folder / 'val'} are not used" in record.message
+    for name in ("train", "validation"):
+        assert torch.equal(data.split(name).positions, plain.split(name).positions)
+    assert data.load("train").fingerprint() == plain.load("train").fingerprint()
+    assert {*list_images(own_image_folder).splits} == {"train", "validation", "test"}

@@ -70,7 +70,7 @@ def test_data_module_makes_batches_where_it_is_told_to(image_folder: Path, monke
 
 
 def test_images_that_are_read_from_files_cannot_be_resident(image_folder: Path) -> None:
-    data = MoleDataModule(image_folder, preprocessing=Preprocessing(SIZE), cache_fraction=0)
+    data = MoleDataModule(image_folder, preprocessing=Preprocessing(SIZE), cache_fraction=0, cache_folder=None)
     assert not is_resident(data.split("train"), CPU, True)
 
 

@@ -4,54 +4,51 @@ from pathlib import Path
 
 import pytest
 
-from melanoma_pl.data.image_set import LabelledImages, list_images
-from melanoma_pl.data.metadata import find_table, read_table, with_groups
+from melanoma_pl.data.labelled_images import LabelledImages, list_split
+from melanoma_pl.data.metadata import find_metadata, read_groups, read_table
 from melanoma_pl.errors import UserError
 
 
 @pytest.fixture
 def images(image_folder: Path) -> LabelledImages:
-    return list_images(image_folder, "train")
+    return list_split(image_folder, "train")
 
 
 def test_groups_are_joined_by_path(images: LabelledImages, image_folder: Path) -> None:
-    grouped = with_groups(images, image_folder / "metadata.csv", "image", "group")
-    assert grouped.groups is not None
-    by_path = dict(zip(grouped.paths, grouped.groups, strict=True))
+    groups = read_groups(images.paths, image_folder / "metadata.csv", "image", "group")
+    by_path = dict(zip(images.paths, groups, strict=True))
     assert by_path["train/benign/000.png"] == by_path["train/benign/002.png"] == "trainFalse0"
     assert by_path["train/malignant/001.png"] == "trainTrue0"
 
 
 def test_auto_finds_the_table_beside_the_images(image_folder: Path, tmp_path: Path) -> None:
-    assert find_table("auto", image_folder) == image_folder / "metadata.csv"
-    assert find_table("auto", tmp_path) is None
-    assert find_table(None, image_folder) is None
+    assert find_metadata(image_folder, "auto") == image_folder / "metadata.csv"
+    assert find_metadata(tmp_path, "auto") is None
+    assert find_metadata(image_folder, None) is None
     with pytest.raises(UserError, match="does not exist"):
-        find_table(tmp_path / "nowhere.csv", image_folder)
+        find_metadata(image_folder, tmp_path / "nowhere.csv")
 
 
 def test_wrong_columns(images: LabelledImages, image_folder: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'image'"):
-        with_groups(images, image_folder / "metadata.csv", "imag", "group")
+        read_groups(images.paths, image_folder / "metadata.csv", "imag", "group")
     with pytest.raises(UserError, match="did you mean 'group'"):
-        with_groups(images, image_folder / "metadata.csv", "image", "groups")
+        read_groups(images.paths, image_folder / "metadata.csv", "image", "groups")
 
 
 def test_an_image_without_a_row(images: LabelledImages, tmp_path: Path) -> None:
     table = tmp_path / "m.csv"
     table.write_text("image,group\ntrain/benign/000.png,a\n")
     with pytest.raises(UserError, match="no row for 39 of 40 images"):
-        with_groups(images, table, "image", "group")
-    groups = with_groups(images, table, "image", "group", without_row="own_group").groups
-    assert groups is not None
+        read_groups(images.paths, table, "image", "group")
+    groups = read_groups(images.paths, table, "image", "group", without_row="own_group")
     assert len(set(groups)) == 40
 
 
 def test_unknown_lesions_are_lesions_of_their_own(images: LabelledImages, tmp_path: Path) -> None:
     table = tmp_path / "m.csv"
     table.write_text("image,group\n" + "".join(f"{path},\n" for path in images.paths))
-    groups = with_groups(images, table, "image", "group").groups
-    assert groups is not None
+    groups = read_groups(images.paths, table, "image", "group")
     assert len(set(groups)) == 40
 
 
@@ -59,17 +56,17 @@ def test_two_rows_of_one_image(images: LabelledImages, tmp_path: Path) -> None:
     table = tmp_path / "m.csv"
     table.write_text("image,group\na.png,1\na.png,2\n")
     with pytest.raises(UserError, match="line 3: 'a.png' has two rows"):
-        with_groups(images, table, "image", "group")
+        read_groups(images.paths, table, "image", "group")
 
 
 def test_tables_as_spreadsheets_save_them(images: LabelledImages, tmp_path: Path) -> None:
     table = tmp_path / "m.csv"
     table.write_bytes("image,group\na.png,nævus\n".encode("latin-1"))
     with pytest.raises(UserError, match="save it as CSV UTF-8"):
-        with_groups(images, table, "image", "group")
+        read_groups(images.paths, table, "image", "group")
     table.write_text("image,group\na.png\n")
     with pytest.raises(UserError, match="line 2: not as many cells"):
-        with_groups(images, table, "image", "group")
+        read_groups(images.paths, table, "image", "group")
 
 
 def test_blanks_around_a_lesion_do_not_count(images: LabelledImages, tmp_path: Path) -> None:
@@ -77,7 +74,7 @@ def test_blanks_around_a_lesion_do_not_count(images: LabelledImages, tmp_path: P
     cells = ["L1", "L1 ", " L1", " ", "  ", *("" for _ in images.paths[5:])]
     rows = zip(images.paths, cells, strict=True)
     table.write_text("image,group\n" + "".join(f"{path},{cell}\n" for path, cell in rows))
-    groups = with_groups(images, table, "image", "group").groups
+    groups = read_groups(images.paths, table, "image", "group")
     assert groups == ("L1",) * 3 + tuple(f"image:{path}" for path in images.paths[3:])
 
 

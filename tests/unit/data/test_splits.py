@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.splits import cut_folds, cut_validation, shared_lesions
 from melanoma_pl.errors import UserError
 
 
 def some_images(count: int, lesions: int | None = None) -> LabelledImages:
-    targets = (np.arange(count) % 3 == 0).astype(np.int64)
-    names = None if lesions is None else tuple(f"{targets[index]}-{index % lesions}" for index in range(count))
-    return LabelledImages(Path(), tuple(f"{index}.png" for index in range(count)), targets, names)
+    labels = tuple("benign" if index % 3 else "malignant" for index in range(count))
+    groups = None if lesions is None else tuple(f"{labels[index]}-{index % lesions}" for index in range(count))
+    paths = tuple(f"{index}.png" for index in range(count))
+    return LabelledImages(Path(), paths, labels, ("train",) * count, groups=groups)
 
 
 @pytest.mark.parametrize("lesions", [None, 60])
@@ -65,7 +66,7 @@ def test_shared_lesions() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.999])
-def test_a_share_is_never_none_and_never_all(fraction: float) -> None:
+def test_a_fraction_is_never_none_and_never_all(fraction: float) -> None:
     _, validation = cut_validation(some_images(300), fraction, seed=0)
     assert len(validation) == pytest.approx(300 * max(0.05, min(fraction, 0.95)), abs=1)
 

@@ -63,7 +63,7 @@ def test_lists_that_do_not_fit(image_folder: Path, tmp_path: Path) -> None:
         module(image_folder, stale).setup("fit")
     gone = "(train/benign/a.png, train/benign/b.png, train/benign/c.png, …)"
     assert f"names 4 images that are not in {image_folder} {gone}" in str(error.value)
-    (tmp_path / "column.csv").write_text("image\ntrain/benign/000.png\n")
+    (tmp_path / "column.csv").write_text("path\ntrain/benign/000.png\n")
     with pytest.raises(UserError, match=r"column.csv has no column 'image' \(data.exclude\)"):
         module(image_folder, tmp_path / "column.csv").setup("fit")
     everything = write(tmp_path / "all.csv", *(f"train/benign/{number:03d}.png" for number in range(0, 40, 2)))

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from melanoma_pl.data import MoleDataModule
-from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.splits import cut_fold
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 
-IMAGES = LabelledImages(Path(), tuple(f"{index}.png" for index in range(8)), np.array([0, 1] * 4))
+IMAGES = LabelledImages(
+    Path(), tuple(f"{index}.png" for index in range(8)), ("benign", "malignant") * 4, ("train",) * 8
+)
 
 
 def write(path: Path, folds: str, header: str = "image,fold") -> Path:

@@ -14,7 +14,7 @@ from tests.conftest import SIZE, Command
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.data.cache.cache_files import CachedDataset, find_cached
 from melanoma_pl.data.cache.memory_cache import load_images
-from melanoma_pl.data.image_set import list_images
+from melanoma_pl.data.labelled_images import list_split
 from melanoma_pl.preprocessing import Preprocessing
 
 CACHE = Path("outputs/cache")
@@ -22,10 +22,10 @@ DAY = 24 * 60 * 60
 TRAINER = """
 import sys
 from pathlib import Path
-from melanoma_pl.data.image_set import list_images
+from melanoma_pl.data.labelled_images import list_split
 from melanoma_pl.data.cache.memory_cache import load_images
 from melanoma_pl.preprocessing import Preprocessing
-images = list_images(Path(sys.argv[1]), "train")
+images = list_split(Path(sys.argv[1]), "train")
 loaded = load_images(images, Preprocessing(32), cache_fraction=0, cache_folder=Path("outputs/cache"))
 print("loaded", flush=True)
 sys.stdin.read()
@@ -36,7 +36,7 @@ sys.stdin.read()
 def sets(work_folder: Path, image_folder: Path) -> list[CachedDataset]:
     """The sets of training and test images in the default folder, those of the test images used forty days ago."""
     for split in ("train", "test"):
-        load_images(list_images(image_folder, split), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
+        load_images(list_split(image_folder, split), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
     both = sorted(find_cached(CACHE), key=lambda place: -place.read().images)
     for file in both[1].files:
         if file.exists():
@@ -73,7 +73,7 @@ def test_what_is_there(sets: list[CachedDataset], image_folder: Path, run_comman
 
 
 def test_opening_a_set_is_using_it(sets: list[CachedDataset], image_folder: Path, run_command: Command) -> None:
-    load_images(list_images(image_folder, "test"), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
+    load_images(list_split(image_folder, "test"), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
     assert "nothing to remove" in run_command(data.command, "cache", "clean", "--older-than", "39").output
     assert len(find_cached(CACHE)) == 2
 
@@ -130,7 +130,7 @@ def test_what_is_being_written_stays(sets: list[CachedDataset], run_command: Com
 
 
 def test_the_mapping_alone_keeps_a_set(work_folder: Path, image_folder: Path) -> None:
-    loaded = load_images(list_images(image_folder, "test"), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
+    loaded = load_images(list_split(image_folder, "test"), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
     (place,) = find_cached(CACHE)
     assert place.is_used()
     del loaded

@@ -22,7 +22,7 @@ from melanoma_pl.data.cache.cache_files import CachedDataset, find_cached
 from melanoma_pl.data.cache.disk_cache import CHECKED, cache_key
 from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.decoding import decode_file
-from melanoma_pl.data.image_set import list_images
+from melanoma_pl.data.labelled_images import list_split
 from melanoma_pl.data.loader import Batch
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
@@ -32,12 +32,12 @@ SMALL = Preprocessing(SIZE)
 LOADER = """
 import hashlib, logging, sys
 from pathlib import Path
-from melanoma_pl.data.image_set import list_images
+from melanoma_pl.data.labelled_images import list_split
 from melanoma_pl.data.cache.memory_cache import load_images
 from melanoma_pl.preprocessing import Preprocessing
 {before}
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-images = list_images(Path(sys.argv[1]), "train")
+images = list_split(Path(sys.argv[1]), "train")
 loaded = load_images(images, Preprocessing(32), cache_fraction=0, cache_folder=Path(sys.argv[2]), title="train images")
 print(hashlib.sha256(loaded.cache.numpy().tobytes()).hexdigest())
 {after}
@@ -55,7 +55,7 @@ decoding.decode_file = decode_file
 
 
 def load(root: Path, cache_folder: Path | None, on_broken: str = "stop", side: int = SIZE) -> LoadedImages:
-    images = list_images(root, "train")
+    images = list_split(root, "train")
     return load_images(images, Preprocessing(side), on_broken, cache_fraction=0, cache_folder=cache_folder)
 
 
@@ -89,7 +89,7 @@ def batches(root: Path, **options: object) -> list[Batch]:
 @pytest.mark.parametrize("workers", [0, 2, "auto"])
 def test_batches_are_those_of_memory_and_of_files(workers: int | str, image_folder: Path, tmp_path: Path) -> None:
     on_disk: dict[str, object] = {"cache_fraction": 0.0, "cache_folder": tmp_path / "cache", "num_workers": workers}
-    sources = [{}, {"cache_fraction": 0.0, "num_workers": 0}, on_disk, on_disk]  # the last opens what the third wrote
+    sources = [{}, {**on_disk, "cache_folder": None}, on_disk, on_disk]  # the last opens what the third wrote
     memory, *others = (batches(image_folder, **options) for options in sources)
     assert len(memory) == 4
     for other in others:
@@ -125,7 +125,7 @@ def test_a_second_start_decodes_a_few_images_only(image_folder: Path, tmp_path: 
 
 
 def test_pixels_fit_memory_and_no_disk_is_used(image_folder: Path, tmp_path: Path) -> None:
-    load_images(list_images(image_folder, "train"), SMALL, cache_folder=tmp_path / "cache")
+    load_images(list_split(image_folder, "train"), SMALL, cache_folder=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
@@ -138,7 +138,7 @@ def test_broken_images_are_remembered(own_image_folder: Path, tmp_path: Path, de
     assert len(decoded) == CHECKED + 1, "the broken one is tried again"
     assert list(loaded.broken) == ["train/benign/000.png"]
     assert "format" in loaded.broken["train/benign/000.png"]
-    in_memory = load_images(list_images(own_image_folder, "train"), SMALL, "skip")
+    in_memory = load_images(list_split(own_image_folder, "train"), SMALL, "skip")
     assert loaded.sha256 == in_memory.sha256
     assert loaded.images.paths == in_memory.images.paths
     assert torch.equal(loaded.pixels(torch.arange(39)), in_memory.pixels(torch.arange(39)))
@@ -174,7 +174,7 @@ def test_a_changed_image_makes_another_set(own_image_folder: Path, tmp_path: Pat
 
 
 def test_the_key_is_of_all_that_decides_the_pixels(own_image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = list_images(own_image_folder, "train")
+    images = list_split(own_image_folder, "train")
     keys = {cache_key(images, SMALL), cache_key(images, Preprocessing(SIZE + 1)), cache_key(images.take([1, 0]), SMALL)}
     assert cache_key(images, Preprocessing.imagenet(SIZE)) in keys, "scaling comes after decoding"
     os.utime(images.files[0], ns=(0, 0))
@@ -257,7 +257,7 @@ def test_an_image_that_changed_unnoticed_is_seen(own_image_folder: Path, tmp_pat
     draw_image(image, malignant=True, seed=78)
     image.write_bytes(image.read_bytes()[:size].ljust(size, b"\0"))
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
-    in_memory = load_images(list_images(own_image_folder, "train"), SMALL, "skip")
+    in_memory = load_images(list_split(own_image_folder, "train"), SMALL, "skip")
     again = load(own_image_folder, tmp_path / "cache", "skip")
     assert again.sha256 == in_memory.sha256
     assert len(find_cached(tmp_path / "cache")) == 1
@@ -273,7 +273,7 @@ def test_without_room_files_are_read_again(
     fill_disk(monkeypatch, 40 * 3 * SIZE * SIZE)  # for the pixels, and nothing else
     loaded = load(image_folder, tmp_path)
     assert loaded.cache is None
-    in_memory = load_images(list_images(image_folder, "train"), SMALL)
+    in_memory = load_images(list_split(image_folder, "train"), SMALL)
     assert torch.equal(loaded.pixels(torch.arange(40)), in_memory.pixels(torch.arange(40)))
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert "0.54 GB are missing" in warning
@@ -345,7 +345,7 @@ def test_killed_while_building(image_folder: Path, tmp_path: Path) -> None:
     assert not parts[0].pixels.exists()
     assert not parts[0].record.exists()
     again = load(image_folder, tmp_path)
-    in_memory = load_images(list_images(image_folder, "train"), SMALL)
+    in_memory = load_images(list_split(image_folder, "train"), SMALL)
     assert torch.equal(again.pixels(torch.arange(40)), in_memory.pixels(torch.arange(40)))
     assert not parts[0].part.exists()
 

@@ -11,7 +11,7 @@ from tests.conftest import SIZE
 from melanoma_pl.data.cache import memory_cache
 from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.decoding import Decoded, decode_file
-from melanoma_pl.data.image_set import LabelledImages, list_images
+from melanoma_pl.data.labelled_images import LabelledImages, list_split
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 
@@ -19,7 +19,7 @@ SHUFFLED = torch.tensor([7, 0, 39, 7, 12, 3, 25])
 
 
 def load(root: Path, cache_fraction: float = 0.0) -> LoadedImages:
-    return load_images(list_images(root, "train"), Preprocessing(SIZE), cache_fraction=cache_fraction)
+    return load_images(list_split(root, "train"), Preprocessing(SIZE), cache_fraction=cache_fraction)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 16])

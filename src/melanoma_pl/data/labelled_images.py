@@ -1,0 +1,373 @@
+"""Labelled images of a folder or a CSV table, listed without opening any of them.
+
+Training, evaluation, the audit, `melanoma-data split`, the data card and prediction all find images through this
+module. So they agree on file endings, hidden files, the order of the images and the names of the classes.
+"""
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melanoma_pl.data.layout import (
+    CLASS_NAMES,
+    ENDINGS,
+    FOLDER_NAMES,
+    SPLIT_NAMES,
+    check_layout,
+    is_image,
+    split_folders,
+    split_of,
+)
+from melanoma_pl.data.metadata import image_path, read_table, require_column
+from melanoma_pl.errors import UserError, did_you_mean, first_of
+from melanoma_pl.messages import class_word
+
+BOOKKEEPING = ("metadata.csv", "split.csv", "left_out.csv", "synthetic.json", "README.md", "SHA256SUMS", "LICENSE")
+FORMS = "<root>/{train,test}/<class>/…, <root>/<class>/…, or a CSV table with the columns image and label"
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Labelled images of a dataset or of one of its splits.
+
+    Attributes:
+        root: The folder that `paths` are relative to.
+        paths: N paths with `/`.
+        labels: N class names.
+        splits: N of `train`, `validation` and `test`, or empty where an image is in no split.
+        others: Sorted paths of the other files in the folder, without hidden files.
+        groups: N names of lesions or patients, or None where they are unknown. Images of one lesion share a name.
+        class_names: The two classes, the positive one last.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] = CLASS_NAMES
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def files(self) -> list[Path]:
+        """The images' files."""
+        return [self.root / path for path in self.paths]
+
+    @cached_property
+    def targets(self) -> NDArray[np.int64]:
+        """Each image's index in `class_names`, int64 `(N,)`: 1 for the positive class, -1 for a foreign label."""
+        indices = {name: index for index, name in enumerate(self.class_names)}
+        return np.array([indices.get(label, -1) for label in self.labels], dtype=np.int64)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all paths, splits and labels, 16 hexadecimal digits; it does not depend on the files' content."""
+        lines = ("\0".join(line) for line in sorted(zip(self.paths, self.splits, self.labels, strict=True)))
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "LabelledImages":
+        """Return some of the images, in the order of `indices`."""
+        chosen = np.asarray(indices, dtype=np.int64).tolist()
+        return replace(
+            self,
+            paths=tuple(self.paths[index] for index in chosen),
+            labels=tuple(self.labels[index] for index in chosen),
+            splits=tuple(self.splits[index] for index in chosen),
+            groups=None if self.groups is None else tuple(self.groups[index] for index in chosen),
+        )
+
+    def without(self, excluded: Iterable[str]) -> "LabelledImages":
+        """Return the images without those of some paths."""
+        left_out = set(excluded)
+        return self.take([index for index, path in enumerate(self.paths) if path not in left_out])
+
+
+class Row(NamedTuple):
+    """One image as a folder or a table names it; a validation split counts as `validation`."""
+
+    path: str
+    label: str
+    split: str
+
+
+def list_images(
+    source: Path, image_column: str = "image", label_column: str = "label", split_column: str | None = "split"
+) -> LabelledImages:
+    """List all labelled images of a folder or a table, sorted by path.
+
+    Args:
+        source: A folder with or without splits, or a CSV file whose paths are relative to its own folder.
+        image_column: Column of a table with the image's path.
+        label_column: Column of a table with the class.
+        split_column: Column of a table with the split. A table without a column `split` is accepted, one without
+            another column named here is not. None ignores the splits of a table.
+
+    Raises:
+        UserError: If the source does not exist or holds no labelled images.
+    """
+    require_source(source)
+    if source.is_dir():
+        root, (rows, others) = source, _read_folder(source)
+    else:
+        root, rows, others = source.parent, _read_table(source, image_column, label_column, split_column), []
+    if not rows:
+        raise UserError(f"{source} holds no labelled images", f"give {FORMS}")
+    paths, labels, splits = zip(*sorted(rows), strict=True)
+    return LabelledImages(root, paths, standard_labels(labels), splits, tuple(others))
+
+
+def list_split(
+    source: Path,
+    split: str,
+    class_names: Sequence[str] = CLASS_NAMES,
+    folder_names: Mapping[str, str] = FOLDER_NAMES,
+    *,
+    image_column: str = "image",
+    label_column: str = "label",
+    split_column: str = "split",
+    every_class: bool = True,
+) -> LabelledImages:
+    """List one split as training uses it, sorted by class, then by path.
+
+    Args:
+        source: A folder in the layout `{train,test}/{benign,malignant}`, or a CSV file with a row per image.
+        split: `train`, `validation` or `test`. Rows of a table that belong to a validation split count as `train`,
+            because training cuts its own validation split.
+        class_names: The two classes, the positive one last.
+        folder_names: Other names of class folders, or other labels of a table → the class that they stand for.
+        image_column: Column of a table with the image's path, relative to the table's folder.
+        label_column: Column of a table with the class.
+        split_column: Column of a table with the split.
+        every_class: Whether each class needs an image; if not, one image of either class suffices.
+
+    Raises:
+        UserError: If the folder or table is not laid out so, a class or an image file is missing, or a label is
+            foreign. For a table the message names the line.
+    """
+    if source.is_file():
+        rows = _read_table(source, image_column, label_column, split_column, for_training=True)
+        rows = [row for row in rows if (row.split == "test") == (split == "test")]
+    else:
+        check_layout(source, split, class_names, folder_names)
+        for folder in split_folders(source, split):
+            class_folders(folder, class_names, folder_names)
+        rows, _ = _read_folder(source, split)
+    classes = {label: class_of(label, class_names, folder_names) for label in {row.label for row in rows}}
+    known = []
+    for row in rows:
+        name = classes[row.label]
+        if name is None:
+            raise _foreign_label(source, image_column, row, class_names, folder_names)
+        known.append((class_names.index(name), row._replace(label=name)))
+    paths, labels, splits = zip(*(row for _, row in sorted(known)), strict=True) if known else ((), (), ())
+    root = source.parent if source.is_file() else source
+    images = LabelledImages(root, paths, labels, splits, class_names=tuple(class_names))
+    _require_classes(source, split, images, every_class)
+    if source.is_file():
+        _require_files(source, image_column, split, images)
+    return images
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Return the image files at any depth of a folder, labelled or not, sorted by their relative paths."""
+    return [folder / path for path in sorted(_files(folder)) if is_image(Path(path))]
+
+
+def require_source(source: Path) -> None:
+    """Refuse a source that does not exist.
+
+    Raises:
+        UserError: If it does not exist.
+    """
+    if not source.exists():
+        raise UserError(f"{source} does not exist", f"give {FORMS}")
+
+
+# Classes
+
+
+def class_of(
+    name: str, class_names: Sequence[str] = CLASS_NAMES, folder_names: Mapping[str, str] = FOLDER_NAMES
+) -> str | None:
+    """Return the class that a folder's name or a label stands for, in upper or lower case; None if there is none."""
+    names = _known_names(class_names, folder_names)
+    return names.get(name.lower(), names.get(name))
+
+
+def _known_names(class_names: Sequence[str], folder_names: Mapping[str, str]) -> dict[str, str]:
+    own = {name: name for name in class_names}
+    return own | {name: meant for name, meant in folder_names.items() if meant in own}
+
+
+def standard_label(name: str) -> str:
+    """Return `benign` or `malignant` where a label stands for one of them by default, else the label itself."""
+    return class_of(name) or name
+
+
+def standard_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return labels as `benign` and `malignant` if all of them stand for one of the two, else as they are.
+
+    In a dataset of melanoma and rest, melanoma must not become malignant: the rest contains carcinomas. Labels that
+    differ only in case become one.
+    """
+    standard = {label: standard_label(label) for label in set(labels)}
+    if not set(standard.values()) <= set(CLASS_NAMES):
+        spellings = {label.lower(): label for label in sorted(standard, reverse=True)}
+        standard = {label: spellings[label.lower()] for label in standard}
+    return tuple(map(standard.__getitem__, labels))
+
+
+def class_folders(
+    directory: Path, class_names: Sequence[str] = CLASS_NAMES, folder_names: Mapping[str, str] = FOLDER_NAMES
+) -> dict[str, int]:
+    """Return the name of each class folder of a split with the index of its class.
+
+    Raises:
+        UserError: If a folder, with images or not, stands for no class.
+    """
+    indices = {}
+    for folder in sorted(directory.iterdir()):
+        if folder.is_dir() and not folder.name.startswith((".", "__")):
+            name = class_of(folder.name, class_names, folder_names)
+            if name is None:
+                word = class_word(folder.name, "<class>")
+                raise UserError(
+                    f"{directory} holds the folder '{folder.name}', which is not a class; "
+                    f"{did_you_mean(folder.name, _known_names(class_names, folder_names))}",
+                    f"move it away, rename it, or name its class: {word}" if word else "move it away, or rename it",
+                )
+            indices[folder.name] = class_names.index(name)
+    return indices
+
+
+def _foreign_label(
+    table: Path, image_column: str, row: Row, class_names: Sequence[str], folder_names: Mapping[str, str]
+) -> UserError:
+    word = class_word(row.label, "<class>")
+    return UserError(
+        f"{_line_of(table, image_column, row.path)}: the label '{row.label}' is not a class; "
+        f"{did_you_mean(row.label, _known_names(class_names, folder_names))}",
+        f"correct it, delete the row, or name its class: {word}" if word else "correct it, or delete the row",
+    )
+
+
+def _require_classes(source: Path, split: str, images: LabelledImages, every_class: bool) -> None:
+    if len(images) and not every_class:
+        return
+    for name in images.class_names:
+        if name not in images.labels and source.is_file():
+            raise UserError(f"{source} has no {split} image of the class '{name}'", _cut_a_split(source))
+        if name not in images.labels:
+            folder = split_folders(source, split)[0]
+            way_out = f"put images ({', '.join(ENDINGS)}) into {folder / name}"
+            raise UserError(f"{folder} has no image of the class '{name}'", way_out)
+
+
+# Folders
+
+
+def _read_folder(root: Path, split: str = "") -> tuple[list[Row], list[str]]:
+    """Return the images of a folder, or of one of its splits, and the paths of the other files, sorted."""
+    starts = [(folder, f"{folder.name}/") for folder in split_folders(root, split)] if split else [(root, "")]
+    rows, others = [], []
+    for path in sorted(file for folder, prefix in starts for file in _files(folder, prefix)):
+        *folders, name = path.split("/")
+        own_split = split_of(folders[0]) if folders else ""
+        label = next(iter(folders[1:] if own_split else folders), "")
+        if label and not label.startswith("__") and is_image(Path(name)):
+            rows.append(Row(path, label, own_split))
+        elif folders or name not in BOOKKEEPING:
+            others.append(path)
+    return rows, sorted(others, key=lambda path: path.split("/"))
+
+
+def _files(folder: Path, prefix: str = "", above: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Return the paths of all visible files below a folder, with `prefix` before them.
+
+    Links to folders are followed, except where one leads back to a folder that it lies in.
+
+    Raises:
+        UserError: If a folder cannot be read, because its images would be missing silently.
+    """
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read", error.strerror or "") from error
+    for entry in visible:
+        if entry.is_dir():
+            yield from _files(Path(entry.path), f"{prefix}{entry.name}/", above | {here})
+        else:
+            yield f"{prefix}{entry.name}"
+
+
+# Tables
+
+
+def _read_table(
+    table: Path, image_column: str, label_column: str, split_column: str | None, *, for_training: bool = False
+) -> list[Row]:
+    """Return the images of a table, in its order.
+
+    Training needs a split for every row. Its errors name keys of the configuration, the others name options of
+    `melanoma-data`.
+    """
+    option = "data.{}_column" if for_training else "--{}-column"
+    rows = read_table(table, image_column, option.format("image"))
+    if not rows:
+        if for_training:
+            raise UserError(f"{table} has no rows", "give a table with a row per image")
+        return []
+    columns = list(next(iter(rows.values())))
+    require_column(table, columns, label_column, option.format("label"))
+    if split_column not in columns and for_training:
+        message = f"{table} has no column '{split_column}' (data.split_column)"
+        raise UserError(f"{message}; {did_you_mean(str(split_column), columns)}", _cut_a_split(table))
+    if split_column not in (None, "split", *columns):
+        require_column(table, columns, str(split_column), option.format("split"))
+    found = []
+    for path, row in rows.items():
+        cell = "" if split_column is None else row.get(split_column, "").strip()
+        if not cell and for_training:
+            raise UserError(f"{_line_of(table, image_column, path)}: '{path}' is not in a split", _cut_a_split(table))
+        if cell and not split_of(cell):
+            message = f"{_line_of(table, image_column, path)}: '{cell}' is not a split"
+            raise UserError(message, did_you_mean(cell, SPLIT_NAMES))
+        found.append(Row(path, row[label_column], split_of(cell)))
+    return found
+
+
+def _require_files(table: Path, image_column: str, split: str, images: LabelledImages) -> None:
+    missing = [path for path, file in zip(images.paths, images.files, strict=True) if not file.is_file()]
+    if missing:
+        raise UserError(
+            f"{_line_of(table, image_column, missing[0])}: {len(missing)} of {len(images)} {split} images do not exist "
+            f"({first_of(missing)})",
+            f"paths start from the table's folder, {table.parent.resolve()}",
+        )
+
+
+def _cut_a_split(table: Path) -> str:
+    return f"cut a split: melanoma-data split {table} <target folder>"
+
+
+def _line_of(table: Path, image_column: str, path: str) -> str:
+    """Return the file and line of an image, for an error: reading the table again then costs nothing that matters."""
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        line = next(reader.line_num for row in reader if image_path(row[image_column]) == path)
+    return f"{table}, line {line}"
