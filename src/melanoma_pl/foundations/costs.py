@@ -1,26 +1,23 @@
-"""Two costs of a network's answers: the quadratic one and the cross-entropy.
+"""The quadratic cost and the cross-entropy, and the learning slow-down that tells them apart.
 
-Nielsen, *Neural Networks and Deep Learning*, chapters 1 (quadratic) and 3 (cross-entropy). Both are means over the
-examples x of a cost C_x; `*_gradient` and `*_output_error` are C_x's derivatives, one row an example.
+The module follows Nielsen, *Neural Networks and Deep Learning*, chapters 1 (quadratic cost) and 3 (cross-entropy). Both
+costs are means over the examples x of a cost C_x. The functions `*_gradient` and `*_output_error` return derivatives of
+C_x, one row per example.
 
-The learning slow-down: one neuron that begins badly wrong, and how fast each cost mends it.
-
-The toy of Nielsen, *Neural Networks and Deep Learning*, chapter 3: one weight, one bias, one example, whose input is 1
-and whose target is 0.
-
-Pictures of the learning slow-down.
+The slow-down is shown by the example of chapter 3: a neuron with one weight and one bias learns to answer 0 to the
+input 1.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from melanoma_pl.foundations.descent import descent_step
-from melanoma_pl.foundations.equations import output_error
-from melanoma_pl.foundations.neurons import sigmoid
+from melanoma_pl.foundations.descent import descend
+from melanoma_pl.foundations.neurons import sigmoid, sigmoid_derivative
 from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE, canvas
 
 
@@ -45,9 +42,10 @@ def quadratic_gradient(activations: Tensor, targets: Tensor) -> Tensor:
 def quadratic_output_error(weighted_inputs: Tensor, targets: Tensor) -> Tensor:
     """Return δ^L = (a^L − y) ⊙ σ′(z^L), float `(N, J)`, for weighted inputs z^L and targets of that shape.
 
-    The factor σ′(z^L) is nearly 0 where the sigmoid is saturated: there the neuron learns slowly, however wrong it is.
+    The factor σ′(z^L) is nearly 0 where the sigmoid is saturated, so a saturated neuron learns slowly even if it is
+    badly wrong.
     """
-    return output_error(quadratic_gradient(sigmoid(weighted_inputs), targets), weighted_inputs)
+    return quadratic_gradient(sigmoid(weighted_inputs), targets) * sigmoid_derivative(weighted_inputs)
 
 
 def cross_entropy_cost(activations: Tensor, targets: Tensor) -> Tensor:
@@ -60,7 +58,7 @@ def cross_entropy_cost(activations: Tensor, targets: Tensor) -> Tensor:
     Returns:
         float `()`, ≥ 0; infinite where an activation is exactly 0 or 1 and wrong.
     """
-    # xlogy counts 0 · ln 0 as 0, its limit; a plain product would be NaN for a sure and right answer.
+    # xlogy returns 0, the limit, for 0 · ln 0; a plain product would be NaN for an answer that is certain and right.
     logarithms = torch.xlogy(targets, activations) + torch.xlogy(1 - targets, 1 - activations)
     return -logarithms.sum() / len(targets)
 
@@ -68,11 +66,11 @@ def cross_entropy_cost(activations: Tensor, targets: Tensor) -> Tensor:
 def cross_entropy_from_weighted_inputs(weighted_inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the same cross-entropy from z^L, as C = 1/n Σ_x Σ_j [ln(1 + e^z_j) − y_j z_j].
 
-    This is what the project trains with (``binary_cross_entropy_with_logits``): a sigmoid rounds to exactly 0 or 1 far
-    from zero, and its logarithm is then lost, while this form stays finite and exact.
+    The project trains with this form (``binary_cross_entropy_with_logits``). Far from zero a sigmoid rounds to exactly
+    0 or 1 and its logarithm is lost, but this form stays finite and exact.
 
     Args:
-        weighted_inputs: z^L, float `(N, J)`: the logits.
+        weighted_inputs: z^L, the logits, float `(N, J)`.
         targets: y, float `(N, J)`, between 0 and 1.
 
     Returns:
@@ -90,20 +88,19 @@ def cross_entropy_gradient(activations: Tensor, targets: Tensor) -> Tensor:
 def cross_entropy_output_error(weighted_inputs: Tensor, targets: Tensor) -> Tensor:
     """Return δ^L = a^L − y, float `(N, J)`, for weighted inputs z^L and targets of that shape.
 
-    The denominator a (1 − a) of the cost's gradient is σ′(z) and cancels BP1's factor: the error no longer vanishes
-    where the sigmoid is saturated. The more wrong the neuron, the faster it learns.
+    The denominator a (1 − a) of the cost's gradient equals σ′(z) and cancels the factor σ′(z) of BP1. The error
+    therefore does not vanish where the sigmoid is saturated: the more wrong the neuron is, the faster it learns.
     """
     return sigmoid(weighted_inputs) - targets
 
 
-@dataclass(frozen=True)
-class Cost:
-    """A cost and how its errors begin.
+class Cost(NamedTuple):
+    """A cost function and its derivatives.
 
     Attributes:
-        name: For legends.
+        name: Label in legends.
         value: C from the activations a^L and the targets y, both `(N, J)`.
-        gradient: ∇_a C_x from the same.
+        gradient: ∇_a C_x from the activations and the targets.
         output_error: δ^L from the weighted inputs z^L and the targets, both `(N, J)`.
     """
 
@@ -115,46 +112,34 @@ class Cost:
 
 QUADRATIC = Cost("quadratic cost", quadratic_cost, quadratic_gradient, quadratic_output_error)
 CROSS_ENTROPY = Cost("cross-entropy", cross_entropy_cost, cross_entropy_gradient, cross_entropy_output_error)
-
-
-INPUT, TARGET = 1.0, 0.0
+COSTS = (QUADRATIC, CROSS_ENTROPY)
 
 
 def neuron_gradient(cost: Cost, position: Tensor) -> Tensor:
-    """Return (∂C/∂w, ∂C/∂b) = (δ x, δ), float `(2,)`, at the position (w, b), float `(2,)`."""
-    weighted_input = position[0] * INPUT + position[1]
-    error = cost.output_error(weighted_input, torch.full_like(weighted_input, TARGET))
-    return torch.stack([error * INPUT, error])
+    """Return (∂C/∂w, ∂C/∂b) = (δ, δ) for the input 1 and the target 0, float `(2,)`, at (w, b), float `(2,)`."""
+    z = position.sum()  # w · 1 + b
+    return cost.output_error(z, torch.zeros_like(z)).expand(2)
 
 
-def activations_while_learning(
-    cost: Cost, weight: float, bias: float, learning_rate: float = 0.15, steps: int = 300
-) -> Tensor:
-    """Return the neuron's activation before the first step and after each: it should fall to 0.
+def activations_while_learning(cost: Cost, weight: float, bias: float, learning_rate: float, steps: int) -> Tensor:
+    """Return the neuron's activation before the first step and after each step; the target is 0.
 
     Args:
-        cost: What the neuron descends.
-        weight: Where w starts.
-        bias: Where b starts.
+        cost: Cost to minimise.
+        weight: Initial w.
+        bias: Initial b.
         learning_rate: η, > 0.
-        steps: How many steps of gradient descent.
+        steps: Number of steps of gradient descent.
 
     Returns:
         float64 `(steps + 1,)`, between 0 and 1.
     """
-    position = torch.tensor([weight, bias], dtype=torch.float64)
-    activations = [sigmoid(position[0] * INPUT + position[1])]
-    for _ in range(steps):
-        position = descent_step(position, neuron_gradient(cost, position), learning_rate)
-        activations.append(sigmoid(position[0] * INPUT + position[1]))
-    return torch.stack(activations)
-
-
-COSTS = (QUADRATIC, CROSS_ENTROPY)
+    start = torch.tensor([weight, bias], dtype=torch.float64)
+    return sigmoid(descend(partial(neuron_gradient, cost), start, learning_rate, steps).sum(dim=1))
 
 
 def output_errors_figure(reach: float = 8.0) -> Figure:
-    """Return δ^L over z, for the target 0, by both costs: what a wrong neuron is told to change."""
+    """Draw the output error δ^L of both costs over z from −reach to reach, for the target 0."""
     z = torch.linspace(-reach, reach, 401, dtype=torch.float64)
     figure, (ax,) = canvas(width=5.5)
     for cost, color in zip(COSTS, (ORANGE, BLUE), strict=True):
@@ -167,12 +152,12 @@ def output_errors_figure(reach: float = 8.0) -> Figure:
 
 
 def slow_down_figure(starts: list[tuple[float, float]], learning_rate: float = 0.15, steps: int = 300) -> Figure:
-    """Return one neuron's activation while it learns to answer 0, by both costs.
+    """Draw the activation of one neuron while it learns to answer 0, for both costs.
 
     Args:
-        starts: Pairs (w, b) to begin from.
+        starts: Initial pairs (w, b).
         learning_rate: η, the same for both costs.
-        steps: Of gradient descent.
+        steps: Number of steps of gradient descent.
     """
     figure, axes = canvas(2, sharey=True)
     for ax, cost in zip(axes, COSTS, strict=True):

@@ -1,16 +1,23 @@
-"""Gradient descent: which small move makes a cost smaller, and what repeating it does.
+"""Gradient descent: small moves that lower a cost, shown on a valley of two variables.
 
-Nielsen, *Neural Networks and Deep Learning*, chapter 1. For a small move Δv,
+The module follows Nielsen, *Neural Networks and Deep Learning*, chapter 1. For a small move Δv,
 
     ΔC ≈ ∂C/∂v₁ Δv₁ + ∂C/∂v₂ Δv₂ = ∇C · Δv.
 
-The choice Δv = −η ∇C gives ΔC ≈ −η ‖∇C‖² ≤ 0: the cost falls, as long as η is small enough for ≈ to hold.
+The choice Δv = −η ∇C gives ΔC ≈ −η ‖∇C‖² ≤ 0, so the cost falls if η is small enough for the approximation to hold.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
+
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE, canvas
+
+Range = tuple[float, float]
 
 
 def predicted_change(gradient: Tensor, move: Tensor) -> Tensor:
@@ -18,8 +25,8 @@ def predicted_change(gradient: Tensor, move: Tensor) -> Tensor:
     return torch.dot(gradient, move)
 
 
-def predicted_descent(gradient: Tensor, learning_rate: float) -> Tensor:
-    """Return ΔC ≈ −η ‖∇C‖², float `()`, ≤ 0: the change that one step of descent promises."""
+def predicted_descent(gradient: Tensor, learning_rate: float | Tensor) -> Tensor:
+    """Return ΔC ≈ −η ‖∇C‖², ≤ 0, in the shape of η: the predicted change of the cost by one step of descent."""
     return -learning_rate * (gradient**2).sum()
 
 
@@ -44,7 +51,7 @@ def descend(gradient: Callable[[Tensor], Tensor], start: Tensor, learning_rate: 
         gradient: ∇C as a function of the position.
         start: v, float `(D,)`.
         learning_rate: η, > 0.
-        steps: How many.
+        steps: Number of steps.
 
     Returns:
         float `(steps + 1, D)`.
@@ -55,19 +62,96 @@ def descend(gradient: Callable[[Tensor], Tensor], start: Tensor, learning_rate: 
     return torch.stack(path)
 
 
-def real_changes(
-    cost: Callable[[Tensor], Tensor], gradient: Tensor, position: Tensor, learning_rates: Tensor
-) -> Tensor:
-    """Return C(v − η ∇C) − C(v) for each of several learning rates, to set beside `predicted_descent`.
+def real_changes(cost: Callable[[Tensor], Tensor], gradient: Tensor, position: Tensor, rates: Tensor) -> Tensor:
+    """Return C(v − η ∇C) − C(v) for each of several learning rates, to compare with `predicted_descent`.
 
     Args:
-        cost: C of positions `(…, D)`, giving `(…)`.
+        cost: Function from positions `(…, D)` to C `(…)`.
         gradient: ∇C at the position, float `(D,)`.
         position: v, float `(D,)`.
-        learning_rates: η, float `(E,)`.
+        rates: Learning rates η, float `(E,)`.
 
     Returns:
         float `(E,)`.
     """
-    moved = position - learning_rates[:, None] * gradient  # (E, D)
+    moved = position - rates[:, None] * gradient  # (E, D)
     return cost(moved) - cost(position)
+
+
+@dataclass(frozen=True)
+class Valley:
+    """The surface C(v₁, v₂) = (c₁ v₁² + c₂ v₂²) / 2: for c₁ < c₂ a valley along v₁, lowest at (0, 0).
+
+    One step of descent multiplies v_i by 1 − η c_i. Descent therefore converges only for η < 2 / c₂; larger steps jump
+    from one wall to the other and climb. If c₂ is much larger than c₁, even the largest such η is slow along the floor.
+
+    Attributes:
+        curvatures: c₁ and c₂, > 0.
+    """
+
+    curvatures: tuple[float, float] = (1.0, 8.0)
+
+    def cost(self, positions: Tensor) -> Tensor:
+        """Return C, float `(…)`, at positions, float `(…, 2)`."""
+        return (positions.new_tensor(self.curvatures) * positions**2).sum(dim=-1) / 2
+
+    def gradient(self, position: Tensor) -> Tensor:
+        """Return ∇C = (c₁ v₁, c₂ v₂), float `(2,)`, at a position, float `(2,)`."""
+        return position.new_tensor(self.curvatures) * position
+
+
+def draw_surface(ax: Axes, cost: Callable[[Tensor], Tensor], across: Range, up: Range) -> None:
+    """Shade the plane of two variables by a cost, white where it is lowest.
+
+    Args:
+        ax: Axes to draw on.
+        cost: Function from positions, float64 `(81, 81, 2)`, to C `(81, 81)`.
+        across: Smallest and largest value of the first variable.
+        up: Smallest and largest value of the second variable.
+    """
+    grid = torch.meshgrid(torch.linspace(*across, 81), torch.linspace(*up, 81), indexing="xy")
+    first, second = (values.double() for values in grid)
+    heights = cost(torch.stack([first, second], dim=-1))
+    ax.contourf(first, second, heights, levels=12, cmap="Greys", vmax=2 * float(heights.max()), antialiased=False)
+    ax.set(xlim=across, ylim=up)
+
+
+def draw_path(ax: Axes, path: Tensor, color: str) -> None:
+    """Draw a path, float `(steps + 1, 2)`, with a ring at the start and, on short paths, a dot at each position."""
+    long = len(path) > 100
+    ax.plot(path[:, 0], path[:, 1], "-" if long else "o-", color=color, markersize=3, linewidth=0.5 if long else 1.2)
+    ax.plot(*path[0], "o", color=color, markersize=9, markerfacecolor="none")
+
+
+def descents_figure(learning_rates: list[float], steps: int = 20) -> Figure:
+    """Draw the paths down a valley for several learning rates, and the cost along each path."""
+    valley, start = Valley(), torch.tensor([-8.0, 2.0], dtype=torch.float64)
+    figure, axes = canvas(len(learning_rates) + 1, width=3.1)
+    for ax, color, rate in zip(axes, CYCLE, learning_rates, strict=False):
+        path = descend(valley.gradient, start, rate, steps)
+        draw_surface(ax, valley.cost, (-10, 10), (-4, 4))
+        draw_path(ax, path, color)
+        ax.set(title=f"η = {rate:g}", xlabel="v₁")
+        axes[-1].plot(valley.cost(path), color=color, label=f"η = {rate:g}")
+    axes[0].set_ylabel("v₂")
+    axes[-1].set(title="cost along the path", xlabel="steps", yscale="log")
+    axes[-1].legend(fontsize=8)
+    return figure
+
+
+def predicted_descent_figure(position: Tensor, largest: float) -> Figure:
+    """Draw the real change ΔC of one step in a valley and its prediction −η‖∇C‖² over the learning rate.
+
+    Args:
+        position: Position before the step, float64 `(2,)`.
+        largest: The largest η; the smallest is 0.
+    """
+    rates = torch.linspace(0, largest, 101, dtype=torch.float64)
+    gradient = Valley().gradient(position)
+    figure, (ax,) = canvas(width=5.5)
+    ax.plot(rates, real_changes(Valley().cost, gradient, position, rates), color=BLUE, label="real ΔC")
+    ax.plot(rates, predicted_descent(gradient, rates), color=ORANGE, linestyle="--", label="predicted: −η‖∇C‖²")
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.set(xlabel="learning rate η", ylabel="change of the cost")
+    ax.legend(fontsize=8)
+    return figure

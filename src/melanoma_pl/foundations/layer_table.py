@@ -1,202 +1,106 @@
-"""The three-conv network layer by layer: shape, parameters, and how much of the image one value sees.
+"""The three-conv network layer by layer: shape, parameters and receptive field.
 
-For a window of side k that moves by s, over a layer whose values are j pixels of the image apart and each see r pixels:
-the values of the next layer are j·s apart and see r + (k − 1)·j.
-
-Pictures of kernels, pooling and receptive fields.
+Suppose that neighbouring values of a layer lie j pixels of the image apart, and that each depends on a square of side
+r. Then a window of side k and stride s gives values that lie j·s apart and depend on a square of side r + (k − 1)·j.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from torch import Tensor
 
-from melanoma_pl.foundations.convolution import convolve, max_pool, max_pool_gradient, output_size
-from melanoma_pl.report.figures.canvas import CYCLE, RED, bare, canvas
+from melanoma_pl.foundations.convolution import frame, output_size
+from melanoma_pl.foundations.display import show_image
+from melanoma_pl.messages import format_table
+from melanoma_pl.report.figures.canvas import CYCLE, canvas
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One row of the table.
 
     Attributes:
-        name: What the layer is.
-        shape: Of its values for one image: `(channels, height, width)` or `(neurons,)`.
-        parameters: How many numbers it learns.
-        sees: Receptive field: the side, in pixels of the image, of what one value depends on.
-        apart: How many pixels of the image lie between two neighbouring values; 0 where there are no neighbours.
+        name: The layer's kind.
+        shape: Shape of its values for one image: `(channels, height, width)` or `(neurons,)`.
+        parameters: Number of learnt parameters.
+        receptive_field: Side of the square of the image that one value depends on, pixels.
+        jump: Distance between neighbouring values, pixels of the image; 0 for a dense layer.
     """
 
     name: str
     shape: tuple[int, ...]
     parameters: int
-    sees: int
-    apart: int
+    receptive_field: int
+    jump: int
 
 
-def convolution(before: Layer, channels: int, kernel: int = 3) -> Layer:
-    """Return a convolution of stride 1: (k·k·C + 1) parameters for each of its channels."""
-    entering, height, width = before.shape
-    return Layer(
-        name=f"convolution {kernel}×{kernel}, ReLU",
-        shape=(channels, output_size(height, kernel), output_size(width, kernel)),
-        parameters=(kernel * kernel * entering + 1) * channels,
-        sees=before.sees + (kernel - 1) * before.apart,
-        apart=before.apart,
-    )
+def windowed(before: Layer, name: str, channels: int, window: int, stride: int, parameters: int) -> Layer:
+    """Return a layer whose windows slide over the values of the layer before it.
 
-
-def pooling(before: Layer, size: int = 2) -> Layer:
-    """Return a max-pooling: nothing to learn, a quarter of the values for 2×2."""
-    channels, height, width = before.shape
-    return Layer(
-        name=f"max-pooling {size}×{size}",
-        shape=(channels, output_size(height, size, size), output_size(width, size, size)),
-        parameters=0,
-        sees=before.sees + (size - 1) * before.apart,
-        apart=before.apart * size,
-    )
+    Args:
+        before: The layer before it.
+        name: The layer's kind.
+        channels: Number of its channels.
+        window: Side of the window, values.
+        stride: Distance between neighbouring windows, values.
+        parameters: Number of learnt parameters.
+    """
+    height, width = (output_size(side, window, stride) for side in before.shape[1:])
+    receptive_field = before.receptive_field + (window - 1) * before.jump
+    return Layer(name, (channels, height, width), parameters, receptive_field, before.jump * stride)
 
 
 def dense(before: Layer, neurons: int, activation: str) -> Layer:
-    """Return a layer in which every neuron has a weight for every value before it, and a bias."""
-    side = before.shape[-1] if len(before.shape) == 3 else 1
-    return Layer(
-        name=f"dense, {activation}",
-        shape=(neurons,),
-        parameters=(prod(before.shape) + 1) * neurons,
-        sees=before.sees + (side - 1) * before.apart,
-        apart=0,
-    )
+    """Return a layer in which every neuron has a weight for every value of the layer before it, and a bias."""
+    receptive_field = before.receptive_field + (before.shape[-1] - 1) * before.jump
+    return Layer(f"dense, {activation}", (neurons,), (prod(before.shape) + 1) * neurons, receptive_field, jump=0)
 
 
-def three_conv_layers(
-    channels: tuple[int, ...] = (16, 64, 64), hidden: int = 100, image_size: int = 224
-) -> list[Layer]:
+def three_conv_layers(channels: Sequence[int] = (16, 64, 64), hidden: int = 100, image_size: int = 224) -> list[Layer]:
     """Return the rows of the project's network: convolution and pooling for each of `channels`, then two dense layers.
 
     Args:
-        channels: Of each convolution.
+        channels: Channels of each convolution.
         hidden: Neurons of the first dense layer.
-        image_size: The image's side, pixels.
+        image_size: Side of the image, pixels.
     """
-    layers = [Layer("image", (3, image_size, image_size), parameters=0, sees=1, apart=1)]
+    layers = [Layer("image", (3, image_size, image_size), parameters=0, receptive_field=1, jump=1)]
     for count in channels:
-        layers.append(convolution(layers[-1], count))
-        layers.append(pooling(layers[-1]))
+        parameters = (3 * 3 * layers[-1].shape[0] + 1) * count
+        layers.append(windowed(layers[-1], "convolution 3×3, ReLU", count, window=3, stride=1, parameters=parameters))
+        layers.append(windowed(layers[-1], "max-pooling 2×2", count, window=2, stride=2, parameters=0))
     layers.append(dense(layers[-1], hidden, "ReLU"))
     layers.append(dense(layers[-1], 1, "sigmoid"))
     return layers
 
 
 def as_text(layers: list[Layer]) -> str:
-    """Return the rows as a table of plain text, with the sum of the parameters."""
-    lines = [f"{'layer':<24}{'shape':>16}{'parameters':>14}{'sees (pixels)':>16}"]
+    """Return the rows as a table of plain text that ends with the sum of the parameters."""
+    rows = [("layer", "shape", "parameters", "receptive field")]
     for layer in layers:
-        shape = " × ".join(map(str, layer.shape))
-        lines.append(f"{layer.name:<24}{shape:>16}{layer.parameters:>14,}{f'{layer.sees} × {layer.sees}':>16}")
-    lines.append(f"{'together':<40}{sum(layer.parameters for layer in layers):>14,}")
-    return "\n".join(lines)
-
-
-def draw_numbers(ax: Axes, values: Tensor, title: str) -> None:
-    """Draw a small matrix, float `(H, W)`, as shades with each number written into its square."""
-    reach = float(values.abs().max()) or 1.0
-    ax.imshow(values.numpy(), cmap="coolwarm", vmin=-1.6 * reach, vmax=1.6 * reach)
-    for row, numbers in enumerate(values.tolist()):
-        for column, number in enumerate(numbers):
-            ax.text(column, row, f"{number:g}", ha="center", va="center", fontsize=8)
-    ax.set_title(title, fontsize=9)
-    bare(ax)
-
-
-def frame(ax: Axes, row: int, column: int, size: int = 1, color: str = RED) -> None:
-    """Draw a square frame around the pixels that begin at (row, column)."""
-    ax.add_patch(Rectangle((column - 0.5, row - 0.5), size, size, fill=False, edgecolor=color, linewidth=2.5))
-
-
-def sliding_figure(picture: Tensor, kernel: Tensor, row: int, column: int, stride: int = 1) -> Figure:
-    """Return a small picture, a kernel and the answers, with one window and its answer framed.
-
-    Args:
-        picture: float `(H, W)`.
-        kernel: float `(M, M)`.
-        row: Of the framed answer.
-        column: Of the same.
-        stride: Pixels from place to place.
-    """
-    answers = convolve(picture[None, None], kernel[None, None], stride=stride)[0, 0]
-    figure, axes = canvas(3, width=2.7, height=2.9)
-    draw_numbers(axes[0], picture, f"picture {picture.shape[0]}×{picture.shape[1]}")
-    draw_numbers(axes[1], kernel, f"kernel {len(kernel)}×{len(kernel)}, stride {stride}")
-    draw_numbers(axes[2], answers, f"answers {answers.shape[0]}×{answers.shape[1]}")
-    frame(axes[0], row * stride, column * stride, len(kernel))
-    frame(axes[2], row, column)
-    return figure
-
-
-def filtered_images_figure(pictures: Mapping[str, Tensor]) -> Figure:
-    """Return named pictures side by side, float `(1, C, H, W)`: three channels as colours, one as grey values.
-
-    Colours are shown between 0 and 1; grey values from the picture's least to its largest.
-    """
-    figure, axes = canvas(len(pictures), width=2.1, height=2.4)
-    for ax, (name, picture) in zip(axes, pictures.items(), strict=True):
-        if picture.shape[1] == 3:
-            ax.imshow(picture[0].permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
-        else:
-            ax.imshow(picture[0, 0].numpy(), cmap="gray", interpolation="nearest")
-        ax.set_title(f"{name}\n{picture.shape[-2]}×{picture.shape[-1]}", fontsize=9)
-        bare(ax)
-    return figure
-
-
-def routing_figure(picture: Tensor, errors: Tensor) -> Figure:
-    """Return where a 2×2 max-pool's gradient goes: picture, pooled, the errors that come back, the gradient.
-
-    Args:
-        picture: float `(H, W)`, H and W even.
-        errors: ∂C/∂(pooled), float `(H / 2, W / 2)`.
-    """
-    whole, arriving = picture[None, None], errors[None, None]
-    gradient = max_pool_gradient(whole, arriving)[0, 0]
-    figure, axes = canvas(4, width=2.5, height=2.8)
-    draw_numbers(axes[0], picture, "picture")
-    draw_numbers(axes[1], max_pool(whole)[0, 0], "pooled: the largest of each 2×2")
-    draw_numbers(axes[2], errors, "errors that come back")
-    draw_numbers(axes[3], gradient, "gradient: to the winners only")
-    for ax in (axes[0], axes[3]):
-        for row, column in torch.cartesian_prod(*(torch.arange(0, side, 2) for side in picture.shape)).tolist():
-            frame(ax, row, column, 2, color="black")
-    return figure
+        shape, side = " × ".join(map(str, layer.shape)), layer.receptive_field
+        rows.append((layer.name, shape, f"{layer.parameters:,}", f"{side} × {side}"))
+    rows.append(("total", "", f"{sum(layer.parameters for layer in layers):,}", ""))
+    return "\n".join(format_table(rows))
 
 
 def receptive_fields_figure(image: NDArray[np.uint8], layers: list[Layer]) -> Figure:
-    """Return an image, uint8 `(H, W, 3)`, with what one value of each layer but the dense ones sees; and the same near.
+    """Draw the receptive field of one value of each convolution and pooling on an image, whole and enlarged.
 
     Args:
-        image: Of the size that the layers were made for.
+        image: uint8 `(H, W, 3)`, of the size that the layers were made for.
         layers: Rows of the table.
     """
     height, width = image.shape[:2]
-    seen = [layer for layer in layers if layer.apart and layer.sees > 1]
-    largest = max(layer.sees for layer in seen)
+    fields = [layer.receptive_field for layer in layers if layer.jump and layer.receptive_field > 1]
     figure, (whole, near) = canvas(2, width=2.4, height=2.7)
-    for ax in (whole, near):
-        ax.imshow(image)
-        for number, layer in enumerate(seen):
-            corner = (height - layer.sees) // 2, (width - layer.sees) // 2
-            frame(ax, *corner, layer.sees, color=CYCLE[number // 2 % len(CYCLE)])
-        bare(ax)
-    near.set_xlim(width // 2 - largest, width // 2 + largest)
-    near.set_ylim(height // 2 + largest, height // 2 - largest)
-    whole.set_title(f"the image, {height}×{width}", fontsize=9)
-    near.set_title("pixels seen: " + ", ".join(str(layer.sees) for layer in seen), fontsize=9)
+    titles = (f"the image, {height}×{width}", "sides in pixels: " + ", ".join(map(str, fields)))
+    for ax, title in zip((whole, near), titles, strict=True):
+        show_image(ax, image, title)
+        for number, side in enumerate(fields):
+            frame(ax, (height - side) // 2, (width - side) // 2, side, color=CYCLE[number // 2 % len(CYCLE)])
+    near.set_xlim(width // 2 - max(fields), width // 2 + max(fields))
+    near.set_ylim(height // 2 + max(fields), height // 2 - max(fields))
     return figure

@@ -1,9 +1,7 @@
-"""The perceptron and the sigmoid neuron: a weighted sum, then a step or a slope.
+"""The perceptron and the sigmoid neuron: a weighted sum, then an activation function.
 
-Nielsen, *Neural Networks and Deep Learning*, chapter 1. The examples of a mini-batch are rows, so that one matrix
-product weighs the inputs of every neuron for every example.
-
-Pictures of one neuron: its activation function, and what a small change of a weight does to its output.
+The module follows Nielsen, *Neural Networks and Deep Learning*, chapter 1. Each row is one example of a mini-batch, so
+one matrix product computes the weighted sum of every neuron for every example.
 """
 
 import torch
@@ -17,7 +15,7 @@ def weighted_inputs(activations: Tensor, weights: Tensor, biases: Tensor) -> Ten
     """Return z^l_j = Σ_k w^l_jk a^{l−1}_k + b^l_j.
 
     Args:
-        activations: a^{l−1}, float `(N, K)`: one row an example.
+        activations: a^{l−1}, float `(N, K)`, one row per example.
         weights: w^l, float `(J, K)`.
         biases: b^l, float `(J,)`.
 
@@ -35,7 +33,7 @@ def step(z: Tensor) -> Tensor:
 def sigmoid(z: Tensor) -> Tensor:
     """Return σ(z) = 1 / (1 + e^−z), between 0 and 1, in z's shape and dtype.
 
-    σ(z) is a smoothed step: close to 0 and 1 far from z = 0, with a slope in between.
+    σ is a smooth step function: it is close to 0 or 1 far from z = 0 and rises in between.
     """
     return 1 / (1 + torch.exp(-z))
 
@@ -45,13 +43,21 @@ def sigmoid_derivative(z: Tensor) -> Tensor:
     return sigmoid(z) * (1 - sigmoid(z))
 
 
+def rectified(z: Tensor) -> Tensor:
+    """Return max(0, z), in z's shape and dtype: the ReLU, which replaces the sigmoid after each convolution.
+
+    Its slope is 1 wherever z > 0, so errors do not shrink on their way back as they do with the sigmoid's σ′ ≤ 1/4.
+    """
+    return z.clamp(min=0)
+
+
 def perceptrons(inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
-    """Return what a layer of perceptrons answers: 1 if Σ_k w_jk x_k + b_j > 0, otherwise 0.
+    """Return the output of a layer of perceptrons: 1 if Σ_k w_jk x_k + b_j > 0, otherwise 0.
 
     Args:
         inputs: x, float `(N, K)`.
         weights: float `(J, K)`.
-        biases: float `(J,)`: the negative of each perceptron's threshold.
+        biases: float `(J,)`, the negative of each perceptron's threshold.
 
     Returns:
         float `(N, J)`, zeros and ones.
@@ -78,9 +84,9 @@ def predicted_output_change(
 ) -> Tensor:
     """Return Δa_j ≈ Σ_k ∂a_j/∂w_jk Δw_jk + ∂a_j/∂b_j Δb_j = σ′(z_j) (Σ_k Δw_jk x_k + Δb_j).
 
-    This is why the step became a sigmoid. A perceptron's answer stays the same under almost every small change of a
-    weight, and flips altogether under the others: nothing tells which change makes it a little better. A sigmoid
-    neuron's output moves in proportion to the change, so learning can go by small steps.
+    Almost every small change of a weight leaves a perceptron's output as it is, and the others flip it. Neither shows
+    which change improves the output a little. A sigmoid neuron's output moves in proportion to the change, so the
+    neuron can learn in small steps.
 
     Args:
         inputs: x, float `(N, K)`.
@@ -97,7 +103,7 @@ def predicted_output_change(
 
 
 def activations_figure(reach: float = 8.0) -> Figure:
-    """Return the step, the sigmoid and the sigmoid's derivative over z from −reach to reach."""
+    """Draw the step, the sigmoid and the sigmoid's derivative over z from −reach to reach."""
     z = torch.linspace(-reach, reach, 401, dtype=torch.float64)
     figure, (outputs, slope) = canvas(2)
     outputs.plot(z, step(z), color=GREY, label="perceptron: step")
@@ -111,23 +117,22 @@ def activations_figure(reach: float = 8.0) -> Figure:
 
 
 def small_changes_figure(inputs: Tensor, weights: Tensor, biases: Tensor, reach: float = 3.0) -> Figure:
-    """Return one neuron's output while its first weight moves: a perceptron's, a sigmoid's, and the predicted line.
+    """Draw a neuron's output against a change of its first weight: perceptron, sigmoid neuron and prediction.
 
     Args:
-        inputs: x, float64 `(1, K)`: one example.
+        inputs: x, float64 `(1, K)`, one example.
         weights: float64 `(1, K)`.
         biases: float64 `(1,)`.
-        reach: How far the weight moves to either side.
+        reach: Largest change of the weight in either direction.
     """
     changes = torch.linspace(-reach, reach, 301, dtype=torch.float64)
     moves = torch.zeros(len(changes), weights.shape[1], dtype=torch.float64)
     moves[:, 0] = changes
-    # One output a moved weight: as many neurons as changes, all with the same example.
+    # Each changed weight is a neuron of one layer, and all of them see the same example.
     moved, biases = weights + moves, biases.expand(len(changes))
     start = sigmoid_neurons(inputs, weights, biases[:1])
-    predicted = start + predicted_output_change(
-        inputs, weights.expand_as(moves), biases, moves, torch.zeros_like(biases)
-    )
+    still = torch.zeros_like(biases)
+    predicted = start + predicted_output_change(inputs, weights.expand_as(moves), biases, moves, still)
     figure, (ax,) = canvas(width=5.5)
     ax.plot(changes, perceptrons(inputs, moved, biases)[0], color=GREY, label="perceptron")
     ax.plot(changes, sigmoid_neurons(inputs, moved, biases)[0], color=BLUE, label="sigmoid neuron")

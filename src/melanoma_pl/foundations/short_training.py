@@ -1,15 +1,12 @@
-"""A training of seconds on synthetic images, for notebooks that need a trained network to look into.
-
-Pictures of a training's course.
-"""
+"""A training of a few seconds on synthetic images, for notebooks that examine a trained network."""
 
 import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -29,17 +26,16 @@ from melanoma_pl.report.figures.canvas import BLUE, ORANGE, canvas
 from melanoma_pl.runs.run_folder import BEST
 from melanoma_pl.training.callbacks.run_checkpoints import RunCheckpoints
 
-BATCH = 16  # images a step
+QUIET: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
 
 
-@dataclass(frozen=True)
-class ShortRun:
-    """What a short training leaves.
+class ShortRun(NamedTuple):
+    """The result of a short training.
 
     Attributes:
-        classifier: Of the epoch with the best validation AUROC, in evaluation mode.
+        classifier: Classifier of the epoch with the best validation AUROC, in evaluation mode.
         pixels: The test images, uint8 `(N, 3, S, S)`.
-        targets: What they were drawn as, int64 `(N,)`, 1 for malignant.
+        targets: Classes that the test images were drawn as, int64 `(N,)`, 1 for malignant.
     """
 
     classifier: MelanomaClassifier
@@ -49,24 +45,23 @@ class ShortRun:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep what Lightning says of devices, workers and coming changes out of a notebook; errors still show."""
+    """Silence Lightning's notes about devices and workers, and all warnings; errors still appear."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logger.setLevel(level)
 
 
 def initial_network(image_size: int, seed: int) -> ThreeConvNet:
-    """Return the three-conv network with the initial weights of a seed, the global random numbers left as they were.
+    """Return the three-conv network with the initial weights of a seed; the global random state stays as it is.
 
     Args:
-        image_size: Side of the images, in pixels.
-        seed: Of the weights.
+        image_size: Side of the images, pixels.
+        seed: Seed of the weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -74,63 +69,47 @@ def initial_network(image_size: int, seed: int) -> ThreeConvNet:
 
 
 def train_briefly(train: int, test: int, image_size: int, epochs: int, seed: int = 0) -> ShortRun:
-    """Draw images into a folder that is gone afterwards, and train the three-conv network on them.
+    """Draw images into a temporary folder, and train the three-conv network on them.
 
     Args:
-        train: Images to train and validate on, a fifth of them for validation.
-        test: Images that neither sees.
-        image_size: Side of the images, in pixels.
-        epochs: How often each training image is used.
-        seed: Of images, initial weights, order, turns and dropout.
+        train: Number of images for training and validation, a fifth of them for validation.
+        test: Number of test images.
+        image_size: Side of the images, pixels.
+        epochs: Number of passes over the training images.
+        seed: Seed of the images, initial weights, order, augmentation and dropout.
     """
     keep_freed_memory()
     preprocessing = Preprocessing(image_size)
-    classifier = MelanomaClassifier(
-        initial_network(image_size, seed), preprocessing=preprocessing, schedule=OneCycle(), seed=seed
-    )
-    classifier.network.to(memory_format=torch.channels_last)
+    network = initial_network(image_size, seed).to(memory_format=torch.channels_last)
+    classifier = MelanomaClassifier(network, preprocessing=preprocessing, schedule=OneCycle(), seed=seed)
     with tempfile.TemporaryDirectory() as folder, quietly():
         data = MoleDataModule(
             write_images(Path(folder, "images"), train, test, seed, image_size),
             preprocessing=preprocessing,
-            batch_size=BATCH,
+            batch_size=16,
             group_column="group",
             augmentation=Dihedral(),
             seed=seed,
         )
-        _trainer(Path(folder), epochs).fit(classifier, data)
+        trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=[RunCheckpoints(Path(folder))], **QUIET)
+        trainer.fit(classifier, data)
         held_out = data.load("test")
-        best = MelanomaClassifier.load(Path(folder, BEST))
+        best = MelanomaClassifier.load_from_checkpoint(Path(folder, BEST))
     return ShortRun(best, held_out.pixels(torch.arange(len(held_out.images))), held_out.images.targets)
 
 
-def _trainer(folder: Path, epochs: int) -> pl.Trainer:
-    return pl.Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        callbacks=[RunCheckpoints(folder)],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
-SPLITS = (("train", "training", BLUE), ("val", "validation", ORANGE))
-
-
 def curves_figure(rows: Sequence[Mapping[str, float]]) -> Figure:
-    """Return loss and accuracy over the epochs, on training and on validation images.
+    """Draw loss and accuracy over the epochs, for training and validation images.
 
     Args:
-        rows: One an epoch, as the epoch log keeps them.
+        rows: One row of metrics per epoch, as in `EpochLog.rows`.
     """
     figure, axes = canvas(2, width=3.8, height=2.7)
     epochs = [row["epoch"] for row in rows]
-    for ax, figure_name in zip(axes, ("loss", "accuracy"), strict=True):
-        for split, label, color in SPLITS:
-            ax.plot(
-                epochs, [row[f"{split}/{figure_name}"] for row in rows], "o-", markersize=3, color=color, label=label
-            )
-        ax.set(title=figure_name, xlabel="epoch", xticks=epochs)
+    for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
+        for split, label, color in (("train", "training", BLUE), ("val", "validation", ORANGE)):
+            values = [row[f"{split}/{metric}"] for row in rows]
+            ax.plot(epochs, values, "o-", markersize=3, color=color, label=label)
+        ax.set(title=metric, xlabel="epoch", xticks=epochs)
     axes[0].legend(fontsize=8)
     return figure

@@ -1,4 +1,4 @@
-"""The five steps, against autograd on a network of torch.nn layers, for several depths."""
+"""The five steps agree with autograd on a network of torch.nn layers, for several depths."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ DEPTHS = pytest.mark.parametrize("sizes", [[4, 1], [4, 6, 1], [4, 6, 5, 3, 2]], 
 
 
 def torch_network(parameters: Parameters) -> nn.Sequential:
-    """The same network of torch's own layers."""
+    """Return the same network made of torch's own layers."""
     layers = []
     for weights, biases in zip(parameters.weights, parameters.biases, strict=True):
         linear = nn.Linear(weights.shape[1], weights.shape[0], dtype=torch.float64)
@@ -66,13 +66,13 @@ def test_gradient_is_what_small_changes_of_each_parameter_do():
     parameters, (inputs, targets) = initial_parameters([4, 3, 1], seed=4), examples([4, 3, 1])
     gradient = cost_gradient(parameters, inputs, targets, CROSS_ENTROPY)
     for values, slopes in zip([*parameters.weights, *parameters.biases], flattened_parts(gradient), strict=True):
-        for place in range(values.numel()):
+        for index in range(values.numel()):
             costs = []
             for change in (1e-5, -1e-5):
-                values.view(-1)[place] += change
+                values.view(-1)[index] += change
                 costs.append(CROSS_ENTROPY.value(feed_forward(parameters, inputs).activations[-1], targets))
-                values.view(-1)[place] -= change
-            assert ((costs[0] - costs[1]) / 2e-5).item() == pytest.approx(slopes.view(-1)[place].item(), abs=1e-8)
+                values.view(-1)[index] -= change
+            assert ((costs[0] - costs[1]) / 2e-5).item() == pytest.approx(slopes.view(-1)[index].item(), abs=1e-8)
 
 
 def flattened_parts(gradient: Parameters) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The comparison itself: it finds equal what is equal, and does not hide what is not."""
+"""The comparison with autograd finds agreement and does not hide differences."""
 
 import pytest
 import torch
@@ -31,9 +31,17 @@ def test_flattened_puts_weights_before_biases():
     assert flattened(parameters).tolist() == [1, 2, 3, 4, 5]
 
 
-def test_largest_difference_takes_tensors_and_sequences():
+def test_largest_difference_is_absolute():
     assert largest_difference(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0])) == 0.5
-    assert largest_difference([torch.zeros(2), torch.ones(3)], [torch.zeros(2), torch.zeros(3)]) == 1
+    assert largest_difference(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0])) == 1
+
+
+def test_the_gradient_of_a_parameter_without_effect_is_zero():
+    parameters = initial_parameters([2, 1], seed=1)
+    inputs, targets = torch.zeros(3, 2, dtype=torch.float64), torch.ones(3, 1, dtype=torch.float64)
+    constant = QUADRATIC._replace(value=lambda activations, targets: (activations.detach() + 0 * targets).sum())
+    gradient = autograd_gradient(parameters, inputs, targets.requires_grad_(), constant)
+    assert not flattened(gradient).any()
 
 
 def test_largest_difference_refuses_to_broadcast():

@@ -1,4 +1,4 @@
-"""Max-pooling by hand, against max_pool2d and its autograd."""
+"""Max-pooling by hand agrees with max_pool2d and its autograd."""
 
 import pytest
 import torch
@@ -7,14 +7,14 @@ from torch.nn import functional
 from melanoma_pl.foundations.convolution import max_pool, max_pool_gradient, windows, winners
 
 
-def pictures(height: int, width: int) -> torch.Tensor:
+def images(height: int, width: int) -> torch.Tensor:
     return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(10), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (7, 9), (5, 8)])
 def test_it_is_max_pool2d_and_its_gradient_is_autograds(height, width, size):
-    inputs = pictures(height, width).requires_grad_()
+    inputs = images(height, width).requires_grad_()
     theirs = functional.max_pool2d(inputs, size)
     errors = torch.randn(theirs.shape, generator=torch.Generator().manual_seed(11), dtype=torch.float64)
     (gradient,) = torch.autograd.grad(theirs, inputs, errors)
@@ -22,7 +22,7 @@ def test_it_is_max_pool2d_and_its_gradient_is_autograds(height, width, size):
     assert torch.equal(max_pool_gradient(inputs.detach(), errors, size), gradient)
 
 
-def test_of_equal_values_the_first_wins_as_in_torch():
+def test_among_equal_values_the_first_wins_as_in_torch():
     inputs = torch.zeros(1, 1, 6, 6, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(functional.max_pool2d(inputs, 2).sum(), inputs)
     ours = max_pool_gradient(inputs.detach(), torch.ones(1, 1, 3, 3, dtype=torch.float64))
@@ -31,7 +31,7 @@ def test_of_equal_values_the_first_wins_as_in_torch():
 
 
 def test_each_window_has_one_winner_and_no_error_is_lost():
-    inputs = pictures(8, 8)
+    inputs = images(8, 8)
     errors = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(12), dtype=torch.float64)
     assert (winners(inputs).sum(dim=-1) == 1).all()
     gradient = max_pool_gradient(inputs, errors)
@@ -39,12 +39,12 @@ def test_each_window_has_one_winner_and_no_error_is_lost():
     torch.testing.assert_close(gradient.sum(), errors.sum(), rtol=0, atol=1e-12)
 
 
-def test_windows_lie_side_by_side():
-    picture = torch.arange(16.0).reshape(1, 1, 4, 4)
-    assert windows(picture)[0, 0].tolist() == [[[0, 1, 4, 5], [2, 3, 6, 7]], [[8, 9, 12, 13], [10, 11, 14, 15]]]
+def test_windows_are_adjacent():
+    image = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert windows(image)[0, 0].tolist() == [[[0, 1, 4, 5], [2, 3, 6, 7]], [[8, 9, 12, 13], [10, 11, 14, 15]]]
 
 
-def test_a_row_that_fills_no_window_gets_no_gradient():
-    gradient = max_pool_gradient(pictures(5, 5), torch.ones(2, 3, 2, 2, dtype=torch.float64))
+def test_a_row_that_does_not_fill_a_window_gets_no_gradient():
+    gradient = max_pool_gradient(images(5, 5), torch.ones(2, 3, 2, 2, dtype=torch.float64))
     assert not gradient[..., 4, :].any()
     assert not gradient[..., 4].any()

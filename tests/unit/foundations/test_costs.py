@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from melanoma_pl.foundations.backpropagation import output_error
 from melanoma_pl.foundations.costs import (
     CROSS_ENTROPY,
     QUADRATIC,
     cross_entropy_cost,
     cross_entropy_from_weighted_inputs,
 )
-from melanoma_pl.foundations.equations import output_error
 from melanoma_pl.foundations.neurons import sigmoid, sigmoid_derivative
 
 EXACT = {"rtol": 0, "atol": 1e-10}

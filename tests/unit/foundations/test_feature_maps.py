@@ -1,4 +1,4 @@
-"""What a network sees: kernels as colours, and feature maps that equal the network's own way."""
+"""Kernels as colours, and feature maps that equal a computation layer by layer."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def test_maps_are_convolution_pooling_and_relu_layer_after_layer(classifier, pix
     assert [tuple(each.shape[1:]) for each in maps.values()] == [(16, 15, 15), (64, 6, 6), (64, 2, 2)]
 
 
-def test_listening_leaves_the_network_as_it_was(classifier, pixels):
+def test_the_hooks_are_removed_and_the_network_is_unchanged(classifier, pixels):
     before = classifier(pixels)
     feature_maps(classifier, pixels)
     assert torch.equal(classifier(pixels), before)

@@ -1,4 +1,4 @@
-"""Pictures: every one draws without a warning, holds what it should, and leaves pyplot alone."""
+"""The figures of notebooks 02 to 04 draw without a warning, hold what they should, and do not use pyplot."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,25 @@ import torch
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from melanoma_pl.foundations import costs, layer_table, learning, neurons, surfaces
+from melanoma_pl.foundations import (
+    backpropagation,
+    convolution,
+    costs,
+    descent,
+    layer_table,
+    learning,
+    minibatches,
+    neurons,
+)
+from melanoma_pl.foundations.convolution import KERNELS
 from melanoma_pl.foundations.costs import CROSS_ENTROPY
-from melanoma_pl.foundations.filters import kernel
 from melanoma_pl.foundations.layer_table import three_conv_layers
 from melanoma_pl.foundations.learning import Examples, Recipe, initial_parameters, learn
-from melanoma_pl.foundations.surfaces import OneNeuron, Valley
+from melanoma_pl.foundations.minibatches import OneNeuron
 
 
 def drawn(figure: Figure) -> bool:
-    """Lay the figure out and draw it, all but the pixels; a warning would fail the test."""
+    """Lay the figure out and draw it without rendering pixels; a warning would fail the test."""
     figure.draw_without_rendering()
     return all(ax.has_data() for ax in figure.axes)
 
@@ -50,10 +59,10 @@ def test_costs():
 
 def test_descents(surface):
     start = torch.tensor([-1.0, 2.0], dtype=torch.float64)
-    assert len(surfaces.descents_figure([0.02, 0.2, 0.26]).axes) == 4
-    assert drawn(surfaces.promise_figure(Valley(), start, largest=0.2))
-    assert drawn(surfaces.minibatches_figure(surface, start, 0.5, sizes=[40, 10, 1], epochs=2))
-    assert drawn(surfaces.scatter_figure(surface.gradients(start), sizes=[1, 10, 40], draws=20))
+    assert len(descent.descents_figure([0.02, 0.2, 0.26]).axes) == 4
+    assert drawn(descent.predicted_descent_figure(start, largest=0.2))
+    assert drawn(minibatches.minibatches_figure(surface, start, 0.5, sizes=[40, 10, 1], epochs=2))
+    assert drawn(minibatches.scatter_figure(surface.gradients(start), sizes=[1, 10, 40], repeats=20))
 
 
 def test_learning(examples):
@@ -63,21 +72,21 @@ def test_learning(examples):
     assert drawn(drawing)
     assert drawn(learning.courses_figure({"4-3-1": course}))
     assert drawn(learning.moles_figure(parameters, examples, ["one", "two"]))
-    assert drawn(learning.agreement_figure(torch.ones(5), torch.ones(5)))
-    assert drawn(learning.error_sizes_figure([parameters], examples, CROSS_ENTROPY))
+    assert drawn(backpropagation.agreement_figure(torch.ones(5), torch.ones(5)))
+    assert drawn(backpropagation.error_sizes_figure([parameters], *examples, CROSS_ENTROPY))
 
 
 def test_convolutions():
-    picture = torch.arange(36.0).reshape(6, 6)
-    figure = layer_table.sliding_figure(picture, kernel("outline").float(), row=1, column=0, stride=2)
+    image = torch.arange(36.0).reshape(6, 6)
+    figure = convolution.sliding_figure(image, KERNELS["outline"].float(), row=1, column=0, stride=2)
     assert [len(ax.patches) for ax in figure.axes] == [1, 0, 1]
     assert drawn(figure)
     assert drawn(
-        layer_table.filtered_images_figure({"colours": torch.rand(1, 3, 5, 5), "grey": torch.rand(1, 1, 5, 5)})
+        convolution.filtered_images_figure({"colours": torch.rand(1, 3, 5, 5), "grey": torch.rand(1, 1, 5, 5)})
     )
-    assert drawn(layer_table.routing_figure(picture[:4, :4], torch.tensor([[1.0, 2.0], [3.0, 4.0]])))
-    image = np.zeros((224, 224, 3), dtype=np.uint8)
-    assert drawn(layer_table.receptive_fields_figure(image, three_conv_layers()))
+    assert drawn(convolution.routing_figure(image[:4, :4], torch.tensor([[1.0, 2.0], [3.0, 4.0]])))
+    pixels = np.zeros((224, 224, 3), dtype=np.uint8)
+    assert drawn(layer_table.receptive_fields_figure(pixels, three_conv_layers()))
 
 
 def test_pyplot_keeps_no_figure():

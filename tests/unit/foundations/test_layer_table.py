@@ -36,10 +36,10 @@ def test_receptive_fields_are_where_torchs_gradient_is_not_zero():
         middle = row.shape[-1] // 2
         (slope,) = torch.autograd.grad(values[0, 0, middle, middle], image, retain_graph=True)
         seen = slope[0].abs().sum(dim=0) > 0
-        assert seen.any(dim=1).sum() == seen.any(dim=0).sum() == row.sees
+        assert seen.any(dim=1).sum() == seen.any(dim=0).sum() == row.receptive_field
         (neighbour,) = torch.autograd.grad(values[0, 0, middle, middle + 1], image, retain_graph=True)
         columns = (neighbour[0].abs().sum(dim=(0, 1)) > 0).int().argmax() - seen.any(dim=0).int().argmax()
-        assert columns == row.apart
+        assert columns == row.jump
 
 
 def test_the_dense_layer_sees_all_but_the_last_two_rows_and_columns():
@@ -49,7 +49,7 @@ def test_the_dense_layer_sees_all_but_the_last_two_rows_and_columns():
         values = layer(values)
     (slope,) = torch.autograd.grad(values.sum(), image)
     seen = slope[0].abs().sum(dim=0) > 0
-    assert three_conv_layers()[-1].sees == three_conv_layers()[-2].sees == 222
+    assert three_conv_layers()[-1].receptive_field == three_conv_layers()[-2].receptive_field == 222
     assert seen[:222, :222].all()
     assert not seen[222:].any()
     assert not seen[:, 222:].any()
@@ -64,5 +64,5 @@ def test_a_smaller_network_is_counted_too():
 def test_text_has_a_line_for_each_layer_and_the_sum():
     lines = as_text(three_conv_layers()).splitlines()
     assert len(lines) == 1 + 9 + 1
-    assert lines[-1].split() == ["together", "4,373,257"]
+    assert lines[-1].split() == ["total", "4,373,257"]
     assert lines[2].split() == ["convolution", "3×3,", "ReLU", "16", "×", "222", "×", "222", "448", "3", "×", "3"]

@@ -1,4 +1,4 @@
-"""Neurons, against torch's sigmoid, linear and autograd."""
+"""Neurons agree with torch's sigmoid, linear and autograd."""
 
 from functools import partial
 
@@ -8,6 +8,7 @@ import torch
 from melanoma_pl.foundations.neurons import (
     perceptrons,
     predicted_output_change,
+    rectified,
     sigmoid,
     sigmoid_derivative,
     sigmoid_neurons,
@@ -20,7 +21,7 @@ EXACT = {"rtol": 0, "atol": 1e-12}
 
 @pytest.fixture
 def layer() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Inputs (5, 3), weights (2, 3) and biases (2,)."""
+    """Return inputs (5, 3), weights (2, 3) and biases (2,)."""
     generator = torch.Generator().manual_seed(1)
     return tuple(torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((5, 3), (2, 3), (2,)))
 
@@ -49,6 +50,11 @@ def test_sigmoid_derivative_is_autograds_and_at_most_a_quarter():
     (slope,) = torch.autograd.grad(torch.sigmoid(z).sum(), z)
     torch.testing.assert_close(sigmoid_derivative(z.detach()), slope, **EXACT)
     assert sigmoid_derivative(z.detach()).max() == sigmoid_derivative(torch.tensor(0.0)) == 0.25
+
+
+def test_rectified_is_relu():
+    z = torch.linspace(-2, 2, 9)
+    assert torch.equal(rectified(z), torch.relu(z))
 
 
 def test_sigmoid_neurons_with_large_weights_become_perceptrons(layer):

@@ -1,4 +1,4 @@
-"""The mistakes made again: each with an effect that can be worked out by hand."""
+"""The errors, each with an effect that can be computed by hand."""
 
 import math
 
@@ -11,7 +11,7 @@ from melanoma_pl.evaluation import count
 from melanoma_pl.foundations.original_errors import (
     INT_THRESHOLD,
     accuracies_of_small_tests,
-    choose_among_guesses,
+    choose_among_coin_tosses,
     expected_best_accuracy,
     logits_of,
     loss_of,
@@ -22,7 +22,7 @@ from melanoma_pl.preprocessing import Preprocessing
 
 
 class Mean(nn.Module):
-    """A network without biases, and so a proportional one: the mean of all numbers that it gets."""
+    """A network without biases, so proportional to its input: the mean of all its input values."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(dim=(1, 2, 3))
@@ -57,16 +57,16 @@ def test_a_threshold_of_1_is_int():
     ("tries", "images", "expected"),
     [(1, 1, 0.5), (1, 50, 0.5), (2, 1, 0.75), (3, 1, 0.875), (2, 2, 11 / 16)],
 )
-def test_the_best_of_coins_by_hand(tries, images, expected):
+def test_the_best_of_coin_tosses_by_hand(tries, images, expected):
     assert expected_best_accuracy(tries, images) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_choice_flatters_itself_and_other_images_do_not():
+def test_only_the_images_that_chose_the_model_overestimate_it():
     targets = np.arange(200) % 2
-    chosen_by, evaluated_on = choose_among_guesses(20, targets, repeats=400, seed=3)
+    chosen_by, evaluated_on = choose_among_coin_tosses(20, targets, repeats=400, seed=3)
     assert chosen_by.mean() == pytest.approx(expected_best_accuracy(20, 100), abs=0.01)
     assert evaluated_on.mean() == pytest.approx(0.5, abs=0.01)
-    again, _ = choose_among_guesses(20, targets, repeats=400, seed=3)
+    again, _ = choose_among_coin_tosses(20, targets, repeats=400, seed=3)
     assert np.array_equal(chosen_by, again)
 
 

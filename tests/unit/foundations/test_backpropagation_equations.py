@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from melanoma_pl.foundations.equations import bias_gradient, hidden_error, output_error, weight_gradient
+from melanoma_pl.foundations.backpropagation import bias_gradient, hidden_error, output_error, weight_gradient
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 

@@ -1,9 +1,9 @@
-"""Images to look at: the first of each class, as pictures."""
+"""Images for display: choosing them, and turning them into arrays and tiles."""
 
 import numpy as np
 import torch
 
-from melanoma_pl.foundations.filters import as_arrays, clearest_of_each, first_of_each
+from melanoma_pl.foundations.display import as_arrays, clearest_of_each, first_of_each
 
 
 def test_the_first_of_each_class():
@@ -15,14 +15,14 @@ def test_a_class_may_have_fewer():
     assert first_of_each(np.array([0, 0]), count=2)["malignant"].tolist() == []
 
 
-def test_the_clearest_are_right_and_sure():
+def test_the_clearest_images_are_right_and_certain():
     probabilities = np.array([0.9, 0.3, 0.1, 0.2, 0.8, 0.95])
     assert clearest_of_each(probabilities, np.array([1, 0, 0, 1, 1, 0])) == {"benign": 2, "malignant": 0}
 
 
-def test_pictures_have_their_colours_last():
+def test_arrays_have_their_colours_last():
     pixels = torch.zeros(1, 3, 2, 4, dtype=torch.uint8)
     pixels[0, 2, 1, 3] = 7
-    pictures = as_arrays(pixels)
-    assert pictures.shape == (1, 2, 4, 3)
-    assert pictures[0, 1, 3].tolist() == [0, 0, 7]
+    images = as_arrays(pixels)
+    assert images.shape == (1, 2, 4, 3)
+    assert images[0, 1, 3].tolist() == [0, 0, 7]

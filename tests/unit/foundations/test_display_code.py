@@ -1,7 +1,7 @@
-"""Source to be read in notebooks."""
+"""The source of functions, printed without docstrings."""
 
 from melanoma_pl.foundations import backpropagation, neurons
-from melanoma_pl.foundations.filters import code_of
+from melanoma_pl.foundations.display import code_of
 
 
 def without_a_docstring():
