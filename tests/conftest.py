@@ -125,7 +125,6 @@ def run_command(work_folder: Path, capsys: pytest.CaptureFixture[str], monkeypat
 
     def run(command: Callable[[list[str]], int], *arguments: str) -> Result:
         monkeypatch.setattr("sys.argv", ["command"])
-        monkeypatch.setattr(app.SweepFolder, "folder", None)
         code = app.run_command(command, list(arguments))
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)

@@ -14,7 +14,7 @@ SYNTHETIC = "Synthetic images, drawn by a program: these figures say nothing abo
 SPLITS = ("train", "validation", "test")
 
 
-# Names, counts and sizes
+# Names, counts, sizes and numbers
 
 
 def readable(text: str) -> str:
@@ -52,6 +52,16 @@ def size_in_bytes(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} bytes"
+
+
+def decimal(value: float) -> str:
+    """Return "0.915" or "−0.008", with a minus sign: a hyphen beside a dash is hard to read."""
+    return f"{value:z.3f}".replace("-", "−")
+
+
+def brackets(interval: tuple[float, float]) -> str:
+    """Return an interval as "[0.884–0.938]"."""
+    return f"[{decimal(interval[0])}–{decimal(interval[1])}]"
 
 
 # Tables

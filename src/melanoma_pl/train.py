@@ -1,4 +1,4 @@
-"""`melanoma-train`: the main job as a Hydra app."""
+"""`melanoma-train`: training, resuming and sweeps, as a Hydra app."""
 
 import logging
 import shlex
@@ -12,22 +12,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from melanoma_pl import runs
-from melanoma_pl.config.app import (
-    FAILED,
-    MISUSED,
-    NO_SPACE,
-    OK,
-    SweepFolder,
-    conf_dir,
-    list_groups,
-    run_command,
-    run_hydra,
-    wants_help,
-)
+from melanoma_pl.config import app
 from melanoma_pl.config.resume import resume_arguments
-from melanoma_pl.config.schema import TrainSettings, check_image_paths, check_settings
+from melanoma_pl.config.schema import TrainSettings
+from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import UserError
+from melanoma_pl.runs import run_folder
+from melanoma_pl.runs.run_folder import Run, is_main_process
+from melanoma_pl.specs import validated
 from melanoma_pl.training import sweeps
 
 logger = logging.getLogger(__name__)
@@ -58,43 +50,63 @@ Examples:
 Every key with its unit and allowed values: {conf}/train.yaml and the folders beside it.
 """
 RESUME = "resume="
-MULTIRUN = ("-m", "--multirun")
+MULTIRUN = {"-m", "--multirun"}
 
 
 def main() -> None:
     """Run the command."""
-    sys.exit(run_command(command))
+    sys.exit(app.run_command(command))
 
 
 def command(arguments: list[str]) -> int:
     """Train, resume or sweep.
 
     Returns:
-        The exit code: 0, 1 if a sweep's job failed, 130 or 143 if a signal stopped it.
+        The exit code: 0, 1 if a job of a sweep failed, 130 or 143 if a signal stopped the run.
     """
-    if wants_help(arguments):
-        print(HELP.format(groups=list_groups(), conf=conf_dir()))
-        return OK
-    is_sweep = any(flag in arguments for flag in MULTIRUN)
+    if app.wants_help(arguments):
+        print(HELP.format(groups=app.list_groups(), conf=app.conf_dir()))
+        return app.OK
+    is_sweep = not MULTIRUN.isdisjoint(arguments)
+    folders: list[Path] = []  # that of the sweep, once it has begun
     try:
-        if resumed := [argument for argument in arguments if argument.startswith(RESUME)]:
-            rest = [argument for argument in arguments if argument not in resumed]
-            arguments = resume_arguments(resumed[-1].removeprefix(RESUME), rest, is_sweep)
-        run_hydra("train", job, arguments)
+        app.run_hydra_with_argv("train", job, with_resume(arguments, is_sweep), folders)
     except Exception:
-        if not is_sweep or SweepFolder.folder is None or not sweeps.read_jobs(SweepFolder.folder):
-            sweeps.remove_if_empty(SweepFolder.folder)
+        if not any(map(sweeps.read_jobs, folders)):
+            for folder in folders:
+                sweeps.remove_if_empty(folder)
             raise
-        # each job's error was printed when it came
-        return FAILED if sweeps.finished(SweepFolder.folder) else MISUSED
+        # each job's error was printed when it occurred
+        return app.FAILED if any(map(sweeps.has_finished_job, folders)) else app.MISUSED
     except BaseException as error:
         if not hasattr(error, "exit_code"):  # RunStopped; its module is too heavy to import here
             raise
         return int(error.exit_code)
     finally:
-        if is_sweep and SweepFolder.folder is not None:
-            sweeps.summarize(SweepFolder.folder)
-    return OK
+        for folder in folders:
+            sweeps.summarize(folder)
+    return app.OK
+
+
+def with_resume(arguments: list[str], is_sweep: bool) -> list[str]:
+    """Return the arguments with `resume=…` replaced by those of the run that it names.
+
+    Raises:
+        UserError: If there is no such run, or it cannot go on with these arguments.
+    """
+    values = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
+    if not values:
+        return arguments
+    if is_sweep:
+        raise UserError("-m and resume do not go together", "resume one job's folder, or start the sweep anew")
+    run = run_folder.newest_unfinished() if values[-1] == "auto" else run_folder.open_run(values[-1].strip("'\""))
+    typed = [argument for argument in arguments if not argument.startswith(RESUME)]
+    last = run.checkpoints / run_folder.LAST
+    resumed = resume_arguments(run.read(), typed, run.folder, last)
+    if not last.is_file():
+        print(f"{run.folder} was stopped before its first checkpoint: it starts afresh")
+    print(f"resuming {run.folder}")
+    return resumed
 
 
 def job(config: DictConfig) -> float | None:
@@ -104,36 +116,35 @@ def job(config: DictConfig) -> float | None:
         The final value of `optimized_metric`.
     """
     hydra = HydraConfig.get()
-    run = runs.Run(Path(hydra.runtime.output_dir))
+    run = Run(Path(hydra.runtime.output_dir))
     with run.lock():
         figures, metric = run_training(config, run, is_sweep=hydra.mode == RunMode.MULTIRUN)
     return figures.get(metric)
 
 
-def run_training(config: DictConfig, run: runs.Run, is_sweep: bool) -> tuple[dict[str, float], str]:
-    """Train in a run's folder, and leave it whole whatever happens.
+def run_training(config: DictConfig, run: Run, is_sweep: bool) -> tuple[dict[str, float], str]:
+    """Train in a run's folder, and leave the folder consistent whatever happens.
 
     Returns:
         The final figures, and the name of the one that a sweep ranks by.
     """
-    before = run.read() if (run.folder / runs.RECORD).is_file() else None
+    before = run.read() if (run.folder / run_folder.RECORD).is_file() else None
     record = new_record(config, is_sweep, before)
     began = time.time()
     try:
-        settings: TrainSettings = check_settings(TrainSettings, record["config"])
-        check_place(settings, record["in_sweep"])
-        if runs.is_main_process():
+        settings = validated(TrainSettings, record["config"])
+        check_beforehand(settings, record["in_sweep"])
+        if is_main_process():
             run.write(record)
         from melanoma_pl.training.fit import train  # PyTorch and Lightning take seconds: only once all else is right
 
         return train(settings, run, open_test=not record["in_sweep"]), settings.optimized_metric
-    except UserError as error:
-        leave(run, record, before, error, began)
-        raise
     except Exception as error:
-        if not (isinstance(error, OSError) and error.errno in NO_SPACE):
+        is_mistake = isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in app.NO_SPACE)
+        if not is_mistake:
             logger.exception("the run failed")
-        leave(run, record, before, error, began)
+        if is_main_process():
+            clean_up(run, record, before, error, began)
         raise
     except BaseException as error:
         if hasattr(error, "exit_code") or any(run.checkpoints.glob("*.ckpt")):
@@ -142,24 +153,22 @@ def run_training(config: DictConfig, run: runs.Run, is_sweep: bool) -> tuple[dic
 
 
 def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what `run.json` says of a run that begins, or goes on after `before`."""
+    """Return the record of a run that begins, or that goes on and had the record `before`."""
     hydra = HydraConfig.get()
-    record = runs.describe(sys.argv[1:], list(hydra.overrides.task)) | {
+    record = run_folder.describe(sys.argv[1:], list(hydra.overrides.task)) | {
         "config_dirs": [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"],
         "config": OmegaConf.to_container(config, resolve=True),
-        "composed": OmegaConf.to_container(config, resolve=False),  # what a resumed run is compared with
+        "composed": OmegaConf.to_container(config, resolve=False),  # a resumed run is compared with it
         "in_sweep": is_sweep,
     }
     if before is None:
         return record
-    # a sweep's job stays one, also when it is resumed on its own: it must not open the test split
-    return record | {"started": before["started"], "resumed": runs.now(), "in_sweep": before["in_sweep"]}
+    # a job of a sweep must not open the test split, even if it is resumed on its own
+    return record | {"started": before["started"], "resumed": run_folder.now(), "in_sweep": before["in_sweep"]}
 
 
-def leave(run: runs.Run, record: dict[str, Any], before: dict[str, Any] | None, error: Exception, began: float) -> None:
-    """Leave a failed run as it was before, or not at all; a sweep's job with the reason, for the summary."""
-    if not runs.is_main_process():
-        return
+def clean_up(run: Run, record: dict[str, Any], before: dict[str, Any] | None, error: Exception, began: float) -> None:
+    """Restore the record of a failed run, note the error of a sweep's job, or remove what a mistake left behind."""
     went_on = any(checkpoint.stat().st_mtime > began for checkpoint in run.checkpoints.glob("*.ckpt"))
     if before is not None and not went_on:
         run.write(before)
@@ -167,14 +176,14 @@ def leave(run: runs.Run, record: dict[str, Any], before: dict[str, Any] | None, 
         logger.error("error: %s", error)
         run.write({**record, "error": " ".join(str(error).split())})
     elif isinstance(error, UserError) and not went_on:
-        forget(run)
+        remove_run(run)
 
 
-def check_place(settings: TrainSettings, is_sweep: bool) -> None:
-    """Refuse what the settings alone do not show, as far as it costs no time.
+def check_beforehand(settings: TrainSettings, is_sweep: bool) -> None:
+    """Refuse what the settings alone do not show and can be checked without reading images.
 
     Raises:
-        UserError: If the images are not there, or a sweep would start a second one.
+        UserError: If images are missing, or the settings do not go with a sweep.
     """
     if is_sweep and settings.trainer.devices > 1:
         raise UserError(
@@ -187,16 +196,20 @@ def check_place(settings: TrainSettings, is_sweep: bool) -> None:
             "leave it, or experiment=tipe, out",
         )
     with_test = settings.data.validate_on == "test" or (settings.test and not is_sweep)
-    check_image_paths(settings.data, ("train", "test") if with_test else ("train",))
+    check_image_paths(settings.data.root, settings.data, ("train", "test") if with_test else ("train",))
 
 
-def forget(run: runs.Run) -> None:
-    """Remove what a run that never began had written, and its folder if nothing else lies there."""
-    logging.shutdown()
+def remove_run(run: Run) -> None:
+    """Remove the files of a run that never began, and its folders if nothing else is in them."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == run.folder.absolute():
+            root.removeHandler(handler)
+            handler.close()
     shutil.rmtree(run.folder / ".hydra", ignore_errors=True)
-    for name in (runs.RECORD, ".lock", "train.log", "images.csv"):
+    for name in (run_folder.RECORD, ".lock", "train.log", run_folder.IMAGES):
         (run.folder / name).unlink(missing_ok=True)
-    for folder in (run.folder, run.folder.parent, runs.OUTPUTS):
+    for folder in (run.folder, run.folder.parent, run_folder.OUTPUTS):
         if folder.is_dir() and not any(folder.iterdir()) and folder.resolve() != Path.cwd():
             folder.rmdir()
 

@@ -46,7 +46,7 @@ CASES = {
     "list for synthetic images": (["data.exclude=no.csv"], "data.exclude=no.csv needs your own images"),
     "resume nothing": (["resume=auto"], "no unfinished run under outputs/"),
     "resume no folder": (["resume=nowhere"], "the run folder nowhere does not exist"),
-    "resume no run": (["resume=empty"], "is no run's folder"),
+    "resume no run": (["resume=empty"], "is not a run's folder"),
     "resume in a sweep": (["-m", "resume=auto"], "-m and resume do not go together"),
 }
 
@@ -146,7 +146,7 @@ def test_a_configuration_that_nobody_typed(run_command: Command, work_folder: Pa
     record.write_text(record.read_text().replace('"dropout": 0.2', '"dropout": 0.3'))
     result = run_command(train.command, f"resume={only_run(work_folder)}", "trainer.max_epochs=3")
     assert result.code == 2
-    assert "model.dropout is another now, and nobody typed it" in result.error
+    assert "model.dropout is different, although nobody typed it" in result.error
 
 
 @pytest.mark.slow
@@ -273,7 +273,7 @@ def test_evaluating_images_that_changed_since(run_command: Command, work_folder:
     for split in ("validation", "test"):
         result = run_command(evaluate.command, f"run={only_run(work_folder)}", f"split={split}")
         assert result.code == 2
-        assert "the images changed since the run" in result.error
+        assert "the images have changed since the run" in result.error
 
 
 @pytest.mark.slow

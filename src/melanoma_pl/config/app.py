@@ -1,16 +1,15 @@
-"""Lines on the screen that do not break a progress bar.
-
-What the commands share: where `conf/` is, mistakes as one line, exit codes. Light: nothing heavy is imported.
-"""
+"""The frame of every command: the folder `conf/`, Hydra, and mistakes as one line with an exit code. Light."""
 
 import errno
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from hydra import compose, initialize_config_dir, main
@@ -25,6 +24,20 @@ from tqdm import tqdm
 
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.messages import format_table
+
+OK, FAILED, MISUSED = 0, 1, 2  # exit codes
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WRONG_PATH = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+FULL_ERROR = "HYDRA_FULL_ERROR"
+QUOTING = (
+    "put a value with spaces, accents, parentheses, commas or = into two kinds of quotes: "
+    "'data.root=\"/my images (1)\"'"
+)
+
+OmegaConf.register_new_resolver(
+    "direction_of", lambda metric: {"min": "minimize", "max": "maximize"}[direction(metric)], replace=True
+)
 
 
 class Console(logging.Handler):
@@ -36,46 +49,102 @@ class Console(logging.Handler):
         sys.stdout.flush()
 
 
-OK, FAILED, MISUSED = 0, 1, 2
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-WRONG_PATH = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
-FULL_ERROR = "HYDRA_FULL_ERROR"
-QUOTING = (
-    "put a value with spaces, accents, parentheses, commas or = into two kinds of quotes: "
-    "'data.root=\"/my images (1)\"'"
-)
-
-
 def conf_dir() -> Path:
-    """Return the folder of the configuration: inside an installed package, else the repository's."""
+    """Return the folder `conf/`: that of the installed package, or else that of the repository."""
     package = Path(__file__).parents[1]
     packaged = package / "conf"
     return packaged if packaged.is_dir() else package.parents[1] / "conf"
 
 
-OmegaConf.register_new_resolver(
-    "direction_of", lambda metric: {"min": "minimize", "max": "maximize"}[direction(metric)], replace=True
-)
+def config_groups() -> dict[str, list[str]]:
+    """Return the options of each configuration group of `melanoma-train`."""
+    folders = sorted(folder for folder in conf_dir().iterdir() if folder.is_dir() and folder.name != "hydra")
+    return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
 def wants_help(arguments: Iterable[str]) -> bool:
-    """Tell whether help is asked for; Hydra's own takes seconds to list its groups."""
+    """Tell whether the arguments ask for help; Hydra's own takes seconds to list its groups."""
     return not {"--help", "-h"}.isdisjoint(arguments)
 
 
 def list_groups() -> str:
-    """Return the configuration groups, a line each, with their options."""
-    folders = sorted(folder for folder in conf_dir().iterdir() if folder.is_dir() and folder.name != "hydra")
-    options = {folder.name: ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) for folder in folders}
-    width = max(map(len, options))
-    return "\n".join(f"  {name:<{width}}  {listed}" for name, listed in options.items())
+    """Return the configuration groups with their options, one line each."""
+    rows = [(name, ", ".join(options)) for name, options in config_groups().items()]
+    return indent("\n".join(format_table(rows, "<")), "  ")
 
 
-def run_hydra(config_name: str, job: Callable[[DictConfig], Any], arguments: Iterable[str]) -> None:
-    """Run a Hydra app with these arguments instead of the command line's.
+# Running a command
+
+
+def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
+    """Run a command's body; a user's mistake becomes one line and exit code 2, without a traceback unless asked for.
+
+    Args:
+        command: Takes the arguments and returns the exit code.
+        arguments: What follows the command's name; None: those of `sys.argv`.
+    """
+    traceback_wanted = os.environ.get(FULL_ERROR) == "1"
+    try:
+        return command(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        if traceback_wanted:
+            raise
+        return _refuse(str(error))
+    except BrokenPipeError:  # the reader of the output, `head` for instance, has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        if error.errno not in (*NO_SPACE, *WRONG_PATH) or traceback_wanted:
+            raise
+        if error.errno in NO_SPACE:
+            return _refuse(f"no space is left to write {error.filename or 'a file'}: make some, then go on")
+        return _refuse(f"{error.filename or 'a file'}: {error.strerror}")
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def _refuse(text: str) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return MISUSED
+
+
+SWEEP_FOLDERS: ContextVar[list[Path] | None] = ContextVar("SWEEP_FOLDERS", default=None)
+"""The list that the caller of `run_hydra_with_argv` gave for a sweep's folder."""
+
+
+class SweepFolder(Callback):
+    """Tells the caller of `run_hydra_with_argv` the folder of a sweep, for its summary.
+
+    Hydra calls nothing of ours at the end of a sweep whose jobs fail.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note the folder before the first job."""
+        folder = Path(config.hydra.sweep.dir)
+        folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study also lies in outputs/
+        if (folders := SWEEP_FOLDERS.get()) is not None:
+            folders.append(folder)
+
+
+def run_hydra_with_argv(
+    config_name: str,
+    job: Callable[[DictConfig], Any],
+    arguments: Iterable[str],
+    sweep_folders: list[Path] | None = None,
+) -> None:
+    """Run a Hydra app with these arguments in `sys.argv`, where Hydra and the processes of DDP read them.
+
+    `sys.argv` and the environment are restored afterwards.
+
+    Args:
+        config_name: `train` or `evaluate`.
+        job: Takes the composed configuration; a sweep calls it once for each job.
+        arguments: Overrides and Hydra's flags.
+        sweep_folders: Receives the folder of a sweep as soon as it is known.
 
     Raises:
-        UserError: What the job raised, or what Hydra or OmegaConf refuse, said in one line.
+        UserError: If the job raised it, or if Hydra or OmegaConf refuse an argument.
     """
     raised: list[UserError] = []
 
@@ -87,47 +156,26 @@ def run_hydra(config_name: str, job: Callable[[DictConfig], Any], arguments: Ite
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the sweeper must know
             # Hydra would print a line of its own first
-            raised.append(error if isinstance(error, UserError) else explain(error, config_name))
+            raised.append(error if isinstance(error, UserError) else as_user_error(error, config_name))
 
-    sys.argv[1:] = list(arguments)
-    before = os.environ.get(FULL_ERROR)
+    argv, full_error, token = sys.argv, os.environ.get(FULL_ERROR), SWEEP_FOLDERS.set(sweep_folders)
+    sys.argv = [*argv[:1], *arguments]
     os.environ[FULL_ERROR] = "1"  # or Hydra would print an exception and exit instead of raising it
     try:
         main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, config_name) from error
+        raise as_user_error(error, config_name) from error
     finally:
-        if before is None:
-            del os.environ[FULL_ERROR]
+        sys.argv = argv
+        SWEEP_FOLDERS.reset(token)
+        del os.environ[FULL_ERROR]
+        if full_error is not None:
+            os.environ[FULL_ERROR] = full_error
     if raised:
         raise raised[0]
 
 
-def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
-    """Run a command's body and turn a user's mistake into one line and exit code 2; no traceback unless asked for."""
-    traceback_wanted = os.environ.get(FULL_ERROR) == "1"
-    try:
-        return command(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        if traceback_wanted:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return MISUSED
-    except BrokenPipeError:  # whoever read the output, `head` for instance, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except OSError as error:
-        if error.errno not in (*NO_SPACE, *WRONG_PATH) or traceback_wanted:
-            raise
-        if error.errno in NO_SPACE:
-            text = f"no space is left to write {error.filename or 'a file'}: make some, then go on"
-        else:
-            text = f"{error.filename or 'a file'}: {error.strerror}"
-        print(f"error: {text}", file=sys.stderr)
-        return MISUSED
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+# Composing a configuration
 
 
 def compose_config(config_name: str, overrides: list[str], config_dir: str | None = None) -> DictConfig:
@@ -135,8 +183,8 @@ def compose_config(config_name: str, overrides: list[str], config_dir: str | Non
 
     Args:
         config_name: `train` or `evaluate`.
-        overrides: As typed.
-        config_dir: A folder of one's own configuration, as `--config-dir` names it.
+        overrides: Arguments such as `data.root=images`.
+        config_dir: A folder with configuration of the user's own, as for `--config-dir`.
 
     Raises:
         UserError: If an override is refused.
@@ -147,11 +195,11 @@ def compose_config(config_name: str, overrides: list[str], config_dir: str | Non
             own = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
             return compose(config_name, [*overrides, *own])
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, config_name) from error
+        raise as_user_error(error, config_name) from error
 
 
-def explain(error: Exception, config_name: str) -> UserError:
-    """Return what Hydra or OmegaConf refuse as one line with the way out."""
+def as_user_error(error: Exception, config_name: str) -> UserError:
+    """Return an error of Hydra or OmegaConf as one line with the way out."""
     if isinstance(error, OverrideParseException):
         return UserError(f"the override {error.override} cannot be read", QUOTING)
     text = " ".join(f"{error} {error.__cause__ or ''}".split())
@@ -159,38 +207,24 @@ def explain(error: Exception, config_name: str) -> UserError:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         return UserError(f"{group}={option} does not exist", did_you_mean(option, error.options))
     if found := re.search(r"Could not override '([^']+)'", text):
-        return unknown_key(found[1], config_name)
+        return _unknown_key(found[1], config_name)
     if found := re.search(r"Missing mandatory value: (\S+)", text):
         return UserError(f"{found[1]} is not set", f"give it: {found[1]}=<value>")
     return UserError(text)
 
 
-def unknown_key(key: str, config_name: str) -> UserError:
-    """Return what to say of a key that the configuration does not have."""
+def _unknown_key(key: str, config_name: str) -> UserError:
     config = OmegaConf.to_container(compose_config(config_name, []), resolve=False)
-    is_train = config_name == "train"  # the other commands have no groups
-    groups = {folder.name for folder in conf_dir().iterdir() if folder.is_dir() and is_train} - {"hydra"}
+    known = {*dict(flatten(config)), *(config_groups() if config_name == "train" else ())}
     parent = key.rpartition(".")[0]
-    siblings = set(flatten(config)) | groups
-    near = {other for other in siblings if other.rpartition(".")[0] == parent} or siblings
-    hint = did_you_mean(key, near)
+    siblings = {other for other in known if other.rpartition(".")[0] == parent}
+    hint = did_you_mean(key, siblings or known)
     return UserError(f"there is no key {key}", hint if parent else f"{hint}; every key: --cfg job")
 
 
-def flatten(config: Any, prefix: str = "") -> Iterable[str]:
-    """Return the dotted names of all keys, those of whole sections too."""
+def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Return the dotted name and the value of each key, sections included."""
     for key, value in config.items():
-        yield f"{prefix}{key}"
+        yield f"{prefix}{key}", value
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")
-
-
-class SweepFolder(Callback):
-    """Remembers a sweep's folder, so that its summary can be written whatever becomes of its jobs."""
-
-    folder: Path | None = None
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra before the first job."""
-        SweepFolder.folder = Path(config.hydra.sweep.dir)
-        SweepFolder.folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study lies in outputs/ too

@@ -1,31 +1,5 @@
-"""Runs: their folders. Light: nothing heavy is imported."""
+"""Runs: their folders, records and lists of images; which is best on validation; whether two differ. Light."""
 
-from melanoma_pl.runs.run_folder import (
-    IMAGES,
-    OUTPUTS,
-    RECORD,
-    REPORT,
-    Run,
-    all_runs,
-    describe,
-    is_main_process,
-    newest_unfinished,
-    now,
-    open_run,
-    started_in,
-)
+from melanoma_pl.runs.run_folder import IMAGES, OUTPUTS, RECORD, REPORT, Run, all_runs, is_main_process, now, open_run
 
-__all__ = [
-    "IMAGES",
-    "OUTPUTS",
-    "RECORD",
-    "REPORT",
-    "Run",
-    "all_runs",
-    "describe",
-    "is_main_process",
-    "newest_unfinished",
-    "now",
-    "open_run",
-    "started_in",
-]
+__all__ = ["IMAGES", "OUTPUTS", "RECORD", "REPORT", "Run", "all_runs", "is_main_process", "now", "open_run"]

@@ -1,16 +1,15 @@
-"""What can be typed after `melanoma-runs`.
-
-`melanoma-runs`: which run is best on validation, and whether two runs differ by more than chance.
-"""
+"""`melanoma-runs`: which run is best on validation, and whether two runs differ by more than chance."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from melanoma_pl.config.app import OK, run_command
-from melanoma_pl.runs.predictions import SPLITS
-from melanoma_pl.runs.ranking import BY
+from melanoma_pl.runs.pairing import pair
+from melanoma_pl.runs.predictions import SPLITS, choose_split, find_source, read_predictions
+from melanoma_pl.runs.ranking import BY, format_listing, listing_json, rank_runs
 from melanoma_pl.runs.run_folder import OUTPUTS
 
 DESCRIPTION = "Runs side by side: which is best on validation, and whether two differ by more than chance."
@@ -24,7 +23,7 @@ EXAMPLES = """examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+    """Return the parser of the command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     parsing = argparse.ArgumentParser(
         "melanoma-runs", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=formatter
@@ -51,40 +50,28 @@ def main() -> None:
 
 
 def command(arguments: list[str]) -> int:
-    """Run one of the subcommands."""
+    """Print the ranking of runs or the comparison of two runs, and return the exit code."""
     chosen = parser().parse_args(arguments)
-    return show_list(chosen) if chosen.command == "list" else compare(chosen)
-
-
-def show_list(chosen: argparse.Namespace) -> int:
-    """Print the finished runs, the best first."""
-    from melanoma_pl.runs.ranking import rank_runs
-    from melanoma_pl.runs.ranking_text import format_listing, listing_json
-
-    listing = rank_runs(chosen.folder, chosen.by)
-    print(as_json(listing_json(listing)) if chosen.json else format_listing(listing, chosen.all))
+    content, text = show_list(chosen) if chosen.command == "list" else compare(chosen)
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) if chosen.json else text)
     return OK
 
 
-def compare(chosen: argparse.Namespace) -> int:
-    """Print the differences between two runs' results on the same images."""
-    from melanoma_pl.runs.pairing import pair
-    from melanoma_pl.runs.predictions import choose_split, find_source, read_predictions
+def show_list(chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Return the runs, the best first, as plain values and as text."""
+    listing = rank_runs(chosen.folder, chosen.by)
+    return listing_json(listing), format_listing(listing, chosen.all)
 
+
+def compare(chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Return the differences between two runs on the same images, as plain values and as text."""
     first, second = find_source(chosen.first), find_source(chosen.second)
     split = choose_split(first, second, chosen.split)
     found = pair(read_predictions(first, split), read_predictions(second, split))
-    from melanoma_pl.runs.comparing import compare_pair
-    from melanoma_pl.runs.comparison_text import comparison_json, format_comparison
+    from melanoma_pl.runs.comparing import compare_pair, comparison_json, format_comparison  # NumPy and SciPy
 
     comparison = compare_pair(found)
-    print(as_json(comparison_json(comparison)) if chosen.json else format_comparison(comparison))
-    return OK
-
-
-def as_json(content: object) -> str:
-    """Return one JSON object, as a person can read it."""
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return comparison_json(comparison), format_comparison(comparison)
 
 
 if __name__ == "__main__":

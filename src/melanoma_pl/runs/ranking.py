@@ -1,263 +1,202 @@
-"""What `run.json` says of a run, as far as runs are compared by it. Light: nothing heavy is imported.
+"""The runs below a folder, ranked among those with the same validation images, as text and as JSON values. Light."""
 
-The runs below a folder, those of the same validation images side by side, the best first. Light.
-"""
-
-import hashlib
-import json
-import math
+import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import UserError, did_you_mean
-from melanoma_pl.runs.image_list import ListedImage, read_list
-from melanoma_pl.runs.run_folder import BROKEN, IMAGES, RECORD, REPORT, Run, all_runs
-
-FINISHED, STOPPED = "finished", "stopped, or still training"
-TEST_METRICS = Path(REPORT, "test", "metrics.json")
-
-
-@dataclass(frozen=True)
-class ValidationImages:
-    """What runs must have in common for their validation figures to be of the same images.
-
-    Attributes:
-        fingerprint: Of the training folder's images with their labels and lesions; where none is noted, their place.
-        on_test: Whether the test images served as validation.
-        group_column: Column that kept a lesion on one side of the cut, or None.
-        fold: The fold that was validated on; None where a share was cut.
-        fraction: Share of the images that was cut; None with a fold or on test.
-        seed: Of that cut; None with a fold or on test.
-        listed: Hash of their paths and files, which a table of splits or folds may change; None where none are listed.
-    """
-
-    fingerprint: str
-    on_test: bool
-    group_column: str | None
-    fold: int | None
-    fraction: float | None
-    seed: int | None
-    listed: str | None
-
-    @property
-    def cut(self) -> str:
-        """How the validation images were chosen, in words."""
-        if self.on_test:
-            return "validated on test"
-        lesions = f", lesions by {self.group_column}" if self.group_column else ""
-        if self.fold is not None:
-            return f"fold {self.fold}{lesions}"
-        return f"{100 * (self.fraction or 0):g} % of train by seed {self.seed}{lesions}"
-
-
-@dataclass(frozen=True)
-class Overview:
-    """One run, as a row of the list.
-
-    Attributes:
-        folder: Its folder.
-        name: Its experiment, or `default`.
-        status: `finished`, or what became of it.
-        started: ISO 8601, UTC.
-        epochs: That it was to be trained for.
-        images: Name of the image set; "synthetic" where it was drawn.
-        is_synthetic: Whether it was drawn.
-        validation: What its validation figures are of.
-        figures: By tag, `val/…` and `test/…`; the latter where the test split was opened.
-    """
-
-    folder: Path
-    name: str
-    status: str
-    started: str
-    epochs: int
-    images: str
-    is_synthetic: bool
-    validation: ValidationImages
-    figures: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A record, or a list of images, that cannot be read, and why."""
-
-    record: Path
-    reason: str
-
-
-def read_overview(run: Run) -> Overview | Broken:
-    """Return a run's row, or what is wrong with its record."""
-    try:
-        images = read_list(run)
-    except BROKEN as error:
-        return Broken(run.folder / IMAGES, str(error))
-    try:
-        return _overview(run.folder, run.read(), images)
-    except BROKEN as error:
-        missing = f"it holds no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        return Broken(run.folder / RECORD, missing)
-
-
-def _overview(folder: Path, record: Mapping[str, Any], images: list[ListedImage] | None) -> Overview:
-    config, is_finished = record["config"], record["finished"]
-    data = config["data"]
-    figures = record["figures"] if is_finished else {}
-    return Overview(
-        folder=folder,
-        name=str(config["name"]),
-        status=FINISHED if is_finished else str(record.get("error", STOPPED)),
-        started=str(record["started"]),
-        epochs=int(config["trainer"]["max_epochs"]),
-        images=configured_name(data),
-        is_synthetic=bool(data["synthetic"]),
-        validation=_validation(record.get("fingerprint"), data, images),
-        # a sweep's job opens no test split; melanoma-evaluate may have done so since
-        figures=_numbers({**(_test_metrics(folder) if is_finished else {}), **figures}),
-    )
-
-
-def configured_name(data: Mapping[str, Any]) -> str:
-    """Return what a configuration's images are called: their folder's or table's name."""
-    return "synthetic" if data["synthetic"] else Path(data.get("table") or data["root"]).name
-
-
-def _validation(fingerprint: str | None, data: Mapping[str, Any], images: list[ListedImage] | None) -> ValidationImages:
-    on_test, fold = data["validate_on"] == "test", data.get("fold")
-    is_cut = not on_test and fold is None
-    return ValidationImages(
-        fingerprint=fingerprint or str(data.get("table") or data["root"]),
-        on_test=on_test,
-        group_column=data["group_column"],
-        fold=fold,
-        fraction=float(data["validation_fraction"]) if is_cut else None,
-        seed=int(data["split_seed"]) if is_cut else None,
-        listed=_hash([image for image in images or () if image.split == "validation"]),
-    )
-
-
-def _hash(images: list[ListedImage]) -> str | None:
-    lines = sorted(f"{image.path}\t{image.sha256}" for image in images)
-    text = "\n".join(lines).encode(errors="surrogateescape")
-    return hashlib.sha256(text).hexdigest()[:16] if lines else None
-
-
-def _test_metrics(folder: Path) -> dict[str, Any]:
-    """Return the figures of the report on test; none where there is no report that can be read."""
-    try:
-        return dict(json.loads((folder / TEST_METRICS).read_text(encoding="utf-8"))["metrics"])
-    except BROKEN:
-        return {}
-
-
-def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:
-    return {tag: value for tag, value in figures.items() if isinstance(value, int | float) and math.isfinite(value)}
-
+from melanoma_pl.messages import DISCLAIMER, SYNTHETIC, amount, format_table, readable
+from melanoma_pl.runs.overview import FINISHED, Overview, ValidationImages, read_overview
+from melanoma_pl.runs.run_folder import all_runs
 
 BY = "val/auroc"
-TEST = "test/"
-COUNTS = ("n", "positives", "threshold")  # no run is better for having more of them
+TEST_AUROC = "test/auroc"
+COUNTS = ("n", "positives", "threshold")  # more of them does not make a run better
 OUTCOMES = ("true_", "false_")
+NOT_RANKED = "* not used for ranking: the test images evaluate the run that validation chose."
+SHORT = 8  # digits of a hash: enough to tell datasets apart
+NONE = "–"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose validation figures are of the same images.
+    """Runs with the same validation images.
 
     Attributes:
-        validation: Those images.
-        images: Name of the image set.
-        ranked: The best first; none of them where the test images served as validation.
+        ranked: The best first; none of them if the test images served as validation.
         unranked: Those that cannot be ranked, the newest first.
     """
 
-    validation: ValidationImages
-    images: str
     ranked: tuple[Overview, ...]
     unranked: tuple[Overview, ...]
 
     @property
     def runs(self) -> tuple[Overview, ...]:
-        """All of them, in the order of the table."""
+        """All runs, in the order of the table."""
         return (*self.ranked, *self.unranked)
+
+    @property
+    def validation(self) -> ValidationImages:
+        """The choices that decide on the validation images."""
+        return self.runs[0].validation
+
+    @property
+    def images(self) -> str:
+        """Name of the dataset in the newest run."""
+        return max(self.runs, key=lambda run: run.started).images
 
 
 @dataclass(frozen=True)
 class RunRanking:
-    """What a folder holds.
+    """The runs below a folder.
 
     Attributes:
-        folder: Where was looked.
-        by: The figure that ranks.
+        folder: The folder.
+        by: Tag of the figure that ranks.
         groups: Finished runs; those that validated on test come last.
         unfinished: Runs that failed or were stopped, the newest first.
-        broken: Records that cannot be read.
+        broken: Reasons why further runs cannot be read.
     """
 
     folder: Path
     by: str
     groups: tuple[Group, ...]
     unfinished: tuple[Overview, ...]
-    broken: tuple[Broken, ...]
+    broken: tuple[str, ...]
 
     @property
-    def is_synthetic(self) -> bool:
-        """Whether any of the ranked images were drawn."""
-        return any(run.is_synthetic for group in self.groups for run in group.runs)
+    def finished(self) -> list[Overview]:
+        """The runs of all groups."""
+        return [run for group in self.groups for run in group.runs]
 
 
 def rank_runs(folder: Path, by: str = BY) -> RunRanking:
     """Return the runs below a folder, ranked by a validation figure.
 
     Raises:
-        UserError: If there is no run, or nothing can be ranked by this figure.
+        UserError: If there is no run, or the figure cannot rank any.
     """
-    if by.startswith(TEST):
+    if by.startswith("test/"):
         raise UserError(f"--by {by} would choose on the test images", f"take a figure of validation, such as --by {BY}")
     if not folder.is_dir():
-        wrong = "is no folder" if folder.exists() else "does not exist"
+        wrong = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {wrong}", "name the folder that the runs lie in: melanoma-runs list FOLDER")
     found = [read_overview(run) for run in all_runs(folder)]
     if not found:
         raise UserError(f"there is no run below {folder}", "train one with melanoma-train, or name another folder")
     runs = [run for run in found if isinstance(run, Overview)]
     finished = [run for run in runs if run.status == FINISHED]
-    _check_figure(by, finished)
-    return RunRanking(
-        folder,
-        by,
-        _group(finished, by),
-        tuple(run for run in runs if run.status != FINISHED),
-        tuple(run for run in found if isinstance(run, Broken)),
-    )
-
-
-def _check_figure(by: str, finished: list[Overview]) -> None:
-    """Refuse a figure that no run has, or that makes none better.
-
-    Raises:
-        UserError: If it is one.
-    """
-    tags = {tag for run in finished for tag in run.figures if tag.startswith("val/")}
-    rankable = {tag for tag in tags if tag[4:] not in COUNTS and not tag[4:].startswith(OUTCOMES)}
+    tags = {tag.removeprefix("val/") for run in finished for tag in run.figures if tag.startswith("val/")}
+    rankable = {f"val/{name}" for name in tags if name not in COUNTS and not name.startswith(OUTCOMES)}
     if finished and by not in rankable:
         raise UserError(f"--by {by}: no run can be ranked by that", did_you_mean(by, rankable or {BY}))
+    unfinished = tuple(run for run in runs if run.status != FINISHED)
+    broken = tuple(each for each in found if isinstance(each, str))
+    return RunRanking(folder, by, _groups(finished, by), unfinished, broken)
 
 
-def _group(finished: Iterable[Overview], by: str) -> tuple[Group, ...]:
+def _groups(finished: Iterable[Overview], by: str) -> tuple[Group, ...]:
     """Return the groups, that of the newest run first."""
     together: dict[ValidationImages, list[Overview]] = defaultdict(list)
     for run in sorted(finished, key=lambda run: run.started, reverse=True):
         together[run.validation].append(run)
-    groups = [_ranked(validation, runs, by) for validation, runs in together.items()]
+    sign = 1 if direction(by) == "min" else -1
+    groups = []
+    for validation, runs in together.items():
+        can_be_ranked = [run for run in runs if by in run.figures and not validation.on_test]
+        ranked = sorted(can_be_ranked, key=lambda run: sign * run.figures[by])
+        groups.append(Group(tuple(ranked), tuple(run for run in runs if run not in can_be_ranked)))
     return tuple(sorted(groups, key=lambda group: group.validation.on_test))
 
 
-def _ranked(validation: ValidationImages, runs: list[Overview], by: str) -> Group:
-    sign = 1 if direction(by) == "min" else -1
-    can_be_ranked = [run for run in runs if by in run.figures and not validation.on_test]
-    ranked = sorted(can_be_ranked, key=lambda run: sign * run.figures[by])
-    return Group(validation, runs[0].images, tuple(ranked), tuple(run for run in runs if run not in can_be_ranked))
+def listing_json(listing: RunRanking) -> dict[str, Any]:
+    """Return the listing as plain values, unfinished runs included."""
+    return {
+        "folder": str(listing.folder),
+        "by": listing.by,
+        "best": "smallest" if direction(listing.by) == "min" else "largest",
+        "groups": [
+            {
+                "images": group.images,
+                "validation": asdict(group.validation),
+                "runs": [
+                    {"rank": rank, listing.by: run.figures.get(listing.by), **_values(run)}
+                    for rank, run in _with_ranks(group, None)
+                ],
+            }
+            for group in listing.groups
+        ],
+        "unfinished": [_values(run) for run in listing.unfinished],
+        "broken": list(listing.broken),
+        "notes": _notes(listing),
+    }
+
+
+def _values(run: Overview) -> dict[str, Any]:
+    keys = ("name", "status", "started", "epochs", "images", "is_synthetic", "figures")
+    return {"folder": str(run.folder), **{key: getattr(run, key) for key in keys}}
+
+
+def _with_ranks(group: Group, unranked: str | None) -> list[tuple[int | str | None, Overview]]:
+    return [*enumerate(group.ranked, start=1), *((unranked, run) for run in group.unranked)]
+
+
+def format_listing(listing: RunRanking, with_unfinished: bool) -> str:
+    """Return one table for each group of runs, and the notes on them.
+
+    Args:
+        listing: The runs.
+        with_unfinished: Whether to name the runs that did not finish instead of counting them.
+    """
+    blocks = [[_header(group), *_table(group, listing.by)] for group in listing.groups]
+    nothing = [f"no run below {readable(str(listing.folder))} has finished"]
+    blocks.append(_notes(listing) if listing.groups else nothing)
+    blocks.append([*_unfinished(listing.unfinished, with_unfinished), *map(readable, listing.broken)])
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _header(group: Group) -> str:
+    validation = group.validation
+    counts = {run.figures.get("val/n") for run in group.runs} - {None}
+    number = amount(int(counts.pop() or 0), "image") if len(counts) == 1 else ""
+    if validation.listed:
+        number = f"{number or 'images'} ({validation.listed[:SHORT]})"
+    chosen = ", ".join(filter(None, (number, validation.cut)))
+    ending = ", as the original did: not ranked" if validation.on_test else ""
+    return f"{readable(group.images)} ({validation.fingerprint[:SHORT]}), validation: {chosen}{ending}"
+
+
+def _table(group: Group, by: str) -> list[str]:
+    tags = list(dict.fromkeys([by, BY, "val/sensitivity", "val/specificity", TEST_AUROC]))
+    heads = [f"{tag}*" if tag == TEST_AUROC else tag for tag in tags]
+    rows: list[list[object]] = [["rank", *heads, "epochs", "started", "name", "folder"]]
+    for rank, run in _with_ranks(group, NONE):
+        figures = [f"{run.figures[tag]:.3f}" if tag in run.figures else NONE for tag in tags]
+        words = [run.started[:16].replace("T", " "), readable(run.name), readable(str(run.folder))]
+        rows.append([rank, *figures, run.epochs, *words])
+    return format_table(rows, ">" * (len(tags) + 2) + "<")
+
+
+def _notes(listing: RunRanking) -> list[str]:
+    largest = max((group.ranked for group in listing.groups), key=len, default=())
+    notes = []
+    if any(TEST_AUROC in run.figures for run in listing.finished):
+        notes.append(NOT_RANKED)
+    if len(listing.groups) > 1:
+        notes.append("Different tables have different validation images: their figures cannot be compared.")
+    if len(largest) > 1:
+        pair = shlex.join([str(largest[1].folder), str(largest[0].folder)])
+        notes.append(f"more than chance between second and first?  melanoma-runs compare {pair} --split validation")
+    if any(run.is_synthetic for run in listing.finished):
+        notes.append(SYNTHETIC)
+    return [*notes, DISCLAIMER]
+
+
+def _unfinished(runs: Sequence[Overview], named: bool) -> list[str]:
+    if named or not runs:
+        return [f"did not finish: {readable(str(run.folder))}: {readable(run.status)}" for run in runs]
+    return [f"{amount(len(runs), 'run')} did not finish: --all names {'it' if len(runs) == 1 else 'them'}"]

@@ -1,12 +1,12 @@
-"""A run's folder: what it holds, whether it is finished, and the newest that is not."""
+"""The folder of a run: its files, its record `run.json`, and the search for runs. Light."""
 
+import csv
 import json
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,18 +19,18 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 
 RECORD = "run.json"
-IMAGES = "images.csv"  # which image is in which split, and the hash of its file
+FORMAT = 2  # of run.json; records without it were written before version 0.2
+IMAGES = "images.csv"  # the split of each image and the hash of its file
 BEST, LAST = "best.ckpt", "last.ckpt"
-REPORT = "report"  # folder of the evaluations of its own images
+REPORT = "report"  # folder of the evaluations
 OUTPUTS = Path("outputs")
-PATH_KEYS = ("root", "table", "metadata", "exclude")  # keys of the group data that name folders and files
-BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged record can raise
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error)  # raised by damaged files of a run
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, wherever it lies now."""
+    """A run, wherever its folder lies now."""
 
     folder: Path
 
@@ -40,10 +40,10 @@ class Run:
         return self.folder / "checkpoints"
 
     def checkpoint(self, name: str) -> Path:
-        """Return the checkpoint `best` or `last`.
+        """Return the path of the checkpoint `best` or `last`.
 
         Raises:
-            UserError: If the run has none yet.
+            UserError: If the run does not have it yet.
         """
         path = self.checkpoints / f"{name}.ckpt"
         if path.is_file():
@@ -56,51 +56,50 @@ class Run:
         )
 
     def read(self) -> dict[str, Any]:
-        """Return what `run.json` says.
+        """Return the record in `run.json`.
 
         Raises:
-            ValueError: If it holds no JSON object.
+            UserError: If it cannot be read, or has another format.
         """
-        record: Any = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        path = self.folder / RECORD
+        try:
+            record: Any = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error})") from error
         if not isinstance(record, dict):
-            raise ValueError("it holds no JSON object")
+            raise UserError(f"{path} cannot be read (it is not a JSON object)")
+        if record.get("format") != FORMAT:
+            raise UserError(f"{path} was written by melanoma_pl before 0.2", "train anew, or use that version")
         return record
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Replace `run.json`."""
+        """Replace the record in `run.json`."""
         with write_atomically(self.folder / RECORD) as file:
             json.dump(record, file, indent=2, ensure_ascii=False)
             file.write("\n")
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep a second process out of the folder; the lock falls with the process that holds it.
+    def update(self, **changes: Any) -> None:
+        """Change some keys of the record in `run.json`."""
+        self.write({**self.read(), **changes})
+
+    def lock(self) -> AbstractContextManager[object]:
+        """Lock the folder against other processes; the lock ends with the process that holds it.
 
         Raises:
             UserError: If another process trains there now.
         """
         if not is_main_process():
-            yield
-            return
-        lock = FileLock(self.folder / ".lock")
+            return nullcontext()
         try:
-            lock.acquire(timeout=0)
+            return FileLock(self.folder / ".lock").acquire(timeout=0)
         except Timeout as error:
             raise UserError(
                 f"another process is training in {self.folder} now", "wait for it, or start a new run"
             ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def update(self, **changes: Any) -> None:
-        """Change some of what `run.json` says."""
-        self.write({**self.read(), **changes})
 
 
 def is_main_process() -> bool:
-    """Tell whether this process keeps the run's books; with several devices the others only compute."""
+    """Tell whether this process writes the run's files; with several devices the others only compute."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
@@ -108,55 +107,49 @@ def open_run(folder: str | Path) -> Run:
     """Return the run in a folder.
 
     Raises:
-        UserError: If it is no run's folder.
+        UserError: If the folder does not hold a run, or its record cannot be read.
     """
     path = Path(folder)
-    if not path.is_dir():
-        raise UserError(f"the run folder {path} does not exist", _newest_hint())
     if not (path / RECORD).is_file():
-        raise UserError(f"{path} is no run's folder (it holds no {RECORD})", _newest_hint())
-    try:
-        Run(path).read()
-    except ValueError as error:
-        raise UserError(f"{path / RECORD} cannot be read ({error})") from error
-    return Run(path)
+        newest = next(all_runs(), None)
+        hint = f"the newest run here is {newest.folder}" if newest else f"there is no run under {OUTPUTS}/ yet"
+        if not path.is_dir():
+            raise UserError(f"the run folder {path} does not exist", hint)
+        raise UserError(f"{path} is not a run's folder (it does not hold {RECORD})", hint)
+    run = Run(path)
+    run.read()
+    return run
 
 
 def all_runs(outputs: Path = OUTPUTS) -> Iterator[Run]:
     """Return the runs below a folder, the newest first."""
     records = sorted(outputs.glob(f"**/{RECORD}"), key=lambda record: record.stat().st_mtime, reverse=True)
-    for record in records:
-        yield Run(record.parent)
+    return (Run(record.parent) for record in records)
 
 
 def newest_unfinished(outputs: Path = OUTPUTS) -> Run:
-    """Return the newest run that was interrupted; a record that cannot be read is left to `melanoma-runs list`.
+    """Return the newest interrupted run, ignoring records that cannot be read.
 
     Raises:
         UserError: If there is none.
     """
     for run in all_runs(outputs):
-        if _was_interrupted(run):
-            return run
+        with suppress(UserError, *UNREADABLE):
+            record = run.read()
+            if not record["finished"] and "error" not in record:
+                return run
     raise UserError(f"there is no unfinished run under {outputs}/", "name one with resume=<run folder>")
 
 
-def _was_interrupted(run: Run) -> bool:
-    try:
-        record = run.read()
-        return not record["finished"] and "error" not in record
-    except BROKEN:
-        return False
-
-
-def _newest_hint() -> str:
-    newest = next(all_runs(), None)
-    return f"the newest run here is {newest.folder}" if newest else "there is no run under outputs/ yet"
+def reason_of(error: Exception) -> str:
+    """Return in one line why a file of a run cannot be read."""
+    return f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
 
 
 def describe(arguments: list[str], overrides: list[str]) -> dict[str, Any]:
-    """Return a new run's record: how it was started, where, with what."""
+    """Return the record of a new run: the command, the folder it was typed in, and the versions of the software."""
     return {
+        "format": FORMAT,
         "command": " ".join(["melanoma-train", *arguments]),
         "folder": str(Path.cwd()),
         "overrides": overrides,
@@ -169,32 +162,16 @@ def describe(arguments: list[str], overrides: list[str]) -> dict[str, Any]:
     }
 
 
-def started_in(record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Path]:
-    """Return the places of images and tables that were typed relative to where the run was started, in full.
-
-    Args:
-        record: What `run.json` says.
-        data: Its configuration's group `data`.
-
-    Returns:
-        Key → place, of those that are there.
-    """
-    places = {key: Path(record["folder"]) / data[key] for key in PATH_KEYS if data.get(key) is not None}
-    return {key: place for key, place in places.items() if place.exists()}
-
-
 def now() -> str:
-    """Return the time, as ISO 8601 in UTC."""
+    """Return the current time in UTC as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def git_commit() -> str | None:
-    """Return the commit of the code that runs, or None outside a git checkout."""
-    folder = Path(sys.modules["melanoma_pl"].__file__ or "").parent
+    """Return the commit of this package's code, or None outside a git checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
-        answer = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip() or None

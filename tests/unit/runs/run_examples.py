@@ -34,6 +34,7 @@ def write_run(
     """Write `run.json` of a finished run, with some of it changed."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {
+        "format": 2,
         "started": "2026-01-02T03:04:05+00:00",
         "finished": True,
         "config": {"name": "default", "trainer": {"max_epochs": 5}, "data": DATA | (data or {})},

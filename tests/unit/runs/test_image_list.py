@@ -29,7 +29,6 @@ def module(root: Path) -> MoleDataModule:
 def test_every_image_is_listed(run: Run, image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not check_images(run, module(image_folder), SPLITS)
     listed = listed_images(run)
-    assert listed is not None
     assert {name: sum(image.split == name for image in listed) for name in SPLITS} == {
         "train": 32,
         "validation": 8,
@@ -43,20 +42,20 @@ def test_changed_images_are_refused(run: Run, own_image_folder: Path) -> None:
     check_images(run, module(own_image_folder), SPLITS)
     (own_image_folder / "test/benign/000.png").rename(own_image_folder / "test/benign/900.png")
     (own_image_folder / "test/benign/002.png").write_bytes((own_image_folder / "test/benign/004.png").read_bytes())
-    with pytest.raises(UserError, match="1 added, 1 gone, 1 changed in content or split: put them back"):
+    with pytest.raises(UserError, match="1 added, 1 removed, 1 changed"):
         compare_images(run, module(own_image_folder), ["test"])
 
 
-def test_an_old_run_without_a_list_is_let_pass(run: Run, image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_without_a_list_passes_with_a_warning(
+    run: Run, image_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
         compare_images(run, module(image_folder), SPLITS)
     (record,) = caplog.records
-    assert record.getMessage() == (
-        f"{run.folder} has no images.csv: whether these are the images that it began with cannot be checked"
-    )
+    assert f"{run.folder} has no images.csv" in record.getMessage()
 
 
-def test_a_damaged_list_is_said_in_one_line(run: Run, image_folder: Path) -> None:
+def test_a_damaged_list_is_refused_by_name(run: Run, image_folder: Path) -> None:
     (run.folder / IMAGES).write_text("path,sha256\na,0\n")
-    with pytest.raises(UserError, match=r"images.csv cannot be read \(it has no column 'split'\)"):
+    with pytest.raises(UserError, match=r"images.csv cannot be read \(it lacks 'split'\)"):
         compare_images(run, module(image_folder), SPLITS)

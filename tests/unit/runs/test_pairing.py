@@ -1,4 +1,4 @@
-"""Which predictions can be compared, what is refused with which way out, and what must be said beside the figures."""
+"""Which predictions can be compared, which are refused with which way out, and the warnings about the others."""
 
 import json
 import re
@@ -64,9 +64,9 @@ def test_names_of_classes_are_the_runs(tmp_path: Path) -> None:
     assert [image.is_called_malignant for image in images] == [True, False, True, False]
 
 
-@pytest.mark.parametrize("place", ["report", "report/test", "report/test/predictions.csv"])
-def test_reports_and_tables_are_sources_too(place: str, models: tuple[Path, Path]) -> None:
-    assert compared(models[0], models[1] / place).warnings == ()
+@pytest.mark.parametrize("path", ["report", "report/test", "report/test/predictions.csv"])
+def test_reports_and_tables_are_sources_too(path: str, models: tuple[Path, Path]) -> None:
+    assert compared(models[0], models[1] / path).warnings == ()
 
 
 def test_test_is_taken_where_both_have_it(models: tuple[Path, Path]) -> None:
@@ -101,13 +101,13 @@ def test_a_table_that_belongs_to_no_run(models: tuple[Path, Path], tmp_path: Pat
 
 
 def write_ensemble(folder: Path, *members: Path) -> Path:
-    """Write the predictions of several runs that judged together, which the report names."""
+    """Write the predictions of an ensemble, whose report names its members."""
     table = write_predictions(folder, ROWS)
     (folder / "metrics.json").write_text(json.dumps({"threshold": 0.5, "runs": [str(member) for member in members]}))
     return table
 
 
-def test_runs_that_judged_together(models: tuple[Path, Path], tmp_path: Path) -> None:
+def test_an_ensemble(models: tuple[Path, Path], tmp_path: Path) -> None:
     table = write_ensemble(tmp_path / "ensembles/now/test", *models)
     found = compared(models[0], table)
     assert found.warnings == (UNCHECKED,)
@@ -117,9 +117,7 @@ def test_runs_that_judged_together(models: tuple[Path, Path], tmp_path: Path) ->
         compared(models[0], table)
 
 
-def test_one_path_is_another_file_in_each_of_those_that_judged_together(
-    models: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_one_path_is_a_different_file_in_each_member(models: tuple[Path, Path], tmp_path: Path) -> None:
     table = write_ensemble(tmp_path / "ensembles/now/test", tmp_path / "c", models[1])
     write_model(tmp_path / "c")
     write_images(tmp_path / "c", train=[("train/000.png#test/001.png", 0.0, "benign")])
@@ -129,17 +127,15 @@ def test_one_path_is_another_file_in_each_of_those_that_judged_together(
 
 
 @pytest.mark.parametrize("rows", [ROWS, rows_of([0.5], "b", "other")])
-def test_one_of_those_that_judged_together_validated_on_test(
-    rows: list[Row], models: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_member_validated_on_test(rows: list[Row], models: tuple[Path, Path], tmp_path: Path) -> None:
     original = write_run(tmp_path / "c", data={"validate_on": "test"})
     write_images(original, train=TRAINED, validation=rows)
     warnings = compared(models[0], write_ensemble(tmp_path / "now/test", models[1], original)).warnings
     said = [warning for warning in warnings if warning.startswith("B validated on the test images, as the original")]
-    assert len(said) == (rows == ROWS), "on these, not on the test images of another set"
+    assert len(said) == (rows == ROWS), "on these, not on the test images of another dataset"
 
 
-def test_one_of_those_that_judged_together_is_gone(models: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_member_is_missing(models: tuple[Path, Path], tmp_path: Path) -> None:
     table = write_ensemble(tmp_path / "ensembles/now/test", models[1], tmp_path / "gone")
     assert "B has no list of its training images" in compared(models[0], table).warnings[1]
 
@@ -153,19 +149,21 @@ def test_eight_views_of_the_runs_own_images(models: tuple[Path, Path]) -> None:
         compared(models[0], table, "validation")
 
 
-@pytest.mark.parametrize("place", ["report/test", "elsewhere"])
-def test_drawn_images(place: str, models: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("path", ["report/test", "elsewhere"])
+def test_synthetic_images(path: str, models: tuple[Path, Path]) -> None:
     write_run(models[1], data={"root": None, "synthetic": {"seed": 0}})
-    table = write_predictions(models[1] / place, ROWS)
-    assert compared(models[0], table).second.is_synthetic == (place == "report/test")
+    table = write_predictions(models[1] / path, ROWS)
+    assert compared(models[0], table).second.is_synthetic == (path == "report/test")
     (table.parent / "metrics.json").write_text(json.dumps({"threshold": 0.5, "notes": [SYNTHETIC]}))
     assert compared(models[0], table).second.is_synthetic
 
 
-@pytest.mark.parametrize(("place", "expected"), [("nowhere", "does not exist"), ("", "is no run's folder and holds")])
-def test_places_without_predictions(place: str, expected: str, models: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "expected"), [("nowhere", "does not exist"), ("", "is not a run's folder and does not hold")]
+)
+def test_paths_without_predictions(path: str, expected: str, models: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=expected):
-        compared(models[0], tmp_path / place)
+        compared(models[0], tmp_path / path)
 
 
 def test_different_images(tmp_path: Path) -> None:
@@ -186,16 +184,16 @@ def test_different_images_of_tables(tmp_path: Path) -> None:
 
 def test_different_labels(models: tuple[Path, Path]) -> None:
     write_predictions(models[1] / "report/test", [*ROWS[:3], ("test/003.png", 0.4, "malignant")])
-    expected = (
-        r"1 of 4 images have one label in A and the other in B \(test/003.png\): evaluate both .* split=test and "
-    )
+    expected = r"1 of 4 images have different labels in A and B \(test/003.png\): evaluate both .* split=test and "
     with pytest.raises(UserError, match=expected):
         compared(*models)
 
 
 def test_different_files(models: tuple[Path, Path]) -> None:
     write_images(models[1], train=TRAINED, test=[("test/000.png#changed", 0.9, "malignant"), *ROWS[1:]])
-    with pytest.raises(UserError, match=r"1 of 4 images are other files in A's images.csv than in B's \(test/000.png"):
+    with pytest.raises(
+        UserError, match=r"1 of 4 images are different files in the images.csv of A and of B \(test/000.png"
+    ):
         compared(*models)
 
 
@@ -214,18 +212,18 @@ def on_the_images_of(model: Path, other: Path) -> Path:
     return write_predictions(model / "report/images/test", ROWS).parent
 
 
-def test_evaluated_on_another_set(models: tuple[Path, Path]) -> None:
+def test_evaluated_on_another_dataset(models: tuple[Path, Path]) -> None:
     assert compared(models[0], on_the_images_of(models[1], models[0])).warnings == (UNCHECKED,)
 
 
-def test_trained_on_another_sets_images_under_other_names(models: tuple[Path, Path]) -> None:
+def test_trained_on_the_images_of_another_dataset_under_other_names(models: tuple[Path, Path]) -> None:
     report = on_the_images_of(models[1], models[0])
     write_images(models[1], train=[("train/mine.png#test/000.png", 0.0, "benign")])
     with pytest.raises(UserError, match="was trained on 1 of these 4 images"):
         compared(models[0], report)
 
 
-def test_both_evaluated_on_another_set(models: tuple[Path, Path]) -> None:
+def test_both_evaluated_on_another_dataset(models: tuple[Path, Path]) -> None:
     reports = [on_the_images_of(model, model) for model in models]
     assert [warning for warning in compared(*reports).warnings if "cannot be checked" in warning] == [
         UNCHECKED,
@@ -279,12 +277,12 @@ def test_lesions_come_from_either(models: tuple[Path, Path]) -> None:
 
 
 TABLES = {
-    "no label": ("path,probability,decision\na,0.5,benign\n", "has no column label: take a predictions.csv that"),
-    "empty": ("", "has no column path"),
+    "no label": ("path,probability,decision\na,0.5,benign\n", "lacks the column label: take a predictions.csv"),
+    "empty": ("", "lacks the column path"),
     "no rows": ("path,probability,decision,label\n", "holds no images: make it anew: melanoma-evaluate run="),
-    "no number": ("path,probability,decision,label\na,high,benign,benign\n", "line 2: the probability high is no"),
-    "not a number": ("path,probability,decision,label\na,nan,benign,benign\n", "line 2: the probability nan is no"),
-    "too large": ("path,probability,decision,label\na,1.5,benign,benign\n", "line 2: the probability 1.5 is no"),
+    "no number": ("path,probability,decision,label\na,high,benign,benign\n", "line 2: the probability high is not"),
+    "not a number": ("path,probability,decision,label\na,nan,benign,benign\n", "line 2: the probability nan is not"),
+    "too large": ("path,probability,decision,label\na,1.5,benign,benign\n", "line 2: the probability 1.5 is not"),
     "cut": ("path,probability,decision,label\na,0.5,benign\n", "line 2: the label None is neither benign nor malignan"),
     "class": ("path,probability,decision,label\na,0.5,benign,mole\n", "line 2: the label mole is neither benign nor"),
     "twice": ("path,probability,decision,label\n" + 2 * "a,0.5,benign,benign\n", "lists a twice"),
@@ -303,8 +301,12 @@ def test_broken_tables(case: str, models: tuple[Path, Path]) -> None:
     ("name", "content", "expected"),
     [
         ("run.json", "{", "run.json cannot be read"),
-        ("images.csv", "path,sha256\na,0\n", "images.csv cannot be read .it has no column 'split'"),
-        ("images.csv", "path,split,sha256\na,train\n", "images.csv cannot be read .a line of it is cut short"),
+        ("images.csv", "path,sha256\na,0\n", "images.csv cannot be read .it lacks 'split'"),
+        (
+            "images.csv",
+            "path,split,label,group,sha256\na,train\n",
+            "images.csv cannot be read .a line of it is cut short",
+        ),
     ],
 )
 def test_broken_files_of_a_run(name: str, content: str, expected: str, models: tuple[Path, Path]) -> None:

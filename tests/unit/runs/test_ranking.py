@@ -1,4 +1,4 @@
-"""The list of runs: what is ranked with what, what is only counted, and what is refused."""
+"""The list of runs: which runs are ranked together, which are only counted, and what is refused."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,7 @@ from tests.unit.runs.run_examples import rows_of, tagged, write_images, write_ru
 
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import UserError
-from melanoma_pl.runs.ranking import RunRanking, rank_runs
-from melanoma_pl.runs.ranking_text import format_listing, listing_json
+from melanoma_pl.runs.ranking import RunRanking, format_listing, listing_json, rank_runs
 
 
 def text_of(folder: Path, by: str = "val/auroc", with_unfinished: bool = False) -> str:
@@ -74,17 +73,19 @@ def test_another_figure_has_a_column_of_its_own(tmp_path: Path) -> None:
     ],
     ids=["seed", "fraction", "fold", "group column", "images"],
 )
-def test_other_validation_images_are_another_table(change: dict[str, object], header: str, tmp_path: Path) -> None:
+def test_different_validation_images_get_tables_of_their_own(
+    change: dict[str, object], header: str, tmp_path: Path
+) -> None:
     write_run(tmp_path / "a")
     write_run(tmp_path / "b", started="2025-01-01T00:00:00+00:00", **change)
     assert ranked(rank_runs(tmp_path)) == [["a"], ["b"]]
     text = text_of(tmp_path)
     assert header in text
-    assert "they cannot be compared" in text
+    assert "cannot be compared" in text
     assert "melanoma-runs compare" not in text
 
 
-def test_what_does_not_change_the_validation_images_is_the_same_table(tmp_path: Path) -> None:
+def test_runs_with_the_same_validation_images_share_a_table(tmp_path: Path) -> None:
     write_run(tmp_path / "a", data={"fold": 1, "split_seed": 1, "root": "here"})
     write_run(tmp_path / "b", data={"fold": 1, "split_seed": 2, "root": "moved/there"})
     assert len(rank_runs(tmp_path).groups) == 1
@@ -114,7 +115,7 @@ def test_the_listed_validation_images_are_told_apart(tmp_path: Path) -> None:
 def test_a_broken_list_of_images_is_named(tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     (write_run(tmp_path / "b") / "images.csv").write_text("path,sha256\na,0\n")
-    assert f"cannot be read: {tmp_path / 'b/images.csv'} (it has no column 'split')" in text_of(tmp_path)
+    assert f"{tmp_path / 'b/images.csv'} cannot be read (it lacks 'split')" in text_of(tmp_path)
     assert ranked(rank_runs(tmp_path)) == [["a"]]
 
 
@@ -129,7 +130,7 @@ def test_validated_on_test_comes_last_and_is_not_ranked(tmp_path: Path) -> None:
     assert last[2].split()[:2] == ["–", "0.990"]
 
 
-def test_a_figure_that_a_run_does_not_have_is_not_ranked(tmp_path: Path) -> None:
+def test_a_run_that_lacks_the_figure_is_not_ranked(tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     write_run(tmp_path / "b", {"val/n": 40, "val/loss": float("nan")})
     listing = rank_runs(tmp_path)
@@ -160,26 +161,31 @@ def test_unfinished_runs_are_counted_or_named(tmp_path: Path) -> None:
 def test_no_run_has_finished(tmp_path: Path) -> None:
     write_run(tmp_path / "b", finished=False)
     text = text_of(tmp_path)
-    assert text.startswith(f"no run below {tmp_path} has come to its end")
+    assert text.startswith(f"no run below {tmp_path} has finished")
     assert "1 run did not finish: --all names it" in text
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"finished": true}', '{"finished": true, "config": null}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "3", '{"format": 2, "finished": true}', '{"format": 2, "finished": true, "config": null}'],
+)
 def test_a_broken_record_is_named(content: str, tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b/run.json").write_text(content)
-    assert f"cannot be read: {tmp_path / 'b/run.json'} (" in text_of(tmp_path)
+    assert f"{tmp_path / 'b/run.json'} cannot be read (" in text_of(tmp_path)
     assert ranked(rank_runs(tmp_path)) == [["a"]]
 
 
-def test_old_records(tmp_path: Path) -> None:
-    """Runs of before there were folds, tables and fingerprints."""
-    record = json.loads((write_run(tmp_path / "a") / "run.json").read_text())
-    for key in ("fold", "table"):
-        del record["config"]["data"][key]
-    del record["fingerprint"]
-    (tmp_path / "a/run.json").write_text(json.dumps(record))
+def test_records_of_earlier_versions_are_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b", format=None)
+    assert f"{tmp_path / 'b/run.json'} was written by melanoma_pl before 0.2" in text_of(tmp_path)
+    assert ranked(rank_runs(tmp_path)) == [["a"]]
+
+
+def test_a_run_without_a_fingerprint_is_told_apart_by_the_path_of_its_images(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", fingerprint=None)
     assert text_of(tmp_path).startswith("images (images), validation: 40 images")
 
 
@@ -188,7 +194,7 @@ TABLE = {"root": None, "table": "a/t.csv"}
 
 
 @pytest.mark.parametrize(("data", "name"), [(DRAWN, "synthetic"), (TABLE, "t.csv")])
-def test_image_sets_have_names(data: dict[str, object], name: str, tmp_path: Path) -> None:
+def test_datasets_have_names(data: dict[str, object], name: str, tmp_path: Path) -> None:
     write_run(tmp_path / "a", data=data)
     text = text_of(tmp_path)
     assert text.startswith(f"{name} (")
@@ -209,7 +215,7 @@ def test_json(tmp_path: Path) -> None:
     assert any("no diagnosis" in note for note in content["notes"])
 
 
-def test_names_that_no_screen_should_obey(tmp_path: Path) -> None:
+def test_control_characters_are_escaped(tmp_path: Path) -> None:
     write_run(tmp_path / "a\x1b[2J")
     assert "\x1b" not in text_of(tmp_path)
 
@@ -223,7 +229,7 @@ def test_names_that_no_screen_should_obey(tmp_path: Path) -> None:
         ("val/positives", "no run can be ranked by that: .*available are val/auroc, val/log_loss, val/s"),
     ],
 )
-def test_figures_that_rank_nothing(by: str, expected: str, tmp_path: Path) -> None:
+def test_figures_that_cannot_rank(by: str, expected: str, tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     with pytest.raises(UserError, match=expected):
         rank_runs(tmp_path, by)
@@ -231,6 +237,6 @@ def test_figures_that_rank_nothing(by: str, expected: str, tmp_path: Path) -> No
 
 def test_folders_without_runs(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for folder, expected in [("", "there is no run below"), ("no", "does not exist"), ("file", "is no folder")]:
+    for folder, expected in [("", "there is no run below"), ("no", "does not exist"), ("file", "is not a folder")]:
         with pytest.raises(UserError, match=expected):
             rank_runs(tmp_path / folder)

@@ -97,7 +97,7 @@ def test_folds_that_failed_make_the_interval_wider() -> None:
 def recorded(folder: Path, data: dict[str, object], *overrides: str, fold: str | None = None) -> Job:
     folder.mkdir()
     everything = {"root": None, "table": None, "synthetic": None} | data
-    (folder / "run.json").write_text(json.dumps({"overrides": overrides, "config": {"data": everything}}))
+    (folder / "run.json").write_text(json.dumps({"format": 2, "overrides": overrides, "config": {"data": everything}}))
     named = {} if fold is None else {"data.fold": fold}
     return Job(folder, named, {"val/auroc": 0.5}, "finished", "val/auroc")
 
