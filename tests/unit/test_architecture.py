@@ -34,7 +34,7 @@ WITHOUT_A_MODULE = {  # tests of a whole package
     "report/figures/test_figures",
 }
 MOST_AT_THE_ROOT, MOST_IN_A_FOLDER, MOST_IN_ALL, MOST_CODE_LINES = 10, 15, 130, 12_000
-RIDDLES = ("What", "How", "Whether", "Of", "Where", "That")
+OPENINGS = ("What", "How", "Whether", "Of", "Where", "That")
 
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULES = [file for file in FILES if file.name != "__init__.py"]
@@ -79,7 +79,7 @@ def home(name: str) -> str | None:
     package, _, attribute = inner.rpartition(".")
     if package not in NAMES:
         return home(f"{PACKAGE}.{package}")
-    files = [NAMES[package], NAMES[package].with_suffix(".pyi")]  # a stub lists what lazy_loader passes on
+    files = [NAMES[package], NAMES[package].with_suffix(".pyi")]  # the stub lists the names for lazy_loader
     passed_on = {
         other for file in files if file.name.startswith("__init__.") and file.exists() for other in imported(file)
     }
@@ -206,16 +206,18 @@ def test_no_two_classes_have_one_name() -> None:
 
 def test_folders_hold_few_modules() -> None:
     counts = Counter(file.parent for file in MODULES)
-    assert counts[SOURCE] <= MOST_AT_THE_ROOT, f"{counts[SOURCE]} modules at the root"
+    at_the_root = sorted(file.stem for file in MODULES if file.parent == SOURCE)
+    assert len(at_the_root) <= MOST_AT_THE_ROOT, at_the_root
     full = {str(folder.relative_to(SOURCE)): count for folder, count in counts.items() if count > MOST_IN_A_FOLDER}
     assert not full, full
-    assert len(MODULES) <= MOST_IN_ALL, f"{len(MODULES)} modules"
+    total = len(MODULES)
+    assert total <= MOST_IN_ALL
 
 
 def test_the_package_stays_small() -> None:
     lines = {name_of(file): code_lines(file) for file in FILES}
-    longest = sorted(lines, key=lines.__getitem__)[-3:]
-    assert sum(lines.values()) <= MOST_CODE_LINES, f"{sum(lines.values())} lines of code; longest: {longest}"
+    total, longest = sum(lines.values()), sorted(lines, key=lines.__getitem__)[-3:]
+    assert total <= MOST_CODE_LINES, f"longest: {longest}"
 
 
 def test_docstrings_say_what_a_thing_is() -> None:
@@ -223,7 +225,7 @@ def test_docstrings_say_what_a_thing_is() -> None:
         f"{name_of(file)}:{node.lineno}: {str(node.value).splitlines()[0]}"
         for file in FILES
         for node in docstrings(file)
-        if str(node.value).split(maxsplit=1)[0].rstrip(",:") in RIDDLES
+        if str(node.value).split(maxsplit=1)[0].rstrip(",:") in OPENINGS
     ]
     assert not riddles, "\n".join(riddles)
 
@@ -241,4 +243,5 @@ def test_unit_tests_mirror_the_package() -> None:
 
 def test_no_two_test_files_have_one_name() -> None:
     counts = Counter(file.name for file in TESTS.parent.rglob("test_*.py"))
-    assert max(counts.values()) == 1, [name for name, count in counts.items() if count > 1]
+    repeated_names = [name for name, count in counts.items() if count > 1]
+    assert not repeated_names, repeated_names
