@@ -45,7 +45,7 @@ def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataM
 
 
 def _synthetic_folder(drawn: SyntheticSettings, image_size: int) -> Path:
-    return Path(drawn.folder) / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{image_size}px"
+    return drawn.folder / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{image_size}px"
 
 
 def make_preprocessing(settings: TrainSettings) -> Preprocessing:

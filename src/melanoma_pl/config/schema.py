@@ -1,13 +1,10 @@
 """Types and ranges of the configuration; `conf/` holds the values and their meaning. Light: no PyTorch."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from melanoma_pl.data.layout import check_exclusion, check_folds, check_layout, check_table
-from melanoma_pl.data.options import Count, DataOptions, Fraction, Proportion, Seed, Text
+from melanoma_pl.data.options import Count, DataOptions, FilePath, Fraction, Natural, Proportion, Seed, Text
 from melanoma_pl.errors import did_you_mean
 
 Positive = Annotated[float, Field(gt=0)]
@@ -32,16 +29,16 @@ class Open(BaseModel):
 class SyntheticSettings(Strict):
     """Settings of `data.synthetic`."""
 
-    folder: Text
+    folder: FilePath
     train: int = Field(ge=20)
     test: int = Field(ge=2)
-    seed: int = Field(ge=0)
+    seed: Natural
 
 
 class DataSettings(DataOptions):
     """Settings of the group `data`: the images, their preprocessing, and the options of the data module."""
 
-    root: Text | None
+    root: FilePath | None
     synthetic: SyntheticSettings | None
     image_size: int = Field(ge=22, le=2048)
     normalisation: Literal["none", "imagenet", "backbone"]
@@ -219,7 +216,7 @@ class EvaluateSettings(Strict):
     prevalence: Fraction | None
     subgroups: Names | None
     robustness: bool
-    mistakes: Annotated[int, Field(ge=0)]
+    mistakes: Natural
     tta: Literal["none", "dihedral"]
     combine: Literal["logit", "rank"]
     output: Text | None
@@ -238,26 +235,3 @@ class EvaluateSettings(Strict):
 def direction(metric: str) -> Literal["min", "max"]:
     """Tell whether the smallest or the largest value of a metric is best."""
     return "min" if metric.endswith(("loss", "brier", "ece")) else "max"
-
-
-def check_image_paths(data: DataSettings, splits: Sequence[str]) -> None:
-    """Refuse folders, tables and lists that do not exist.
-
-    Synthetic images are not checked, because they are drawn when they are needed.
-
-    Args:
-        data: The settings that name them.
-        splits: Those of `train` and `test` that will be needed.
-
-    Raises:
-        UserError: If one does not exist.
-    """
-    if data.exclude is not None:
-        check_exclusion(data.exclude)
-    if data.table is not None:
-        check_table(data.table)
-    elif data.root is not None:
-        for split in splits:
-            check_layout(Path(data.root), split, data.class_names, data.folder_names)
-        if data.fold is not None and "train" in splits:
-            check_folds(Path(data.root), data.fold)

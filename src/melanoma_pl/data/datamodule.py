@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from melanoma_pl.data.augmentation import Augmentation, NoAugmentation
 from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.labelled_images import LabelledImages, find_images, list_split
-from melanoma_pl.data.layout import SPLIT_FILE, check_folds, check_table, split_folders
+from melanoma_pl.data.layout import SPLIT_FILE, split_folders
 from melanoma_pl.data.loader import (
     Batch,
     ImageBatches,
@@ -25,7 +25,7 @@ from melanoma_pl.data.loader import (
     leave_signals_alone,
 )
 from melanoma_pl.data.metadata import find_metadata, read_groups
-from melanoma_pl.data.options import DataOptions, takes_options
+from melanoma_pl.data.options import DataOptions, check_image_paths, takes_options
 from melanoma_pl.data.order import EpochBatches
 from melanoma_pl.data.splits import Indices, cut_fold, cut_validation, leave_out, shared_lesions
 from melanoma_pl.errors import UserError
@@ -88,32 +88,16 @@ class MoleDataModule(pl.LightningDataModule):
     def list_split(self, folder: str) -> LabelledImages:
         """List `train` without excluded images, or `test`, with lesions where they are known; no image is opened."""
         if folder not in self._listed:
-            images = self._list_all(folder)
+            check_image_paths(self.root, self.options, [folder])
+            images = list_split(self.source, folder, self.options, every_class=self.every_class)
             if self.options.exclude is not None and folder == "train":
                 images = leave_out(images, self.options.exclude, self._test_paths)
             self._listed[folder] = self._with_groups(images)
         return self._listed[folder]
 
-    def _list_all(self, folder: str) -> LabelledImages:
-        options = self.options
-        if options.table is not None:
-            check_table(options.table)
-        elif self.root.is_file():
-            raise UserError(f"data.root={self.root} is a file", "give a folder, or a table with data.table=<file>")
-        return list_split(
-            self.source,
-            folder,
-            options.class_names,
-            options.folder_names,
-            image_column=options.image_column,
-            label_column=options.label_column,
-            split_column=options.split_column,
-            every_class=self.every_class,
-        )
-
     def _test_paths(self) -> tuple[str, ...]:
         try:
-            return self._list_all("test").paths
+            return list_split(self.source, "test", self.options, every_class=False).paths
         except UserError:  # a dataset need not have test images
             return ()
 
@@ -178,7 +162,6 @@ class MoleDataModule(pl.LightningDataModule):
         elif options.table is not None:
             self._cut = cut_fold(images, options.table, options.fold, options.image_column, options.group_column)
         else:
-            check_folds(self.root, options.fold)
             self._cut = cut_fold(images, self.root / SPLIT_FILE, options.fold, group_column=options.group_column)
         return self._cut
 

@@ -7,30 +7,23 @@ module. So they agree on file endings, hidden files, the order of the images and
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from melanoma_pl.data.layout import (
-    CLASS_NAMES,
-    ENDINGS,
-    FOLDER_NAMES,
-    SPLIT_NAMES,
-    check_layout,
-    is_image,
-    split_folders,
-    split_of,
-)
+from melanoma_pl.data.layout import CLASS_NAMES, ENDINGS, SPLIT_NAMES, is_image, split_folders, split_of
 from melanoma_pl.data.metadata import image_path, read_table, require_column
+from melanoma_pl.data.options import DataOptions, check_layout
 from melanoma_pl.errors import UserError, did_you_mean, first_of
 from melanoma_pl.messages import class_word
 
 BOOKKEEPING = ("metadata.csv", "split.csv", "left_out.csv", "synthetic.json", "README.md", "SHA256SUMS", "LICENSE")
+DEFAULT_OPTIONS = DataOptions()
 FORMS = "<root>/{train,test}/<class>/…, <root>/<class>/…, or a CSV table with the columns image and label"
 
 
@@ -123,20 +116,12 @@ def list_images(
         root, rows, others = source.parent, _read_table(source, image_column, label_column, split_column), []
     if not rows:
         raise UserError(f"{source} holds no labelled images", f"give {FORMS}")
-    paths, labels, splits = zip(*sorted(rows), strict=True)
-    return LabelledImages(root, paths, standard_labels(labels), splits, tuple(others))
+    images = _from_rows(root, sorted(rows), others=tuple(others))
+    return replace(images, labels=standard_labels(images.labels))
 
 
 def list_split(
-    source: Path,
-    split: str,
-    class_names: Sequence[str] = CLASS_NAMES,
-    folder_names: Mapping[str, str] = FOLDER_NAMES,
-    *,
-    image_column: str = "image",
-    label_column: str = "label",
-    split_column: str = "split",
-    every_class: bool = True,
+    source: Path, split: str, options: DataOptions = DEFAULT_OPTIONS, *, every_class: bool = True
 ) -> LabelledImages:
     """List one split as training uses it, sorted by class, then by path.
 
@@ -144,39 +129,64 @@ def list_split(
         source: A folder in the layout `{train,test}/{benign,malignant}`, or a CSV file with a row per image.
         split: `train`, `validation` or `test`. Rows of a table that belong to a validation split count as `train`,
             because training cuts its own validation split.
-        class_names: The two classes, the positive one last.
-        folder_names: Other names of class folders, or other labels of a table → the class that they stand for.
-        image_column: Column of a table with the image's path, relative to the table's folder.
-        label_column: Column of a table with the class.
-        split_column: Column of a table with the split.
+        options: Names of the classes, and of the columns of a table.
         every_class: Whether each class needs an image; if not, one image of either class suffices.
 
     Raises:
-        UserError: If the folder or table is not laid out so, a class or an image file is missing, or a label is
-            foreign. For a table the message names the line.
+        UserError: If the folder or table is not laid out so, a class or an image file is missing, or a label is not a
+            class. For a table the message names the line.
     """
-    if source.is_file():
-        rows = _read_table(source, image_column, label_column, split_column, for_training=True)
+    is_table, unread = source.is_file(), []
+    if is_table:
+        columns = options.image_column, options.label_column, options.split_column
+        rows = _read_table(source, *columns, for_training=True)
         rows = [row for row in rows if (row.split == "test") == (split == "test")]
     else:
-        check_layout(source, split, class_names, folder_names)
-        for folder in split_folders(source, split):
-            class_folders(folder, class_names, folder_names)
-        rows, _ = _read_folder(source, split)
-    classes = {label: class_of(label, class_names, folder_names) for label in {row.label for row in rows}}
-    known = []
-    for row in rows:
-        name = classes[row.label]
-        if name is None:
-            raise _foreign_label(source, image_column, row, class_names, folder_names)
-        known.append((class_names.index(name), row._replace(label=name)))
-    paths, labels, splits = zip(*(row for _, row in sorted(known)), strict=True) if known else ((), (), ())
-    root = source.parent if source.is_file() else source
-    images = LabelledImages(root, paths, labels, splits, class_names=tuple(class_names))
-    _require_classes(source, split, images, every_class)
-    if source.is_file():
-        _require_files(source, image_column, split, images)
+        check_layout(source, split, options)
+        rows, others = _read_folder(source, split)
+        # a class folder may hold nothing but images in a format that is not read
+        unread = [Row(path, path.split("/")[1], split) for path in others if path.count("/") > 1 and "/__" not in path]
+    labels = {row.label: options.class_of(row.label) for row in [*rows, *unread]}
+    for row in [*rows, *unread]:
+        if labels[row.label] is None:
+            raise _not_a_class(source, row, options)
+    named = [row._replace(label=labels[row.label] or "") for row in rows]
+    named.sort(key=lambda row: (options.class_names.index(row.label), row.path))
+    images = _from_rows(source.parent if is_table else source, named, class_names=options.class_names)
+    for name in options.class_names if every_class or not named else ():
+        if name not in images.labels and is_table:
+            raise UserError(f"{source} has no {split} image of the class '{name}'", _cut_a_split(source))
+        if name not in images.labels:
+            folder = split_folders(source, split)[0]
+            way_out = f"put images ({', '.join(ENDINGS)}) into {folder / name}"
+            raise UserError(f"{folder} has no image of the class '{name}'", way_out)
+    missing = [row for row, file in zip(named, images.files, strict=True) if is_table and not file.is_file()]
+    if missing:
+        raise UserError(
+            f"{_line_of(source, options.image_column, missing[0].path)}: {len(missing)} of {len(images)} {split} "
+            f"images do not exist ({first_of([row.path for row in missing])})",
+            f"paths start from the table's folder, {source.parent.resolve()}",
+        )
     return images
+
+
+def _from_rows(root: Path, rows: Sequence[Row], **others: Any) -> LabelledImages:
+    paths, labels, splits = zip(*rows, strict=True) if rows else ((), (), ())
+    return LabelledImages(root, paths, labels, splits, **others)
+
+
+def _not_a_class(source: Path, row: Row, options: DataOptions) -> UserError:
+    if source.is_file():
+        problem = f"{_line_of(source, options.image_column, row.path)}: the label '{row.label}' is not a class"
+        ways_out = ["correct it", "delete the row"]
+    else:
+        split_folder = source / row.path.partition("/")[0]
+        problem = f"{split_folder} holds the folder '{row.label}', which is not a class"
+        ways_out = ["move it away", "rename it"]
+    if word := class_word(row.label, "<class>"):
+        ways_out.append(f"name its class: {word}")
+    advice = f"{', '.join(ways_out[:-1])}, or {ways_out[-1]}"
+    return UserError(f"{problem}; {did_you_mean(row.label, options.known_names)}", advice)
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -194,25 +204,9 @@ def require_source(source: Path) -> None:
         raise UserError(f"{source} does not exist", f"give {FORMS}")
 
 
-# Classes
-
-
-def class_of(
-    name: str, class_names: Sequence[str] = CLASS_NAMES, folder_names: Mapping[str, str] = FOLDER_NAMES
-) -> str | None:
-    """Return the class that a folder's name or a label stands for, in upper or lower case; None if there is none."""
-    names = _known_names(class_names, folder_names)
-    return names.get(name.lower(), names.get(name))
-
-
-def _known_names(class_names: Sequence[str], folder_names: Mapping[str, str]) -> dict[str, str]:
-    own = {name: name for name in class_names}
-    return own | {name: meant for name, meant in folder_names.items() if meant in own}
-
-
 def standard_label(name: str) -> str:
     """Return `benign` or `malignant` where a label stands for one of them by default, else the label itself."""
-    return class_of(name) or name
+    return DEFAULT_OPTIONS.class_of(name) or name
 
 
 def standard_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -226,52 +220,6 @@ def standard_labels(labels: Sequence[str]) -> tuple[str, ...]:
         spellings = {label.lower(): label for label in sorted(standard, reverse=True)}
         standard = {label: spellings[label.lower()] for label in standard}
     return tuple(map(standard.__getitem__, labels))
-
-
-def class_folders(
-    directory: Path, class_names: Sequence[str] = CLASS_NAMES, folder_names: Mapping[str, str] = FOLDER_NAMES
-) -> dict[str, int]:
-    """Return the name of each class folder of a split with the index of its class.
-
-    Raises:
-        UserError: If a folder, with images or not, stands for no class.
-    """
-    indices = {}
-    for folder in sorted(directory.iterdir()):
-        if folder.is_dir() and not folder.name.startswith((".", "__")):
-            name = class_of(folder.name, class_names, folder_names)
-            if name is None:
-                word = class_word(folder.name, "<class>")
-                raise UserError(
-                    f"{directory} holds the folder '{folder.name}', which is not a class; "
-                    f"{did_you_mean(folder.name, _known_names(class_names, folder_names))}",
-                    f"move it away, rename it, or name its class: {word}" if word else "move it away, or rename it",
-                )
-            indices[folder.name] = class_names.index(name)
-    return indices
-
-
-def _foreign_label(
-    table: Path, image_column: str, row: Row, class_names: Sequence[str], folder_names: Mapping[str, str]
-) -> UserError:
-    word = class_word(row.label, "<class>")
-    return UserError(
-        f"{_line_of(table, image_column, row.path)}: the label '{row.label}' is not a class; "
-        f"{did_you_mean(row.label, _known_names(class_names, folder_names))}",
-        f"correct it, delete the row, or name its class: {word}" if word else "correct it, or delete the row",
-    )
-
-
-def _require_classes(source: Path, split: str, images: LabelledImages, every_class: bool) -> None:
-    if len(images) and not every_class:
-        return
-    for name in images.class_names:
-        if name not in images.labels and source.is_file():
-            raise UserError(f"{source} has no {split} image of the class '{name}'", _cut_a_split(source))
-        if name not in images.labels:
-            folder = split_folders(source, split)[0]
-            way_out = f"put images ({', '.join(ENDINGS)}) into {folder / name}"
-            raise UserError(f"{folder} has no image of the class '{name}'", way_out)
 
 
 # Folders
@@ -349,16 +297,6 @@ def _read_table(
             raise UserError(message, did_you_mean(cell, SPLIT_NAMES))
         found.append(Row(path, row[label_column], split_of(cell)))
     return found
-
-
-def _require_files(table: Path, image_column: str, split: str, images: LabelledImages) -> None:
-    missing = [path for path, file in zip(images.paths, images.files, strict=True) if not file.is_file()]
-    if missing:
-        raise UserError(
-            f"{_line_of(table, image_column, missing[0])}: {len(missing)} of {len(images)} {split} images do not exist "
-            f"({first_of(missing)})",
-            f"paths start from the table's folder, {table.parent.resolve()}",
-        )
 
 
 def _cut_a_split(table: Path) -> str:

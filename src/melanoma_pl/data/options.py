@@ -1,23 +1,33 @@
-"""Options of the data module: the name, type, range, default and meaning of each. Light: no PyTorch.
+"""Options of the data module: name, type, range, default and meaning of each, and checks of the paths. Light.
 
 `conf/data/*.yaml` gives the same options with the same defaults, and `config/schema.py` checks them by this class.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
+from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES, SPLIT_FILE, split_folders
+from melanoma_pl.errors import UserError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Proportion = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Text = Annotated[str, BeforeValidator(lambda value: value if value is None else str(value))]
 FilePath = Annotated[Path, BeforeValidator(lambda value: value if value is None else Path(str(value)))]
+
+CUT_FOLDS = "cut folds: melanoma-data split <images> <target> --folds 5, then data.root=<target>"
+LAYOUT = "<root>/{train,test}/{benign,malignant}"
+
+
+def option(default: Any, meaning: str) -> Any:
+    """Return a field of `DataOptions`."""
+    return Field(default, description=meaning)
 
 
 class DataOptions(BaseModel):
@@ -25,63 +35,38 @@ class DataOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    table: FilePath | None = Field(
-        None, description="CSV file with a row per image, instead of a folder; its paths start from its own folder."
-    )
-    label_column: Text = Field("label", description="Column of the table with the class.")
-    split_column: Text = Field(
-        "split", description="Column of the table with `train` or `test`; `validation` counts as `train`."
-    )
-    class_names: tuple[Text, Text] = Field(CLASS_NAMES, description="The two classes, the positive one last.")
-    folder_names: dict[str, str] = Field(
-        FOLDER_NAMES, description="Other names of class folders or labels → the class that they stand for."
-    )
-    batch_size: Count = Field(32, description="Images per training step and device.")
-    drop_last: bool = Field(False, description="Whether to train on whole batches only.")
-    num_workers: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
-        "auto", description="Processes that read ahead; `auto` is 0 if decoded pixels are kept, else one per CPU core."
-    )
-    validation_fraction: Fraction = Field(0.2, description="Fraction of the train split to validate on.")
-    validate_on: Literal["validation", "test"] = Field(
-        "validation", description="The split to validate on; with `test` the test figures are worthless."
-    )
-    split_seed: Seed = Field(0, description="Seed of the cut between training and validation images.")
-    fold: Annotated[int, Field(ge=0)] | None = Field(
-        None,
-        description="Fold of `<root>/split.csv`, or of the table's column `fold`, to validate on; the other folds "
-        "train. None cuts by `validation_fraction`.",
-    )
-    exclude: FilePath | None = Field(
-        None, description="CSV file whose column `image` names images to leave out of training and validation."
-    )
-    limit: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="Number of images to train on, spread over both classes; None is all."
-    )
-    metadata: Text | None = Field(
-        "auto",
-        description="CSV file with a row per image; `auto` is `<root>/metadata.csv` if it exists, or the table; None "
-        "is no metadata.",
-    )
-    image_column: Text = Field("image", description="Column with the image's path relative to the root.")
-    group_column: Text | None = Field(
-        None, description="Column whose equal values mean one lesion; the cut keeps a lesion on one side."
-    )
-    without_row: Literal["stop", "own_group"] = Field(
-        "stop", description="What happens to an image without metadata: an error, or it counts as a lesion of its own."
-    )
-    on_broken: Literal["stop", "skip"] = Field(
-        "stop", description="What happens to an image that cannot be read: an error, or it is left out."
-    )
-    cache_fraction: Proportion = Field(
-        0.5, description="Largest fraction of the machine's memory that decoded pixels may take."
-    )
-    cache_folder: FilePath | None = Field(
-        Path("outputs/cache"),
-        description="Folder for decoded pixels that exceed `cache_fraction`; None reads the files again each epoch.",
-    )
-    resident: Literal["auto"] | bool = Field(
-        "auto", description="Whether decoded pixels lie on the training device; `auto` on a GPU with room for them."
-    )
+    table: FilePath | None = option(None, "CSV file with a row per image, instead of a folder.")
+    label_column: Text = option("label", "Column of the table with the class.")
+    split_column: Text = option("split", "Column of the table with `train` or `test`; `validation` counts as `train`.")
+    class_names: tuple[Text, Text] = option(CLASS_NAMES, "The two classes, the positive one last.")
+    folder_names: dict[str, str] = option(FOLDER_NAMES, "Other names of classes → the class that they stand for.")
+    batch_size: Count = option(32, "Images per training step and device.")
+    drop_last: bool = option(False, "Whether to train on whole batches only.")
+    num_workers: Literal["auto"] | Natural = option("auto", "Processes that read ahead; `auto`: 0 with a cache.")
+    validation_fraction: Fraction = option(0.2, "Fraction of the train split to validate on.")
+    validate_on: Literal["validation", "test"] = option("validation", "With `test`, the test figures are worthless.")
+    split_seed: Seed = option(0, "Seed of the cut between training and validation images.")
+    fold: Natural | None = option(None, "Fold of `<root>/split.csv` or of the table to validate on; None cuts anew.")
+    exclude: FilePath | None = option(None, "CSV file whose column `image` names images not to train or validate on.")
+    limit: Annotated[int, Field(ge=2)] | None = option(None, "Images to train on, of both classes; None is all.")
+    metadata: Text | None = option("auto", "CSV file; `auto`: `<root>/metadata.csv` if it exists, or the table.")
+    image_column: Text = option("image", "Column with the image's path relative to the root or the table's folder.")
+    group_column: Text | None = option(None, "Column whose equal values mean one lesion; a cut keeps it on one side.")
+    without_row: Literal["stop", "own_group"] = option("stop", "An image without metadata: an error, or a lesion.")
+    on_broken: Literal["stop", "skip"] = option("stop", "An unreadable image: an error, or left out.")
+    cache_fraction: Proportion = option(0.5, "Largest fraction of the memory that decoded pixels may take.")
+    cache_folder: FilePath | None = option(Path("outputs/cache"), "For pixels beyond it; None reads the files again.")
+    resident: Literal["auto"] | bool = option("auto", "Pixels lie on the training device; `auto`: on a GPU with room.")
+
+    @property
+    def known_names(self) -> dict[str, str]:
+        """Every name of a class folder or label → the class that it stands for."""
+        own = {name: name for name in self.class_names}
+        return own | {name: meant for name, meant in self.folder_names.items() if meant in own}
+
+    def class_of(self, name: str) -> str | None:
+        """Return the class that a folder's name or a label stands for, in upper or lower case, or None."""
+        return self.known_names.get(name.lower(), self.known_names.get(name))
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -89,9 +74,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def takes_options(function: Function) -> Function:
     """Show the fields of `DataOptions` in the signature and docstring of a function that takes them as `**options`."""
-    signature = inspect.signature(function)
+    signature, fields = inspect.signature(function), DataOptions.model_fields.items()
     *own, _ = signature.parameters.values()
-    fields = DataOptions.model_fields.items()
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation)
         for name, field in fields
@@ -100,3 +84,59 @@ def takes_options(function: Function) -> Function:
     lines = [f"    {name}: {field.description}" for name, field in fields]
     function.__doc__ = "\n".join([function.__doc__ or "", "", "Options:", *lines])
     return function
+
+
+def check_image_paths(root: Path | None, options: DataOptions, splits: Sequence[str]) -> None:
+    """Refuse folders, tables and lists that do not exist, before anything heavy is imported.
+
+    Args:
+        root: The image folder; None for a table, or for synthetic images that are drawn later.
+        options: The options that name the other paths.
+        splits: Those of `train` and `test` that will be needed.
+
+    Raises:
+        UserError: If one does not exist.
+    """
+    exclude, table = options.exclude, options.table
+    if exclude is not None and not exclude.is_file():
+        way_out = "name a CSV file with a column image, or leave it out"
+        raise UserError(f"data.exclude={exclude} does not exist", way_out)
+    if table is not None and table.is_dir():
+        raise UserError(f"data.table={table} is a folder", f"name a CSV file, or take data=folder data.root={table}")
+    if table is not None and not table.is_file():
+        raise UserError(f"data.table={table} does not exist", "name a CSV file with a row per image")
+    if table is None and root is not None:
+        for split in splits:
+            check_layout(root, split, options)
+        if options.fold is not None and "train" in splits and not (root / SPLIT_FILE).is_file():
+            raise UserError(f"data.fold={options.fold} needs {root / SPLIT_FILE}, which does not exist", CUT_FOLDS)
+
+
+def check_layout(root: Path, split: str, options: DataOptions) -> None:
+    """Refuse a folder without a folder for the split, and say how to lay it out.
+
+    Raises:
+        UserError: If `root/<split>` does not exist.
+    """
+    if not root.exists():
+        raise UserError(f"data.root={root} does not exist", f"give the folder of your images, laid out as {LAYOUT}")
+    if not root.is_dir():
+        raise UserError(f"data.root={root} is a file", f"give a folder, laid out as {LAYOUT}")
+    if split_folders(root, split):
+        return
+    folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not folders:
+        raise UserError(f"data.root={root} holds no folders", f"lay your images out as {LAYOUT}")
+    if any(options.class_of(name) for name in folders):
+        raise UserError(
+            f"data.root={root} holds class folders ({', '.join(folders)}) but no '{split}' folder",
+            f"move them into {root / 'train'}, and images kept for the final evaluation into {root / 'test'}",
+        )
+    if split == "test" and (train := split_folders(root, "train")):
+        raise UserError(
+            f"data.root={root} has no 'test' folder",
+            f"move about a fifth of the images (all images of a lesion together) from {train[0]} to {root / 'test'}",
+        )
+    raise UserError(
+        f"data.root={root} has no '{split}' folder, only {', '.join(folders[:5])}", f"lay your images out as {LAYOUT}"
+    )

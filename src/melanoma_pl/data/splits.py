@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from melanoma_pl.data.labelled_images import LabelledImages
-from melanoma_pl.data.layout import CUT_FOLDS, check_exclusion
 from melanoma_pl.data.metadata import read_table, require_column
+from melanoma_pl.data.options import CUT_FOLDS
 from melanoma_pl.errors import UserError, first_of
 
 logger = logging.getLogger(__name__)
@@ -197,9 +197,8 @@ def leave_out(images: LabelledImages, exclude: Path, test_paths: Callable[[], Co
             training images. Test images are never left out: a test split that can be thinned out proves nothing.
 
     Raises:
-        UserError: If the list does not exist, or names images that do not exist.
+        UserError: If the list names images that do not exist.
     """
-    check_exclusion(exclude)
     named = read_table(exclude, IMAGE_COLUMN, "data.exclude", set(images.paths))
     others = {path: named[path][IMAGE_COLUMN] for path in named.keys() - set(images.paths)}
     tested = test_paths() if others else ()

@@ -7,7 +7,7 @@ from tests.conftest import draw_image
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.labelled_images import list_split
-from melanoma_pl.data.layout import check_layout
+from melanoma_pl.data.options import DataOptions, check_layout
 from melanoma_pl.errors import UserError
 
 
@@ -35,7 +35,7 @@ def test_folder_names_can_be_mapped(name: str, tmp_path: Path) -> None:
 
 def test_own_classes(tmp_path: Path) -> None:
     root = make(tmp_path, "train/a/1.png", "train/b/1.png")
-    images = list_split(root, "train", class_names=("b", "a"), folder_names={})
+    images = list_split(root, "train", DataOptions(class_names=("b", "a"), folder_names={}))
     assert dict(zip(images.paths, images.targets.tolist(), strict=True)) == {"train/a/1.png": 1, "train/b/1.png": 0}
 
 
@@ -66,6 +66,14 @@ def test_what_a_wrong_layout_is_told(paths: tuple[str, ...], expected: str, tmp_
     assert expected in str(error.value)
 
 
+def test_a_foreign_folder_without_images_is_refused(tmp_path: Path) -> None:
+    root = make(tmp_path, "train/benign/1.png", "train/malignant/1.png")
+    (root / "train/bcc").mkdir()
+    (root / "train/bcc/1.heic").write_bytes(b"an image in a format that is not read")
+    with pytest.raises(UserError, match="holds the folder 'bcc', which is not a class"):
+        list_split(root, "train")
+
+
 def test_missing_roots(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         list_split(tmp_path / "nowhere", "train")
@@ -75,7 +83,7 @@ def test_missing_roots(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no 'test' folder"):
         list_split(root, "test")
     with pytest.raises(UserError, match=r"data.root=.*1.png is a file"):
-        check_layout(root / "train/benign/1.png", "train")
+        check_layout(root / "train/benign/1.png", "train", DataOptions())
     with pytest.raises(UserError, match=r"data.root=.*1.png is a file"):
         MoleDataModule(root / "train/benign/1.png").list_split("train")
 

@@ -16,6 +16,7 @@ from melanoma_pl.data.labelled_images import (
     standard_labels,
 )
 from melanoma_pl.data.layout import FOLDER_NAMES
+from melanoma_pl.data.options import DataOptions
 from melanoma_pl.errors import UserError
 
 
@@ -155,19 +156,14 @@ def test_the_split_column_of_a_table(tmp_path: Path) -> None:
 
 def test_all_listings_agree(own_image_folder: Path) -> None:
     (own_image_folder / "train").rename(own_image_folder / "Training")
-    names = (
-        "Training/Nevus/a b/1.JPG",
-        "Training/benign-old/1.png",
-        "Training/benign/.hidden/1.png",
-        "Training/loose.png",
-    )
+    names = ("Nevus/a b/1.JPG", "benign-old/1.png", "benign/.hidden/1.png", "loose.png", "__MACOSX/1.png")
     for name in (*(f"Training/{name}" for name in names), "valid/benign/1.png"):
         draw_image(own_image_folder / name, malignant=False, seed=1)
     (own_image_folder / "Training/benign/Thumbs.db").write_text("")
     everything = list_images(own_image_folder)
-    folder_names = {**FOLDER_NAMES, "benign-old": "benign"}
+    options = DataOptions(folder_names={**FOLDER_NAMES, "benign-old": "benign"})
     for split in ("train", "validation", "test"):
-        found = list_split(own_image_folder, split, folder_names=folder_names, every_class=False)
+        found = list_split(own_image_folder, split, options, every_class=False)
         assert sorted(found.paths) == [
             path for path, own in zip(everything.paths, everything.splits, strict=True) if own == split
         ]

@@ -6,6 +6,7 @@ import pytest
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.labelled_images import list_split
+from melanoma_pl.data.options import DataOptions
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 
@@ -51,17 +52,19 @@ def test_names_of_classes_and_splits(place: Path) -> None:
     table = write(place / "t.csv", *(f"../images/{','.join(row)}" for row in rows))
     folder_names = {"nevus": "benign", "melanoma": "malignant", "b9": "benign"}
     for split in ("train", "test"):
-        found = list_split(table, split, folder_names=folder_names)
+        found = list_split(table, split, DataOptions(folder_names=folder_names))
         assert found.targets.tolist() == [0, 1]
         assert found.paths == tuple(f"../images/{path}" for path in IMAGES if path.startswith(split))
-    reversed_names = list_split(table, "train", ("malignant", "benign"), folder_names)
+    reversed_names = list_split(
+        table, "train", DataOptions(class_names=("malignant", "benign"), folder_names=folder_names)
+    )
     assert reversed_names.paths[1] == f"../images/{IMAGES[0]}"
 
 
 def test_absolute_paths_and_columns_of_other_names(place: Path, image_folder: Path) -> None:
     rows = [f"{image_folder / path},{path.split('/')[1]},{path.split('/')[0]}" for path in IMAGES]
     table = write(place / "t.csv", *rows, header="file,dx,part")
-    found = list_split(table, "test", image_column="file", label_column="dx", split_column="part")
+    found = list_split(table, "test", DataOptions(image_column="file", label_column="dx", split_column="part"))
     assert found.files == [image_folder / path for path in IMAGES[2:]]
 
 

@@ -64,7 +64,7 @@ def test_the_module_validates_on_a_fold(own_image_folder: Path) -> None:
 
     with pytest.raises(UserError, match=r"data.fold=0 needs .*split.csv, which does not exist: cut folds"):
         module(0).setup("fit")
-    paths = module(0).list_split("train").paths
+    paths = MoleDataModule(own_image_folder).list_split("train").paths
     rows = "".join(f"{path},{index % 4}\n" for index, path in enumerate(paths))
     (own_image_folder / "split.csv").write_text(f"image,fold\n{rows}train/benign/gone.png,9\n")
     data = module(3)
