@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from melanoma_pl.data.layout import is_image
 from melanoma_pl.evaluation import wilson
 from melanoma_pl.inference.hardware import keep_freed_memory
-from melanoma_pl.inference.prediction import load_classifier, predict_files
+from melanoma_pl.inference.prediction import iterate_predictions, load_classifier
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.runs import open_run
 
@@ -77,7 +77,7 @@ def draw(folder: Path) -> dict[str, list[Path]]:
 
 
 def report(classifier: MelanomaClassifier, name: str, paths: list[Path]) -> None:
-    answers = [prediction.is_ood for prediction in predict_files(classifier, paths)]
+    answers = [prediction.is_ood for prediction in iterate_predictions(classifier, paths)]
     found = sum(bool(answer) for answer in answers)
     interval = wilson(found, len(answers)) or (0.0, 1.0)
     print(

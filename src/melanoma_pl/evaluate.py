@@ -1,33 +1,44 @@
-"""`melanoma-evaluate`: what a run's checkpoint is worth, as a Hydra app."""
+"""`melanoma-evaluate` and `evaluate_run`: a run's checkpoint evaluated on one split. Light.
+
+The command is a Hydra app; the function takes the same keys as arguments.
+"""
 
 import logging
 import shlex
 import sys
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from melanoma_pl.config.app import OK, conf_dir, run_command, run_hydra, wants_help
-from melanoma_pl.config.schema import EvaluateSettings, check_image_paths, check_settings
+from melanoma_pl.config.app import OK, conf_dir, run_command, run_hydra_with_argv, wants_help
+from melanoma_pl.config.schema import EvaluateSettings
 from melanoma_pl.errors import UserError
-from melanoma_pl.report.request import check_output, make_request, refuse_twice
+from melanoma_pl.report.request import make_request
+from melanoma_pl.specs import validated
+
+if TYPE_CHECKING:
+    from melanoma_pl.report.pipeline import Report
 
 logger = logging.getLogger(__name__)
 
+CONFIG = "evaluate"
 HELP = """\
-melanoma-evaluate says what a run's checkpoint is worth on one split of its images, or on other images: a page, figures,
-numbers with intervals, each image's prediction, a model card. Research software, not a medical device.
+melanoma-evaluate evaluates a run's checkpoint on one split of its images, or on other images, and writes a page,
+figures, numbers with intervals, the prediction of each image, and a model card.
+Research software, not a medical device.
 
 Usage: melanoma-evaluate run=<run folder> [split=test|validation] [key=value] …
 
 Examples:
   melanoma-evaluate run=outputs/baseline/<run>                     on the run's test images
   melanoma-evaluate run=outputs/baseline/<run> split=validation
-  melanoma-evaluate run=outputs/baseline/<run> data.root=other     on another set's test images
+  melanoma-evaluate run=outputs/baseline/<run> data.root=other     on the test images of another folder
   melanoma-evaluate run=outputs/baseline/<run> prevalence=0.02 'subgroups=[age,sex,site]' robustness=true
-  melanoma-evaluate run=outputs/baseline/<run> tta=dihedral        as the mean of each image's eight flips and turns
-  melanoma-evaluate 'run=[<run>,<run>,<run>]' combine=rank         several networks that judge together
+  melanoma-evaluate run=outputs/baseline/<run> tta=dihedral        with the mean logit of eight flips and turns
+  melanoma-evaluate 'run=[<run>,<run>,<run>]' combine=rank         an ensemble of several networks
   melanoma-evaluate run=outputs/baseline/<run> checkpoint=last
 
 Every key with its allowed values: {conf}/evaluate.yaml
@@ -40,46 +51,66 @@ def main() -> None:
 
 
 def command(arguments: list[str]) -> int:
-    """Evaluate one run, or several that judge together, on one split."""
+    """Evaluate one run, or an ensemble of several, on one split.
+
+    Raises:
+        UserError: If an argument is not of the form key=value, or asks for a sweep.
+    """
     if wants_help(arguments):
         print(HELP.format(conf=conf_dir()))
         return OK
-    check_arguments(arguments)
-    run_hydra("evaluate", job, arguments)
-    return OK
-
-
-def check_arguments(arguments: list[str]) -> None:
-    """Refuse what looks like another command's options.
-
-    Raises:
-        UserError: If something is no `key=value`, or a sweep is asked for.
-    """
     for argument in arguments:
         if argument in ("-m", "--multirun"):
             raise UserError(
-                "melanoma-evaluate has no sweeps (-m)",
-                "name several runs to judge together, run=[<run>,<run>], or loop",
+                "melanoma-evaluate has no sweeps (-m)", "name several runs for an ensemble, run=[<run>,<run>], or loop"
             )
         if argument.startswith("--run") or not (argument.startswith("-") or "=" in argument or argument == "job"):
-            raise UserError(f"{argument} is no key=value", "write run=<run folder>")
+            raise UserError(f"{argument} is not of the form key=value", "write run=<run folder>")
+    run_hydra_with_argv(CONFIG, job, arguments)
+    return OK
 
 
 def job(config: DictConfig) -> None:
-    """Evaluate; Hydra calls it."""
+    """Evaluate what the configuration describes; Hydra calls this function."""
     values: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    settings: EvaluateSettings = check_settings(EvaluateSettings, values)
-    requests = [make_request(folder, settings) for folder in settings.run]
-    refuse_twice(requests)
-    for request in requests:
-        check_image_paths(request.evaluated.data, ["test" if settings.split == "test" else "train"])
-    check_output(settings.output)
-    from melanoma_pl.report.pipeline import evaluate  # PyTorch takes seconds: only once all else is right
-
     began = time.perf_counter()
-    report = evaluate(requests, settings, shlex.join(["melanoma-evaluate", *sys.argv[1:]]))
+    report = _evaluate(validated(EvaluateSettings, values), shlex.join(["melanoma-evaluate", *sys.argv[1:]]))
     seconds = time.perf_counter() - began
-    logger.info("%s\n\nreport  %s  (%.1f s after start-up)", report.text, report.folder / "report.html", seconds)
+    logger.info("%s\n\nreport  %s  (%.1f s)", report.text, report.folder / "report.html", seconds)
+
+
+def evaluate_run(
+    run: str | Path | Sequence[str | Path], split: Literal["validation", "test"] = "test", **options: Any
+) -> "Report":
+    """Evaluate a run as `melanoma-evaluate` does, and write its report.
+
+    Args:
+        run: A run's folder, or several for an ensemble.
+        split: `validation` or `test`.
+        options: Further keys of `conf/evaluate.yaml`: `robustness=True`, `tta="dihedral"`, `data={"root": "other"}`, ….
+
+    Returns:
+        The figures by their tags (`test/auroc`), the text that the command prints, and the report's folder.
+
+    Raises:
+        UserError: If an option is wrong, or something that the evaluation needs is missing.
+    """
+    defaults: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{CONFIG}.yaml"))
+    values = {key: value for key, value in defaults.items() if key not in ("defaults", "hydra")}
+    for key, value in {"run": run, "split": split, **options}.items():
+        values[key] = {**values.get(key, {}), **value} if isinstance(value, Mapping) else value
+    arguments = [f"{run!r}", f"{split!r}", *(f"{key}={value!r}" for key, value in options.items())]
+    return _evaluate(validated(EvaluateSettings, values), f"evaluate_run({', '.join(arguments)})")
+
+
+def _evaluate(settings: EvaluateSettings, command: str) -> "Report":
+    request = make_request(settings, command)
+    # PyTorch takes seconds to import: only once all else is right
+    from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
+    from melanoma_pl.report.pipeline import evaluate
+
+    keep_freed_memory()
+    return evaluate(request, choose_accelerator(settings.device, "device=cpu"))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tqdm import tqdm
 LARGEST_IMAGE = 150_000_000  # pixels: beyond common cameras, below what Pillow itself refuses
 THREADS = os.cpu_count() or 1
 
-T = TypeVar("T")
+Source, T = TypeVar("Source"), TypeVar("T")
 
 
 class BrokenImageError(Exception):
@@ -53,13 +53,13 @@ def draft(image: Image.Image, side: int) -> None:
     image.draft("RGB", (2 * side, 2 * side))
 
 
-def read_all(read: Callable[[Path], T], paths: Sequence[Path], title: str) -> Iterator[T]:
-    """Read files on all cores, in the order of `paths`, with a progress bar, a bounded number ahead."""
-    bar = tqdm(total=len(paths), desc=title, unit=" images", leave=False, disable=None)
+def read_all(read: Callable[[Source], T], sources: Sequence[Source], title: str) -> Iterator[T]:
+    """Read images on all cores, in the order of `sources`, with a progress bar, a bounded number ahead."""
+    bar = tqdm(total=len(sources), desc=title, unit=" images", leave=False, disable=None)
     with ThreadPoolExecutor(THREADS) as pool, bar:
         ahead = 16 * THREADS  # keeps memory constant for any number of images
-        for start in range(0, len(paths), ahead):
-            for answer in pool.map(read, paths[start : start + ahead]):
+        for start in range(0, len(sources), ahead):
+            for answer in pool.map(read, sources[start : start + ahead]):
                 bar.update()
                 yield answer
 

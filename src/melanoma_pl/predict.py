@@ -1,7 +1,4 @@
-"""`melanoma-predict`: what a checkpoint says of images.
-
-Predictions one by one: a line or a JSON object each on screen, a row each in a table. Light.
-"""
+"""`melanoma-predict` and `predict_images`: a checkpoint's prediction for images. Light."""
 
 import argparse
 import csv
@@ -10,27 +7,107 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from melanoma_pl import runs
 from melanoma_pl.config.app import FAILED, OK, run_command
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import UserError, did_you_mean
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import DISCLAIMER
 
 if TYPE_CHECKING:
-    from melanoma_pl.inference.prediction import Prediction
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from melanoma_pl.inference.prediction import ImageSource, Prediction
     from melanoma_pl.models.classifier import MelanomaClassifier
 
+Device = Literal["auto", "cpu", "gpu"]
+AnyImage = Union[str, Path, "Image", "NDArray[np.uint8]", "torch.Tensor"]
+
 NAMES = "normal,melanoma"  # the two names of the presentation
+COLUMNS = ("path", "probability", "decision", "out_of_distribution", "heat_map", "error")
 ADVICE = f"{DISCLAIMER} A doctor should look at a mole that worries you."
 EXAMPLES = """examples:
   melanoma-predict --run outputs/baseline/<run> image.jpg
   melanoma-predict --run outputs/baseline/<run> images/test --csv predictions.csv
   melanoma-predict --checkpoint best.ckpt a.jpg more/*.png --json
-  melanoma-predict --run outputs/baseline/<run> image.jpg --tta --heatmaps looked_at
+  melanoma-predict --run outputs/baseline/<run> image.jpg --tta --heatmaps maps
 """
+
+
+def predict_images(
+    source: "str | Path | MelanomaClassifier",
+    images: "AnyImage | Sequence[AnyImage]",
+    *,
+    views: Literal["none", "dihedral"] = "none",
+    device: Device = "cpu",
+) -> "list[Prediction]":
+    """Predict images, with the numbers that `melanoma-predict` prints for the same files.
+
+    Args:
+        source: A run's folder, a checkpoint file, or a classifier, which is put into evaluation mode on its own device.
+        images: One image or a list: paths of files or folders, PIL images, uint8 arrays or tensors `(H, W, 3)` in RGB.
+            Arrays are taken to be upright; files and PIL images are turned as their EXIF data say.
+        views: `dihedral` averages the logits of each image's eight flips and quarter turns.
+        device: `cpu`, `gpu`, or `auto` for a GPU if there is one; not used if `source` is a classifier.
+
+    Returns:
+        One prediction an image, in their order; those of a folder are sorted by path. A broken image has a reason
+        instead of a probability.
+
+    Raises:
+        UserError: If something does not exist or is not of these kinds, or if the checkpoint cannot be read.
+
+    Example:
+        for prediction in predict_images("outputs/baseline/<run>", ["image.jpg", array]):
+            print(prediction.index, prediction.probability, prediction.decision)
+    """
+    for name, value, allowed in (("views", views, ("none", "dihedral")), ("device", device, ("auto", "cpu", "gpu"))):
+        if value not in allowed:
+            raise UserError(f"{name}={value!r} is not allowed", did_you_mean(str(value), allowed))
+    given = list(images) if isinstance(images, list | tuple) else [images]
+    sources = [found for position, image in enumerate(given) for found in _image_sources(image, position)]
+    if isinstance(source, str | Path):
+        path = Path(source)
+        checkpoint = evaluated_checkpoint(path) if path.is_dir() else path
+        from melanoma_pl.inference.hardware import choose_accelerator
+        from melanoma_pl.inference.prediction import load_classifier
+
+        classifier = load_classifier(checkpoint, choose_accelerator(device, 'device="cpu"'))
+    else:
+        classifier = source.eval()
+    from melanoma_pl.inference.prediction import iterate_predictions
+
+    return [replace(prediction, pixels=None) for prediction in iterate_predictions(classifier, sources, views)]
+
+
+def _image_sources(image: Any, position: int) -> "Sequence[ImageSource]":
+    """Return the files that a path stands for, or an image in memory as it is.
+
+    Raises:
+        UserError: If it is neither.
+    """
+    if isinstance(image, str | Path):
+        return find_images([image])
+    from PIL.Image import Image
+
+    if isinstance(image, Image):
+        # an image that was opened and not decoded yet is decoded as its file is: of a large JPEG only a smaller copy
+        file = getattr(image, "filename", "")
+        is_untouched = bool(file and getattr(image, "tile", None)) and image.tell() == 0 and Path(file).is_file()
+        return [Path(file) if is_untouched else image]
+    shape, dtype = tuple(getattr(image, "shape", ())), str(getattr(image, "dtype", type(image).__name__))
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype.removeprefix("torch.") != "uint8":
+        raise UserError(
+            f"image {position} is {dtype} of shape {shape}" if shape else f"image {position} is a {dtype}",
+            "give a path, a PIL image, or a uint8 array or tensor of shape (H, W, 3)",
+        )
+    return [image]
 
 
 def main() -> None:
@@ -47,14 +124,14 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parsing.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", metavar="FOLDER", help="a run's folder: its evaluated checkpoint predicts")
+    source.add_argument("--run", metavar="FOLDER", help="a run's folder: the checkpoint that it evaluates predicts")
     source.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of a run")
     parsing.add_argument("images", nargs="+", metavar="IMAGE", help="images, or folders with images at any depth")
     parsing.add_argument(
         "--names", default=NAMES, metavar="A,B", help="names of the two decisions (default: %(default)s)"
     )
-    parsing.add_argument("--tta", action="store_true", help="judge by the mean of an image's eight flips and turns")
-    parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each image with what speaks for its decision")
+    parsing.add_argument("--tta", action="store_true", help="average the logits of each image's eight flips and turns")
+    parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each image with a heat map of its decision")
     parsing.add_argument("--csv", metavar="FILE", help="write a table")
     parsing.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
     parsing.add_argument("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="default: %(default)s")
@@ -69,70 +146,31 @@ def command(arguments: list[str]) -> int:
     """
     chosen = parser().parse_args(arguments)
     names = decision_names(chosen.names)
-    checkpoint = Path(chosen.checkpoint) if chosen.checkpoint else run_checkpoint(chosen.run)
+    checkpoint = Path(chosen.checkpoint) if chosen.checkpoint else evaluated_checkpoint(chosen.run)
     if not checkpoint.is_file():
         raise UserError(f"the checkpoint {checkpoint} does not exist", "give best.ckpt or last.ckpt of a run, or --run")
     paths = find_images(chosen.images)
-    check_target(chosen.csv, paths)
-    check_folder(chosen.heatmaps, chosen.images)
+    check_table_path(chosen.csv, paths)
+    check_heat_map_folder(chosen.heatmaps, chosen.images)
+    # PyTorch takes seconds to import: only once all else is right
     from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
-    from melanoma_pl.inference.prediction import load_classifier, predict_files
+    from melanoma_pl.inference.prediction import load_classifier
 
     keep_freed_memory()
     classifier = load_classifier(checkpoint, choose_accelerator(chosen.device, "--device cpu"))
-    say(ADVICE)
-    for caution in cautions(classifier, chosen.tta):
-        say(caution)
-    predictions = predict_files(classifier, paths, "dihedral" if chosen.tta else "none")
-    if chosen.heatmaps:
-        maps = with_heat_maps(classifier, predictions, paths, Path(chosen.heatmaps))
-        rows = (as_row(prediction, names, written) for prediction, written in maps)
-    else:
-        rows = (as_row(prediction, names) for prediction in predictions)
-    broken, unlike = write_rows(rows, chosen.json, Path(chosen.csv) if chosen.csv else None)
-    if unlike:
-        say(f"{unlike} of {len(paths)} images are unlike the training images: their numbers should not be relied on")
+    for notice in (ADVICE, *cautions(classifier, chosen.tta)):
+        notify(notice)
+    rows = prediction_rows(classifier, paths, names, chosen.tta, Path(chosen.heatmaps) if chosen.heatmaps else None)
+    broken, ood = write_rows(rows, chosen.json, Path(chosen.csv) if chosen.csv else None)
+    if ood:
+        notify(f"{ood} of {len(paths)} images are out of distribution: their probabilities are unreliable")
     if broken:
-        say(f"{broken} of {len(paths)} images could not be read")
+        notify(f"{broken} of {len(paths)} images could not be read")
     return FAILED if broken else OK
 
 
-def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
-    """Return what must be said of a checkpoint's numbers before they come."""
-    said = []
-    if classifier.images_note:
-        note = classifier.images_note
-        said.append(f"This checkpoint was trained on {note} images: its numbers say nothing about patients.")
-    if classifier.ood_detector is None:
-        said.append("This checkpoint cannot tell whether an image is unlike its training images.")
-    if tta and classifier.augmented_decision is None:
-        said.append(
-            "Temperature and threshold are those of single views; to fit them for --tta: melanoma-evaluate "
-            "run=<run folder> tta=dihedral"
-        )
-    return said
-
-
-def with_heat_maps(
-    classifier: "MelanomaClassifier", predictions: Iterable["Prediction"], paths: Sequence[Path], folder: Path
-) -> Iterator[tuple["Prediction", Path | None]]:
-    """Write the heat map of each image that can be read, and return the predictions with their files.
-
-    Raises:
-        UserError: If the network has no convolution.
-    """
-    from melanoma_pl.inference.heat_maps import heat_map_files, write_heat_map
-    from melanoma_pl.models.features import last_convolution
-
-    if last_convolution(classifier.network) is None:
-        name = type(classifier.network).__name__
-        raise UserError(f"{name} has no convolution to draw heat maps of", "leave --heatmaps out")
-    for prediction, target in zip(predictions, heat_map_files(paths, folder), strict=True):
-        yield prediction, write_heat_map(classifier, prediction, target)
-
-
-def say(text: str) -> None:
-    """Tell the person something that is no part of the result."""
+def notify(text: str) -> None:
+    """Print a notice to standard error, apart from the predictions."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -148,124 +186,148 @@ def decision_names(text: str) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def run_checkpoint(folder: str) -> Path:
-    """Return the checkpoint that the run itself evaluates."""
+def evaluated_checkpoint(folder: str | Path) -> Path:
+    """Return the checkpoint that a run itself evaluates."""
     run = runs.open_run(folder)
     return run.checkpoint(run.read()["config"]["checkpoint"]["evaluate"])
 
 
-def find_images(arguments: Iterable[str]) -> list[Path]:
-    """Return the images that are named, and those in folders that are named, in sorted order.
+def find_images(arguments: Iterable[str | Path]) -> list[Path]:
+    """Return the named images, and the images in named folders, sorted.
 
-    A file that is named is always taken; in a folder only what has an image's ending.
+    A named file is always taken; in a folder only files with an image's ending.
 
     Raises:
-        UserError: If something is not there, or a folder holds no image.
+        UserError: If a path does not exist, or a folder holds no image.
     """
-    from melanoma_pl.data.layout import is_image
+    from melanoma_pl.data.labelled_images import find_images as images_in
 
     paths: list[Path] = []
-    for argument in arguments:
-        path = Path(argument)
+    for path in map(Path, arguments):
         if not path.exists():
             raise UserError(f"{path} does not exist", "give images, or folders with images")
-        found = (
-            sorted(file for file in path.rglob("*") if is_image(file.relative_to(path))) if path.is_dir() else [path]
-        )
+        found = images_in(path) if path.is_dir() else [path]
         if not found:
             raise UserError(f"{path} holds no images", "give images, or folders with images")
         paths.extend(found)
     return paths
 
 
-def check_target(csv_path: str | None, images: Sequence[Path]) -> None:
-    """Refuse a table that could not be written, or would take an image's place, before anything is predicted.
+def check_table_path(path: str | None, images: Sequence[Path]) -> None:
+    """Refuse a table that cannot be written or would replace an image.
 
     Raises:
         UserError: If its folder is missing or not writable, or it is a folder or one of the images.
     """
-    if csv_path is not None and Path(csv_path).resolve() in {image.resolve() for image in images}:
-        raise UserError(f"--csv {csv_path} is one of the images", "name another file, predictions.csv for instance")
-    if csv_path is not None and Path(csv_path).is_dir():
-        raise UserError(
-            f"--csv {csv_path} is a folder", f"name a file, {Path(csv_path) / 'predictions.csv'} for instance"
-        )
-    if csv_path is not None and not Path(csv_path).resolve().parent.is_dir():
-        raise UserError(f"--csv {csv_path}: the folder {Path(csv_path).parent} does not exist", "make it first")
-    if csv_path is not None and not os.access(Path(csv_path).resolve().parent, os.F_OK | os.W_OK):
-        raise UserError(f"--csv {csv_path}: nothing can be written into {Path(csv_path).resolve().parent}")
+    if path is None:
+        return
+    table = Path(path).resolve()
+    if table in {image.resolve() for image in images}:
+        raise UserError(f"--csv {path} is one of the images", "name another file, predictions.csv for instance")
+    if table.is_dir():
+        raise UserError(f"--csv {path} is a folder", f"name a file, {Path(path) / 'predictions.csv'} for instance")
+    if not table.parent.is_dir():
+        raise UserError(f"--csv {path}: the folder {Path(path).parent} does not exist", "make it first")
+    if not os.access(table.parent, os.F_OK | os.W_OK):
+        raise UserError(f"--csv {path}: the folder {table.parent} is not writable", "name a file elsewhere")
 
 
-def check_folder(folder: str | None, arguments: Sequence[str]) -> None:
-    """Refuse a folder for heat maps that could not be written into, or is looked for images, before any is predicted.
+def check_heat_map_folder(folder: str | None, arguments: Sequence[str]) -> None:
+    """Make the folder for heat maps, and refuse one that cannot be written or whose files would be taken for images.
 
     Raises:
-        UserError: If it is a file, cannot be made, or lies among the images.
+        UserError: If it has no name, cannot be made or written, or lies in a folder of images.
     """
     if folder is None:
         return
     inputs = [Path(argument).resolve() for argument in arguments if Path(argument).is_dir()]
-    if not folder or any(Path(folder).resolve().is_relative_to(place) for place in inputs):
+    if not folder or any(Path(folder).resolve().is_relative_to(path) for path in inputs):
         message = f"--heatmaps {folder} lies among the images" if folder else "--heatmaps names no folder"
-        raise UserError(message, "name a folder elsewhere: the next time its pictures would be taken for images")
+        raise UserError(message, "name a folder elsewhere: the next prediction would take heat maps for images")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--heatmaps {folder} cannot be made ({error.strerror})", "name another folder") from error
     if not os.access(folder, os.W_OK):
-        raise UserError(f"--heatmaps {folder}: nothing can be written there", "name another folder")
+        raise UserError(f"--heatmaps {folder} is not writable", "name another folder")
 
 
-if __name__ == "__main__":
-    main()
+def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
+    """Return the warnings that precede a checkpoint's predictions."""
+    found = []
+    if classifier.images_note:
+        note = classifier.images_note
+        found.append(f"This checkpoint was trained on {note} images: its numbers say nothing about patients.")
+    if classifier.ood_detector is None:
+        found.append("This checkpoint cannot tell whether an image is out of distribution.")
+    if tta and classifier.augmented_decision is None:
+        found.append(
+            "Temperature and threshold are those of single views; to fit them for --tta: melanoma-evaluate "
+            "run=<run folder> tta=dihedral"
+        )
+    return found
 
 
-COLUMNS = ("path", "probability", "decision", "out_of_distribution", "heat_map", "error")
-OUT_OF_DISTRIBUTION = "(unlike the training images: do not rely on this number)"
+def prediction_rows(
+    classifier: "MelanomaClassifier", paths: Sequence[Path], names: tuple[str, str], tta: bool, heat_maps: Path | None
+) -> Iterator[dict[str, Any]]:
+    """Predict images one after the other, write their heat maps, and return the rows of the table.
 
+    Raises:
+        UserError: If heat maps are wanted and the network has no convolution.
+    """
+    from melanoma_pl.inference.prediction import iterate_predictions
 
-def as_row(prediction: "Prediction", names: tuple[str, str], heat_map: Path | None = None) -> dict[str, Any]:
-    """Return a prediction as a row of the table."""
-    readable = prediction.probability is not None
-    return {
-        "path": prediction.path.as_posix(),
-        "probability": prediction.probability,
-        "decision": names[prediction.is_malignant] if readable else None,
-        "out_of_distribution": prediction.is_ood,
-        "heat_map": None if heat_map is None else heat_map.as_posix(),
-        "error": prediction.reason or None,
-    }
+    targets: Sequence[Path | None] = [None] * len(paths)
+    if heat_maps is not None:
+        from melanoma_pl.inference.heat_maps import heat_map_files, write_heat_map
+        from melanoma_pl.models.features import last_convolution
+
+        if last_convolution(classifier.network) is None:
+            name = type(classifier.network).__name__
+            raise UserError(f"{name} has no convolution to draw heat maps of", "leave --heatmaps out")
+        targets = heat_map_files(paths, heat_maps)
+    predictions = iterate_predictions(classifier, paths, "dihedral" if tta else "none")
+    for path, prediction, target in zip(paths, predictions, targets, strict=True):
+        written = None if target is None else write_heat_map(classifier, prediction, target)
+        yield {
+            "path": path.as_posix(),
+            "probability": prediction.probability,
+            "decision": None if prediction.probability is None else names[prediction.is_malignant],
+            "out_of_distribution": prediction.is_ood,
+            "heat_map": None if written is None else written.as_posix(),
+            "error": prediction.reason or None,
+        }
 
 
 def write_rows(rows: Iterator[dict[str, Any]], as_json: bool, table: Path | None) -> tuple[int, int]:
     """Print each row as it comes, and write the table if one is wanted.
 
     Returns:
-        How many images could not be read, and how many are unlike the training images.
+        The number of images that could not be read, and of images that are out of distribution.
     """
-    broken = unlike = 0
+    from tqdm import tqdm
+
+    broken = ood = 0
     with write_atomically(table) if table else nullcontext() as file:
         writer = csv.DictWriter(file, COLUMNS) if file else None
         if writer:
             writer.writeheader()
         for row in rows:
-            _print(row, as_json)
+            tqdm.write(json.dumps(row, ensure_ascii=False) if as_json else _line(row), file=sys.stdout)
             broken += bool(row["error"])
-            unlike += bool(row["out_of_distribution"])
+            ood += bool(row["out_of_distribution"])
             if writer:
                 writer.writerow({key: int(cell) if isinstance(cell, bool) else cell for key, cell in row.items()})
-    return broken, unlike
+    return broken, ood
 
 
-def _print(row: dict[str, Any], as_json: bool) -> None:
-    """Print one row above the progress bar."""
-    from tqdm import tqdm
+def _line(row: dict[str, Any]) -> str:
+    if row["error"]:
+        return f"{'–':>11}  {'unreadable':<10}  {row['path']}: {row['error']}"
+    remark = "  (out of distribution: do not rely on this number)" if row["out_of_distribution"] else ""
+    return f"{row['probability']:11.6f}  {row['decision']:<10}  {row['path']}{remark}"
 
-    if as_json:
-        text = json.dumps(row, ensure_ascii=False)
-    elif row["error"]:
-        text = f"{'–':>11}  {'unreadable':<10}  {row['path']}: {row['error']}"
-    else:
-        text = f"{row['probability']:11.6f}  {row['decision']:<10}  {row['path']}"
-        text += f"  {OUT_OF_DISTRIBUTION}" if row["out_of_distribution"] else ""
-    tqdm.write(text, file=sys.stdout)
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
-"""`melanoma-evaluate` as its user types it: the whole report, other sets, several networks, and what can go wrong."""
+"""`melanoma-evaluate` as its user types it, and `evaluate_run`: reports, other images, ensembles, and mistakes."""
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from melanoma_pl import evaluate, train
+from melanoma_pl import evaluate, evaluate_run, train
+from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import auroc
+from melanoma_pl.inference.extras import extras_file
+from melanoma_pl.report import pipeline
 from tests.conftest import TINY, Command, only_run, write_image_folder
 
 
@@ -40,6 +44,10 @@ def read(path: Path | str) -> dict:  # type: ignore[type-arg]
     return found
 
 
+def hashes(run: Path | str) -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in Path(run).glob("checkpoints/*.ckpt")}
+
+
 def rows_of(path: Path | str) -> list[dict[str, str]]:
     with Path(path).open() as file:
         return list(csv.DictReader(file))
@@ -58,7 +66,7 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     assert {file.suffix for file in (report / "test/figures").iterdir()} == {".png", ".svg"}
     assert (report / "test/figures/roc.svg").is_file()
     card = (Path(run) / "MODEL_CARD.md").read_text()
-    assert "no diagnosis" in card and "lesions of column group kept together" in card
+    assert "it makes no diagnosis" in card and "lesions of column group kept together" in card
     told = read(report / "test/metrics.json")["report"]
     assert [table["column"] for table in told["subgroups"]] == ["age", "skin tone"]
     assert [decided["name"] for decided in told["decisions"]][-1] == "always benign"
@@ -109,15 +117,35 @@ def test_test_time_augmentation_fits_a_decision_of_its_own(run_command: Command,
     result = run_command(evaluate.command, f"run={run}", "tta=dihedral")
     assert result.code == 0, result.error
     told = read(run / "report/test_dihedral/metrics.json")
-    checkpoint = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
-    assert checkpoint["augmented_decision"] == {key: told[key] for key in ("temperature", "threshold")}
-    assert checkpoint["melanoma_pl"]["threshold"] == before["threshold"], "the decision of single views stays"
+    extras = torch.load(run / "checkpoints/best.inference.pt", weights_only=True)
+    assert extras["augmented_decision"] == {key: told[key] for key in ("temperature", "threshold")}
+    assert "ood_detector" in extras, "what was fitted before stays"
     assert read(run / "report/test/metrics.json") == before
     assert told["report"]["facts"]["fitted on"] == "8 validation images"
 
 
+def test_looking_at_a_run_never_changes_its_checkpoints(
+    run_command: Command, work_folder: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: dict[str, str] = {}
+    evaluate_trained_run = pipeline.evaluate_trained_run
+
+    def note_hashes(settings, run, *arguments):  # type: ignore[no-untyped-def]
+        saved.update(hashes(run.folder))  # as the last save of the training left them
+        return evaluate_trained_run(settings, run, *arguments)
+
+    monkeypatch.setattr(pipeline, "evaluate_trained_run", note_hashes)
+    assert run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}").code == 0
+    run = only_run(work_folder)
+    assert set(saved) == {"best.ckpt", "last.ckpt"} and hashes(run) == saved, "the end of training"
+    for options in (["tta=dihedral"], ["checkpoint=last"]):
+        assert run_command(evaluate.command, f"run={run}", *options).code == 0
+        assert hashes(run) == saved, options
+    assert {file.name for file in run.glob("checkpoints/*.pt")} == {"best.inference.pt", "last.inference.pt"}
+
+
 @pytest.mark.parametrize("combine", ["logit", "rank"])
-def test_networks_judge_together(combine: str, run_command: Command, runs: tuple[str, str]) -> None:
+def test_an_ensemble_of_networks(combine: str, run_command: Command, runs: tuple[str, str]) -> None:
     first, second = runs
     result = run_command(
         evaluate.command, f"run=[{first},{second}]", f"combine={combine}", "output=together", "mistakes=1"
@@ -158,10 +186,10 @@ def test_networks_of_different_cuts_are_not_calibrated_on_each_others_training_i
     assert told["report"]["facts"]["fitted on"].startswith("nothing")
     refused = run_command(evaluate.command, f"run=[{runs[0]},{other}]", "split=validation")
     assert refused.code == 2
-    assert "of the 8 validation images that it is to judge" in refused.error
+    assert "of the 8 validation images" in refused.error and "data.split_seed" in refused.error
 
 
-def test_another_set_of_one_class_says_what_cannot_be_computed(
+def test_other_images_of_one_class_say_what_cannot_be_computed(
     run_command: Command, runs: tuple[str, str], work_folder: Path
 ) -> None:
     other = write_image_folder(work_folder / "other", train=2, test=8)
@@ -176,7 +204,7 @@ def test_another_set_of_one_class_says_what_cannot_be_computed(
     assert "computable" in result.output
 
 
-def test_images_that_trained_the_network_are_told_apart(
+def test_images_that_trained_the_network_are_marked(
     run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
     other = write_image_folder(work_folder / "other", train=2, test=12)
@@ -194,17 +222,14 @@ def test_validating_on_test_is_marked_and_fits_nothing(
     options = ["data=folder", f"data.root={image_folder}", "data.validate_on=test", "threshold=fixed"]
     assert run_command(train.command, *TINY, *options, "checkpoint.evaluate=last").code == 0
     run = only_run(work_folder)
-    checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
-    saved = checkpoint["melanoma_pl"]
+    saved = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["melanoma_pl"]
     assert (saved["temperature"], saved["threshold"]) == (1.0, 0.5)
-    assert "ood_detector" not in checkpoint, "its limit would be set on test images"
     result = run_command(evaluate.command, f"run={run}", "tta=dihedral")
     assert result.code == 0, result.error
     assert "Validated on the test images" in result.output
     told = read(run / "report/test_dihedral/metrics.json")
     assert (told["temperature"], told["threshold"]) == (1.0, 0.5)
-    again = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
-    assert "augmented_decision" not in again
+    assert not extras_file(run / "checkpoints/last.ckpt").exists(), "it would be fitted on test images"
     assert "Validated on the test images" in (run / "report/test_dihedral/report.html").read_text()
 
 
@@ -216,14 +241,14 @@ def test_another_checkpoint_leaves_the_runs_report(run_command: Command, runs: t
     assert not (Path(runs[0]) / "report/report.html").exists() and not (Path(runs[0]) / "MODEL_CARD.md").exists()
 
 
-def test_other_metadata_make_no_other_validation_images(
+def test_other_metadata_do_not_change_the_validation_images(
     run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
     """Cut anew by another column, most of the validation images would be training images of the run."""
     with (image_folder / "metadata.csv").open() as file:
         rows = [
-            {**row, "other": f"{place % 7}{row['image'].split('/')[1]}"}
-            for place, row in enumerate(csv.DictReader(file))
+            {**row, "other": f"{index % 7}{row['image'].split('/')[1]}"}
+            for index, row in enumerate(csv.DictReader(file))
         ]
     with (work_folder / "other.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -237,7 +262,7 @@ def test_other_metadata_make_no_other_validation_images(
     assert read("out/metrics.json")["temperature"] == read("plain/metrics.json")["temperature"]
 
 
-def test_a_table_of_something_else_is_no_reason_to_fail(
+def test_a_table_of_something_else_does_not_stop_the_evaluation(
     run_command: Command, runs: tuple[str, str], work_folder: Path
 ) -> None:
     other = write_image_folder(work_folder / "other", train=2, test=12)
@@ -270,17 +295,29 @@ def test_every_members_warnings_and_lesions_count_in_any_order(
 
 
 @pytest.mark.slow
-def test_a_run_that_did_not_learn_what_is_familiar_learns_it_when_it_is_evaluated(
+def test_a_run_without_an_ood_detector_gets_one_when_it_is_evaluated(
     run_command: Command, runs: tuple[str, str]
 ) -> None:
-    path = Path(runs[0]) / "checkpoints/best.ckpt"
-    checkpoint = torch.load(path, weights_only=True)
-    learnt = checkpoint.pop("ood_detector")  # as a sweep's job leaves it
-    torch.save(checkpoint, path)
+    path = extras_file(Path(runs[0]) / "checkpoints/best.ckpt")
+    fitted = torch.load(path, weights_only=True)["ood_detector"]
+    path.unlink()  # the jobs of a sweep have none
     assert run_command(evaluate.command, f"run={runs[0]}").code == 0
     again = torch.load(path, weights_only=True)["ood_detector"]
-    torch.testing.assert_close(again["mean"], learnt["mean"])
-    assert again["threshold"] == pytest.approx(learnt["threshold"])
+    torch.testing.assert_close(again["mean"], fitted["mean"])
+    assert again["threshold"] == pytest.approx(fitted["threshold"])
+
+
+def test_the_function_gives_what_the_command_gives(run_command: Command, runs: tuple[str, str]) -> None:
+    assert run_command(evaluate.command, f"run={runs[0]}", "prevalence=0.02", "data.metadata=null").code == 0
+    told, rows = read(f"{runs[0]}/report/test/metrics.json"), rows_of(f"{runs[0]}/report/test/predictions.csv")
+    report = evaluate_run(Path(runs[0]), prevalence=0.02, data={"metadata": None}, output=Path("elsewhere"))
+    assert report.folder == Path("elsewhere") and (report.folder / "report.html").is_file()
+    assert report.figures == told["metrics"] and "AUROC" in report.text
+    assert rows_of("elsewhere/predictions.csv") == rows
+    mistakes = {"prevalance": {"prevalance": 0.1}, "prevalence=2": {"prevalence": 2}, "nowhere": {"run": "nowhere"}}
+    for expected, options in mistakes.items():
+        with pytest.raises(UserError, match=expected):
+            evaluate_run(**{"run": runs[0], **options})
 
 
 MISTAKES = {
@@ -298,7 +335,7 @@ MISTAKES = {
     "output in a run": (["run={run}", "output={run}/report"], "lies in the run"),
     "output without a name": (["run={run}", "output="], "output names no folder"),
     "output is a file": (["run={run}", "output={run}/../../../file/x"], "cannot be made"),
-    "an option of another command": (["--run", "{run}"], "--run is no key=value: write run=<run folder>"),
+    "an option of another command": (["--run", "{run}"], "--run is not of the form key=value"),
     "a sweep": (["-m", "run={run},{run}"], "has no sweeps (-m)"),
     "a key of training": (["run={run}", "trainer=cpu"], "there is no key trainer"),
     "no such views": (["run={run}", "tta=eight"], "should be 'none' or 'dihedral'"),
@@ -329,7 +366,7 @@ def test_a_table_that_lacks_images(run_command: Command, runs: tuple[str, str], 
     assert run_command(evaluate.command, *arguments, "data.without_row=own_group").code == 0
 
 
-def test_sets_of_one_name_have_a_report_each(
+def test_image_folders_of_one_name_have_a_report_each(
     run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
     for place in ("a/same", "b/same", "test"):
@@ -342,7 +379,7 @@ def test_sets_of_one_name_have_a_report_each(
     assert not (Path(runs[0]) / "report/test/test").exists()
 
 
-def test_drawn_images_of_another_folder_are_called_so(
+def test_synthetic_images_of_another_folder_are_called_so(
     run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
     shutil.copytree(image_folder / "test", work_folder / "drawn/test")
@@ -351,7 +388,7 @@ def test_drawn_images_of_another_folder_are_called_so(
     assert "these figures say nothing about patients" in result.output
 
 
-def test_another_sets_class_names(run_command: Command, runs: tuple[str, str], work_folder: Path) -> None:
+def test_other_class_folder_names(run_command: Command, runs: tuple[str, str], work_folder: Path) -> None:
     other = write_image_folder(work_folder / "other", train=2, test=12)
     (other / "test/malignant").rename(other / "test/bad")
     refused = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}")
@@ -361,11 +398,11 @@ def test_another_sets_class_names(run_command: Command, runs: tuple[str, str], w
     assert run_command(evaluate.command, *arguments).code == 0
 
 
-def test_a_network_whose_answers_are_no_numbers(run_command: Command, runs: tuple[str, str]) -> None:
+def test_a_network_with_non_finite_logits(run_command: Command, runs: tuple[str, str]) -> None:
     path = Path(runs[0]) / "checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["state_dict"]["network.dense_2.bias"].fill_(float("nan"))
     torch.save(checkpoint, path)
     result = run_command(evaluate.command, f"run={runs[0]}")
     assert result.code == 2
-    assert "for 12 of 12 images the network's answers are no numbers" in result.error
+    assert "non-finite logits for 12 of 12 images" in result.error

@@ -1,4 +1,4 @@
-"""`melanoma-predict` as its user types it."""
+"""`melanoma-predict` as its user types it, and `predict_images`."""
 
 import csv
 import json
@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from melanoma_pl import evaluate, predict, train
+from melanoma_pl import MelanomaClassifier, evaluate, predict, predict_images, train
+from melanoma_pl.errors import UserError
 from tests.conftest import SIZE, TINY, Command, draw_image, only_run
 
 
@@ -69,7 +70,7 @@ def test_the_threshold_decides(run_command: Command, run_folder: str, image_fold
         assert row["decision"] == ("melanoma" if row["probability"] >= threshold else "normal")
 
 
-def test_images_unlike_the_training_images_are_told(
+def test_out_of_distribution_images_are_marked(
     run_command: Command, run_folder: str, work_folder: Path, image_folder: Path
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
@@ -78,23 +79,30 @@ def test_images_unlike_the_training_images_are_told(
     result = run_command(predict.command, "--run", run_folder, "noise.png", ordinary, "--csv", "out.csv")
     assert result.code == 0, result.error
     first, second = result.output.splitlines()
-    assert first.endswith("noise.png  (unlike the training images: do not rely on this number)")
-    assert "unlike" not in second
-    assert "1 of 2 images are unlike the training images" in result.error
+    assert first.endswith("noise.png  (out of distribution: do not rely on this number)")
+    assert "distribution" not in second
+    assert "1 of 2 images are out of distribution" in result.error
     with (work_folder / "out.csv").open() as file:
         assert [row["out_of_distribution"] for row in csv.DictReader(file)] == ["1", "0"]
 
 
-def test_a_checkpoint_that_cannot_tell_says_so(run_command: Command, run_folder: str, image_folder: Path) -> None:
-    path = Path(run_folder) / "checkpoints/best.ckpt"
-    checkpoint = torch.load(path, weights_only=True)
-    del checkpoint["ood_detector"]  # what an interrupted run leaves
-    torch.save(checkpoint, path)
+@pytest.mark.parametrize("case", ["missing", "of another checkpoint", "damaged"])
+def test_a_checkpoint_without_its_ood_detector_says_so(
+    case: str, run_command: Command, run_folder: str, image_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint, extras = (Path(run_folder) / "checkpoints" / name for name in ("best.ckpt", "best.inference.pt"))
+    if case == "missing":
+        extras.unlink()
+    elif case == "damaged":
+        extras.write_bytes(extras.read_bytes()[:100])
+    else:
+        torch.save(torch.load(checkpoint, weights_only=True) | {"changed": 1}, checkpoint)
     image = str(image_folder / "test/benign/000.png")
-    result = run_command(predict.command, "--checkpoint", str(path), image, "--json")
+    result = run_command(predict.command, "--checkpoint", str(checkpoint), image, "--json")
     assert result.code == 0, result.error
-    assert "cannot tell whether an image is unlike" in result.error
+    assert "cannot tell whether an image is out of distribution" in result.error
     assert json.loads(result.output)["out_of_distribution"] is None
+    assert ("best.inference.pt" in caplog.text) == (case != "missing")
 
 
 def test_heat_maps_are_written_in_the_images_own_shape(
@@ -109,10 +117,10 @@ def test_heat_maps_are_written_in_the_images_own_shape(
     assert result.code == 1, "one image is broken"
     rows = list(map(json.loads, result.output.splitlines()))
     assert rows[1]["heat_map"] is None
-    written = [rows[place]["heat_map"] for place in (0, 2, 3)]
+    written = [rows[index]["heat_map"] for index in (0, 2, 3)]
     assert len(set(written)) == 3, "images of one name in two folders"
-    with Image.open(written[0]) as picture:
-        assert picture.size == (90, 60)
+    with Image.open(written[0]) as written_image:
+        assert written_image.size == (90, 60)
 
 
 def test_eight_views(run_command: Command, run_folder: str, work_folder: Path, image_folder: Path) -> None:
@@ -127,9 +135,11 @@ def test_eight_views(run_command: Command, run_folder: str, work_folder: Path, i
     assert run_command(evaluate.command, f"run={run_folder}", "split=validation", "tta=dihedral").code == 0
     fitted = run_command(predict.command, "--run", run_folder, str(image), "--tta", "--json")
     assert "to fit them" not in fitted.error
-    checkpoint = torch.load(Path(run_folder) / "checkpoints/best.ckpt", weights_only=True)
-    logit = np.log(probability / (1 - probability)) * checkpoint["melanoma_pl"]["temperature"]
-    expected = 1 / (1 + np.exp(-logit / checkpoint["augmented_decision"]["temperature"]))
+    checkpoints = Path(run_folder) / "checkpoints"
+    single = torch.load(checkpoints / "best.ckpt", weights_only=True)["melanoma_pl"]
+    averaged = torch.load(checkpoints / "best.inference.pt", weights_only=True)["augmented_decision"]
+    logit = np.log(probability / (1 - probability)) * single["temperature"]
+    expected = 1 / (1 + np.exp(-logit / averaged["temperature"]))
     assert json.loads(fitted.output)["probability"] == pytest.approx(expected, abs=1e-6)
 
 
@@ -141,7 +151,7 @@ def test_a_folder_that_cannot_be_made(run_command: Command, run_folder: str, wor
     assert "--heatmaps file/maps cannot be made" in result.error
 
 
-def test_nothing_takes_an_images_place(run_command: Command, run_folder: str, work_folder: Path) -> None:
+def test_no_image_is_overwritten(run_command: Command, run_folder: str, work_folder: Path) -> None:
     draw_image(work_folder / "in/image.png", malignant=True, seed=0)
     before = (work_folder / "in/image.png").read_bytes()
     table = run_command(predict.command, "--run", run_folder, "in/image.png", "--csv", "in/image.png")
@@ -150,6 +160,71 @@ def test_nothing_takes_an_images_place(run_command: Command, run_folder: str, wo
     assert (maps.code, "lies among the images" in maps.error) == (2, True)
     assert (work_folder / "in/image.png").read_bytes() == before
     assert not (work_folder / "in/maps").exists()
+
+
+def test_the_function_gives_what_the_command_gives(
+    run_command: Command, run_folder: str, work_folder: Path, image_folder: Path
+) -> None:
+    """Files, PIL images, arrays and tensors in one list, one of them with EXIF data that turn it."""
+    plain = image_folder / "test/malignant/001.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    large = Image.effect_noise((640, 480), 60).convert("RGB")
+    large.save("large.jpg", exif=exif)
+    (work_folder / "broken.png").write_bytes(b"no image")
+    files = [str(plain), "large.jpg", "large.jpg", str(plain), str(plain), str(plain), "broken.png"]
+    result = run_command(predict.command, "--run", run_folder, *files, "--json")
+    rows = list(map(json.loads, result.output.splitlines()))
+    pixels = np.asarray(Image.open(plain))
+    images = [
+        plain,
+        "large.jpg",
+        Image.open("large.jpg"),
+        Image.open(plain),
+        pixels,
+        torch.tensor(pixels),
+        "broken.png",
+    ]
+    checkpoint = Path(run_folder) / "checkpoints/best.ckpt"
+    names = {"normal": "benign", "melanoma": "malignant", None: None}
+    for source in (run_folder, checkpoint):
+        predictions = predict_images(source, images)
+        assert [prediction.index for prediction in predictions] == list(range(7))
+        for row, prediction in zip(rows, predictions, strict=True):
+            assert prediction.decision == names[row["decision"]]
+            assert prediction.is_ood == row["out_of_distribution"]
+            assert bool(prediction.reason) == bool(row["error"])
+            if row["probability"] is None:
+                assert prediction.probability is None
+            else:
+                assert prediction.probability == pytest.approx(row["probability"], abs=1e-6)
+                assert prediction.decision == (
+                    "malignant" if prediction.probability >= prediction.threshold else "benign"
+                )
+    assert predictions[0].path == plain and predictions[4].path is None
+    eight = run_command(predict.command, "--run", run_folder, str(plain), "--tta", "--json")
+    (alone,) = predict_images(MelanomaClassifier.load_from_checkpoint(checkpoint), pixels, views="dihedral")
+    assert alone.probability == pytest.approx(json.loads(eight.output)["probability"], abs=1e-6)
+    assert alone.is_ood is None, "the classifier alone has no detector"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("nowhere.ckpt", "image.png"), "nowhere.ckpt"),
+        (("{run}", "nowhere.png"), "nowhere.png does not exist"),
+        (("{run}", [np.zeros((8, 8, 3))]), "image 0 is float64"),
+        (("{run}", [np.zeros((8, 8), dtype=np.uint8)]), "image 0 is uint8 of shape"),
+        (("{run}", ["image.png", 3]), "image 1 is a int"),
+    ],
+)
+def test_mistakes_in_python_are_user_errors(arguments, expected, run_folder, work_folder) -> None:  # type: ignore[no-untyped-def]
+    draw_image(work_folder / "image.png", malignant=True, seed=0)
+    source, images = arguments
+    with pytest.raises(UserError, match=expected):
+        predict_images(source.format(run=run_folder), images)
+    with pytest.raises(UserError, match="views='eight' is not allowed"):
+        predict_images(run_folder, "image.png", views="eight")  # type: ignore[arg-type]
 
 
 @pytest.mark.real_data

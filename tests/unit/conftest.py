@@ -1,4 +1,4 @@
-"""A panel of tiny untrained networks on the tiny images."""
+"""Tiny untrained networks on the tiny images."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.conftest import SIZE
 
 
 def member(root: Path, name: str = "one", seed: int = 0, *, fits: bool = True, **options: object) -> Member:
-    """Return an untrained network that judges the images of a folder."""
+    """Return an untrained network with the images of a folder."""
     torch.manual_seed(seed)
     network = ThreeConvNet((4, 4, 4), hidden=8, image_size=SIZE, initial_weights="keras")
     classifier = MelanomaClassifier(network, preprocessing=Preprocessing(SIZE)).eval()
@@ -23,5 +23,5 @@ def member(root: Path, name: str = "one", seed: int = 0, *, fits: bool = True, *
 
 @pytest.fixture
 def members(image_folder: Path) -> list[Member]:
-    """Three networks on one split of one image set."""
+    """Three networks on one split of the same images."""
     return [member(image_folder, name, seed) for seed, name in enumerate(("one", "two", "three"))]

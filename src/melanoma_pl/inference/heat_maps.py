@@ -1,17 +1,11 @@
-"""Where a network's decision comes from: Grad-CAM on its last convolution.
+"""Heat maps of a network's decisions (Grad-CAM), overlays, files, and a randomised control.
 
-Selvaraju et al., "Grad-CAM", ICCV 2017, as captum computes it: each channel of the last convolution counts by its mean
-gradient, the weighted sum is cut off at zero. The gradient's own place is lost in that mean, so where a network with
-dense layers judges by place the map shows only where its features lie.
+Grad-CAM (Selvaraju et al., ICCV 2017), as captum computes it, weights each channel of the last convolution by its mean
+gradient and cuts the weighted sum off at zero. The mean loses the gradient's position, so for a network with dense
+layers, which can judge by position, a map shows only where its features lie.
 
-A heat map laid over its image.
-
-Does a heat map say anything about what was learnt? The check of Adebayo et al.
-
-"Sanity Checks for Saliency Maps", NeurIPS 2018: if a network whose last layers were shuffled draws the same map, the
-map shows edges of the image, not what the network learnt.
-
-Heat maps as files: each image in its own shape, with what speaks for its decision laid over it.
+The control is that of Adebayo et al. ("Sanity Checks for Saliency Maps", NeurIPS 2018): if a network with shuffled last
+layers draws the same map, the map shows edges of the image, not what the network has learnt.
 """
 
 import copy
@@ -34,25 +28,29 @@ from melanoma_pl.inference.prediction import Prediction
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.features import last_convolution
 
-_IMAGES_AT_ONCE = 16  # bounds the memory that gradients take
+# perceptually uniform and safe for the colour-blind (van der Walt and Smith 2015); inferno's reds would vanish on skin
+_COLOUR_MAP = "viridis"
+_STRONGEST = 0.65  # opacity where the map is 1: the mole stays visible
+_IMAGES_AT_ONCE = 16  # bounds the memory of the gradients
+SIDE = 1024  # pixels: longest side of a written file
 
 
 def heat_maps(
     classifier: MelanomaClassifier, pixels: Tensor, is_malignant: ArrayLike | None = None
 ) -> NDArray[np.float32]:
-    """Return where each image speaks for what was decided of it.
+    """Compute where each image supports its decision.
 
     The classifier is left in evaluation mode, without gradients.
 
     Args:
         classifier: On any device.
         pixels: uint8 `(N, 3, S, S)`.
-        is_malignant: bool `(N,)`, the decisions; of an image that was called benign the map shows what speaks for that.
-            None shows of every image what speaks for malignant.
+        is_malignant: bool `(N,)`, the decisions: the map of an image that was called benign shows what supports benign.
+            None shows what supports malignant in every image.
 
     Returns:
-        float32 `(N, S, S)` in [0, 1], each map on a scale of its own: 1 is its largest value. An image in which nothing
-        speaks for the decision has a map of zeros.
+        float32 `(N, S, S)` in [0, 1]; each map is scaled by its own largest value. The map is zero for an image in
+        which nothing supports the decision.
 
     Raises:
         ValueError: If the network has no convolution that returns a map.
@@ -61,15 +59,13 @@ def heat_maps(
     if len(pixels) == 0:
         return np.empty((0, *pixels.shape[2:]), dtype=np.float32)
     called = np.ones(len(pixels), dtype=bool) if is_malignant is None else np.asarray(is_malignant, dtype=bool)
-    # whoever asks may be predicting, where PyTorch keeps no gradients
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        first = _input(classifier, pixels[:1])
-        layer = last_convolution(classifier.network, first)
+    with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may be in inference mode
+        layer = last_convolution(classifier.network, _input(classifier, pixels[:1]))
         if layer is None:
             raise ValueError(f"{type(classifier.network).__name__} has no convolution: there is no map to draw")
         signs = torch.where(torch.from_numpy(called), 1.0, -1.0).to(classifier.device)  # (N,)
         batches = zip(torch.split(pixels, _IMAGES_AT_ONCE), torch.split(signs, _IMAGES_AT_ONCE), strict=True)
-        maps = torch.cat([_grad_cam(classifier, layer, images, towards) for images, towards in batches])
+        maps = torch.cat([_grad_cam(classifier, layer, images, batch_signs) for images, batch_signs in batches])
     return maps.numpy()
 
 
@@ -83,20 +79,15 @@ def _grad_cam(classifier: MelanomaClassifier, layer: nn.Module, pixels: Tensor, 
 
 
 def _input(classifier: MelanomaClassifier, pixels: Tensor) -> Tensor:
-    """Return what the network sees: captum needs the gradient's way to start behind the whole numbers."""
+    """Return the network's input; captum needs gradients from there on, since uint8 pixels cannot have any."""
     return classifier.preprocessing.to_input(pixels.to(classifier.device)).requires_grad_()
 
 
-# Evenly perceived and safe for the colour-blind (van der Walt and Smith 2015); inferno's reds would be lost on skin.
-_COLOUR_MAP = "viridis"
-_STRONGEST = 0.65  # opacity where the map is 1: the mole stays visible below
-
-
 def overlay(pixels: Tensor | NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return an image with its heat map over it, the more opaque the hotter: where the map is zero it is the image.
+    """Lay a heat map over its image, with an opacity in proportion to the map.
 
     Args:
-        pixels: The image: a uint8 tensor `(3, S, S)` on any device, or a uint8 array `(S, S, 3)`.
+        pixels: A uint8 tensor `(3, S, S)` on any device, or a uint8 array `(S, S, 3)`.
         heat: Float `(S, S)` in [0, 1].
 
     Returns:
@@ -114,19 +105,19 @@ def overlay(pixels: Tensor | NDArray[np.uint8], heat: NDArray[np.float32]) -> ND
 
 
 def shuffled(classifier: MelanomaClassifier, seed: int = 0) -> MelanomaClassifier:
-    """Return a copy whose last convolution, and all layers defined after it, have their weights shuffled.
+    """Return a copy with shuffled weights in its last convolution and in all layers defined after it.
 
-    Each neuron's (filter's) weights are permuted among themselves, so that the copy differs only in what it learnt:
-    shuffled across neurons, weights whose mean is a little below zero silence every neuron of a wide dense layer
-    behind ReLUs, and a dead network's empty map is no control. Biases and scales of normalisation belong to a neuron
-    and stay. In a vision transformer all blocks come after the one convolution: the whole network is shuffled.
+    The weights of each neuron (filter) are permuted among themselves, so that the copy differs only in what was learnt.
+    Shuffled across neurons, weights with a mean a little below zero would silence a wide dense layer behind ReLUs, and
+    the empty map of a dead network is not a control. Biases and the scales of normalisation stay. In a vision
+    transformer, all blocks come after the only convolution, so the whole network is shuffled.
 
     Args:
-        classifier: Left as it is.
-        seed: Of the permutations.
+        classifier: It stays unchanged.
+        seed: Seed of the permutations.
 
     Returns:
-        In evaluation mode, on the same device, with the same preprocessing, temperature and threshold.
+        A classifier in evaluation mode, on the same device, with the same preprocessing, temperature and threshold.
 
     Raises:
         ValueError: If the network has no convolution.
@@ -155,55 +146,45 @@ def _last_weights(network: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:
-    """Return the rank correlation (Spearman) of two maps: 1 is the same order of places, 0 none, -1 the reverse.
-
-    Args:
-        first: Float `(S, S)`.
-        second: Float `(S, S)`.
+    """Return Spearman's rank correlation of two maps, float `(S, S)` each, in [-1, 1].
 
     Returns:
-        In [-1, 1]; None where one of the maps is the same everywhere and so has no order.
+        None if one of the maps is constant and so has no order.
     """
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(spearmanr(first.ravel(), second.ravel()).statistic)
 
 
-SIDE = 1024  # pixels: the longer side of a written picture, where the image is larger
-
-
 def heat_map_files(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Return where each image's heat map goes: below `folder` as the images lie, since names repeat in folders."""
+    """Return each image's heat map file; the images' folders are kept below `folder`, since names repeat in them."""
     parents = [path.resolve().parent for path in paths]
     try:
         common = os.path.commonpath(parents)
-    except ValueError:  # no images, or on two drives of Windows
+    except ValueError:  # no images, or images on two drives of Windows
         common = ""
     pairs = zip(paths, parents, strict=True)
     return [folder / parent.relative_to(common or parent.anchor) / f"{path.name}.png" for path, parent in pairs]
 
 
 def write_heat_map(classifier: MelanomaClassifier, prediction: Prediction, target: Path) -> Path | None:
-    """Write one image with its heat map.
+    """Write an image file's heat map, laid over the image in its own shape.
 
     Returns:
-        The file; None where the image could not be read.
+        The written file; None if the image is broken or was not predicted from a file.
 
     Raises:
         ValueError: If the network has no convolution.
     """
-    if prediction.pixels is None:
+    if prediction.pixels is None or prediction.path is None:
         return None
     heat = heat_maps(classifier, prediction.pixels[None], [prediction.is_malignant])[0]
-    with open_image(prediction.path) as image:
-        draft(image, SIDE // 2)
-        picture = to_rgb(image)
-    picture.thumbnail((SIDE, SIDE), reducing_gap=2.0)
+    with open_image(prediction.path) as file:
+        draft(file, SIDE // 2)
+        image = to_rgb(file)
+    image.thumbnail((SIDE, SIDE), reducing_gap=2.0)
+    # the network saw the image squeezed into a square: stretch the map to the image's shape
+    stretched = np.asarray(Image.fromarray(heat).resize(image.size, Image.Resampling.BILINEAR)).clip(0, 1)
     target.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(overlay(np.asarray(picture), _resized(heat, picture.size))).save(target)
+    Image.fromarray(overlay(np.asarray(image), stretched)).save(target)
     return target
-
-
-def _resized(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Stretch a map to an image's own shape, which the network saw squeezed into a square."""
-    return np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR)).clip(0, 1)

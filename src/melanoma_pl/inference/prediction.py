@@ -1,60 +1,81 @@
-"""Checkpoint + images → logits, features and probabilities: for evaluation and prediction alike."""
+"""Prediction: from a checkpoint and images to logits, features, probabilities and decisions."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from melanoma_pl.data.decoding import Decoded, decode_all, stack
+from melanoma_pl.data.decoding import Decoded, decode_file, stack
 from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision
-from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector, fit_detector
+from melanoma_pl.evaluation.out_of_distribution import fit_detector
+from melanoma_pl.image_files import read_all
+from melanoma_pl.inference.extras import restore_extras
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.features import tapped
+from melanoma_pl.preprocessing import Preprocessing
 
-BATCH = 64  # images: bounds the memory that prediction takes
+BATCH = 64  # images; bounds the memory of prediction
 
 Views = Literal["none", "dihedral"]
 Change = Callable[[Tensor, Tensor], Tensor]
-"""Pixels uint8 `(B, 3, S, S)` and the places int64 `(B,)` of their images in the split → changed pixels."""
+"""Function of pixels, uint8 `(B, 3, S, S)`, and their images' indices in the split, int64 `(B,)` → changed pixels."""
+ImageSource = Path | Image.Image | NDArray[np.uint8] | Tensor
+"""An image file, or an image in memory; arrays and tensors are uint8 `(H, W, 3)`."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a checkpoint says of one image.
+    """A checkpoint's prediction for one image.
 
     Attributes:
-        path: The image.
-        probability: Of malignant, in [0, 1]; None where the image is broken.
-        is_malignant: Whether the probability reaches the checkpoint's threshold.
-        reason: Why the image is broken; empty where it is not.
-        is_ood: Whether the image is unlike the training images, so that the probability should not be relied on;
-            None where the checkpoint cannot tell.
-        pixels: What the network saw, uint8 `(3, S, S)`; None where the image is broken.
+        index: Position among the images that were given, from 0.
+        path: The image's file; None for an image in memory.
+        probability: Calibrated probability of malignant, in [0, 1]; None if the image is broken.
+        threshold: Probability from which on the decision is malignant.
+        decision: Name of the predicted class; None if the image is broken.
+        is_ood: Whether the image is out of distribution, so that its probability is unreliable; None if the checkpoint
+            has no detector or the image is broken.
+        reason: Reason why the image is broken; empty if it is not.
+        pixels: The network's input before scaling, uint8 `(3, S, S)`; None if the image is broken.
     """
 
-    path: Path
+    index: int
+    path: Path | None
     probability: float | None
-    is_malignant: bool
-    reason: str = ""
+    threshold: float
+    decision: str | None
     is_ood: bool | None = None
+    reason: str = ""
     pixels: Tensor | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_malignant(self) -> bool:
+        """Whether the probability reaches the threshold; False if the image is broken."""
+        return self.probability is not None and self.probability >= self.threshold
 
 
 def load_classifier(path: Path, accelerator: str = "cpu") -> MelanomaClassifier:
-    """Return a checkpoint's classifier, in 32 bits, ready to predict.
+    """Load a checkpoint's classifier in 32 bits, in evaluation mode, with the extras stored beside the checkpoint.
+
+    Args:
+        path: The checkpoint.
+        accelerator: `cpu` or `gpu`.
 
     Raises:
         UserError: If the checkpoint cannot be read.
     """
-    classifier = MelanomaClassifier.load(path)
+    classifier = MelanomaClassifier.load_from_checkpoint(path)
+    restore_extras(classifier, path)
     device = torch.device("cuda" if accelerator == "gpu" else "cpu")
     return classifier.to(device, memory_format=torch.channels_last)
 
@@ -62,25 +83,25 @@ def load_classifier(path: Path, accelerator: str = "cpu") -> MelanomaClassifier:
 def predict_logits(
     classifier: MelanomaClassifier, batches: Iterable[Tensor], views: Views = "none"
 ) -> NDArray[np.float32]:
-    """Return a logit an image.
+    """Compute one logit an image.
 
     Args:
         classifier: In evaluation mode.
         batches: uint8 `(B, 3, S, S)` each.
-        views: `dihedral`: the mean logit of an image's eight flips and quarter turns; a lesion has no upright.
+        views: `dihedral` averages the logits of each image's eight flips and quarter turns: a lesion has no upright.
 
     Returns:
         float32 `(N,)`.
 
     Raises:
-        UserError: If the network's answers are no numbers.
+        UserError: If a logit is not finite.
     """
     with torch.inference_mode():
         parts = [_mean_logits(classifier, pixels.to(classifier.device), views).cpu() for pixels in batches]
     logits = torch.cat(parts).numpy() if parts else np.empty(0, dtype=np.float32)
     if lost := int((~np.isfinite(logits)).sum()):
         raise UserError(
-            f"for {lost} of {len(logits)} images the network's answers are no numbers",
+            f"the network returns non-finite logits for {lost} of {len(logits)} images",
             "its weights are broken: take the run's other checkpoint, or train with a smaller optimizer.lr",
         )
     return logits
@@ -110,76 +131,79 @@ def split_batches(split: ImageBatches, title: str, change: Change | None = None)
             bar.update(len(indices))
 
 
-def split_features(classifier: MelanomaClassifier, split: ImageBatches, title: str) -> NDArray[np.float32]:
-    """Return what the network makes of each image before it decides: float32 `(N, D)`; D is 0 for want of features."""
+def fit_ood_detector(classifier: MelanomaClassifier, training: ImageBatches, validation: ImageBatches) -> bool:
+    """Fit a classifier's out-of-distribution detector, and leave it in `classifier.ood_detector`.
+
+    Args:
+        classifier: In evaluation mode.
+        training: The images that it was trained on.
+        validation: Images that it was not trained on; they set the detector's threshold.
+
+    Returns:
+        False if the network has no features to tap, or there are too few images.
+    """
+    classifier.ood_detector = fit_detector(
+        _features(classifier, training, "features of training images"),
+        _features(classifier, validation, "features of validation images"),
+    )
+    return classifier.ood_detector is not None
+
+
+def _features(classifier: MelanomaClassifier, split: ImageBatches, title: str) -> NDArray[np.float32]:
+    """Return the features of a split's images, float32 `(N, D)`; D is 0 if the network has none."""
     with tapped(classifier.network) as collected:
         predict_logits(classifier, split_batches(split, title))
     return torch.cat(collected).cpu().numpy() if collected else np.empty((len(split), 0), dtype=np.float32)
 
 
-def fit_ood_detector(
-    classifier: MelanomaClassifier, training: ImageBatches, validation: ImageBatches
-) -> OutOfDistributionDetector | None:
-    """Let a classifier know what its training images look like, so that it can tell what is unlike them.
-
-    Args:
-        classifier: In evaluation mode; it keeps what was learnt.
-        training: What it was trained on.
-        validation: Images that it was not trained on, which set the limit.
-
-    Returns:
-        What was learnt; None where the network has no features to tap.
-    """
-    known = split_features(classifier, training, "what training images look like")
-    held = split_features(classifier, validation, "what validation images look like")
-    classifier.ood_detector = fit_detector(known, held)
-    return classifier.ood_detector
-
-
-def predict_files(classifier: MelanomaClassifier, paths: list[Path], views: Views = "none") -> Iterator[Prediction]:
-    """Predict any number of images in constant memory, in their order; broken ones are reported, the rest go on.
+def iterate_predictions(
+    classifier: MelanomaClassifier, images: Sequence[ImageSource], views: Views = "none"
+) -> Iterator[Prediction]:
+    """Predict any number of images in their order and in constant memory; broken images do not stop the others.
 
     Args:
         classifier: In evaluation mode.
-        paths: The images.
-        views: As of `predict_logits`; the decision is the one that was fitted for them, else that of single images.
+        images: Files, or images in memory.
+        views: As of `predict_logits`; `dihedral` uses the decision that an evaluation fitted for it, if there is one.
     """
-    waiting: list[tuple[Path, Decoded]] = []
-    for path, decoded in zip(paths, decode_all(paths, classifier.preprocessing, "predicting"), strict=True):
-        waiting.append((path, decoded))
-        if len(waiting) == BATCH:
-            yield from _predict_batch(classifier, waiting, views)
+    decode = partial(_decode, preprocessing=classifier.preprocessing)
+    waiting: list[Decoded] = []
+    for count, decoded in enumerate(read_all(decode, images, "predicting"), 1):
+        waiting.append(decoded)
+        if len(waiting) == BATCH or count == len(images):
+            first = count - len(waiting)
+            yield from _predict_batch(classifier, images[first:count], waiting, first, views)
             waiting.clear()
-    yield from _predict_batch(classifier, waiting, views)
 
 
-def decision_of(classifier: MelanomaClassifier, views: Views = "none") -> Decision:
-    """Return the temperature and threshold that a classifier decides with."""
-    if views == "dihedral" and classifier.augmented_decision is not None:
-        return classifier.augmented_decision
-    return Decision(classifier.temperature, classifier.threshold)
+def _decode(source: ImageSource, preprocessing: Preprocessing) -> Decoded:
+    if isinstance(source, Path):
+        return decode_file(source, preprocessing)
+    try:
+        array = source.numpy(force=True) if isinstance(source, Tensor) else source
+        image = array if isinstance(array, Image.Image) else Image.fromarray(array)
+        return Decoded(preprocessing.to_pixels(image), "")
+    except Exception as error:  # Pillow decodes an opened file only now, and a damaged one can fail anywhere
+        return Decoded(None, "", " ".join(str(error).split()) or type(error).__name__)
 
 
 def _predict_batch(
-    classifier: MelanomaClassifier, batch: list[tuple[Path, Decoded]], views: Views
+    classifier: MelanomaClassifier, images: Sequence[ImageSource], batch: list[Decoded], first: int, views: Views
 ) -> Iterator[Prediction]:
-    readable = [decoded.pixels for _, decoded in batch if decoded.pixels is not None]
+    readable = [decoded.pixels for decoded in batch if decoded.pixels is not None]
     with tapped(classifier.network) as collected:
         logits = predict_logits(classifier, [stack(readable)] if readable else [], views)
-    unlike: Iterator[bool | None] = iter([None] * len(readable))
+    is_ood: Iterator[bool | None] = iter([None] * len(readable))
     if classifier.ood_detector is not None and readable:
-        unlike = iter(classifier.ood_detector.is_ood(collected[0].cpu().numpy()).tolist())
-    decision = decision_of(classifier, views)
-    malignant = iter(decision.probabilities(logits).tolist())
-    for path, decoded in batch:
+        is_ood = iter(classifier.ood_detector.is_ood(collected[0].cpu().numpy()).tolist())
+    stored = classifier.augmented_decision if views == "dihedral" else None
+    decision, names = stored or Decision(classifier.temperature, classifier.threshold), classifier.class_names
+    probabilities = iter(decision.probabilities(logits).tolist())
+    for index, (image, decoded) in enumerate(zip(images, batch, strict=True), first):
+        path = image if isinstance(image, Path) else None
         if decoded.pixels is None:
-            yield Prediction(path, None, False, decoded.reason)
-        else:
-            probability = next(malignant)
-            yield Prediction(
-                path,
-                probability,
-                probability >= decision.threshold,
-                is_ood=next(unlike),
-                pixels=decoded.pixels,
-            )
+            yield Prediction(index, path, None, decision.threshold, None, reason=decoded.reason)
+            continue
+        probability: float = next(probabilities)
+        name = names[probability >= decision.threshold]
+        yield Prediction(index, path, probability, decision.threshold, name, next(is_ood), pixels=decoded.pixels)

@@ -1,178 +1,173 @@
-"""The review of one split: judge the images, then put everything that is to be said into the report's content."""
+"""Analysis of one split: predict its images, then collect everything that the report says about them."""
 
-from dataclasses import replace
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.assessment import auroc_with_delong, calibrate, rank
-from melanoma_pl.evaluation.checks import Floats, warnings_of
-from melanoma_pl.evaluation.metrics import count
+from melanoma_pl.evaluation.checks import Floats, scarcity_warnings
 from melanoma_pl.evaluation.outcomes import always_benign, decide
-from melanoma_pl.inference.ensemble import NOTHING, Ensemble, Logits
+from melanoma_pl.inference.ensemble import Ensemble, Logits
 from melanoma_pl.messages import DISCLAIMER
 from melanoma_pl.models.features import tapped
 from melanoma_pl.report.content import Content, MemberFigures, PredictedScores, SetFigures
 from melanoma_pl.report.mistakes import worst_mistakes
-from melanoma_pl.report.request import Context, Question, Review
-from melanoma_pl.report.shortcuts import auroc_lost, find_shortcuts, measure_robustness, training_images
-from melanoma_pl.report.subgroups import find_groupings, subgroup_tables
+from melanoma_pl.report.provenance import (
+    dataset_name,
+    evaluation_facts,
+    evaluation_warnings,
+    has_training_images,
+    seen_images,
+)
+from melanoma_pl.report.request import EvaluationRequest
+from melanoma_pl.report.shortcuts import auroc_lost, find_shortcuts, measure_robustness
+from melanoma_pl.report.subgroups import find_groupings, subgroup_table
 
-Integers = NDArray[np.int64]
+
+@dataclass(frozen=True)
+class SplitPredictions:
+    """An ensemble's predictions for the images of a split.
+
+    Attributes:
+        images: The N images.
+        is_seen: bool `(N,)`, images that a network trained or chose on, or whose lesion is in its train folder.
+        member_logits: float `(M, N)`, logits of each member.
+        logits: float `(N,)`, combined logits.
+        probabilities: float64 `(N,)`, calibrated probabilities of malignant.
+        is_ood: bool `(N,)`, images that are out of distribution; None if no detector applies.
+    """
+
+    images: LabelledImages
+    is_seen: NDArray[np.bool_]
+    member_logits: Logits
+    logits: Logits
+    probabilities: Floats
+    is_ood: NDArray[np.bool_] | None
 
 
-def review(panel: Ensemble, question: Question, context: Context) -> Review:
-    """Judge the images of a split, and answer everything that is asked.
+def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredictions, Content]:
+    """Predict the images of the requested split, and return the predictions and the content of the report.
 
     Raises:
-        UserError: If a column of the metadata is missing, or the network's answers are no numbers.
+        UserError: If a column of the metadata is missing, if members have different images or have trained on them, or
+            if a network returns non-finite logits.
     """
-    first, split = panel.members[0], question.split
-    batches = first.evaluated.split(split)
-    evaluated = _images(panel, split)
-    is_full = question.depth == "page"
-    # what is missing is said before the work
-    groupings = find_groupings(first.evaluated, batches, question.subgroups) if is_full else []
-    member_logits, is_ood = _evaluate(panel, split)
-    logits = panel.combined(member_logits)
-    malignant, targets = panel.decision.probabilities(logits), evaluated.targets
-    is_seen = np.zeros(len(evaluated), dtype=bool) if context.is_seen is None else context.is_seen
-    training = (
-        training_images(first.own.list_split("train"), evaluated.paths) if context.may_learn and is_full else None
-    )
-    missed, alarms = worst_mistakes(panel, split, malignant, targets, question.mistakes if is_full else 0)
-    threshold = panel.decision.threshold
+    first, split, is_full = ensemble.members[0], request.split, request.depth == "page"
+    batches, images = first.evaluated.split(split), _common_images(ensemble, split)
+    # whatever the user has to mend is found before the images are predicted
+    is_seen, notes, warnings = seen_images(ensemble, request)
+    groupings = find_groupings(first.evaluated, batches, request.subgroups) if is_full else []
+    predictions = _predict(ensemble, split, images, is_seen)
+    logits, probabilities, targets = predictions.logits, predictions.probabilities, images.targets
+    threshold, prevalence = ensemble.decision.threshold, request.prevalence
+    training = None
+    if is_full and has_training_images(first):
+        training = first.own.list_split("train").without(images.paths)
+    missed, alarms = worst_mistakes(ensemble, split, probabilities, targets, request.mistakes if is_full else 0)
     class_names = (first.classifier.class_names[0], first.classifier.class_names[1])
-    content = Content(
-        title=context.title,
+    return predictions, Content(
+        title=" + ".join(member.name for member in ensemble.members),
         split=split,
-        images=context.images,
+        images=dataset_name(first.evaluated),
         class_names=class_names,
-        n=len(evaluated),
+        n=len(images),
         positives=int(targets.sum()),
-        facts=context.facts,
-        warnings=(*context.warnings, *warnings_of(targets, class_names)),
-        notes=_notes(context.notes, batches.loaded.broken, is_ood),
-        sets=_sets(split, logits, malignant, evaluated, is_seen, threshold, question.prevalence),
+        facts=evaluation_facts(ensemble, request),
+        warnings=(*evaluation_warnings(ensemble, request), *warnings, *scarcity_warnings(targets, class_names)),
+        notes=(*notes, *_notes(batches.loaded.broken, predictions.is_ood)),
+        sets=_main_figures(predictions, split, threshold, prevalence),
         decisions=(
-            decide(_chosen(panel), malignant, targets, threshold, question.prevalence),
-            *([decide("0.5", malignant, targets, 0.5, question.prevalence)] if threshold != 0.5 else []),
-            always_benign(targets, question.prevalence),
+            decide(_origin_of_threshold(ensemble), probabilities, targets, threshold, prevalence),
+            *([decide("0.5", probabilities, targets, 0.5, prevalence)] if threshold != 0.5 else []),
+            always_benign(targets, prevalence, f"always {class_names[0]}"),
         ),
-        prevalence=question.prevalence,
+        prevalence=prevalence,
         calibration=(
-            calibrate(logits, targets, 1.0, evaluated.groups),
-            calibrate(logits, targets, panel.decision.temperature, evaluated.groups),
+            calibrate(logits, targets, 1.0, images.groups),
+            calibrate(logits, targets, ensemble.decision.temperature, images.groups),
         ),
-        subgroups=subgroup_tables(groupings, logits, malignant, targets, threshold),
-        shortcuts=find_shortcuts(panel, split, logits, targets, training) if is_full else (),
-        robustness=measure_robustness(panel, split, logits, targets) if question.robustness else (),
+        subgroups=tuple(subgroup_table(each, logits, probabilities, targets, threshold) for each in groupings),
+        shortcuts=find_shortcuts(ensemble, split, logits, targets, training) if is_full else (),
+        robustness=measure_robustness(ensemble, split, logits, targets) if request.robustness else (),
         false_negatives=missed,
         false_positives=alarms,
-        wrong=count(malignant, targets, threshold),
-        members=_members(panel, member_logits, targets),
-        curves=PredictedScores(tuple(malignant.tolist()), tuple(targets.tolist())),
+        members=_member_figures(ensemble, predictions),
+        curves=PredictedScores(tuple(probabilities.tolist()), tuple(targets.tolist())),
         disclaimer=DISCLAIMER,
-        lesions=None if evaluated.groups is None else len(set(evaluated.groups)),
-        images_note=f"Heat maps of {first.name} alone." if len(panel.members) > 1 else "",
+        lesions=None if images.groups is None else len(set(images.groups)),
     )
-    return Review(content, evaluated, logits, malignant, is_seen, is_ood, _loss(panel, logits, targets), context.runs)
 
 
-def _images(panel: Ensemble, split: str) -> LabelledImages:
-    """Return the judged images, with their lesions if any member knows them.
+def _common_images(ensemble: Ensemble, split: str) -> LabelledImages:
+    """Return the images to evaluate, with their lesions if any member knows them.
 
     Raises:
-        UserError: If the members do not judge the same images.
+        UserError: If the members have different images.
     """
-    seen = [member.evaluated.split(split) for member in panel.members]
-    images = [batches.loaded.images.take(batches.positions.numpy()) for batches in seen]
-    for member, batches, other in zip(panel.members[1:], seen[1:], images[1:], strict=True):
-        same = other.paths == images[0].paths and np.array_equal(other.targets, images[0].targets)
-        if not same or batches.contents != seen[0].contents:
+    splits = [member.evaluated.split(split) for member in ensemble.members]
+    images = [batches.loaded.images.take(batches.positions.numpy()) for batches in splits]
+    for member, batches, other in zip(ensemble.members[1:], splits[1:], images[1:], strict=True):
+        is_same = other.paths == images[0].paths and np.array_equal(other.targets, images[0].targets)
+        if not is_same or batches.contents != splits[0].contents:
             raise UserError(
-                f"{member.name} has other {split} images than {panel.members[0].name}",
-                "take runs on one image set, or give the images: data.root=<folder>",
+                f"{member.name} has other {split} images than {ensemble.members[0].name}",
+                "take runs on the same images, or give the images: data.root=<folder>",
             )
     return replace(images[0], groups=next((each.groups for each in images if each.groups is not None), None))
 
 
-def _evaluate(panel: Ensemble, split: str) -> tuple[Logits, NDArray[np.bool_] | None]:
-    """Return each member's logits `(M, N)`, and which images are unlike the training images of a network alone."""
-    ood_detector, title = panel.members[0].classifier.ood_detector, f"judging {split} images"
-    if ood_detector is None or len(panel.members) > 1 or panel.views != "none":
-        return panel.member_logits(split, title), None
-    with tapped(panel.members[0].classifier.network) as collected:
-        logits = panel.member_logits(split, title)
-    return logits, ood_detector.is_ood(torch.cat(collected).cpu().numpy())
+def _predict(ensemble: Ensemble, split: str, images: LabelledImages, is_seen: NDArray[np.bool_]) -> SplitPredictions:
+    classifier, is_ood = ensemble.members[0].classifier, None
+    detector = classifier.ood_detector if len(ensemble.members) == 1 and ensemble.views == "none" else None
+    with ExitStack() as stack:
+        features = [] if detector is None else stack.enter_context(tapped(classifier.network))
+        member_logits = ensemble.member_logits(split, f"predicting {split} images")
+    if detector is not None:
+        is_ood = detector.is_ood(torch.cat(features).cpu().numpy())
+    logits = ensemble.combined(member_logits)
+    return SplitPredictions(images, is_seen, member_logits, logits, ensemble.decision.probabilities(logits), is_ood)
 
 
-def _chosen(panel: Ensemble) -> str:
-    """Say where the threshold comes from."""
-    is_fixed = panel.members[0].classifier.threshold_rule["rule"] == "fixed"
-    return "fixed" if is_fixed or panel.decided_on == NOTHING else "chosen on validation"
+def _origin_of_threshold(ensemble: Ensemble) -> str:
+    is_fixed = ensemble.members[0].classifier.threshold_rule["rule"] == "fixed"
+    return "fixed" if is_fixed or not ensemble.is_fitted else "chosen on validation"
 
 
-def _sets(
-    split: str,
-    logits: Logits,
-    malignant: Floats,
-    evaluated: LabelledImages,
-    is_seen: NDArray[np.bool_],
-    threshold: float,
-    prevalence: float | None,
+def _main_figures(
+    predictions: SplitPredictions, split: str, threshold: float, prevalence: float | None
 ) -> tuple[SetFigures, ...]:
-    masks = {split: np.ones(len(evaluated), dtype=bool)}
-    if is_seen.any() and not is_seen.all():
-        masks[f"{split}, no lesion of train"] = ~is_seen
-    return tuple(
-        SetFigures(
-            title,
-            rank(logits[mask], evaluated.targets[mask], _groups(evaluated, mask)),
-            decide(title, malignant[mask], evaluated.targets[mask], threshold, prevalence),
-        )
-        for title, mask in masks.items()
-    )
-
-
-def _groups(evaluated: LabelledImages, mask: NDArray[np.bool_]) -> list[str] | None:
-    return None if evaluated.groups is None else list(evaluated.take(np.flatnonzero(mask)).groups or ())
-
-
-def _members(panel: Ensemble, logits: Logits, targets: Integers) -> tuple[MemberFigures, ...]:
-    if len(panel.members) == 1:
-        return ()
-    together, found = panel.combined(logits), []
-    for position, member in enumerate(panel.members):
-        rest = panel.without(position).combined(np.delete(logits, position, axis=0))
-        found.append(
-            MemberFigures(
-                member.name, auroc_with_delong(logits[position], targets), auroc_lost(together, rest, targets)
-            )
-        )
+    """Return the figures of all images, and of the unseen ones if only some are seen."""
+    masks = {split: np.ones(len(predictions.images), dtype=bool)}
+    if predictions.is_seen.any() and not predictions.is_seen.all():
+        masks[f"{split}, unseen lesions"] = ~predictions.is_seen
+    found = []
+    for title, mask in masks.items():
+        images = predictions.images.take(np.flatnonzero(mask))
+        ranking = rank(predictions.logits[mask], images.targets, images.groups)
+        decisions = decide(title, predictions.probabilities[mask], images.targets, threshold, prevalence)
+        found.append(SetFigures(title, ranking, decisions))
     return tuple(found)
 
 
-def _notes(known: tuple[str, ...], broken: dict[str, str], is_ood: NDArray[np.bool_] | None) -> tuple[str, ...]:
-    notes = [*known]
-    if broken:
-        notes.append(f"{len(broken)} images of this folder cannot be read and are left out.")
+def _member_figures(ensemble: Ensemble, predictions: SplitPredictions) -> tuple[MemberFigures, ...]:
+    if len(ensemble.members) == 1:
+        return ()
+    logits, targets, found = predictions.member_logits, predictions.images.targets, []
+    for position, member in enumerate(ensemble.members):
+        rest = ensemble.without(position).combined(np.delete(logits, position, axis=0))
+        contribution = auroc_lost(predictions.logits, rest, targets)
+        found.append(MemberFigures(member.name, auroc_with_delong(logits[position], targets), contribution))
+    return tuple(found)
+
+
+def _notes(broken: dict[str, str], is_ood: NDArray[np.bool_] | None) -> list[str]:
+    notes = [f"{len(broken)} images of this folder cannot be read and are left out."] if broken else []
     if is_ood is not None:
-        notes.append(
-            f"{is_ood.sum()} of {len(is_ood)} images are unlike the training images (1 in 20 of validation is)."
-        )
-    return tuple(notes)
-
-
-def _loss(panel: Ensemble, logits: Logits, targets: Integers) -> float | None:
-    """Return the loss of the live curve: weighted, before calibration."""
-    if len(panel.members) > 1:
-        return None
-    classifier: Any = panel.members[0].classifier
-    with torch.inference_mode():
-        answers = (torch.from_numpy(array).to(classifier.device) for array in (logits, targets))
-        return float(classifier.loss(*answers))
+        found = f"{is_ood.sum()} of {len(is_ood)} images are out of distribution"
+        notes.append(f"{found} (1 in 20 validation images is, by construction).")
+    return notes

@@ -1,7 +1,4 @@
-"""Small pictures that travel inside a page: JPEG as data URIs.
-
-The images that were decided most wrongly, with where the network looked and a control beside it.
-"""
+"""The worst mistakes, with heat maps, and small images embedded in a page as data URIs."""
 
 import base64
 import io
@@ -13,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, to_rgb
@@ -23,12 +19,15 @@ from melanoma_pl.models.features import last_convolution
 from melanoma_pl.report.content import Mistake
 
 SIDE = 160  # pixels, of the longer side
-QUALITY = 72  # of JPEG: about 5 kB a picture
+QUALITY = 72  # of JPEG: about 5 kB an image
+
+Integers = NDArray[np.int64]
+Heat = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture.
+    """A small copy of an image.
 
     Attributes:
         uri: `data:image/jpeg;base64,…`.
@@ -42,99 +41,89 @@ class Thumbnail:
 
 
 def thumbnails(root: Path, paths: Iterable[str], side: int = SIDE) -> dict[str, Thumbnail]:
-    """Return a small picture of each image that can be read.
+    """Return a thumbnail of each image that can be read.
 
     Args:
         root: Folder that the paths are relative to.
-        paths: Of the images, with `/`.
-        side: Of the longer side, pixels; smaller images keep their size.
+        paths: Paths of the images, with `/`.
+        side: Length of the longer side, pixels; smaller images keep their size.
     """
     wanted = sorted(set(paths))
-    pictures = read_all(lambda file: thumbnail(file, side), [root / path for path in wanted], "small pictures")
-    return {path: picture for path, picture in zip(wanted, pictures, strict=True) if picture}
+    found = read_all(lambda path: thumbnail(root / path, side), wanted, "thumbnails")
+    return {path: small for path, small in zip(wanted, found, strict=True) if small}
 
 
 def thumbnail(file: Path, side: int = SIDE) -> Thumbnail | None:
-    """Return a small picture of an image, or None where it cannot be read."""
+    """Return a thumbnail of an image, or None if it cannot be read."""
     try:
         with open_image(file) as image:
             draft(image, side)
             small = to_rgb(image)
             small.thumbnail((side, side), reducing_gap=2.0)
-            return Thumbnail(_uri(small), *small.size)
+            return Thumbnail(_data_uri(small), *small.size)
     except BrokenImageError:
         return None
 
 
-def image_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return pixels, uint8 `(H, W, 3)`, as a data URI."""
-    return _uri(Image.fromarray(pixels))
-
-
-def _uri(image: Image.Image) -> str:
+def _data_uri(image: Image.Image) -> str:
     content = io.BytesIO()
     image.save(content, "JPEG", quality=QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-Integers = NDArray[np.int64]
-Picture = NDArray[np.uint8]
-
-
 def worst_mistakes(
-    panel: Ensemble, split: str, malignant: Floats, targets: Integers, count: int
+    ensemble: Ensemble, split: str, probabilities: Floats, targets: Integers, count: int
 ) -> tuple[tuple[Mistake, ...], tuple[Mistake, ...]]:
     """Return the worst false negatives and false positives, at most `count` of each.
 
     Args:
-        panel: Who judged; the pictures are of its first network.
+        ensemble: The networks; the heat maps are those of the first.
         split: `validation` or `test`.
-        malignant: float64 `(N,)`, probabilities.
+        probabilities: float64 `(N,)`, of malignant.
         targets: int64 `(N,)`.
         count: 0 or more.
     """
-    is_called = malignant >= panel.decision.threshold
-    missed = _worst(np.flatnonzero((targets == 1) & ~is_called), malignant, count)
-    alarms = _worst(np.flatnonzero((targets == 0) & is_called), -malignant, count)
-    shown = _describe(panel, split, malignant, targets, [*missed, *alarms])
-    return tuple(shown[: len(missed)]), tuple(shown[len(missed) :])
+    is_called = probabilities >= ensemble.decision.threshold
+    false_negatives = _worst(np.flatnonzero((targets == 1) & ~is_called), probabilities, count)
+    false_positives = _worst(np.flatnonzero((targets == 0) & is_called), -probabilities, count)
+    shown = _describe(ensemble, split, probabilities, targets, [*false_negatives, *false_positives])
+    return tuple(shown[: len(false_negatives)]), tuple(shown[len(false_negatives) :])
 
 
-def _worst(candidates: Integers, badness: Floats, count: int) -> list[int]:
-    return candidates[np.argsort(badness[candidates], kind="stable")][:count].tolist()  # type: ignore[no-any-return]
+def _worst(candidates: Integers, scores: Floats, count: int) -> list[int]:
+    """Return the indices of the lowest scores."""
+    return candidates[np.argsort(scores[candidates], kind="stable")][:count].tolist()  # type: ignore[no-any-return]
 
 
 def _describe(
-    panel: Ensemble, split: str, malignant: Floats, targets: Integers, chosen: Sequence[int]
+    ensemble: Ensemble, split: str, probabilities: Floats, targets: Integers, chosen: Sequence[int]
 ) -> list[Mistake]:
     if not chosen:
         return []
-    first = panel.members[0]
-    batches = first.evaluated.split(split)
+    classifier, batches = ensemble.members[0].classifier, ensemble.members[0].evaluated.split(split)
     pixels = batches[0, torch.tensor(chosen)].pixels
     paths = batches.loaded.images.take(batches.positions.numpy()[list(chosen)]).paths
-    maps = controls = None
-    if last_convolution(first.classifier.network) is not None:
-        called = malignant[list(chosen)] >= panel.decision.threshold
-        maps = heat_maps(first.classifier, pixels, called)
-        controls = heat_maps(shuffled(first.classifier), pixels, called)
-    pictures = [_picture(each) for each in pixels]
+    images = np.ascontiguousarray(pixels.cpu().permute(0, 2, 3, 1).numpy())  # uint8 (N, S, S, 3)
+    maps: Sequence[Heat | None] = [None] * len(chosen)
+    controls = maps
+    if last_convolution(classifier.network) is not None:
+        is_called = probabilities[list(chosen)] >= ensemble.decision.threshold
+        maps, controls = (list(heat_maps(each, pixels, is_called)) for each in (classifier, shuffled(classifier)))
     return [
         Mistake(
             path=path,
-            label=first.classifier.class_names[targets[index]],
-            probability=float(malignant[index]),
-            image=image_uri(pictures[place]),
-            heat_map="" if maps is None else image_uri(overlay(pictures[place], maps[place])),
-            control="" if controls is None else image_uri(overlay(pictures[place], controls[place])),
-            similarity=None if maps is None or controls is None else similarity(maps[place], controls[place]),
-            map_is_empty=maps is not None and not maps[place].any(),
-            control_is_empty=controls is not None and not controls[place].any(),
+            label=classifier.class_names[targets[index]],
+            probability=float(probabilities[index]),
+            image=_data_uri(Image.fromarray(image)),
+            heat_map=_overlay_uri(image, heat),
+            control=_overlay_uri(image, control),
+            similarity=None if heat is None or control is None else similarity(heat, control),
+            map_is_empty=heat is not None and not heat.any(),
+            control_is_empty=control is not None and not control.any(),
         )
-        for place, (index, path) in enumerate(zip(chosen, paths, strict=True))
+        for index, path, image, heat, control in zip(chosen, paths, images, maps, controls, strict=True)
     ]
 
 
-def _picture(pixels: Tensor) -> Picture:
-    """Return uint8 `(S, S, 3)` from `(3, S, S)`."""
-    return np.ascontiguousarray(pixels.cpu().permute(1, 2, 0).numpy())
+def _overlay_uri(image: NDArray[np.uint8], heat: Heat | None) -> str:
+    return "" if heat is None else _data_uri(Image.fromarray(overlay(image, heat)))

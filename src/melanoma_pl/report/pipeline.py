@@ -1,42 +1,38 @@
-"""From a request to a written report: for `melanoma-evaluate`, and at the end of every training.
-
-The end of the main job: what the trained network is worth, in the run's folder.
-
-Apart from `training`, which imports it only once the network is trained: what draws and writes takes half a second.
-"""
+"""The report pipeline: from runs to a written report, for `melanoma-evaluate` and for the end of every training."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from melanoma_pl.config.schema import EvaluateSettings, TrainSettings
+from melanoma_pl.config.instantiate import draw_synthetic_images, make_data
+from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import write_atomically
-from melanoma_pl.inference.ensemble import NOTHING, Ensemble, Member
-from melanoma_pl.inference.hardware import Accelerator, choose_accelerator, keep_freed_memory
+from melanoma_pl.files import copy, write_atomically
+from melanoma_pl.inference.ensemble import Ensemble, Member, assemble
+from melanoma_pl.inference.extras import save_extras
+from melanoma_pl.inference.hardware import Accelerator
 from melanoma_pl.inference.prediction import fit_ood_detector, load_classifier
-from melanoma_pl.models.checkpoint import amend_checkpoint
-from melanoma_pl.models.classifier import as_tensors
-from melanoma_pl.report import open_runs
-from melanoma_pl.report.analysis import review
-from melanoma_pl.report.context import card_facts, make_context
+from melanoma_pl.report.analysis import analyse
+from melanoma_pl.report.figures.figure_files import write_figures
 from melanoma_pl.report.model_card import MODEL_CARD, model_card
-from melanoma_pl.report.open_runs import name_of
-from melanoma_pl.report.report_files import show_first, write_numbers, write_pages
-from melanoma_pl.report.request import Depth, EvaluationRequest, Question
+from melanoma_pl.report.page import REPORT_PAGE, write_page
+from melanoma_pl.report.provenance import held_out_images, training_data_facts
+from melanoma_pl.report.report_files import write_metrics, write_predictions
+from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
 from melanoma_pl.report.terminal import format_report
 from melanoma_pl.runs import REPORT, Run, now
+from melanoma_pl.runs.image_list import compare_images
 from melanoma_pl.specs import TARGET, build
 
 logger = logging.getLogger(__name__)
 
-ENSEMBLES = Path("outputs/ensembles")
+Lock = Callable[[], AbstractContextManager[object]]
+HPARAM_METRICS = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "log_loss")
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,9 @@ class Report:
     """A written report.
 
     Attributes:
-        figures: By their tags, such as `test/auroc`.
-        text: For the terminal.
-        folder: Where it lies.
+        figures: The figures of all images by their tags, such as `test/auroc`.
+        text: The report for the terminal.
+        folder: The report's folder.
     """
 
     figures: dict[str, float]
@@ -54,140 +50,128 @@ class Report:
     folder: Path
 
 
-def evaluate(requests: Sequence[EvaluationRequest], settings: EvaluateSettings, command: str) -> Report:
-    """Judge images as `melanoma-evaluate` was asked to.
+def evaluate(request: EvaluationRequest, accelerator: Accelerator) -> Report:
+    """Evaluate runs as requested, and write the report.
 
     Raises:
-        UserError: If something is wrong that the user can mend.
+        UserError: If a checkpoint cannot be read, or the images are not those that the request needs.
     """
-    keep_freed_memory()
-    own_images = all(request.is_own_data for request in requests)
-    accelerator = choose_accelerator(settings.device, "device=cpu")
-    members = open_runs.open_members(requests, accelerator, settings.split, own_images=own_images)
-    panel = open_runs.make_ensemble(members, settings.tta, settings.combine)
-    additions = _additions(panel, own_images)
-    question = Question(settings.split, settings.prevalence, settings.subgroups, settings.robustness, settings.mistakes)
-    folder, is_runs_own = report_folder(requests, members, settings, own_images)
-    written = report(panel, requests, question, folder, command, own_images=own_images, is_runs_own=is_runs_own)
-    if additions:
-        _keep(requests[0], additions)
-    return written
-
-
-def _additions(panel: Ensemble, own_images: bool) -> dict[str, Any]:
-    """Return what a network alone can learn from its own validation images and its checkpoint does not hold yet."""
-    first = panel.members[0]
-    if len(panel.members) > 1 or not first.fits:
-        return {}
-    if panel.views == "dihedral" and first.classifier.augmented_decision is None and panel.decided_on != NOTHING:
-        return {"augmented_decision": asdict(panel.decision)}
-    if panel.views == "none" and own_images and first.classifier.ood_detector is None:
-        known = fit_ood_detector(first.classifier, first.own.split("train"), first.own.split("validation"))
-        return {"ood_detector": as_tensors(known)} if known else {}
-    return {}
-
-
-def _keep(request: EvaluationRequest, additions: dict[str, Any]) -> None:
-    """Add to a run's checkpoint, for prediction to use, unless it is being trained or cannot be written."""
-    try:
-        with request.run.lock():
-            amend_checkpoint(request.checkpoint, **additions)
-    except (UserError, OSError) as error:
-        logger.warning("%s: its checkpoint does not keep the %s", error, " and ".join(additions).replace("_", " "))
-
-
-def report_folder(
-    requests: Sequence[EvaluationRequest], members: Sequence[Member], settings: EvaluateSettings, own_images: bool
-) -> tuple[Path, bool]:
-    """Return where a report goes, and whether it is what the run itself is worth.
-
-    A run's own report stays what it is when another set or another checkpoint is judged, or in another way.
-    """
-    first = requests[0]
-    is_other = first.checkpoint.stem != first.own.checkpoint.evaluate
-    parts = [settings.split, *([settings.tta] if settings.tta != "none" else [])]
-    name = "_".join([*parts, *([first.checkpoint.stem] if is_other else [])])
-    is_runs_own = own_images and len(requests) == 1 and settings.output is None and name == settings.split
-    if settings.output is not None:
-        return Path(settings.output), False
-    if len(requests) > 1:
-        return ENSEMBLES / f"{datetime.now(UTC).astimezone():%Y-%m-%d_%H-%M-%S-%f}" / name, False
-    folder = first.run.folder / REPORT
-    return (
-        folder if own_images else folder / open_runs.set_folder(folder, members[0].evaluated, name)
-    ) / name, is_runs_own
-
-
-def report(
-    panel: Ensemble,
-    requests: Sequence[EvaluationRequest],
-    question: Question,
-    folder: Path,
-    command: str,
-    *,
-    own_images: bool = True,
-    is_runs_own: bool = True,
-) -> Report:
-    """Review a split and write its report.
-
-    Args:
-        panel: Who judges.
-        requests: Where they come from, in the same order.
-        question: What is asked.
-        folder: Where the report goes.
-        command: What was typed.
-        own_images: Whether these are images of the runs.
-        is_runs_own: Whether this is what the run itself is worth: then it also gets the run's page and model card.
-    """
-    context = make_context(panel, requests, question.split, command, own_images=own_images)
-    reviewed = review(panel, question, context)
-    figures = write_numbers(reviewed, panel.decision, folder)
-    written = Report(figures, format_report(reviewed.content), folder)
-    if question.depth == "numbers":
-        return written
-    write_pages(reviewed, folder)
-    if is_runs_own:
-        show_first(folder.parent, question.split)
-    if not is_runs_own or question.split == "test" or not (folder.parent / "test" / "report.html").is_file():
-        place = requests[0].run.folder if is_runs_own else folder
-        with write_atomically(place / MODEL_CARD) as file:
-            file.write(model_card(reviewed.content, card_facts(panel.members, requests)))
-    return written
-
-
-logger = logging.getLogger(__name__)
+    members = [_open_member(each, request, accelerator) for each in request.runs]
+    ensemble = assemble(members, request.views, request.combine)
+    has_extras = _fit_extras(ensemble, request)
+    report = write_report(ensemble, request)
+    if has_extras:
+        _save_extras(ensemble, request, request.runs[0].run.lock)
+    return report
 
 
 def evaluate_trained_run(
     settings: TrainSettings, run: Run, data: MoleDataModule, accelerator: Accelerator, open_test: bool, in_sweep: bool
 ) -> dict[str, float]:
-    """Evaluate the run's checkpoint on validation, and once on test."""
-    evaluated = run.checkpoint(settings.checkpoint.evaluate)
-    classifier = load_classifier(evaluated, accelerator)
-    fits = settings.data.validate_on == "validation"
-    if fits and not in_sweep:  # of a sweep's jobs melanoma-evaluate teaches the one that is looked at
-        known = fit_ood_detector(classifier, data.split("train"), data.split("validation"))
-        if known:
-            amend_checkpoint(evaluated, ood_detector=as_tensors(known))
-    panel = Ensemble.of_one(Member(name_of(run), classifier, data, data, fits))
-    request = EvaluationRequest(run, evaluated, settings, settings)
-    depth: Depth = "numbers" if in_sweep else settings.report
-    command = f"at the end of: {run.read()['command']}"
-    reports = [
-        report(panel, [request], Question(name, depth=depth), run.folder / REPORT / name, command)
-        for name in ("validation", "test")[: 1 + open_test]
-    ]
-    figures = {tag: value for each in reports for tag, value in each.figures.items()}
-    _note_hyper_parameters(settings, run, reports[0])
-    run.update(figures=figures, evaluated=evaluated.name, finished=True, ended=now())
-    for each in reports:
-        logger.info("\n%s", each.text)
+    """Evaluate a run's checkpoint once training has ended, on validation, and on test if that split may be opened.
+
+    Args:
+        settings: The run's settings.
+        run: The run, locked by this process.
+        data: Its images.
+        accelerator: `cpu` or `gpu`.
+        open_test: Whether the test split is evaluated.
+        in_sweep: Whether the run is a sweep's job: then pages and out-of-distribution detector are omitted.
+
+    Returns:
+        The figures by their tags.
+    """
+    checkpoint = run.checkpoint(settings.checkpoint.evaluate)
+    evaluated = EvaluatedRun(run, checkpoint, settings, settings)
+    classifier = load_classifier(checkpoint, accelerator)
+    ensemble = assemble([Member(evaluated.name, classifier, data, data, evaluated.has_validation)])
+    request = EvaluationRequest(
+        (evaluated,),
+        "validation",
+        run.folder / REPORT / "validation",
+        f"at the end of: {run.read()['command']}",
+        depth="numbers" if in_sweep else settings.report,
+    )
+    if not in_sweep and _fit_extras(ensemble, request):
+        _save_extras(ensemble, request, nullcontext)
+    reports = [write_report(ensemble, request)]
+    if open_test:
+        reports.append(write_report(ensemble, replace(request, split="test", folder=run.folder / REPORT / "test")))
+    figures = {tag: value for report in reports for tag, value in report.figures.items()}
+    _log_hyper_parameters(settings, run, reports[0].figures)
+    run.update(figures=figures, evaluated=checkpoint.name, finished=True, ended=now())
+    for report in reports:
+        logger.info("\n%s", report.text)
     logger.info("\nrun  %s", run.folder)
     return figures
 
 
-def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: Report) -> None:
-    """Let TensorBoard's HPARAMS compare runs by their final validation figures."""
+def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
+    """Analyse a split, and write numbers, page, figures and model card.
+
+    Raises:
+        UserError: As of `analyse`.
+    """
+    predictions, content = analyse(ensemble, request)
+    folder, threshold = request.folder, ensemble.decision.threshold
+    folder.mkdir(parents=True, exist_ok=True)
+    write_predictions(predictions, threshold, content.class_names, folder)
+    report = Report(write_metrics(ensemble, request, predictions, content), format_report(content), folder)
+    if request.depth == "numbers":
+        return report
+    write_page(content, write_figures(content, folder / "figures"), folder)
+    is_shown = request.is_main_report and (
+        request.split == "test" or not (folder.parent / "test" / REPORT_PAGE).is_file()
+    )
+    if is_shown:  # a run's page and card are those of the test split, or of validation until that is opened
+        copy(folder / REPORT_PAGE, folder.parent / REPORT_PAGE)
+    if is_shown or not request.is_main_report:
+        card_folder = request.runs[0].run.folder if is_shown else folder
+        with write_atomically(card_folder / MODEL_CARD) as file:
+            file.write(model_card(content, training_data_facts(ensemble, request)))
+    return report
+
+
+def _open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerator: Accelerator) -> Member:
+    """Load a run's network and list its images.
+
+    Raises:
+        UserError: If the checkpoint cannot be read, or the run's images have changed since it began.
+    """
+    draw_synthetic_images(evaluated.own)
+    data = make_data(evaluated.evaluated, every_class=request.own_images)  # other images may be of one class
+    own = data if evaluated.own == evaluated.evaluated else make_data(evaluated.own)
+    if request.own_images:
+        compare_images(evaluated.run, data, [request.split])
+    classifier = load_classifier(evaluated.checkpoint, accelerator)
+    return Member(evaluated.name, classifier, own, data, evaluated.has_validation, held_out_images(evaluated.run))
+
+
+def _fit_extras(ensemble: Ensemble, request: EvaluationRequest) -> bool:
+    """Fit what a single network can learn from its run's images and does not have yet; return whether it did."""
+    first, classifier = ensemble.members[0], ensemble.members[0].classifier
+    if len(ensemble.members) > 1 or not first.fits:
+        return False
+    if ensemble.views == "dihedral" and classifier.augmented_decision is None and ensemble.is_fitted:
+        classifier.augmented_decision = ensemble.decision
+        return True
+    if ensemble.views == "none" and request.own_images and classifier.ood_detector is None:
+        return fit_ood_detector(classifier, first.own.split("train"), first.own.split("validation"))
+    return False
+
+
+def _save_extras(ensemble: Ensemble, request: EvaluationRequest, lock: Lock) -> None:
+    """Save the extras for later predictions; a run that is being trained or is read-only goes without."""
+    checkpoint = request.runs[0].checkpoint
+    try:
+        with lock():
+            save_extras(ensemble.members[0].classifier, checkpoint)
+    except (UserError, OSError, RuntimeError) as error:  # PyTorch raises RuntimeError on a full disk
+        logger.warning("what was fitted for %s is not saved (%s)", checkpoint, str(error).splitlines()[0])
+
+
+def _log_hyper_parameters(settings: TrainSettings, run: Run, figures: dict[str, float]) -> None:
+    """Log the final validation figures to TensorBoard's HPARAMS, so that runs can be compared there."""
     spec = settings.logger.get("tensorboard")
     if spec is None:
         return
@@ -197,18 +181,15 @@ def _note_hyper_parameters(settings: TrainSettings, run: Run, validation: Report
         "seed": settings.seed,
         "augmentation": settings.augmentation[TARGET].rpartition(".")[2],
         "scheduler": settings.scheduler[TARGET].rpartition(".")[2],
-        "optimizer": settings.model_dump()["optimizer"][TARGET].rpartition(".")[2],
+        "optimizer": settings.optimizer.model_dump()[TARGET].rpartition(".")[2],
         "lr": settings.optimizer.lr,
         "batch_size": settings.data.batch_size,
         "max_epochs": settings.trainer.max_epochs,
         "dropout": settings.model.get("dropout", ""),
         "pos_weight": settings.loss.pos_weight,
     }
-    names = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "log_loss")
-    metrics = {
-        f"val_final/{name}": validation.figures[f"val/{name}"] for name in names if f"val/{name}" in validation.figures
-    }
-    (run.folder / TensorBoardLogger.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning left an empty one
+    metrics = {f"val_final/{name}": figures[f"val/{name}"] for name in HPARAM_METRICS if f"val/{name}" in figures}
+    (run.folder / TensorBoardLogger.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning wrote an empty one
     board = build(spec, TensorBoardLogger)
     board.log_hyperparams(chosen, metrics, step=settings.trainer.max_epochs)
     board.finalize("success")

@@ -1,104 +1,81 @@
-"""A review's files: `report.html`, figures, `metrics.json`, `predictions.csv` and a model card."""
+"""Files of a report: `metrics.json` and `predictions.csv`."""
 
 import csv
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from melanoma_pl.evaluation.assessment import intervals_of, summarise
-from melanoma_pl.evaluation.decision import Decision
-from melanoma_pl.files import copy, write_atomically
-from melanoma_pl.report.figures.figure_files import write_figures
-from melanoma_pl.report.page import REPORT_PAGE, write_page
-from melanoma_pl.report.request import Review
+from melanoma_pl.files import write_atomically
+from melanoma_pl.inference.ensemble import Ensemble
+from melanoma_pl.report.analysis import SplitPredictions
+from melanoma_pl.report.content import Content
+from melanoma_pl.report.request import EvaluationRequest
 
 TAGS = {"validation": "val", "test": "test"}
-PICTURES = ("image", "heat_map", "control")  # of a mistake: they stand in the page
+EMBEDDED = ("image", "heat_map", "control")  # images of a mistake: only the page shows them
+COLUMNS = ("path", "probability", "decision", "label", "logit", "group", "shares_lesion_with_train")
 
 
-def write_numbers(review: Review, decision: Decision, folder: Path) -> dict[str, float]:
-    """Write `metrics.json` and `predictions.csv` into a folder, which is made if it is not there.
-
-    Args:
-        review: What was found.
-        decision: Temperature and threshold that it was found with.
-        folder: Where they go.
+def write_metrics(
+    ensemble: Ensemble, request: EvaluationRequest, predictions: SplitPredictions, content: Content
+) -> dict[str, float]:
+    """Write `metrics.json`.
 
     Returns:
-        The figures of all images by their tags (`val/auroc`); those that cannot be computed are left out.
+        The figures of all images by their tags (`val/auroc`); those that cannot be computed are omitted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_predictions(review, decision, folder)
-    return _write_metrics(review, decision, folder)
-
-
-def write_pages(review: Review, folder: Path) -> None:
-    """Write the page and its figures."""
-    write_page(review.content, write_figures(review.content, folder / "figures"), folder)
-
-
-def show_first(folder: Path, split: str) -> None:
-    """Give a run's report its page: that of the test split, or of validation as long as that was not opened."""
-    if split == "test" or not (folder / "test" / REPORT_PAGE).is_file():
-        copy(folder / split / REPORT_PAGE, folder / REPORT_PAGE)
-
-
-def rows_of(review: Review, decision: Decision) -> dict[str, dict[str, Any]]:
-    """Return the main figures of all images and, where some are known to the network, of the others."""
-    split, targets = review.content.split, review.evaluated.targets
-    masks = {shown.title: ~review.is_seen for shown in review.content.sets[1:]}
-    rows = {}
-    for title, mask in {split: np.ones(len(targets), dtype=bool), **masks}.items():
-        of_images = (review.malignant[mask], targets[mask], decision.threshold)
-        rows[title] = {**summarise(*of_images), "intervals": intervals_of(*of_images)}
-    if review.loss is not None:
-        rows[split]["loss"] = review.loss
-    return rows
-
-
-def _write_metrics(review: Review, decision: Decision, folder: Path) -> dict[str, float]:
-    content, rows = review.content, rows_of(review, decision)
-    row = rows[content.split]
-    tag = TAGS[content.split]
-    figures = {f"{tag}/{name}": value for name, value in row.items() if isinstance(value, int | float)}
-    text: Mapping[str, Any] = {
-        "split": content.split,
-        "runs": list(review.runs),
-        "images": str(review.evaluated.root.resolve()),
+    decision, tag = ensemble.decision, TAGS[request.split]
+    rows: dict[str, dict[str, Any]] = {}
+    for figures in content.sets:
+        mask = ~predictions.is_seen if rows else np.ones(len(predictions.images), dtype=bool)
+        arguments = predictions.probabilities[mask], predictions.images.targets[mask], decision.threshold
+        rows[figures.title] = {**summarise(*arguments), "intervals": intervals_of(*arguments)}
+    if len(ensemble.members) == 1:
+        rows[request.split]["loss"] = _loss(ensemble, predictions)
+    metrics = {f"{tag}/{name}": value for name, value in rows[request.split].items() if isinstance(value, int | float)}
+    text = {
+        "split": request.split,
+        "runs": [str(each.run.folder.resolve()) for each in request.runs],
+        "images": str(predictions.images.root.resolve()),
         "temperature": decision.temperature,
         "threshold": decision.threshold,
         "notes": [*content.warnings, *content.notes, content.disclaimer],
-        "metrics": figures,
+        "metrics": metrics,
         "rows": rows,
-        "report": _plain(content_of(review)),
+        "report": _plain(_repeatable(content)),
     }
-    with write_atomically(folder / "metrics.json") as file:
+    with write_atomically(request.folder / "metrics.json") as file:
         json.dump(text, file, indent=2, ensure_ascii=False)
         file.write("\n")
-    return figures
+    return metrics
 
 
-def content_of(review: Review) -> dict[str, Any]:
-    """Return the report's content as plain values.
+def _loss(ensemble: Ensemble, predictions: SplitPredictions) -> float:
+    """Return the loss as of the live curve: weighted, before calibration."""
+    classifier = ensemble.members[0].classifier
+    arrays = predictions.logits, predictions.images.targets
+    with torch.inference_mode():
+        return float(classifier.loss(*(torch.from_numpy(array).to(classifier.device) for array in arrays)))
 
-    Without its pictures, what predictions.csv holds, and when it was asked for: the same images give the same file.
-    """
-    content = asdict(review.content)
-    del content["curves"], content["facts"]["evaluated"], content["facts"]["evaluated with"]
-    for mistakes in (content["false_negatives"], content["false_positives"]):
-        for mistake in mistakes:
-            for name in PICTURES:
-                del mistake[name]
-    return content
+
+def _repeatable(content: Content) -> dict[str, Any]:
+    """Return the content as plain values without images, predictions and times: equal evaluations give equal files."""
+    values = asdict(content)
+    del values["curves"], values["facts"]["evaluated"], values["facts"]["evaluated with"]
+    for mistake in (*values["false_negatives"], *values["false_positives"]):
+        for name in EMBEDDED:
+            del mistake[name]
+    return values
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with what JSON does not know, NaN and infinity, as null."""
+    """Return a value with NaN and infinity, which JSON lacks, as null."""
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -106,16 +83,16 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_predictions(review: Review, decision: Decision, folder: Path) -> None:
-    evaluated, names = review.evaluated, review.content.class_names
-    columns = ["path", "probability", "decision", "label", "logit", "group", "shares_lesion_with_train"]
+def write_predictions(
+    predictions: SplitPredictions, threshold: float, class_names: tuple[str, str], folder: Path
+) -> None:
+    """Write `predictions.csv`, one row an image."""
+    images, is_ood = predictions.images, predictions.is_ood
     with write_atomically(folder / "predictions.csv") as file:
         writer = csv.writer(file)
-        writer.writerow([*columns, "out_of_distribution"])
-        for index, path in enumerate(evaluated.paths):
-            probability = float(review.malignant[index])
-            called, label = names[int(probability >= decision.threshold)], names[evaluated.targets[index]]
-            group = evaluated.groups[index] if evaluated.groups else ""
-            unlike = "" if review.is_ood is None else int(review.is_ood[index])
-            known = int(review.is_seen[index])
-            writer.writerow([path, probability, called, label, float(review.logits[index]), group, known, unlike])
+        writer.writerow([*COLUMNS, "out_of_distribution"])
+        for index, (path, probability) in enumerate(zip(images.paths, predictions.probabilities.tolist(), strict=True)):
+            decision, label = class_names[probability >= threshold], class_names[images.targets[index]]
+            group = images.groups[index] if images.groups else ""
+            flags = int(predictions.is_seen[index]), "" if is_ood is None else int(is_ood[index])
+            writer.writerow([path, probability, decision, label, float(predictions.logits[index]), group, *flags])

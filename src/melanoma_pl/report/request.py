@@ -1,99 +1,135 @@
-"""What is to be judged by whom, before anything heavy is imported. Light.
+"""A request to evaluate runs, checked before anything heavy is imported. Light."""
 
-What is asked of a review, what is known beforehand, and what comes of it.
-"""
-
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from melanoma_pl import runs
-from melanoma_pl.config.schema import EvaluateSettings, TrainSettings, check_settings
-from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.config.resume import paths_at_start
+from melanoma_pl.config.schema import EvaluateSettings, TrainSettings
+from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import UserError
-from melanoma_pl.evaluation.checks import Floats
-from melanoma_pl.inference.ensemble import Logits
-from melanoma_pl.report.content import Content
+from melanoma_pl.specs import validated
 
-OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")
+OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")  # keys of `data`
+ENSEMBLES = Path("outputs/ensembles")
 
 
 @dataclass(frozen=True)
-class EvaluationRequest:
-    """One run, and the images that it is to judge.
+class EvaluatedRun:
+    """A run whose network is evaluated.
 
     Attributes:
         run: The run.
-        checkpoint: Its checkpoint.
-        own: The settings that it was trained with, with its images where they lie now.
-        judged: The same with the images that are judged.
-        is_own_data: Whether those are the images of the run.
+        checkpoint: The checkpoint that is loaded.
+        own: The settings of its training, with paths that are valid here.
+        evaluated: The same settings with the images that are evaluated.
     """
 
     run: runs.Run
     checkpoint: Path
     own: TrainSettings
     evaluated: TrainSettings
-    is_own_data: bool = True
+
+    @property
+    def name(self) -> str:
+        """The last two folders of the run's path."""
+        return "/".join(self.run.folder.resolve().parts[-2:])
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether the run validated on images of its own, and not on the test images."""
+        return self.own.data.validate_on == "validation"
 
 
-def make_request(folder: str, settings: EvaluateSettings) -> EvaluationRequest:
-    """Return what one run is asked for.
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """Runs to evaluate on one split, and the report to write.
+
+    Attributes:
+        runs: One run, or several whose networks form an ensemble.
+        split: `validation` or `test`.
+        folder: The report's folder.
+        command: The command that asked for it, for the report.
+        own_images: Whether the images are those of the runs, not those of another folder.
+        views: `none`, or `dihedral` for the mean logit of the eight flips and quarter turns of each image.
+        combine: `logit` or `rank`: what an ensemble averages.
+        prevalence: Fraction of malignant images for the predictive values, or None.
+        subgroups: Columns of the metadata; None takes age, sex, site and skin type where the metadata has them.
+        robustness: Whether perturbed images are evaluated too.
+        mistakes: Largest number of false negatives, and of false positives, to show.
+        depth: `numbers` omits what is slow and only the page shows: pages, subgroups, shortcuts and mistakes.
+    """
+
+    runs: tuple[EvaluatedRun, ...]
+    split: Literal["validation", "test"]
+    folder: Path
+    command: str
+    own_images: bool = True
+    views: Literal["none", "dihedral"] = "none"
+    combine: Literal["logit", "rank"] = "logit"
+    prevalence: float | None = None
+    subgroups: Sequence[str] | None = None
+    robustness: bool = False
+    mistakes: int = 6
+    depth: Literal["page", "numbers"] = "page"
+
+    @property
+    def is_main_report(self) -> bool:
+        """Whether this is a run's own report on the split, which also gives the run its page and its model card."""
+        return self.folder == self.runs[0].run.folder / runs.REPORT / self.split
+
+
+def make_request(settings: EvaluateSettings, command: str) -> EvaluationRequest:
+    """Return the request that the settings describe.
 
     Raises:
-        UserError: If there is no such run or checkpoint, or another image set has no such split.
+        UserError: If a run, its checkpoint or its images are missing, if a run is named twice, or if the folder of the
+            report cannot be used.
     """
+    evaluated = tuple(_evaluated_run(folder, settings) for folder in settings.run)
+    folders = [each.run.folder for each in evaluated]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError(f"run={[str(folder) for folder in folders]} names a run twice", "name each run once")
+    for each in evaluated:
+        check_image_paths(
+            each.evaluated.data.root, each.evaluated.data, ["test" if settings.split == "test" else "train"]
+        )
+    return EvaluationRequest(
+        evaluated,
+        settings.split,
+        _report_folder(settings, evaluated[0]) if settings.output is None else _output_folder(settings.output),
+        command,
+        settings.data.root is None,
+        settings.tta,
+        settings.combine,
+        settings.prevalence,
+        settings.subgroups,
+        settings.robustness,
+        settings.mistakes,
+    )
+
+
+def _evaluated_run(folder: str, settings: EvaluateSettings) -> EvaluatedRun:
     run = runs.open_run(folder)
     record = run.read()
-    own = _settings(record, {})
-    evaluated = _settings(record, _changes(settings, record["config"]["data"]))
-    checkpoint = run.checkpoint(settings.checkpoint or own.checkpoint.evaluate)
-    return EvaluationRequest(run, checkpoint, own, evaluated, is_own_data=settings.data.root is None)
+    own = _train_settings(record, {})
+    evaluated = _train_settings(record, _other_images(settings, record["config"]["data"]))
+    return EvaluatedRun(run, run.checkpoint(settings.checkpoint or own.checkpoint.evaluate), own, evaluated)
 
 
-def refuse_twice(requests: Sequence[EvaluationRequest]) -> None:
-    """Refuse a run that is named twice, however it is spelt.
-
-    Raises:
-        UserError: If one is.
-    """
-    folders = [request.run.folder.resolve() for request in requests]
-    if len(set(folders)) < len(folders):
-        raise UserError(f"run={[str(request.run.folder) for request in requests]} names a run twice", "name each once")
-
-
-def check_output(output: str | None) -> None:
-    """Refuse a folder for the report that cannot be one, or that is a run's own.
-
-    Raises:
-        UserError: If it has no name, is a file, cannot be made, or is or lies in a run's folder.
-    """
-    if output is None:
-        return
-    folder = Path(output).resolve()
-    own = next((place for place in (folder, *folder.parents) if (place / runs.RECORD).is_file()), None)
-    if not output or own is not None:
-        message = f"output={output} lies in the run {own}" if output else "output names no folder"
-        raise UserError(message, "name a folder of its own, or leave output out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"output={output} cannot be made ({error.strerror})", "name another folder") from error
-
-
-def _settings(record: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainSettings:
+def _train_settings(record: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainSettings:
     data = record["config"]["data"]
-    places = {key: str(place) for key, place in runs.started_in(record, data).items()}
-    settings: TrainSettings = check_settings(TrainSettings, {**record["config"], "data": {**data, **places, **changes}})
-    return settings
+    paths = paths_at_start(record, data)
+    return validated(TrainSettings, {**record["config"], "data": {**data, **paths, **changes}})
 
 
-def _changes(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what differs from the run's own images."""
+def _other_images(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes to a run's group `data` that select the images to evaluate."""
     chosen = settings.data.model_dump()
     changes = {key: chosen[key] for key in OVERRIDABLE if chosen[key] is not None}
     changes["folder_names"] = {**data["folder_names"], **settings.data.folder_names}
@@ -102,81 +138,54 @@ def _changes(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[str, A
         return changes
     if settings.split == "validation":
         raise UserError(f"data.root={root} has no validation split of this run", "evaluate it with split=test")
-    # another set: its own lesions, if it tells them, and none shared with the run's
+    # the lesions of other images are their own: the run's metadata do not name them
     other = {"synthetic": None, "table": None, "exclude": None, "fold": None, "root": root, "limit": None}
     other |= {"metadata": settings.data.metadata or "auto", "group_column": settings.data.group_column}
     return {**changes, **other}
 
 
-Depth = Literal["page", "numbers"]
+def _output_folder(output: str) -> Path:
+    """Make the folder that the user named for the report.
 
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a review.
-
-    Attributes:
-        split: `validation` or `test`.
-        prevalence: Share of malignant images to give predictive values at, or None.
-        subgroups: Columns of the metadata, or None for those that are known by their names.
-        robustness: Whether to judge perturbed images, too.
-        mistakes: How many of the worst false negatives and false positives to show.
-        depth: `numbers` leaves out what is slow and only a page shows: shortcuts and mistakes.
+    Raises:
+        UserError: If the name is empty, or the folder cannot be made or lies in a run's folder.
     """
+    folder = Path(output).resolve()
+    own = next((parent for parent in (folder, *folder.parents) if (parent / runs.RECORD).is_file()), None)
+    if not output or own is not None:
+        message = f"output={output} lies in the run {own}" if output else "output names no folder"
+        raise UserError(message, "name another folder, or leave output out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output={output} cannot be made ({error.strerror})", "name another folder") from error
+    return Path(output)
 
-    split: str
-    prevalence: float | None = None
-    subgroups: Sequence[str] | None = None
-    robustness: bool = False
-    mistakes: int = 6
-    depth: Depth = "page"
+
+def _report_folder(settings: EvaluateSettings, first: EvaluatedRun) -> Path:
+    """Return the report's default folder; other images, another checkpoint or other views have one of their own."""
+    is_other = first.checkpoint.stem != first.own.checkpoint.evaluate
+    parts = [settings.split, *([settings.tta] if settings.tta != "none" else [])]
+    name = "_".join([*parts, *([first.checkpoint.stem] if is_other else [])])
+    if len(settings.run) > 1:
+        return ENSEMBLES / f"{datetime.now(UTC).astimezone():%Y-%m-%d_%H-%M-%S-%f}" / name
+    reports = first.run.folder / runs.REPORT
+    return (reports if settings.data.root is None else _images_folder(reports, settings.data.root, name)) / name
 
 
-@dataclass(frozen=True)
-class Context:
-    """What is known of the images and the networks beside their pixels and weights.
+def _images_folder(reports: Path, root: str, name: str) -> Path:
+    """Return the folder below a run's reports for another image folder: its name, with a hash if that is taken.
 
-    Attributes:
-        title: Of the report: the run's name.
-        images: Name of the image set.
-        facts: Label → text.
-        runs: Folders of the runs that judge.
-        warnings: What must be said beside every figure.
-        notes: What is worth knowing.
-        is_seen: bool `(N,)`, images that the network trained on, or whose lesion it trained on.
-        may_learn: Whether the run's own training images are there for what knows no medicine to learn from.
+    Args:
+        reports: The run's `report/`.
+        root: The other image folder.
+        name: Name of the report's own folder, such as `test`.
     """
-
-    title: str
-    images: str
-    facts: dict[str, str] = field(default_factory=dict)
-    runs: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    is_seen: NDArray[np.bool_] | None = None
-    may_learn: bool = True
-
-
-@dataclass(frozen=True)
-class Review:
-    """A review, image by image and in all.
-
-    Attributes:
-        content: What the report says.
-        judged: The images.
-        logits: float `(N,)`, combined.
-        malignant: float64 `(N,)`, probabilities.
-        is_seen: bool `(N,)`, images whose lesion was trained on.
-        is_ood: bool `(N,)`, images unlike the training images; None where the checkpoint cannot tell.
-        loss: Of the live curve, before calibration; None for several networks.
-        runs: Folders of the runs that judged.
-    """
-
-    content: Content
-    evaluated: LabelledImages
-    logits: Logits
-    malignant: Floats
-    is_seen: NDArray[np.bool_]
-    is_ood: NDArray[np.bool_] | None
-    loss: float | None
-    runs: tuple[str, ...]
+    images = Path(root).resolve()
+    metrics = reports / images.name / name / "metrics.json"
+    is_taken = metrics.is_file() and json.loads(metrics.read_text(encoding="utf-8")).get("images") != str(images)
+    if is_taken or images.name.startswith(("test", "validation")):  # the run's own reports have these names
+        return (
+            reports / f"{images.name}-{hashlib.sha256(str(images).encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+        )
+    return reports / images.name

@@ -1,11 +1,9 @@
-"""What images taken a little differently do to the result.
+"""Evaluation on changed images: without the lesion (shortcuts), and perturbed in everyday ways (robustness).
 
-What is reached without the lesion: by the network on images it was erased from, and by things that know no medicine.
-
-A network whose result images without a lesion reach as well has not learnt what it was meant to learn.
+If images without the lesion reach the network's result, the network need not have learnt anything about lesions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,115 +16,102 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from melanoma_pl.data.audit.findings import TELLING
-from melanoma_pl.data.audit.label_shortcuts import features_of, grow
+from melanoma_pl.data.audit.label_shortcuts import features_of, fit_trees
 from melanoma_pl.data.audit.scanning import scan
-from melanoma_pl.data.image_set import ImageListing, LabelledImages
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.evaluation.assessment import auroc_with_delong
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.evaluation.comparison import paired_delong
 from melanoma_pl.evaluation.intervals import Estimate, wilson
-from melanoma_pl.inference.corruptions import PERTURBATIONS, Perturbation
+from melanoma_pl.inference.corruptions import PERTURBATIONS, STRENGTHS, Perturbation
 from melanoma_pl.inference.ensemble import Ensemble, Logits
 from melanoma_pl.inference.erasure import erase_border, erase_centre
 from melanoma_pl.inference.prediction import split_batches
 from melanoma_pl.report.content import Robustness, Shortcut
 
-STRENGTHS = (1, 2, 3)
+Integers = NDArray[np.int64]
+
+CHANCE = 0.5  # AUROC at chance level
+CENTRE = (
+    "The network on images whose centre, where the lesion is, has the colour of the border; of a large lesion the rim "
+    "remains"
+)
+BORDER = "The network on images of which only the centre remains: a control, not a shortcut"
+COLOUR = (
+    "A logistic regression on nothing but each image's mean red, green and blue: light, camera, skin, and how large "
+    "and dark the lesion is, but neither shape nor structure"
+)
+FILES = "Boosted trees that see no pixel, only how the files were written (bytes, density, EXIF, compression)"
+WITHOUT = {"centre erased": "the lesion", "mean colour": "any shape or structure", "file facts": "a single pixel"}
 
 
-def measure_robustness(
-    panel: Ensemble, split: str, whole: Logits, targets: NDArray[np.int64]
-) -> tuple[Robustness, ...]:
-    """Judge the images again under each perturbation at each strength.
+def measure_robustness(ensemble: Ensemble, split: str, logits: Logits, targets: Integers) -> tuple[Robustness, ...]:
+    """Evaluate the images again under each perturbation at each strength.
 
     Args:
-        panel: Who judges.
+        ensemble: The networks.
         split: `validation` or `test`.
-        whole: float `(N,)`, logits of the images as they are.
+        logits: float `(N,)`, combined logits of the unchanged images.
         targets: int64 `(N,)`.
     """
     return tuple(
-        _measure(panel, split, perturbation, strength, whole, targets)
+        _under_perturbation(ensemble, split, perturbation, strength, logits, targets)
         for perturbation in PERTURBATIONS
         for strength in STRENGTHS
     )
 
 
-def _measure(
-    panel: Ensemble, split: str, perturbation: Perturbation, strength: int, whole: Logits, targets: NDArray[np.int64]
+def _under_perturbation(
+    ensemble: Ensemble, split: str, perturbation: Perturbation, strength: int, logits: Logits, targets: Integers
 ) -> Robustness:
     title = f"{perturbation.name} {strength}"
-    logits = panel.logits(split, title, lambda pixels, indices: perturbation.apply(pixels, strength, indices))
-    before, after = panel.decision.is_malignant(whole), panel.decision.is_malignant(logits)
+    changed = ensemble.logits(split, title, lambda pixels, indices: perturbation.apply(pixels, strength, indices))
+    before, after = ensemble.decision.is_malignant(logits), ensemble.decision.is_malignant(changed)
     return Robustness(
         name=perturbation.name,
         strength=strength,
         setting=perturbation.settings[strength - 1],
-        auroc=auroc_with_delong(logits, targets),
-        lost=auroc_lost(whole, logits, targets),
+        auroc=auroc_with_delong(changed, targets),
+        lost=auroc_lost(logits, changed, targets),
         flipped=Estimate(float(np.mean(before != after)), wilson(int((before != after).sum()), len(targets))),
         to_benign=int((before & ~after).sum()),
         to_malignant=int((~before & after).sum()),
     )
 
 
-def auroc_lost(whole: Logits, changed: Logits, targets: NDArray[np.int64]) -> Estimate:
-    """Return the AUROC of images as they are less that of changed ones, paired: scores, float `(N,)` each."""
-    difference = paired_delong(whole, changed, targets)
+def auroc_lost(before: Logits, after: Logits, targets: Integers) -> Estimate:
+    """Return the paired difference of two AUROCs, first minus second, from scores float `(N,)` each."""
+    difference = paired_delong(before, after, targets)
     return Estimate(difference.value, difference.interval, difference.reason)
 
 
-CENTRE = (
-    "The network itself, on images whose middle, where the lesion is, was painted in the colour of the border; "
-    "of large lesions the rim is left"
-)
-BORDER = "The network itself, on images of which only the middle is left: a control, no shortcut"
-COLOUR = (
-    "A logistic regression that knows nothing but each image's mean red, green and blue: light, camera, skin, and "
-    "how large and dark the lesion is, but no shape and no structure"
-)
-WITHOUT = {"centre erased": "the lesion", "mean colour": "any shape or structure", "file facts": "a single pixel"}
-FILES = "Boosted trees that see no pixel, only how the files were written (bytes, density, EXIF, compression)"
-
-CHANCE = 0.5  # the AUROC of a guess
-
-Integers = NDArray[np.int64]
-
-
 def find_shortcuts(
-    panel: Ensemble, split: str, whole: Logits, targets: Integers, training: LabelledImages | None
+    ensemble: Ensemble, split: str, logits: Logits, targets: Integers, training: LabelledImages | None
 ) -> tuple[Shortcut, ...]:
-    """Measure what is reached without the lesion.
+    """Measure the AUROC that is reached without the lesion.
 
     Args:
-        panel: Who judges.
+        ensemble: The networks.
         split: `validation` or `test`.
-        whole: float `(N,)`, logits of the images as they are.
+        logits: float `(N,)`, combined logits of the unchanged images.
         targets: int64 `(N,)`.
-        training: Images that what knows no medicine learns from, none of them judged; None where they are gone.
+        training: Images to train the trivial models on, none of them evaluated; None if they are missing.
     """
-    erased = erased_logits(panel, split)
+    batches = ensemble.members[0].evaluated.split(split)
+    fill = mean_colour(batches)
+    centre = ensemble.logits(split, "centre erased", lambda pixels, _: erase_centre(pixels))
+    border = ensemble.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill))
     found = [
-        _shortcut("centre erased", CENTRE, erased["centre erased"], whole, targets),
-        _shortcut("border erased", BORDER, erased["border erased"], whole, targets, is_control=True),
+        _shortcut("centre erased", CENTRE, centre, logits, targets),
+        _shortcut("border erased", BORDER, border, logits, targets, is_control=True),
     ]
     if training is None:
         gone = Estimate(None, None, "the run's training images are not where they were")
-        return (*found, *(Shortcut(name, meaning, gone, gone, "", False) for name, (meaning, _) in UNMEDICAL.items()))
-    batches = panel.members[0].evaluated.split(split)
-    scores = unmedical_scores(training, batches.loaded.images.take(batches.positions.numpy()))
-    found += [_shortcut(name, UNMEDICAL[name][0], scores[name], whole, targets) for name in UNMEDICAL]
+        return (*found, *(Shortcut(name, meaning, gone, gone, "", False) for name, (meaning, _) in TRIVIAL.items()))
+    scores = trivial_scores(training, batches.loaded.images.take(batches.positions.numpy()))
+    found += [_shortcut(name, meaning, scores[name], logits, targets) for name, (meaning, _) in TRIVIAL.items()]
     return tuple(found)
-
-
-def erased_logits(panel: Ensemble, split: str) -> dict[str, Logits]:
-    """Return the logits of images without their middle, and of their middle alone: float `(N,)` each."""
-    fill = mean_colour(panel.members[0].evaluated.split(split))
-    return {
-        "centre erased": panel.logits(split, "centre erased", lambda pixels, _: erase_centre(pixels)),
-        "border erased": panel.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill)),
-    }
 
 
 def mean_colour(split: ImageBatches) -> torch.Tensor:
@@ -135,24 +120,24 @@ def mean_colour(split: ImageBatches) -> torch.Tensor:
     return torch.stack(sums).sum(dim=0) / len(split)
 
 
-def unmedical_scores(training: LabelledImages, evaluated: LabelledImages) -> dict[str, Floats]:
-    """Learn from training images what mean colour and file facts tell, and judge others by it.
+def trivial_scores(training: LabelledImages, evaluated: LabelledImages) -> dict[str, Floats]:
+    """Fit the trivial models to training images and apply them to others.
 
     Returns:
-        Name → probabilities, float64 `(N,)`, in the order of `judged`; 0.5 where a file cannot be read.
+        Name → probabilities, float64 `(N,)`, in the order of `evaluated`; 0.5 where a file cannot be read.
     """
     files = [str(file) for file in (*training.files, *evaluated.files)]
-    # in one pass: kinds of files get their numbers from all that are looked at
-    scanned = scan(ImageListing(Path(), tuple(files), ("",) * len(files), ("",) * len(files)))
-    places = {path: place for place, path in enumerate(scanned.listing.paths)}
-    is_read = np.array([file in places for file in files])
-    learnt, judging = (np.array(part, dtype=bool) for part in np.split(is_read, [len(training)]))
+    # in one pass, because the numbers of the file formats depend on all files that are scanned
+    scanned = scan(LabelledImages(Path(), tuple(files), ("",) * len(files), ("",) * len(files)))
+    readable = set(scanned.listing.paths)
+    is_read = np.array([file in readable for file in files])
+    to_fit, to_score = (np.array(part, dtype=bool) for part in np.split(is_read, [len(training)]))
     features = features_of(scanned)
-    scores = {name: np.full(len(evaluated), 0.5) for name in UNMEDICAL}
-    with threadpool_limits(1):  # too small for several threads, which would only wait
-        for name, (_, fit) in UNMEDICAL.items():
-            model = fit(features[name][: learnt.sum()], training.targets[learnt])
-            scores[name][judging] = model.predict_proba(features[name][learnt.sum() :])[:, 1]
+    scores = {name: np.full(len(evaluated), 0.5) for name in TRIVIAL}
+    with threadpool_limits(1):  # models of this size are too small for several threads, which would only wait
+        for name, (_, fit) in TRIVIAL.items():
+            model = fit(features[name][: to_fit.sum()], training.targets[to_fit])
+            scores[name][to_score] = model.predict_proba(features[name][to_fit.sum() :])[:, 1]
     return scores
 
 
@@ -160,61 +145,55 @@ def _fit_colour(colours: Floats, targets: Integers) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(colours, targets)
 
 
-UNMEDICAL: dict[str, tuple[str, Callable[[Floats, Integers], Any]]] = {
+TRIVIAL: dict[str, tuple[str, Callable[[Floats, Integers], Any]]] = {
     "mean colour": (COLOUR, _fit_colour),
-    "file facts": (FILES, grow),
+    "file facts": (FILES, fit_trees),
 }
+"""Models that see no lesion: name → meaning and fitting function."""
 
 
 def _shortcut(
-    name: str, meaning: str, scores: Logits, whole: Logits, targets: Integers, *, is_control: bool = False
+    name: str, meaning: str, scores: Logits, logits: Logits, targets: Integers, *, is_control: bool = False
 ) -> Shortcut:
-    reached, lost = auroc_with_delong(scores, targets), auroc_lost(whole, scores, targets)
-    own = auroc_with_delong(whole, targets)
+    reached, own = auroc_with_delong(scores, targets), auroc_with_delong(logits, targets)
+    lost = auroc_lost(logits, scores, targets)
     low = reached.interval[0] if reached.interval else 0.0
     is_better = low > CHANCE and lost.interval is not None and lost.interval[1] < 0
-    tells = not is_control and (low > TELLING or is_better)
-    verdict = _of_control(own, lost) if is_control else verdict_of(reached, own, lost, tells, WITHOUT[name])
-    return Shortcut(name, meaning, reached, lost, verdict, tells)
+    is_problem = not is_control and (low > TELLING or is_better)
+    verdict = _control_verdict(own, lost) if is_control else verdict_of(reached, own, lost, is_problem, WITHOUT[name])
+    return Shortcut(name, meaning, reached, lost, verdict, is_problem)
 
 
-def verdict_of(reached: Estimate, whole: Estimate, lost: Estimate, tells: bool, without: str) -> str:
-    """Say what it means that something without medicine reaches an AUROC.
+def verdict_of(reached: Estimate, own: Estimate, lost: Estimate, is_problem: bool, without: str) -> str:
+    """Return what a shortcut's AUROC means, in a sentence; empty if nothing can be said.
 
     Args:
-        reached: What it reaches.
-        whole: What the network reaches on whole images.
-        lost: The difference, paired.
-        tells: Whether the lower end of what it reaches is above what hardly tells.
-        without: What it has to do without.
+        reached: AUROC of the shortcut.
+        own: AUROC of the network on unchanged images.
+        lost: Their paired difference.
+        is_problem: Whether the network's result may come from the shortcut.
+        without: What the shortcut does without, such as "the lesion".
     """
-    if reached.value is None or whole.value is None or lost.interval is None:
+    if reached.value is None or own.value is None or lost.interval is None:
         return ""
+    if is_problem and lost.interval[0] <= 0:
+        return f"On these images it is as good as the network: the same result is possible without {without}."
+    if is_problem:
+        fraction = (reached.value - CHANCE) / (own.value - CHANCE) if own.value > CHANCE else 1.0
+        return f"{100 * min(fraction, 1):.0f} % of the network's AUROC above chance level is reached without {without}."
     high = reached.interval[1] if reached.interval else 1.0
-    if not tells and high < 1 - TELLING:
-        return "It ranks the classes the other way round, and so tells them apart."
-    if not tells and high > TELLING:
+    if high < 1 - TELLING:
+        return "It ranks the classes in reverse order, and so tells them apart."
+    if high > TELLING:
         return "It may tell the classes apart: these images are too few to say."
-    if not tells:
-        return "It hardly tells the classes apart."
-    if lost.interval[0] <= 0:
-        as_good = "As good as the network on whole images, as far as these can show"
-        return f"{as_good}: its result can be had without {without}."
-    share = (reached.value - 0.5) / (whole.value - 0.5) if whole.value > 0.5 else 1.0
-    return f"{100 * min(share, 1):.0f} % of what the network has above a guess is reached without {without}."
+    return "It hardly tells the classes apart."
 
 
-def _of_control(whole: Estimate, lost: Estimate) -> str:
-    if lost.interval is None or whole.interval is None:
+def _control_verdict(own: Estimate, lost: Estimate) -> str:
+    if lost.interval is None or own.interval is None:
         return ""
-    if whole.interval[0] <= CHANCE:
-        return "The network does not tell the classes apart to begin with, as far as these images can show."
+    if own.interval[0] <= CHANCE:
+        return "On these images the network does not tell the classes apart in the first place."
     if lost.interval[0] > 0:
-        return "The network needs what lies around the lesion, or is thrown off by its absence."
-    return "The network does as well on the middle alone, as far as these images can show."
-
-
-def training_images(listed: LabelledImages, evaluated: Sequence[str]) -> LabelledImages:
-    """Return the images of a train folder that are not judged."""
-    gone = set(evaluated)
-    return listed.take([index for index, path in enumerate(listed.paths) if path not in gone])
+        return "The network needs what surrounds the lesion, or its absence misleads the network."
+    return "On these images the network is as good with the centre alone."

@@ -1,4 +1,4 @@
-"""Whom a network fails: its figures by columns of the metadata, or by skin tone estimated from the images."""
+"""Subgroups of the evaluated images: by columns of the metadata, or by skin tone estimated from the images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from melanoma_pl.data.columns import age_in_years, column_of, role_of
 from melanoma_pl.data.datamodule import MoleDataModule
-from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.data.metadata import read_table, require_column
 from melanoma_pl.errors import UserError, first_of
@@ -20,25 +20,24 @@ from melanoma_pl.inference.prediction import split_batches
 from melanoma_pl.report.content import SubgroupTable
 
 SKIN_TONE = "skin_tone"
-ROLES = ("age", "sex", "site", "skin type")  # of columns that are looked at unasked
-MOST = 12  # values of one column: the most frequent
-
+ROLES = ("age", "sex", "site", "skin type")  # columns that are taken by default
+MOST = 12  # values of one column to show: the most frequent
 ESTIMATE = (
     "Estimated from the skin at the images' border (individual typology angle); light, camera and lesions that reach "
-    "the border shift it. No substitute for skin types that a person told."
+    "the border shift it. It does not replace skin types that people report."
 )
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """A column's value for each image.
+    """Each image's value in one column.
 
     Attributes:
-        column: Its name.
-        values: N of them.
+        column: Name of the column.
+        values: N values.
         order: The values in the order to show; empty for the most frequent first.
-        is_estimated: Whether the images themselves told the values.
-        note: What must be said of them.
+        is_estimated: Whether the values were estimated from the images themselves.
+        note: Remark for the reader.
     """
 
     column: str
@@ -48,36 +47,40 @@ class Grouping:
     note: str = ""
 
 
-def subgroup_tables(
-    groupings: Sequence[Grouping], logits: Logits, malignant: Floats, targets: NDArray[np.int64], threshold: float
-) -> tuple[SubgroupTable, ...]:
-    """Return the figures of each value of each column."""
-    return tuple(_table(grouping, logits, malignant, targets, threshold) for grouping in groupings)
-
-
-def _table(
-    grouping: Grouping, logits: Logits, malignant: Floats, targets: NDArray[np.int64], threshold: float
+def subgroup_table(
+    grouping: Grouping, logits: Logits, probabilities: Floats, targets: NDArray[np.int64], threshold: float
 ) -> SubgroupTable:
+    """Return the figures of each value of a column.
+
+    Args:
+        grouping: Each image's value.
+        logits: float `(N,)`.
+        probabilities: float64 `(N,)`, of malignant.
+        targets: int64 `(N,)`.
+        threshold: Probability from which on an image is called malignant.
+    """
     masks = split_by(grouping.values)
     names = [name for name in grouping.order if name in masks] or list(masks)
-    left = [] if len(names) <= MOST else [f"{len(names)} values, of which the {MOST} most frequent are shown."]
-    shown = [(name, masks[name]) for name in names[:MOST]]
-    rows = tuple(subgroup(name, malignant[mask], targets[mask], threshold, scores=logits[mask]) for name, mask in shown)
-    note = " ".join([*([grouping.note] if grouping.note else []), *left])
+    rows = tuple(
+        subgroup(name, probabilities[mask], targets[mask], threshold, scores=logits[mask])
+        for name, mask in ((name, masks[name]) for name in names[:MOST])
+    )
+    omitted = f"The {MOST} most frequent of {len(names)} values are shown." if len(names) > MOST else ""
+    note = " ".join(filter(None, (grouping.note, omitted)))
     return SubgroupTable(grouping.column, grouping.is_estimated, rows, note)
 
 
 def find_groupings(data: MoleDataModule, split: ImageBatches, wanted: Sequence[str] | None) -> list[Grouping]:
-    """Return what the images are grouped by.
+    """Return the groupings of a split's images.
 
     Args:
-        data: Where their metadata is.
-        split: The judged images.
-        wanted: Columns of the metadata, or `skin_tone` to estimate it; None is age, sex, site and skin type where the
-            metadata has them, and the estimate where it has none of them.
+        data: The data module with their metadata.
+        split: The images.
+        wanted: Columns of the metadata, or `skin_tone` to estimate it; None takes age, sex, site and skin type where
+            the metadata has them, and the estimate where it has none of them.
 
     Raises:
-        UserError: If a wanted column is not there, or the table lacks images and they may not be without a row.
+        UserError: If a wanted column is missing, or the table lacks images that need a row.
     """
     images = split.loaded.images.take(split.positions.numpy())
     try:
@@ -85,7 +88,7 @@ def find_groupings(data: MoleDataModule, split: ImageBatches, wanted: Sequence[s
     except UserError as error:
         if wanted is not None:
             raise
-        # nobody asked for it: a table of something else is no reason to fail
+        # nobody asked for subgroups, so a table of something else must not stop the evaluation
         return [replace(_skin_tone(split), note=f"{ESTIMATE} The metadata cannot be used: {error}")]
     columns = list(next(iter(rows.values()), {}))
     names = wanted if wanted is not None else [name for name in columns if role_of(name) in ROLES]
@@ -99,14 +102,14 @@ def find_groupings(data: MoleDataModule, split: ImageBatches, wanted: Sequence[s
 def _rows(
     data: MoleDataModule, images: LabelledImages, wanted: Sequence[str] | None
 ) -> Mapping[str, Mapping[str, str]]:
-    """Return the metadata by path; empty where there is none."""
+    """Return the metadata by path; empty if there is no table."""
     table = data.find_metadata()
     if table is None:
         return {}
-    rows = read_table(table, data.image_column, listed=set(images.paths))
+    rows = read_table(table, data.options.image_column, listed=set(images.paths))
     missing = [path for path in images.paths if path not in rows]
     asked = [name for name in wanted or () if name != SKIN_TONE]
-    if missing and asked and data.without_row == "stop":
+    if missing and asked and data.options.without_row == "stop":
         raise UserError(
             f"{table} has no row for {len(missing)} of {len(images)} images ({first_of(missing)}), and "
             f"subgroups={asked[0]} needs them",
@@ -130,11 +133,11 @@ def _column(
         )
     require_column(table, [*columns, SKIN_TONE], name, "subgroups")
     column = column_of(name, [rows.get(path, {}).get(name, "") for path in images.paths])
-    if column.role == "age":
-        years = [age_in_years(value) if value else None for value in column.values]
-        bands = age_bands([np.nan if age is None else age for age in years])
-        return Grouping(name, bands, [band for _, band in BANDS] + [UNKNOWN])
-    return Grouping(name, column.values)
+    if column.role != "age":
+        return Grouping(name, column.values)
+    years = [age_in_years(value) if value else None for value in column.values]
+    bands = age_bands([np.nan if age is None else age for age in years])
+    return Grouping(name, bands, [band for _, band in BANDS] + [UNKNOWN])
 
 
 def _skin_tone(split: ImageBatches) -> Grouping:

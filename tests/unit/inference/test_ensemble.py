@@ -1,4 +1,4 @@
-"""Networks that judge together, and what their decision is fitted on."""
+"""Ensembles, and the images that their decision is fitted on."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from melanoma_pl.data.augmentation import Dihedral
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import fit_temperature
 from melanoma_pl.evaluation.decision import Decision
-from melanoma_pl.inference.ensemble import NOTHING, Ensemble, Member, assemble, mean_rank
+from melanoma_pl.inference.ensemble import NOTHING, Member, assemble, mean_rank
 from melanoma_pl.inference.prediction import dihedral_views, predict_logits, split_batches
 
 
@@ -28,63 +28,63 @@ def test_the_eight_views_are_those_of_the_augmentation() -> None:
 def test_one_network_alone_decides_as_its_checkpoint_says(members: list[Member]) -> None:
     first = members[0]
     first.classifier.temperature, first.classifier.threshold = 2.0, 0.3
-    panel = Ensemble.of_one(first)
+    ensemble = assemble([first])
     expected = predict_logits(first.classifier, split_batches(first.own.split("test"), ""))
-    np.testing.assert_array_equal(panel.logits("test", ""), expected)
-    assert panel.decision == Decision(2.0, 0.3)
+    np.testing.assert_array_equal(ensemble.logits("test", ""), expected)
+    assert ensemble.decision == Decision(2.0, 0.3)
 
 
 def test_eight_views_are_averaged_and_decide_for_themselves(members: list[Member]) -> None:
-    panel = assemble(members[:1], "dihedral", "logit")
+    ensemble = assemble(members[:1], "dihedral", "logit")
     split = members[0].own.split("test")
     (pixels,) = split_batches(split, "")
     with torch.inference_mode():
         expected = torch.stack([members[0].classifier(view) for view in dihedral_views(pixels)]).mean(0)
-    np.testing.assert_allclose(panel.logits("test", ""), expected.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(ensemble.logits("test", ""), expected.numpy(), rtol=1e-5)
     held = members[0].own.split("validation")
     logits = predict_logits(members[0].classifier, split_batches(held, ""), "dihedral")
-    assert panel.decision.temperature == pytest.approx(fit_temperature(logits, held.targets.numpy()), rel=1e-6)
+    assert ensemble.decision.temperature == pytest.approx(fit_temperature(logits, held.targets.numpy()), rel=1e-6)
 
 
 def test_turned_images_get_the_same_answer_from_eight_views(members: list[Member]) -> None:
-    panel = assemble(members[:1], "dihedral", "logit")
-    turned = panel.logits("test", "", lambda pixels, _: pixels.rot90(1, (2, 3)).flip(2))
-    np.testing.assert_allclose(turned, panel.logits("test", ""), atol=1e-5)
+    ensemble = assemble(members[:1], "dihedral", "logit")
+    turned = ensemble.logits("test", "", lambda pixels, _: pixels.rot90(1, (2, 3)).flip(2))
+    np.testing.assert_allclose(turned, ensemble.logits("test", ""), atol=1e-5)
 
 
 def test_several_networks_are_averaged(members: list[Member]) -> None:
-    panel = assemble(members, "none", "logit")
-    each = panel.member_logits("test", "")
+    ensemble = assemble(members, "none", "logit")
+    each = ensemble.member_logits("test", "")
     assert each.shape == (3, 12)
-    np.testing.assert_allclose(panel.logits("test", ""), each.astype(np.float64).mean(axis=0))
-    np.testing.assert_allclose(panel.without(1).combined(each[[0, 2]]), each[[0, 2]].astype(np.float64).mean(axis=0))
-    assert panel.decided_on == "8 validation images"
+    np.testing.assert_allclose(ensemble.logits("test", ""), each.astype(np.float64).mean(axis=0))
+    np.testing.assert_allclose(ensemble.without(1).combined(each[[0, 2]]), each[[0, 2]].astype(np.float64).mean(axis=0))
+    assert ensemble.decided_on == "8 validation images"
 
 
 def test_ranks_are_taken_among_the_validation_images(members: list[Member]) -> None:
-    panel = assemble(members, "none", "rank")
+    ensemble = assemble(members, "none", "rank")
     held = np.stack([predict_logits(m.classifier, split_batches(m.own.split("validation"), "")) for m in members])
-    each = panel.member_logits("test", "")
-    np.testing.assert_allclose(panel.logits("test", ""), mean_rank(each, held))
-    np.testing.assert_allclose(panel.without(0).combined(each[1:]), mean_rank(each[1:], held[1:]))
+    each = ensemble.member_logits("test", "")
+    np.testing.assert_allclose(ensemble.logits("test", ""), mean_rank(each, held))
+    np.testing.assert_allclose(ensemble.without(0).combined(each[1:]), mean_rank(each[1:], held[1:]))
 
 
 def test_only_images_that_no_network_trained_on_decide(image_folder: Path) -> None:
     """Of two different cuts a few validation images are in both: too few to fit anything on."""
     apart = [member(image_folder, "a", split_seed=0), member(image_folder, "b", split_seed=1)]
-    panel = assemble(apart, "none", "logit")
-    assert (panel.decision, panel.decided_on) == (Decision(), NOTHING)
-    with pytest.raises(UserError, match="combine=rank ranks each image among those that all runs validated on"):
+    ensemble = assemble(apart, "none", "logit")
+    assert (ensemble.decision, ensemble.decided_on) == (Decision(), NOTHING)
+    with pytest.raises(UserError, match="combine=rank"):
         assemble(apart, "none", "rank")
 
 
 def test_nothing_is_fitted_on_test_images(image_folder: Path) -> None:
     on_test = member(image_folder, fits=False, validate_on="test")
-    panel = assemble([on_test], "dihedral", "logit")
-    assert (panel.decision, panel.decided_on) == (Decision(), NOTHING)
+    ensemble = assemble([on_test], "dihedral", "logit")
+    assert (ensemble.decision, ensemble.decided_on) == (Decision(), NOTHING)
 
 
-def test_a_network_that_answers_no_numbers_is_refused(members: list[Member]) -> None:
+def test_a_network_with_non_finite_logits_is_refused(members: list[Member]) -> None:
     torch.nn.init.constant_(members[0].classifier.network.dense_2.weight, float("nan"))
-    with pytest.raises(UserError, match="for 12 of 12 images the network's answers are no numbers"):
-        Ensemble.of_one(members[0]).logits("test", "")
+    with pytest.raises(UserError, match="non-finite logits for 12 of 12 images"):
+        assemble(members[:1]).logits("test", "")

@@ -1,4 +1,4 @@
-"""Several networks' answers made into one."""
+"""Combinations of several networks' logits."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_ranks_among_the_references_themselves_are_scipys():
     np.testing.assert_allclose(expit(mean_rank(logits, logits))[:], rankdata(logits[0]) / 22, rtol=1e-12)
 
 
-def test_a_network_that_sounds_surer_weighs_no_more():
+def test_a_network_with_larger_logits_has_no_more_weight_in_ranks():
     references = np.random.default_rng(1).normal(size=(2, 50))
     logits = np.array([[0.3, -0.2, 1.0], [-0.5, 0.1, 0.2]])
     louder = np.array([[1.0], [100.0]])
@@ -29,18 +29,18 @@ def test_a_network_that_sounds_surer_weighs_no_more():
 
 
 @pytest.mark.parametrize("far", [-1e9, 1e9])
-def test_beyond_all_references_the_answer_stays_a_number(far):
-    (answer,) = mean_rank([[far]], [[0.0, 1.0, 2.0]])
-    assert expit(answer) == pytest.approx(0.125 if far < 0 else 0.875)
-    (answer,) = mean_rank([[far]], [[1.0, 1.0, 1.0]])
-    assert expit(answer) == pytest.approx(0.125 if far < 0 else 0.875)
+def test_beyond_all_references_the_rank_stays_finite(far):
+    (rank,) = mean_rank([[far]], [[0.0, 1.0, 2.0]])
+    assert expit(rank) == pytest.approx(0.125 if far < 0 else 0.875)
+    (rank,) = mean_rank([[far]], [[1.0, 1.0, 1.0]])
+    assert expit(rank) == pytest.approx(0.125 if far < 0 else 0.875)
 
 
 @pytest.mark.parametrize("references", [[0.0, 1.0, 2.0], [2.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0]])
 def test_ranks_rise_with_every_logit_inside_the_references_and_outside(references):
-    answers = mean_rank([np.linspace(-3, 5, 1001)], [references])
-    assert np.all(np.diff(answers) > 0)
-    assert np.all((expit(answers) > 0.5 / (len(references) + 1)) & (expit(answers) < 1 - 0.5 / (len(references) + 1)))
+    ranks = mean_rank([np.linspace(-3, 5, 1001)], [references])
+    assert np.all(np.diff(ranks) > 0)
+    assert np.all((expit(ranks) > 0.5 / (len(references) + 1)) & (expit(ranks) < 1 - 0.5 / (len(references) + 1)))
 
 
 def test_few_references_do_not_cost_the_order():
@@ -55,5 +55,5 @@ def test_few_references_do_not_cost_the_order():
 
 def test_an_images_rank_does_not_depend_on_the_images_beside_it():
     references, logits = np.random.default_rng(2).normal(size=(2, 30)), np.random.default_rng(3).normal(size=(2, 5))
-    alone = [mean_rank(logits[:, [place]], references)[0] for place in range(5)]
+    alone = [mean_rank(logits[:, [index]], references)[0] for index in range(5)]
     np.testing.assert_array_equal(mean_rank(logits, references), alone)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from melanoma_pl.inference.erasure import FRACTION, erase_border, erase_centre
+from melanoma_pl.inference.erasure import DIAMETER, erase_border, erase_centre
 
 SIDE = 64
 FILL = torch.tensor([10.0, 120.0, 230.0])
@@ -19,20 +19,20 @@ def images() -> Tensor:
     return torch.randint(0, 256, (20, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).permute(0, 3, 1, 2)
 
 
-def test_what_lies_in_the_disc_does_not_matter_without_the_centre(images: Tensor) -> None:
-    other = torch.where(radius() <= FRACTION / 2, 255 - images, images)
+def test_erasing_the_centre_removes_everything_in_the_disc(images: Tensor) -> None:
+    other = torch.where(radius() <= DIAMETER / 2, 255 - images, images)
     assert torch.equal(erase_centre(images), erase_centre(other))
 
 
-def test_what_lies_beyond_does_not_matter_without_the_border(images: Tensor) -> None:
-    other = torch.where(radius() >= FRACTION / 2 + 0.06, 255 - images, images)
+def test_erasing_the_border_removes_everything_outside_the_disc(images: Tensor) -> None:
+    other = torch.where(radius() >= DIAMETER / 2 + 0.06, 255 - images, images)
     assert torch.equal(erase_border(images, FILL), erase_border(other, FILL))
     corner = erase_border(images, FILL)[..., 0, 0]
     assert torch.equal(corner, FILL.to(torch.uint8).expand_as(corner))
 
 
 def test_one_keeps_what_the_other_erases(images: Tensor) -> None:
-    inside, outside = radius() <= FRACTION / 2, radius() >= FRACTION / 2 + 0.06
+    inside, outside = radius() <= DIAMETER / 2, radius() >= DIAMETER / 2 + 0.06
     assert torch.equal(erase_border(images, FILL)[..., inside], images[..., inside])
     assert torch.equal(erase_centre(images)[..., outside], images[..., outside])
     grey, black = torch.full_like(images, 100), torch.zeros(3)
@@ -46,12 +46,14 @@ def test_one_keeps_what_the_other_erases(images: Tensor) -> None:
 def test_the_centre_takes_the_images_own_border_colour() -> None:
     image = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8)
     image[0, 0], image[1, 2] = 200, 90
-    image[:, :, radius() <= FRACTION / 2] = 33
+    image[:, :, radius() <= DIAMETER / 2] = 33
     assert erase_centre(image)[..., SIDE // 2, SIDE // 2].tolist() == [[200, 0, 0], [0, 0, 90]]
 
 
 def test_the_edge_is_soft() -> None:
-    row = erase_border(torch.full((1, 3, 200, 200), 255, dtype=torch.uint8), torch.zeros(3), share=0.5)[0, 0, 100].int()
+    row = erase_border(torch.full((1, 3, 200, 200), 255, dtype=torch.uint8), torch.zeros(3), diameter=0.5)[
+        0, 0, 100
+    ].int()
     assert row.diff().abs().max() < 40
     assert row.min() == 0 and row.max() == 255
 
@@ -64,7 +66,7 @@ def test_a_batch_equals_one_by_one(images: Tensor) -> None:
         assert erase(images[:0]).shape == (0, 3, SIDE, SIDE)
 
 
-@pytest.mark.parametrize("share", [0, -0.1, 1.01])
-def test_a_share_out_of_range(share: float, images: Tensor) -> None:
-    with pytest.raises(ValueError, match="allowed are above 0 to 1"):
-        erase_centre(images, share)
+@pytest.mark.parametrize("diameter", [0, -0.1, 1.01])
+def test_a_diameter_out_of_range_is_refused(diameter: float, images: Tensor) -> None:
+    with pytest.raises(ValueError, match=f"diameter is {diameter}: allowed are above 0 to 1"):
+        erase_centre(images, diameter)

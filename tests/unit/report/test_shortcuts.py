@@ -1,4 +1,4 @@
-"""What is reached without the lesion, on images made so that the answer is known."""
+"""Shortcuts, on images that are made so that the answer is known."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from tests.unit.conftest import member
 
-from melanoma_pl.data.image_set import LabelledImages
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.evaluation import auroc
 from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.inference.ensemble import Ensemble, Member
-from melanoma_pl.report.shortcuts import find_shortcuts, training_images, unmedical_scores, verdict_of
+from melanoma_pl.inference.ensemble import Member, assemble
+from melanoma_pl.report.shortcuts import find_shortcuts, trivial_scores, verdict_of
 
 
 def images(folder: Path, colours: list[int], qualities: list[int], first: int = 0) -> LabelledImages:
@@ -23,39 +23,35 @@ def images(folder: Path, colours: list[int], qualities: list[int], first: int = 
         speckled[..., 0] += red
         Image.fromarray(speckled.astype(np.uint8)).save(folder / f"{number}.jpg", quality=quality)
         names.append(f"{number}.jpg")
-    return LabelledImages(folder, tuple(names), np.arange(len(names)) % 2)
+    labels = tuple(("benign", "malignant")[index % 2] for index in range(len(names)))
+    return LabelledImages(folder, tuple(names), labels, ("",) * len(names))
 
 
-def test_what_tells_the_label_is_found(tmp_path: Path) -> None:
+def test_what_reveals_the_label_is_found(tmp_path: Path) -> None:
     """Once malignant images are redder, once they are compressed more."""
     training = images(tmp_path / "train", [60, 120] * 60, [90] * 120)
     evaluated = images(tmp_path / "test", [60, 120] * 20, [90] * 40, first=500)
-    assert auroc(unmedical_scores(training, evaluated)["mean colour"], evaluated.targets) == 1
+    assert auroc(trivial_scores(training, evaluated)["mean colour"], evaluated.targets) == 1
     training = images(tmp_path / "packed", [90] * 120, [90, 60] * 60)
     evaluated = images(tmp_path / "packed test", [90] * 40, [90, 60] * 20, first=500)
-    assert auroc(unmedical_scores(training, evaluated)["file facts"], evaluated.targets) == 1
+    assert auroc(trivial_scores(training, evaluated)["file facts"], evaluated.targets) == 1
 
 
-def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_has_probability_one_half(tmp_path: Path) -> None:
     training = images(tmp_path / "train", [60, 120] * 20, [90] * 40)
     evaluated = images(tmp_path / "test", [60, 120] * 5, [90] * 10)
     (evaluated.files[3]).write_bytes(b"no image")
     (training.files[0]).write_bytes(b"no image")
-    scores = unmedical_scores(training, evaluated)["mean colour"]
+    scores = trivial_scores(training, evaluated)["mean colour"]
     assert scores[3] == 0.5
     assert auroc(np.delete(scores, 3), np.delete(evaluated.targets, 3)) == 1
 
 
-def test_judged_images_are_not_learnt_from() -> None:
-    listed = LabelledImages(Path(), ("a", "b", "c"), np.array([0, 1, 0]))
-    assert training_images(listed, ["b"]).paths == ("a", "c")
-
-
 def test_the_four_are_compared_with_the_network_itself(members: list[Member]) -> None:
-    panel, data = Ensemble.of_one(members[0]), members[0].evaluated
-    malignant = panel.decision.probabilities(panel.logits("test", ""))
+    ensemble, data = assemble(members[:1]), members[0].evaluated
+    malignant = ensemble.decision.probabilities(ensemble.logits("test", ""))
     targets = data.list_split("test").targets
-    found = find_shortcuts(panel, "test", malignant, targets, data.list_split("train"))
+    found = find_shortcuts(ensemble, "test", malignant, targets, data.list_split("train"))
     assert [shortcut.name for shortcut in found] == ["centre erased", "border erased", "mean colour", "file facts"]
     whole = auroc(malignant, targets)
     assert whole is not None
@@ -63,31 +59,31 @@ def test_the_four_are_compared_with_the_network_itself(members: list[Member]) ->
         assert shortcut.lost.value == pytest.approx(whole - (shortcut.auroc.value or 0))
     colour = found[2]
     assert colour.auroc.value == 1, "the tiny moles are darker and larger where malignant"
-    assert colour.is_problem and "can be had without any shape or structure" in colour.verdict
-    assert not found[1].is_problem, "the middle alone is a control"
+    assert colour.is_problem and "without any shape or structure" in colour.verdict
+    assert not found[1].is_problem, "the centre alone is a control"
 
 
 def test_without_training_images_it_says_so(members: list[Member]) -> None:
-    panel = Ensemble.of_one(members[0])
-    malignant = panel.decision.probabilities(panel.logits("test", ""))
+    ensemble = assemble(members[:1])
+    malignant = ensemble.decision.probabilities(ensemble.logits("test", ""))
     targets = members[0].evaluated.list_split("test").targets
-    colour, files = find_shortcuts(panel, "test", malignant, targets, None)[2:]
+    colour, files = find_shortcuts(ensemble, "test", malignant, targets, None)[2:]
     assert "training images are not where they were" in str(colour.auroc)
     assert "training images are not where they were" in str(files.auroc)
 
 
 def test_images_of_one_class_have_no_verdict(image_folder: Path) -> None:
-    panel = Ensemble.of_one(member(image_folder))
-    malignant = panel.decision.probabilities(panel.logits("test", ""))
-    for shortcut in find_shortcuts(panel, "test", malignant, np.zeros(12, dtype=np.int64), None):
+    ensemble = assemble([member(image_folder)])
+    malignant = ensemble.decision.probabilities(ensemble.logits("test", ""))
+    for shortcut in find_shortcuts(ensemble, "test", malignant, np.zeros(12, dtype=np.int64), None):
         assert shortcut.auroc.value is None and not shortcut.is_problem and not shortcut.verdict
 
 
-def test_what_reaches_the_networks_result_is_called_what_it_is() -> None:
+def test_a_verdict_tells_how_much_of_the_networks_result_a_shortcut_reaches() -> None:
     good, low, high = Estimate(0.9, (0.87, 0.93)), Estimate(0.55, (0.5, 0.6)), Estimate(0.8, (0.75, 0.85))
     same, lost = Estimate(0.0, (-0.02, 0.02)), Estimate(0.1, (0.07, 0.13))
-    assert "its result can be had without the lesion" in verdict_of(good, good, same, tells=True, without="the lesion")
-    assert verdict_of(high, good, lost, tells=True, without="the lesion") == (
-        "75 % of what the network has above a guess is reached without the lesion."
+    assert "the same result is possible without the lesion" in verdict_of(good, good, same, True, "the lesion")
+    assert verdict_of(high, good, lost, True, "the lesion") == (
+        "75 % of the network's AUROC above chance level is reached without the lesion."
     )
-    assert verdict_of(low, good, lost, tells=False, without="the lesion") == "It hardly tells the classes apart."
+    assert verdict_of(low, good, lost, False, "the lesion") == "It hardly tells the classes apart."

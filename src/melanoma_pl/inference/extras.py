@@ -1,0 +1,80 @@
+"""Extras of a checkpoint: values for prediction that an evaluation fits after training, in a file beside it.
+
+A checkpoint is never changed once training has saved it, so `best.ckpt` has its extras in `best.inference.pt`.
+"""
+
+import hashlib
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from melanoma_pl.evaluation.decision import Decision
+from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
+from melanoma_pl.files import flush_to_disk
+from melanoma_pl.models.classifier import MelanomaClassifier
+
+logger = logging.getLogger(__name__)
+
+
+def extras_file(checkpoint: Path) -> Path:
+    """Return the path of a checkpoint's extras."""
+    return checkpoint.with_suffix(".inference.pt")
+
+
+def save_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
+    """Save a classifier's out-of-distribution detector and the decision of its eight views, if it has them.
+
+    The file holds tensors and plain values only, and names the checkpoint that it belongs to by its hash.
+
+    Args:
+        classifier: A classifier loaded from the checkpoint.
+        checkpoint: The checkpoint; it is only read.
+
+    Raises:
+        OSError: If the file cannot be written; RuntimeError if the disk is full.
+    """
+    extras: dict[str, Any] = {"checkpoint_sha256": _sha256(checkpoint)}
+    if classifier.ood_detector is not None:
+        values = asdict(classifier.ood_detector).items()
+        extras["ood_detector"] = {
+            name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in values
+        }
+    if classifier.augmented_decision is not None:
+        extras["augmented_decision"] = asdict(classifier.augmented_decision)
+    path = extras_file(checkpoint)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        torch.save(extras, temporary)
+        flush_to_disk(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def restore_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
+    """Give a classifier the extras of its checkpoint; a file that is damaged or of another checkpoint is ignored."""
+    path = extras_file(checkpoint)
+    if not path.is_file():
+        return
+    try:
+        extras = torch.load(path, map_location="cpu", weights_only=True)
+        if extras["checkpoint_sha256"] != _sha256(checkpoint):
+            logger.warning("%s belongs to another checkpoint and is ignored; melanoma-evaluate renews it", path)
+            return
+        detector, decision = extras.get("ood_detector"), extras.get("augmented_decision")
+        if detector is not None:
+            arrays = {name: value.numpy() for name, value in detector.items() if isinstance(value, torch.Tensor)}
+            classifier.ood_detector = OutOfDistributionDetector(**{**detector, **arrays})
+        if decision is not None:
+            classifier.augmented_decision = Decision(**decision)
+    except Exception as error:  # a damaged file can fail anywhere in the unpickler
+        logger.warning("%s cannot be read (%s) and is ignored; melanoma-evaluate renews it", path, type(error).__name__)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

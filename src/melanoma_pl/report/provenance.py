@@ -1,0 +1,189 @@
+"""Origin of an evaluation's networks and images: facts, warnings, and which images the networks have seen."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melanoma_pl.config.schema import TrainSettings
+from melanoma_pl.data.audit.audit_record import audit_warning
+from melanoma_pl.data.datamodule import MoleDataModule
+from melanoma_pl.data.layout import DRAWN_FILE
+from melanoma_pl.errors import UserError
+from melanoma_pl.inference.ensemble import Ensemble, Member
+from melanoma_pl.messages import SYNTHETIC
+from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
+from melanoma_pl.runs import Run
+from melanoma_pl.runs.image_list import ListedImage, listed_images
+
+VIEWS = {"none": "one view of each image", "dihedral": "mean logit of eight flips and quarter turns of each image"}
+ON_TEST = "Validated on the test images, as the original did: no figure here is that of unseen images."
+CHOSEN_ON = "These images chose epoch, temperature and threshold: unseen ones will look a little worse."
+UNFITTED = (
+    "No images were validated on by all of these networks and trained on by none: they decide at 0.5, uncalibrated."
+)
+
+
+def dataset_name(data: MoleDataModule) -> str:
+    """Return the name of the images' folder or table."""
+    return data.source.resolve().name
+
+
+def evaluation_facts(ensemble: Ensemble, request: EvaluationRequest) -> dict[str, str]:
+    """Return the facts that identify networks, decision and evaluation: label → text."""
+    decision = ensemble.decision
+    rule = _rule_in_words(ensemble.members[0].classifier.threshold_rule) if ensemble.is_fitted else "nothing was fitted"
+    return {
+        "run": ", ".join(member.name for member in ensemble.members),
+        "checkpoint": ", ".join(sorted({each.checkpoint.name for each in request.runs})),
+        **_training_facts(request.runs),
+        "temperature": f"{decision.temperature:.4g}",
+        "threshold": f"{decision.threshold:.4g} ({rule})",
+        "fitted on": ensemble.decided_on,
+        "views": VIEWS[ensemble.views],
+        **({"combined": f"mean {ensemble.combine}"} if len(request.runs) > 1 else {}),
+        "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
+        "evaluated with": request.command,
+    }
+
+
+def _training_facts(evaluated: Sequence[EvaluatedRun]) -> dict[str, str]:
+    facts = {}
+    for each, suffix in _with_suffixes(evaluated):
+        record = each.run.read()
+        facts[f"trained with{suffix}"] = str(record["command"])
+        facts[f"trained{suffix}"] = str(record["started"])
+        facts[f"commit{suffix}"] = record["git_commit"] or "unknown"
+        facts["versions"] = ", ".join(f"{package} {number}" for package, number in record["versions"].items())
+    return facts
+
+
+def _with_suffixes(evaluated: Sequence[EvaluatedRun]) -> Iterator[tuple[EvaluatedRun, str]]:
+    """Return each run with the suffix of its facts' labels: its name if there are several runs."""
+    return ((each, f" ({each.name})" if len(evaluated) > 1 else "") for each in evaluated)
+
+
+def _rule_in_words(rule: Mapping[str, Any]) -> str:
+    if rule["rule"] == "sensitivity":
+        return f"the highest that finds {100 * rule['sensitivity']:g} % of the malignant validation images"
+    if rule["rule"] == "youden":
+        return "largest sensitivity + specificity on the validation images"
+    return f"fixed at {rule['value']:g}"
+
+
+def training_data_facts(ensemble: Ensemble, request: EvaluationRequest) -> dict[str, str]:
+    """Return the facts about the training images for a model card: label → text."""
+    facts = {}
+    for (each, suffix), member in zip(_with_suffixes(request.runs), ensemble.members, strict=True):
+        drawn = f" ({each.own.images_note})" if each.own.images_note else ""
+        facts[f"images{suffix}"] = dataset_name(member.own) + drawn
+        facts[f"split{suffix}"] = _split_in_words(each.own)
+        facts[f"audit{suffix}"] = _audit_in_words(each, member.own)
+    return facts
+
+
+def _split_in_words(own: TrainSettings) -> str:
+    data = own.data
+    if data.validate_on == "test":
+        return "no validation split: it validated on the test images"
+    cut = f"fold {data.fold}" if data.fold is not None else f"{100 * data.validation_fraction:g} % of train/"
+    return f"validation {cut}" + (f", lesions of column {data.group_column} kept together" if data.group_column else "")
+
+
+def _audit_in_words(evaluated: EvaluatedRun, data: MoleDataModule) -> str:
+    if evaluated.own.images_note:
+        return f"none: the images are {evaluated.own.images_note}"
+    listed = _listed_images(evaluated.run)
+    train = [*listed.get("train", ()), *listed.get("validation", ())]
+    if not train:
+        return "unknown: the run has no list of its images"
+    test = _paths_and_hashes(listed["test"]) if "test" in listed else None
+    warning = audit_warning(data.source, _paths_and_hashes(train), test)
+    return warning or "an audit of these images found no training image that shows what a test image shows"
+
+
+def _paths_and_hashes(listed: Sequence[ListedImage]) -> tuple[list[str], list[str]]:
+    return [image.path for image in listed], [image.sha256 for image in listed]
+
+
+def _listed_images(run: Run) -> dict[str, list[ListedImage]]:
+    """Return the images that a run has listed by their split; empty if it has no list."""
+    listed: dict[str, list[ListedImage]] = {}
+    for image in listed_images(run):
+        listed.setdefault(image.split, []).append(image)
+    return listed
+
+
+def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[str]:
+    """Return the warnings that belong beside every figure; those of an ensemble name the members that they concern."""
+    concerned: dict[str, list[str]] = {}
+    for each in request.runs:
+        for warning in _run_warnings(each.own, request):
+            concerned.setdefault(warning, []).append(each.name)
+    is_several = len(request.runs) > 1
+    if not request.own_images and (ensemble.members[0].evaluated.root / DRAWN_FILE).is_file():
+        concerned[SYNTHETIC] = ["these images"]
+    warnings = [f"{', '.join(names)}: {warning}" if is_several else warning for warning, names in concerned.items()]
+    return [*warnings, UNFITTED] if is_several and not ensemble.is_fitted else warnings
+
+
+def _run_warnings(own: TrainSettings, request: EvaluationRequest) -> list[str]:
+    if not request.own_images:
+        return [f"The network was trained on {own.images_note} images."] if own.images_note else []
+    drawn = [SYNTHETIC] if own.images_note else []
+    if own.data.validate_on == "test":
+        return [*drawn, ON_TEST]
+    return [*drawn, CHOSEN_ON] if request.split == "validation" else drawn
+
+
+def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray[np.bool_], list[str], list[str]]:
+    """Find the evaluated images that a network has seen in training.
+
+    Returns:
+        bool `(N,)`, true for images that a network trained or chose on, or whose lesion is in its train folder; notes;
+        and warnings that belong beside every figure.
+
+    Raises:
+        UserError: If a member of an ensemble has trained on images that it should evaluate.
+    """
+    contents = ensemble.members[0].evaluated.split(request.split).contents
+    trained, shared = (np.zeros(len(contents), dtype=bool) for _ in range(2))
+    warnings = []
+    for each, member in zip(request.runs, ensemble.members, strict=True):
+        listed = _listed_images(each.run)
+        if not listed:
+            warnings.append(f"{each.name} has no list of its images: whether it trained on these cannot be checked.")
+        learnt_from = ("train", "validation") if request.split == "test" and member.fits else ("train",)
+        hashes = {image.sha256 for split in learnt_from for image in listed.get(split, ())}
+        is_seen = np.array([content in hashes for content in contents], dtype=bool)
+        if is_seen.any() and len(request.runs) > 1:
+            raise UserError(
+                f"{each.name} trained on {is_seen.sum()} of the {len(contents)} {request.split} images to evaluate",
+                "take runs of one split: one data.root, and for split=validation one data.split_seed",
+            )
+        trained |= is_seen
+        if request.own_images and request.split == "test":
+            batches = member.evaluated.split("test")
+            shared |= member.evaluated.shared_with_train(batches.loaded.images.take(batches.positions.numpy()))
+    if trained.any():
+        warnings.append(f"The network trained or chose on {trained.sum()} of these {len(trained)} images.")
+    count = int((shared | trained).sum())
+    notes = [f"{count} of {len(shared)} test images show a lesion that is also in train."] if shared.any() else []
+    return trained | shared, notes, warnings
+
+
+def held_out_images(run: Run) -> frozenset[str]:
+    """Return the hashes of the images that a run has listed as validation and not as train."""
+    listed = _listed_images(run)
+    train, validation = ({image.sha256 for image in listed.get(split, ())} for split in ("train", "validation"))
+    return frozenset(validation - train)
+
+
+def has_training_images(member: Member) -> bool:
+    """Return whether the images of a member's train folder are still there."""
+    try:
+        return member.own.list_split("train").files[0].is_file()
+    except UserError:  # the folder or the table is missing
+        return False
