@@ -1,85 +1,61 @@
-"""What an audit leaves behind for training to find: which images it saw, and which of them leak. Light.
-
-The list of images that training should do without, as a CSV table. Light.
-"""
+"""Traces of an audit for training to find: which images it saw, which of them leak, which to leave out. Light."""
 
 import csv
 import hashlib
 import json
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from melanoma_pl.data.audit.findings import Audit
 from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError, first_of
 from melanoma_pl.files import write_atomically
 
+if TYPE_CHECKING:
+    from melanoma_pl.data.audit.scanning import Scan
+
 AUDITS = Path("outputs/audits")
 RECORDS = "records"  # below AUDITS, apart from reports
-SHORT = 16  # hexadecimal digits of an image's hash: enough to know it again
+SHORT = 16  # hexadecimal digits of an image's hash: enough to recognise it
+COLUMNS = ("image", "reason", "sha256")  # of a quarantine list
 
-Contents = Mapping[str, str]  # path → hash of the file
 Listed = tuple[Sequence[str], Sequence[str]]  # paths, and hashes of the files
 
 
-@dataclass(frozen=True)
-class AuditRecord:
-    """One audit.
-
-    Attributes:
-        report: Its folder.
-        test: Path → short hash of each image of the test split.
-        train: The same of every other image.
-        leaking: Paths of images outside the test split that show what the test split shows.
-    """
-
-    report: str
-    test: Contents
-    train: Contents
-    leaking: tuple[str, ...]
-
-    def covers(self, train: Contents, test: Contents | None) -> bool:
-        """Tell whether these very images were audited; `test` is None where it was not opened."""
-        return train.items() <= self.train.items() and (test is None or test.items() <= self.test.items())
-
-
 def fingerprint(paths: Sequence[str], sha256: Sequence[str]) -> str:
-    """Return a hash of images' paths and contents, whatever their order."""
+    """Return a hash of the paths and contents of images that does not depend on their order."""
     lines = sorted(f"{path}\t{content}" for path, content in zip(paths, sha256, strict=True))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def leave_record(
-    audit: Audit,
-    splits: Sequence[str],
-    paths: Sequence[str],
-    sha256: Sequence[str],
-    report: Path,
-    audits: Path = AUDITS,
-) -> Path:
-    """Write what training should know of an audit; audits by another column of the metadata stand beside it.
+def leave_record(audit: Audit, scanned: "Scan", report: Path, audits: Path = AUDITS) -> Path:
+    """Write the record of an audit, one for each column of the metadata that lesions were told by.
 
     Args:
-        audit: What was found.
-        splits: Of each image.
-        paths: Of each image.
-        sha256: Of each image's file.
-        report: The audit's folder.
-        audits: Where audits lie.
+        audit: The findings.
+        scanned: The images.
+        report: Folder of the audit's report.
+        audits: Folder of all audits.
+
+    Returns:
+        The path of the record.
     """
-    images = list(zip(splits, paths, sha256, strict=True))
+    images = [
+        (split, path, image.sha256[:SHORT])
+        for split, path, image in zip(scanned.listing.splits, scanned.listing.paths, scanned.images, strict=True)
+    ]
     record = {
         "root": audit.root,
         "report": str(report),
         "group_column": audit.group_column,
         "leaking": list(audit.leaking_train_images),
-        "test": {path: content[:SHORT] for split, path, content in images if split == "test"},
-        "train": {path: content[:SHORT] for split, path, content in images if split != "test"},
+        "test": {path: content for split, path, content in images if split == "test"},
+        "train": {path: content for split, path, content in images if split != "test"},
     }
-    known_by = hashlib.sha256(f"{audit.group_column}".encode()).hexdigest()[:6]
-    path = audits / RECORDS / f"{audit.fingerprint}-{known_by}.json"
+    suffix = hashlib.sha256(f"{audit.group_column}".encode()).hexdigest()[:6]
+    path = audits / RECORDS / f"{audit.fingerprint}-{suffix}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as file:
         json.dump(record, file)
@@ -87,26 +63,32 @@ def leave_record(
 
 
 def audit_warning(source: Path, train: Listed, test: Listed | None, audits: Path = AUDITS) -> str:
-    """Return what training should say of the audit of its images, in one line; empty where all is well.
+    """Return the warning about leakage found by the audit, or about a missing audit; empty where all is well.
 
     Args:
-        source: The images' folder or table.
-        train: Paths and hashes of the images of the train folder, those that validate among them.
-        test: Those of the test folder; None where it was not opened.
-        audits: Where audits lie.
+        source: Folder or table of the images.
+        train: Paths and hashes of the training images, including those that validate.
+        test: Paths and hashes of the test images; None where the test split was not opened.
+        audits: Folder of all audits.
     """
-    ours, theirs = _contents(train), None if test is None else _contents(test)
-    records = [record for record in _read(audits / RECORDS) if record.covers(ours, theirs)]
+    ours, theirs = _contents(train), {} if test is None else _contents(test)
+    found: list[tuple[int, str]] = []  # number of leaking training images, and the report that names them
+    for path in sorted((audits / RECORDS).glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if ours.items() <= record["train"].items() and theirs.items() <= record["test"].items():
+                found.append((len(ours.keys() & set(record["leaking"])), record["report"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # half a record, or one of another version, does not count
     where = shlex.quote(str(source))
-    if not records:
-        return f"no audit of these images was made here: melanoma-data audit {where} says whether test images leak"
-    worst = max(records, key=lambda record: len(ours.keys() & set(record.leaking)))
-    leaking = len(ours.keys() & set(worst.leaking))
+    if not found:
+        return f"no audit of these images was found; melanoma-data audit {where} tells whether test images leak"
+    leaking, report = max(found, key=lambda audit: audit[0])
     if not leaking:
         return ""
     return (
-        f"the audit found {leaking} training images that show what test images show ({worst.report}/audit.html): list "
-        f"them with melanoma-data audit {where} --fix quarantine.csv, and add data.exclude=quarantine.csv"
+        f"the audit found {leaking} training images that show the same as test images ({report}/audit.html): "
+        f"list them with melanoma-data audit {where} --fix quarantine.csv, and add data.exclude=quarantine.csv"
     )
 
 
@@ -114,49 +96,36 @@ def _contents(images: Listed) -> dict[str, str]:
     return {path: content[:SHORT] for path, content in zip(*images, strict=True)}
 
 
-def _read(folder: Path) -> list[AuditRecord]:
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            found.append(AuditRecord(record["report"], record["test"], record["train"], tuple(record["leaking"])))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # half an audit, or one of another version, is none
-    return found
+def write_quarantine(table: Path, quarantine: Mapping[str, Mapping[str, str]]) -> None:
+    """Write the list of images to leave out.
 
-
-COLUMNS = ("image", "reason", "sha256")
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why an image should be left out, and the hash of its file."""
-
-    text: str
-    sha256: str
-
-
-def write_quarantine(table: Path, quarantine: Mapping[str, Reason]) -> None:
-    """Write the list: path → why."""
+    Args:
+        table: CSV file to write.
+        quarantine: Path → `reason` and `sha256` of the image.
+    """
     with write_atomically(table) as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows([path, reason.text, reason.sha256] for path, reason in sorted(quarantine.items()))
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({**row, "image": path} for path, row in sorted(quarantine.items()))
 
 
-def read_quarantine(table: Path, paths: Collection[str]) -> dict[str, Reason]:
-    """Return the images that a list names, with the reasons, if it has some.
+def read_quarantine(table: Path, paths: Collection[str]) -> dict[str, Mapping[str, str]]:
+    """Return the rows of a list of images to leave out, by path.
+
+    Args:
+        table: CSV file with a column `image`.
+        paths: Paths of all images.
 
     Raises:
-        UserError: If there is no such list, or it names images that are not there.
+        UserError: If the list does not exist, or names images that do not.
     """
     if not table.is_file():
         raise UserError(f"--exclude {table} does not exist", "name a list that --fix wrote")
-    named = read_table(table, COLUMNS[0], "--exclude", set(paths))
-    unknown = sorted(named.keys() - set(paths))
+    rows = read_table(table, COLUMNS[0], "--exclude", set(paths))
+    unknown = sorted(rows.keys() - set(paths))
     if unknown:
         raise UserError(
-            f"--exclude {table} names {len(unknown)} images that are not there ({first_of(unknown)})",
-            "make the list anew with --fix",
+            f"--exclude {table} names {len(unknown)} images that do not exist ({first_of(unknown)})",
+            "write the list again with --fix",
         )
-    return {path: Reason(row.get("reason", ""), row.get("sha256", "")) for path, row in named.items()}
+    return rows

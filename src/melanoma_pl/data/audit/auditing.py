@@ -1,4 +1,4 @@
-"""The audit: from a listing of images to all that is wrong with it."""
+"""The audit: from a listing of images to its findings."""
 
 import time
 from collections import defaultdict
@@ -11,16 +11,17 @@ from melanoma_pl.data.audit.duplicates import Match, clusters_of, find_matches
 from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelConflict, LabelShortcut
 from melanoma_pl.data.audit.label_shortcuts import find_label_conflicts, find_label_shortcuts
 from melanoma_pl.data.audit.scanning import Scan, inventory, scan
-from melanoma_pl.data.image_set import ImageListing, meaning
+from melanoma_pl.data.labelled_images import LabelledImages, standard_label
 from melanoma_pl.data.layout import CLASS_NAMES
 from melanoma_pl.errors import UserError, first_of
 
-SPLIT_ORDER = ("", "train", "validation", "test")  # of a leak the images of the later split stay
+SPLIT_ORDER = ("", "train", "validation", "test")  # where splits share a lesion, the images of the latest one are kept
 Rows = Mapping[str, Mapping[str, str]]
+Clusters = Sequence[Sequence[int]]
 
 
 def audit_images(
-    listing: ImageListing, rows: Rows | None = None, group_column: str | None = None, left_out: Sequence[str] = ()
+    listing: LabelledImages, rows: Rows | None = None, group_column: str | None = None, left_out: Sequence[str] = ()
 ) -> tuple[Audit, Scan]:
     """Audit images.
 
@@ -28,13 +29,13 @@ def audit_images(
         listing: The images.
         rows: Their metadata by path, or None.
         group_column: Column whose equal values mean one lesion or patient, or None.
-        left_out: Paths of images of the listing to do without.
+        left_out: Paths of images of the listing that the audit ignores.
 
     Returns:
-        What was found, and what was read of each image.
+        The findings, and what was read of each image.
 
     Raises:
-        UserError: If no image can be read.
+        UserError: If no image can be read, or an image lacks a row of the metadata.
     """
     began = time.perf_counter()
     audited = listing.without(left_out)
@@ -44,37 +45,40 @@ def audit_images(
     if not scanned.images:
         path, reason = next(iter(scanned.broken.items()))
         raise UserError(f"none of {len(audited)} images can be read ({path}: {reason})", "give a folder of images")
-    matches = find_matches(scanned)
-    lesions = lesions_of(scanned.listing, rows, group_column)
-    pairs = _pairs(scanned.listing, matches.matches, lesions)
-    alike = clusters_of(matches.pairs, len(scanned.listing))
-    together = clusters_of(matches.pairs + _edges(lesions), len(scanned.listing))
-    conflicts = find_label_conflicts(scanned.listing, rows)
+    images = scanned.listing
+    matches, skipped = find_matches(scanned)
+    lesions = lesions_of(images, rows, group_column)
+    copies = [match.pair for match in matches]
+    clusters = clusters_of(copies, len(images))
+    of_one_lesion = [(members[0], member) for members in lesions.values() for member in members[1:]]
+    together = clusters_of([*copies, *of_one_lesion], len(images))
+    conflicts = find_label_conflicts(images, rows)
+    leaking_test, leaking_train = _leaking(images, together)
     found = Audit(
         root=str(listing.root),
-        inventory=inventory(scanned),
+        inventory=inventory(images, [image.facts for image in scanned.images]),
         broken=scanned.broken,
         others=listing.others,
-        pairs=pairs,
-        shared_groups=_shared(scanned.listing, lesions),
+        pairs=_pairs(images, matches, lesions),
+        shared_groups=_shared(images, lesions),
         group_column=group_column,
         label_conflicts=conflicts,
         shortcuts=_label_shortcuts(scanned, together),
-        leaking_test_images=_leaking(scanned.listing, together, of_test=True),
-        leaking_train_images=_leaking(scanned.listing, together, of_test=False),
-        clusters=_paths(scanned.listing, alike),
-        quarantine=_quarantine(scanned.listing, together, alike, conflicts),
-        fingerprint=fingerprint(scanned.listing.paths, [image.sha256 for image in scanned.images]),
+        leaking_test_images=leaking_test,
+        leaking_train_images=leaking_train,
+        clusters=tuple(_paths(images, members) for members in clusters),
+        quarantine=_quarantine(images, together, clusters, conflicts),
+        fingerprint=fingerprint(images.paths, [image.sha256 for image in scanned.images]),
         seconds=round(time.perf_counter() - began, 2),
-        notes=_notes(listing, rows, matches.not_looked_at),
+        notes=_notes(listing, rows, skipped),
         listing=audited.fingerprint,
         left_out=tuple(left_out),
     )
     return found, scanned
 
 
-def lesions_of(listing: ImageListing, rows: Rows | None, group_column: str | None) -> dict[str, list[int]]:
-    """Return each lesion's or patient's images by position; an empty cell means that nothing is known.
+def lesions_of(listing: LabelledImages, rows: Rows | None, group_column: str | None) -> dict[str, list[int]]:
+    """Return the images of each lesion or patient by index; an empty cell means that nothing is known.
 
     Raises:
         UserError: If images have no row.
@@ -88,88 +92,77 @@ def lesions_of(listing: ImageListing, rows: Rows | None, group_column: str | Non
             f"the metadata has no row for {len(missing)} of {len(listing)} images ({first_of(missing)})",
             "add them, or leave --group-column out",
         )
-    for position, path in enumerate(listing.paths):
+    for index, path in enumerate(listing.paths):
         if name := rows[path][group_column].strip():
-            lesions[name].append(position)
+            lesions[name].append(index)
     return lesions
 
 
-def _edges(lesions: Mapping[str, Sequence[int]]) -> list[tuple[int, int]]:
-    """Return pairs of images that tie each lesion's together."""
-    return [(members[0], member) for members in lesions.values() for member in members[1:]]
-
-
 def _pairs(
-    listing: ImageListing, matches: Sequence[Match], lesions: Mapping[str, Sequence[int]]
+    listing: LabelledImages, matches: Sequence[Match], lesions: Mapping[str, Sequence[int]]
 ) -> tuple[ImagePair, ...]:
-    """Return what the pixels tell, then the leaks that only the metadata tells: leaks first, the most alike first."""
-    lesion_of = {position: name for name, members in lesions.items() for position in members}
+    """Return the copies and the leaks that only the metadata reveals: leaks first, then by similarity."""
+    lesion_of = {index: name for name, members in lesions.items() for index in members}
     pairs = []
     for match in matches:
-        names = lesion_of.get(match.first), lesion_of.get(match.second)
-        same = names[0] == names[1] if None not in names else None
-        pairs.append(_pair(listing, match.first, match.second, match.kind, match.similarity, match.turn, same))
-    seen = {frozenset((match.first, match.second)) for match in matches}
+        names = [lesion_of.get(index) for index in match.pair]
+        pairs.append(_pair(listing, match, names[0] == names[1] if None not in names else None))
+    seen = {frozenset(match.pair) for match in matches}
     for members in lesions.values():
-        last = _latest(listing, members)
-        others = [member for member in members if listing.splits[member] != last]
+        latest = _latest(listing, members)
+        others = [member for member in members if listing.splits[member] != latest]
         for member in members:
-            if listing.splits[member] == last and others and frozenset((others[0], member)) not in seen:
-                pairs.append(_pair(listing, others[0], member, "lesion", None, "", True))
+            if listing.splits[member] == latest and others and frozenset((others[0], member)) not in seen:
+                pairs.append(_pair(listing, Match(others[0], member, "lesion", None, ""), True))
     return tuple(sorted(pairs, key=lambda pair: (not pair.is_leak, not pair.is_conflict, -(pair.similarity or -1))))
 
 
-def _pair(
-    listing: ImageListing, first: int, second: int, kind: str, similarity: float | None, turn: str, same: bool | None
-) -> ImagePair:
-    if SPLIT_ORDER.index(listing.splits[first]) > SPLIT_ORDER.index(listing.splits[second]):
-        first, second = second, first
+def _pair(listing: LabelledImages, match: Match, same_lesion: bool | None) -> ImagePair:
+    first, second = sorted(match.pair, key=lambda index: SPLIT_ORDER.index(listing.splits[index]))
     return ImagePair(
         listing.paths[first],
         listing.paths[second],
-        kind,  # type: ignore[arg-type]
-        similarity,
-        turn,
+        match.kind,
+        match.similarity,
+        match.turn,
         (listing.splits[first], listing.splits[second]),
         (listing.labels[first], listing.labels[second]),
-        same,
+        same_lesion,
     )
 
 
-def _shared(listing: ImageListing, lesions: Mapping[str, Sequence[int]]) -> dict[str, tuple[str, ...]]:
-    return {
-        name: tuple(listing.paths[member] for member in members)
-        for name, members in lesions.items()
-        if len({listing.splits[member] for member in members}) > 1
-    }
+def _shared(listing: LabelledImages, lesions: Mapping[str, Sequence[int]]) -> dict[str, tuple[str, ...]]:
+    return {name: _paths(listing, members) for name, members in lesions.items() if _in_several_splits(listing, members)}
 
 
-def _paths(listing: ImageListing, clusters: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(listing.paths[member] for member in members) for members in clusters)
+def _in_several_splits(listing: LabelledImages, members: Sequence[int]) -> bool:
+    return len({listing.splits[member] for member in members}) > 1
 
 
-def _latest(listing: ImageListing, members: Sequence[int]) -> str:
+def _paths(listing: LabelledImages, members: Sequence[int]) -> tuple[str, ...]:
+    return tuple(listing.paths[member] for member in members)
+
+
+def _latest(listing: LabelledImages, members: Sequence[int]) -> str:
     return max((listing.splits[member] for member in members), key=SPLIT_ORDER.index)
 
 
-def _leaking(listing: ImageListing, together: Sequence[Sequence[int]], *, of_test: bool) -> tuple[str, ...]:
-    """Return the images of the set's last split that belong to images of another, or those others."""
+def _leaking(listing: LabelledImages, together: Clusters) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the images of the last split that have a partner in another split, and those partners."""
     last = _latest(listing, range(len(listing)))
-    found = []
+    inside: list[str] = []
+    outside: list[str] = []
     for members in together:
-        splits = {listing.splits[member] for member in members}
-        if last in splits and len(splits) > 1:
-            found += [listing.paths[member] for member in members if (listing.splits[member] == last) == of_test]
-    return tuple(sorted(found))
+        if _in_several_splits(listing, members) and _latest(listing, members) == last:
+            for member in members:
+                (inside if listing.splits[member] == last else outside).append(listing.paths[member])
+    return tuple(sorted(inside)), tuple(sorted(outside))
 
 
 def _quarantine(
-    listing: ImageListing,
-    together: Sequence[Sequence[int]],
-    alike: Sequence[Sequence[int]],
-    conflicts: Sequence[LabelConflict],
+    listing: LabelledImages, together: Clusters, clusters: Clusters, conflicts: Sequence[LabelConflict]
 ) -> dict[str, str]:
-    """Return what training should do without: path → why. Images of the test split are never on the list."""
+    """Return the images that training should leave out: path → why; never an image of the test split."""
     reasons: dict[str, str] = {}
     for members in together:
         latest = _latest(listing, members)
@@ -177,7 +170,7 @@ def _quarantine(
         for member in members:
             if listing.splits[member] != latest:
                 reasons[listing.paths[member]] = f"belongs together with {kept}"
-    for members in alike:
+    for members in clusters:
         labels = sorted({listing.labels[member] for member in members})
         for member in members:
             if len(labels) > 1 and listing.splits[member] != "test":
@@ -188,22 +181,24 @@ def _quarantine(
     return dict(sorted(reasons.items()))
 
 
-def _label_shortcuts(scanned: Scan, together: Sequence[Sequence[int]]) -> tuple[LabelShortcut, ...]:
+def _label_shortcuts(scanned: Scan, together: Clusters) -> tuple[LabelShortcut, ...]:
     labels = np.array(scanned.listing.labels)
     names = set(scanned.listing.labels)
-    positive = [name for name in names if meaning(name) == CLASS_NAMES[1]] or [max(names)]
+    positive = [name for name in names if standard_label(name) == CLASS_NAMES[1]] or [max(names)]
     groups = np.arange(len(labels), dtype=np.int64)
     for members in together:
         groups[list(members)] = members[0]
     return find_label_shortcuts(scanned, np.isin(labels, positive).astype(np.int64), groups)
 
 
-def _notes(listing: ImageListing, rows: Rows | None, not_looked_at: int) -> tuple[str, ...]:
+def _notes(listing: LabelledImages, rows: Rows | None, skipped: int) -> tuple[str, ...]:
     notes = []
     if len(set(listing.splits)) == 1:
         notes.append("There is no train and test split, so nothing can leak yet: melanoma-data split makes one.")
-    if rows is not None and (without := len(rows.keys() - set(listing.paths))):
-        notes.append(f"{without} row{'s' * (without != 1)} of the metadata without an image here.")
-    if not_looked_at:
-        notes.append(f"{not_looked_at} pairs that are alike only from afar were not looked at: there were too many.")
+    if rows is not None and (unused := len(rows.keys() - set(listing.paths))):
+        notes.append(f"Rows of the metadata without an image here: {unused:,}.")
+    if skipped:
+        notes.append(
+            f"Pairs of vaguely similar images that were not compared, because there are too many: {skipped:,}."
+        )
     return tuple(notes)

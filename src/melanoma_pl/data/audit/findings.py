@@ -1,4 +1,4 @@
-"""What an audit found, as plain values: for the terminal, the JSON file, the page and the exit code."""
+"""The findings of an audit as plain values: for the terminal, the JSON file, the page and the exit code."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,19 +9,18 @@ TELLING = 0.6  # AUROC: where the whole interval lies above, a network may have 
 
 @dataclass(frozen=True)
 class ImagePair:
-    """Two images that are one image, or show one lesion.
+    """Two images that are copies of one image, or that show one lesion.
 
     Attributes:
-        first: Path relative to the root; of a leak the one that is not in `test`.
-        second: Path of the other.
-        kind: `exact` (the same pixels), `near` (recompressed, resized, mirrored, turned, cropped, brightened, or taken
-            again from the same place), `lesion` (only the metadata says so).
-        likeness: Correlation of fine detail after the two were laid over each other, -1 to 1; 1 for `exact`, None
-            for `lesion`.
-        turn: How the second lies against the first: `as it is`, `mirrored`, `turned by 90°`, ….
-        splits: Of the first and of the second.
-        labels: Of the first and of the second.
-        same_lesion: Whether the metadata knows them for one lesion; None where it does not tell.
+        first: Path relative to the root; in a leak, the image of the earlier split.
+        second: Path of the other image.
+        kind: `exact` (the same pixels), `near` (recompressed, resized, mirrored, rotated, cropped, brightened, or taken
+            again from the same position), `lesion` (only the metadata says so).
+        similarity: Correlation of fine detail after the two were aligned, -1 to 1; 1 for `exact`, None for `lesion`.
+        turn: Orientation of the second image relative to the first: `as it is`, `mirrored`, `turned by 90°`, ….
+        splits: Splits of the first and the second image.
+        labels: Labels of the first and the second image.
+        same_lesion: Whether the metadata gives both images the same lesion; None where it says nothing.
     """
 
     first: str
@@ -35,18 +34,26 @@ class ImagePair:
 
     @property
     def is_leak(self) -> bool:
-        """Whether the two are in different splits."""
+        """Whether the two images are in different splits."""
         return self.splits[0] != self.splits[1]
 
     @property
     def is_conflict(self) -> bool:
-        """Whether the two are one image with two labels; of one patient two moles may well be different."""
+        """Whether one image has two labels; two moles of one patient may well have different ones."""
         return self.kind != "lesion" and self.labels[0] != self.labels[1]
 
 
 @dataclass(frozen=True)
 class LabelConflict:
-    """An image whose label its diagnosis contradicts."""
+    """An image whose diagnosis contradicts its label.
+
+    Attributes:
+        path: Path of the image relative to the root.
+        split: Its split; empty where it has none.
+        label: Its label.
+        diagnosis: Its diagnosis as the metadata has it.
+        means: Class that the diagnosis stands for: `benign` or `malignant`.
+    """
 
     path: str
     split: str
@@ -57,13 +64,13 @@ class LabelConflict:
 
 @dataclass(frozen=True)
 class LabelShortcut:
-    """How well something that a network should not need tells the label.
+    """How well the label can be predicted from something that a network should not need.
 
     Attributes:
-        name: `file facts`, `picture size`, `mean colour`, `outer border`.
-        auroc: Cross-validated, lesions kept together; None where it cannot be computed.
-        interval: Of 95 %; None where it cannot be computed.
-        sentence: What that means, in one sentence.
+        name: `file facts`, `image size`, `mean colour` or `outer border`.
+        auroc: Cross-validated, with the images of a lesion in one fold; None where it cannot be computed.
+        interval: 95 % confidence interval of the AUROC; None where it cannot be computed.
+        sentence: What the figure means.
     """
 
     name: str
@@ -73,37 +80,35 @@ class LabelShortcut:
 
     @property
     def tells(self) -> bool:
-        """Whether the label is told clearly better than by a guess."""
+        """Whether the label is predicted clearly better than by chance."""
         return self.interval is not None and self.interval[0] >= TELLING
 
 
 @dataclass(frozen=True)
 class Audit:
-    """All that an audit found.
+    """All findings of an audit.
 
     Attributes:
-        root: The images' folder (of a table: its folder), as it was given.
+        root: The images' folder (for a table: the table's folder), as it was given.
         inventory: Counts: `images`, `per_split` {split: {label: n}}, `formats`, `modes`, `sizes` ({"224×224": n}, the
-            20 most frequent), `different_sizes`, `bytes` (sum over all files).
-        broken: Path → why it cannot be read.
-        others: Files that are no images.
-        pairs: Every two images that pixels show to be one: within a split, leaks, conflicts; and leaks that only the
-            metadata knows of.
-        shared_groups: Lesions or patients on both sides of a split, by the metadata: name → its images; empty where
-            the metadata does not tell.
-        group_column: Column that told them, or None.
-        label_conflicts: Images whose diagnosis contradicts their label; empty where no metadata has one.
-        giveaways: How well the label is told by what should not tell it.
-        leaking_test_images: Sorted paths of the test images (where there is no test: of the last split) that have a
-            partner in another split, by pixels or by metadata.
-        clusters: Sorted paths of images that belong together by pixels, in sorted order; singles are left out.
-        quarantine: Path → why it should be left out of training.
-        fingerprint: Of all images' paths and contents.
-        seconds: What the audit took.
-        notes: What else should be said.
-        words: What was audited, as it was typed: the source and the options that go with it.
-        listing: Fingerprint of the listing that was audited: of its paths, splits and labels.
-        left_out: Paths that were excluded before the audit, sorted.
+            20 most frequent), `different_sizes`, `bytes` (of all files together).
+        broken: Path → why the image cannot be read.
+        others: Files that are not images.
+        pairs: All pairs of images that the pixels show to be one image, and the leaks that only the metadata reveals.
+        shared_groups: Lesions or patients with images in several splits, by the metadata: name → paths.
+        group_column: Column of the metadata that names lesions or patients, or None.
+        label_conflicts: Images whose diagnosis contradicts their label; empty where the metadata has no diagnosis.
+        shortcuts: How well the label can be predicted without looking at the lesion.
+        leaking_test_images: Sorted paths of the test images that have a partner in another split, by pixels or by
+            metadata; without a test split, of the images of the last split.
+        clusters: Paths of images that belong together by their pixels; single images are left out.
+        quarantine: Path → why training should leave the image out.
+        fingerprint: Hash of all images' paths and contents.
+        seconds: Duration of the audit.
+        notes: Further remarks.
+        words: The source and its options, as they were typed.
+        listing: Fingerprint of the audited listing: hash of its paths, splits and labels.
+        left_out: Sorted paths that were excluded before the audit.
         leaking_train_images: Sorted paths of the partners that `leaking_test_images` have in other splits.
     """
 
@@ -128,18 +133,13 @@ class Audit:
     leaking_train_images: tuple[str, ...] = ()
 
     @property
-    def excluded(self) -> int:
-        """How many images were left out before the audit, by a quarantine list."""
-        return len(self.left_out)
-
-    @property
     def leaks(self) -> tuple[ImagePair, ...]:
-        """Pairs across splits."""
+        """Pairs of images in different splits."""
         return tuple(pair for pair in self.pairs if pair.is_leak)
 
     @property
     def conflicts(self) -> tuple[ImagePair, ...]:
-        """Pairs across labels."""
+        """Pairs of copies with different labels."""
         return tuple(pair for pair in self.pairs if pair.is_conflict)
 
     @property

@@ -1,10 +1,10 @@
-"""What stays of an image when it is recompressed, resized, mirrored, turned or brightened: its low frequencies.
+"""Low frequencies of an image, which survive recompression, resizing, mirroring, rotation and brightening.
 
-The discrete cosine transform of a small grey picture, as in pHash (Zauner, Implementation and Benchmarking of
-Perceptual Image Hash Functions, 2010), with two things added. Mirroring a picture only changes signs of its
-coefficients, and turning it by 90° swaps their two indices, so that some combinations of them are the same for all
-eight (`invariants`). And the transform of any part of a picture is as cheap as that of the whole, so that a cropped
-image is met by the crops of its original (`CROPS`).
+They are the discrete cosine transform of a small grey image, as in pHash (Zauner, Implementation and Benchmarking of
+Perceptual Image Hash Functions, 2010), with two additions. Mirroring an image only changes signs of its coefficients,
+and turning it by 90° swaps their two indices, so that some combinations of them are the same for all eight orientations
+(`invariants`). The transform of any part of an image is as cheap as that of the whole, so that a cropped copy matches
+one of the crops of its original (`CROPS`).
 """
 
 from functools import cache
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Box = tuple[float, float, float, float]  # top, bottom, left, right as shares of the side
+Box = tuple[float, float, float, float]  # top, bottom, left, right as fractions of the side
 
-COARSE = 12  # frequencies a side: tells what lies where
+COARSE = 12  # frequencies per side: the coarse layout of the image
 FINE = 24
-FINE_FROM = 5  # below it every mole on light skin is alike
+FINE_FROM = 5  # below it all moles on light skin are similar
 SAMPLES = 256
 _MARGIN = 0.05
 WHOLE: Box = (0, 1, 0, 1)
@@ -42,16 +42,16 @@ TURNS = (
 
 
 def spectrum(grey: NDArray[np.uint8], frequencies: int, box: Box = WHOLE, *, lowest: float = 0.5) -> Floats:
-    """Return low frequencies of a part of each picture.
+    """Return low frequencies of a part of each image.
 
     Args:
         grey: uint8 `(N, S, S)`.
-        frequencies: K, a side; those outside the quarter circle of radius K are 0.
+        frequencies: K, the frequencies per side; those outside the quarter circle of radius K are 0.
         box: The part.
-        lowest: Radius below which frequencies are 0; a picture's brightness always is.
+        lowest: Radius below which frequencies are 0; the mean brightness is always 0.
 
     Returns:
-        float32 `(N, K, K)`. Each frequency counts with a weight that grows with it, since pictures have the less of it.
+        float32 `(N, K, K)`, each frequency with a weight that grows with it, since images have less of high ones.
     """
     centred = grey - grey.mean((1, 2), keepdims=True, dtype=np.float32)
     top, bottom, left, right = box
@@ -64,22 +64,36 @@ def spectrum(grey: NDArray[np.uint8], frequencies: int, box: Box = WHOLE, *, low
     return np.asarray(coefficients * weights, dtype=np.float32)
 
 
+def coarse(grey: NDArray[np.uint8], crop: int = 0) -> Floats:
+    """Return the coarse frequencies of a crop of each image, float32 `(N, 12, 12)`, scaled to length 1."""
+    return _directions(spectrum(grey, COARSE, CROPS[crop]))
+
+
+def fine(grey: NDArray[np.uint8], crop: int = 0) -> Floats:
+    """Return the finer frequencies of a crop of each image, float32 `(N, 24, 24)`, scaled to length 1."""
+    return _directions(spectrum(grey, FINE, CROPS[crop], lowest=FINE_FROM))
+
+
+def _directions(spectra: Floats) -> Floats:
+    return unit(spectra).reshape(spectra.shape)
+
+
 @cache
 def _cosines(frequencies: int, side: int, low: float, high: float) -> Floats:
-    """Return the matrix `(K, S)` that takes `S` pixels to the cosine transform of the part from `low` to `high`."""
+    """Return the matrix `(K, S)` that maps `S` pixels to the cosine transform of the part from `low` to `high`."""
     fraction = (np.arange(SAMPLES) + 0.5) / SAMPLES
     position = (low + fraction * (high - low)) * side - 0.5
     left = np.clip(np.floor(position).astype(int), 0, side - 2)
-    share = np.clip(position - left, 0, 1)
+    weight = np.clip(position - left, 0, 1)
     interpolation = np.zeros((SAMPLES, side))
-    interpolation[np.arange(SAMPLES), left] = 1 - share
-    interpolation[np.arange(SAMPLES), left + 1] += share
+    interpolation[np.arange(SAMPLES), left] = 1 - weight
+    interpolation[np.arange(SAMPLES), left + 1] += weight
     cosines = np.cos(np.pi * np.outer(np.arange(frequencies), fraction)) / SAMPLES
     return np.asarray(cosines @ interpolation, dtype=np.float32)
 
 
 def invariants(spectra: Floats) -> Floats:
-    """Return what mirroring and turning leave as it is, as vectors of length 1: float32 `(N, D)`."""
+    """Return the features that mirroring and rotation leave unchanged, as vectors of length 1: float32 `(N, D)`."""
     magnitude = np.abs(spectra)
     rows, columns = np.triu_indices(spectra.shape[1], 1)
     above, below = magnitude[:, rows, columns], magnitude[:, columns, rows]
@@ -88,22 +102,22 @@ def invariants(spectra: Floats) -> Floats:
 
 
 def turned(spectra: Floats, turn: int) -> Floats:
-    """Return the spectra of the pictures after turn 0 to 7 of `TURNS`: float32 `(N, K, K)`."""
+    """Return the spectra of images after turn 0 to 7 of `TURNS`: float32 `(N, K, K)`."""
     signs = np.where(np.arange(spectra.shape[-1]) % 2, -1, 1).astype(np.float32)
     spectra = spectra.swapaxes(-1, -2) if turn >= 4 else spectra
     spectra = spectra * signs[:, None] if turn // 2 % 2 else spectra
     return spectra * signs if turn % 2 else spectra
 
 
-def turned_image(picture: Floats, turn: int) -> Floats:
-    """Return a picture `(S, S)` after turn 0 to 7 of `TURNS`."""
-    picture = picture.T if turn >= 4 else picture
-    picture = picture[::-1] if turn // 2 % 2 else picture
-    return picture[:, ::-1] if turn % 2 else picture
+def turned_image(image: Floats, turn: int) -> Floats:
+    """Return an image `(S, S)` after turn 0 to 7 of `TURNS`."""
+    image = image.T if turn >= 4 else image
+    image = image[::-1] if turn // 2 % 2 else image
+    return image[:, ::-1] if turn % 2 else image
 
 
 def turned_box(box: Box, turn: int) -> Box:
-    """Return where a part lies after turn 0 to 7 of `TURNS`."""
+    """Return a part of an image after turn 0 to 7 of `TURNS`."""
     top, bottom, left, right = box
     if turn >= 4:
         top, bottom, left, right = left, right, top, bottom
@@ -113,7 +127,7 @@ def turned_box(box: Box, turn: int) -> Box:
 
 
 def unit(vectors: Floats) -> Floats:
-    """Return vectors `(N, …)` flattened to length 1; those of nothing stay 0."""
+    """Return vectors `(N, …)` flattened to `(N, D)` and scaled to length 1; zero vectors stay 0."""
     flat = vectors.reshape(len(vectors), -1)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
     return np.asarray(flat / np.maximum(length, 1e-6), dtype=np.float32)

@@ -1,14 +1,13 @@
-"""Laying one image over another and comparing their fine detail: what tells one image from two similar moles.
+"""Alignment of two images and correlation of their fine detail, which tells a copy from a similar mole.
 
-The second image is warped by six numbers that a Gauss-Newton search fits together with a gain and an offset of
-brightness (Lucas and Kanade, IJCAI 1981; Baker and Matthews, International Journal of Computer Vision 56, 2004). What
-counts then is the correlation of detail of about two to five pixels of a hundred: spots, streaks, hairs and the grain
-of the skin, which two moles never share. Strong detail counts little more than faint: else two round spots on smooth
-skin would be one by their outlines.
+The second image is warped by six parameters that a Gauss-Newton search fits together with a gain and an offset of
+brightness (Lucas and Kanade, IJCAI 1981; Baker and Matthews, International Journal of Computer Vision 56, 2004). The
+similarity is then the correlation of detail about 2 to 5 % of the image wide: spots, streaks, hairs and the grain of
+the skin, which two moles never share. Strong detail counts little more than faint detail: otherwise two round spots on
+smooth skin would match by their outlines.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -22,38 +21,28 @@ from melanoma_pl.data.audit.perceptual_hash import CROPS, Box, Floats, turned_bo
 from melanoma_pl.errors import UserError
 from melanoma_pl.image_files import BrokenImageError, draft, open_image, to_rgb
 
-Affine = NDArray[np.float64]  # (2, 3): place in the first image, -1 to 1 → place in the second
+Affine = NDArray[np.float64]  # (2, 3): position in the first image, -1 to 1 → position in the second
 
-FULL = 128  # pixels: side of the pictures that decide
+FULL = 128  # pixels: side of the images that decide
 ROUGH_STEPS, MIDDLE_STEPS = 4, 5
 ROUGH_DETAIL = (1.0, 3.0)  # pixels of 64: widths of the two blurs whose difference is the detail
 DETAIL = (0.8, 2.0)  # pixels of 128
-ROUGH_CORRELATION = 0.85  # of pairs that are one lesion 0.92 and more; most others have less
-SAME_IMAGE = 0.58  # on 2,637 real images: of other pairs the most is 0.48, of drawn ones 0.54; of copies the least 0.85
+ROUGH_CORRELATION = 0.85  # pairs of one lesion have 0.92 and more; most others have less
+SAME_IMAGE = 0.58  # on 2,637 real images other pairs have at most 0.48, drawn ones 0.54; copies have at least 0.85
 LEAST_OVERLAP = 0.5
-ALMOST_EQUAL = 0.99
 
 
-@dataclass(frozen=True)
-class Confirmation:
-    """How alike two images are once one lies over the other.
-
-    Attributes:
-        likeness: Correlation of their fine detail, -1 to 1.
-        is_same: Whether they are one image, or two of one lesion from the same place.
-    """
-
-    similarity: float
-    is_same: bool
-
-
-def confirm(candidate: Candidate, grey: NDArray[np.uint8], files: Sequence[Path]) -> Confirmation:
-    """Decide on pixels whether a candidate is one image twice.
+def confirm(candidate: Candidate, grey: NDArray[np.uint8], files: Sequence[Path]) -> tuple[float, bool]:
+    """Decide by their pixels whether the two images of a candidate are copies.
 
     Args:
         candidate: The pair.
-        grey: Small pictures of all images, uint8 `(N, 64, 64)`.
-        files: Of all images; those of pairs that are still alike at 64 pixels are opened.
+        grey: Small grey copies of all images, uint8 `(N, 64, 64)`.
+        files: Files of all images; they are opened for pairs that are still similar at 64 pixels.
+
+    Returns:
+        The correlation of their fine detail after the alignment, -1 to 1; and whether they are copies of one image, or
+        two images of one lesion from the same position.
     """
     first = grey[candidate.first].astype(np.float32)
     second = turned_image(grey[candidate.second].astype(np.float32), candidate.turn)
@@ -62,40 +51,35 @@ def confirm(candidate: Candidate, grey: NDArray[np.uint8], files: Sequence[Path]
     affine = register(first, second, affine, 1)
     rough = similarity(first, second, affine, ROUGH_DETAIL, compressed=False)
     if rough < ROUGH_CORRELATION:
-        return Confirmation(rough, is_same=False)
+        return rough, False
     affine = register(first, second, affine, MIDDLE_STEPS)
-    first, second = (read_grey(files[position]) for position in (candidate.first, candidate.second))
+    first, second = (read_grey(files[index]) for index in (candidate.first, candidate.second))
     value = similarity(first, turned_image(second, candidate.turn), affine, DETAIL)
-    return Confirmation(value, value >= SAME_IMAGE)
-
-
-def may_be_equal(candidate: Candidate, confirmation: Confirmation) -> bool:
-    """Tell whether it is worth comparing two images pixel by pixel."""
-    return candidate.crop == candidate.turn == 0 and confirmation.similarity > ALMOST_EQUAL
+    return value, value >= SAME_IMAGE
 
 
 def equal_pixels(first: Path, second: Path) -> bool:
-    """Tell whether two files of any format hold the very same image.
+    """Tell whether two files of any format hold exactly the same pixels.
 
     Raises:
-        UserError: If one cannot be read any more.
+        UserError: If one of them can no longer be read.
     """
     one, other = _read(first), _read(second)
     return one.size == other.size and one.tobytes() == other.tobytes()
 
 
 def read_grey(file: Path) -> Floats:
-    """Return an image as a grey picture, float32 `(128, 128)`.
+    """Return an image in grey, float32 `(128, 128)`.
 
     Raises:
-        UserError: If it cannot be read any more.
+        UserError: If it can no longer be read.
     """
-    picture = _read(file, FULL).convert("L").resize((FULL, FULL), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.float32)
+    image = _read(file, FULL).convert("L").resize((FULL, FULL), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.float32)
 
 
 def _read(file: Path, side: int | None = None) -> Image.Image:
-    """Return an image in RGB, a large one at no less than twice `side`."""
+    """Return an image in RGB; a large JPEG is decoded at reduced size, not below twice `side`."""
     try:
         with open_image(file) as image:
             if side is not None:
@@ -106,24 +90,24 @@ def _read(file: Path, side: int | None = None) -> Image.Image:
 
 
 def register(first: Floats, second: Floats, affine: Affine, steps: int) -> Affine:
-    """Move the second picture until it lies on the first.
+    """Return the affine map that aligns the second image with the first.
 
     Args:
         first: float32 `(S, S)`.
         second: float32 `(S, S)`.
-        affine: Where to start.
-        steps: At most; fewer once nothing moves any more.
+        affine: Initial map.
+        steps: Most iterations; the search ends earlier once it converges.
     """
     side = len(first)
     target, moving = gaussian_filter(first, 1), gaussian_filter(second, 1)
     slopes = [slope * side / 2 for slope in np.gradient(moving)]
-    rows, columns = _places(side)
+    rows, columns = _grid(side)
     terms = np.empty((8, side, side), dtype=np.float32)
     terms[6], terms[7] = -target, -1  # gain and offset of brightness
     for _ in range(steps):
-        places, inside = _warp(affine, rows, columns, side)
+        positions, inside = _warp(affine, rows, columns, side)
         value, terms[2], terms[5] = (
-            map_coordinates(each, places, order=1, mode="nearest") for each in (moving, *slopes)
+            map_coordinates(each, positions, order=1, mode="nearest") for each in (moving, *slopes)
         )
         for slope in (2, 5):
             np.multiply(terms[slope], rows, out=terms[slope - 2])
@@ -141,41 +125,41 @@ def register(first: Floats, second: Floats, affine: Affine, steps: int) -> Affin
 def similarity(
     first: Floats, second: Floats, affine: Affine, widths: tuple[float, float], *, compressed: bool = True
 ) -> float:
-    """Return the correlation of two pictures' detail where they overlap; 0 where they hardly do.
+    """Return the correlation of the detail of two images where they overlap, -1 to 1; 0 where they hardly overlap.
 
     Args:
         first: float32 `(S, S)`.
         second: float32 `(S, S)`.
-        affine: Place in the first → place in the second.
-        widths: Of the two blurs whose difference is the detail, in pixels.
-        compressed: Whether faint detail counts almost as much as strong.
+        affine: Position in the first image → position in the second.
+        widths: Widths of the two blurs whose difference is the detail, in pixels.
+        compressed: Whether faint detail counts almost as much as strong detail.
     """
     if not np.isfinite(affine).all():
         return 0.0
     side = len(first)
-    places, inside = _warp(affine, *_places(side), side, margin=2)
+    positions, inside = _warp(affine, *_grid(side), side, margin=2)
     if inside.mean() < LEAST_OVERLAP:
         return 0.0
     ours = _detail(first, widths)[inside]
-    theirs = map_coordinates(_detail(second, widths), places, order=1, mode="nearest")[inside]
+    theirs = map_coordinates(_detail(second, widths), positions, order=1, mode="nearest")[inside]
     if compressed:
         ours, theirs = _compress(ours), _compress(theirs)
     ours, theirs = ours - ours.mean(), theirs - theirs.mean()
     return float(ours @ theirs / max(np.sqrt((ours @ ours) * (theirs @ theirs)), 1e-6))
 
 
-def _detail(picture: Floats, widths: tuple[float, float]) -> Floats:
-    return np.asarray(gaussian_filter(picture, widths[0]) - gaussian_filter(picture, widths[1]))
+def _detail(image: Floats, widths: tuple[float, float]) -> Floats:
+    return np.asarray(gaussian_filter(image, widths[0]) - gaussian_filter(image, widths[1]))
 
 
 def _compress(detail: Floats) -> Floats:
-    """Bring detail to -1 to 1, half of it beyond ±1/2."""
+    """Compress detail to -1 to 1, half of it beyond ±1/2."""
     magnitude = np.abs(detail)
     return np.asarray(detail / (magnitude + np.median(magnitude) + 1e-3))
 
 
 @cache
-def _places(side: int) -> tuple[Floats, Floats]:
+def _grid(side: int) -> tuple[Floats, Floats]:
     """Return the row and the column of each pixel, from -1 to 1."""
     line = (np.arange(side, dtype=np.float32) * 2 + 1) / side - 1
     rows, columns = np.meshgrid(line, line, indexing="ij")
@@ -185,21 +169,21 @@ def _places(side: int) -> tuple[Floats, Floats]:
 def _warp(
     affine: Affine, rows: Floats, columns: Floats, side: int, margin: int = 0
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return where each pixel lies in the second picture, in pixels `(2, S, S)`, and which lie inside it."""
+    """Return the position of each pixel in the second image, in pixels `(2, S, S)`, and which lie inside it."""
     half = np.float32(side / 2)
-    places = np.empty((2, *rows.shape), dtype=np.float32)
-    for place, (by_row, by_column, offset) in zip(places, affine.astype(np.float32), strict=True):
-        place[:] = (by_row * rows + by_column * columns + (offset + 1)) * half - np.float32(0.5)
-    inside = (places >= margin) & (places <= side - 1 - margin)
-    return places, inside[0] & inside[1]
+    positions = np.empty((2, *rows.shape), dtype=np.float32)
+    for position, (by_row, by_column, offset) in zip(positions, affine.astype(np.float32), strict=True):
+        position[:] = (by_row * rows + by_column * columns + (offset + 1)) * half - np.float32(0.5)
+    inside = (positions >= margin) & (positions <= side - 1 - margin)
+    return positions, inside[0] & inside[1]
 
 
 def _start(box: Box) -> Affine:
-    """Return the affine map that shows a part of the second picture."""
+    """Return the affine map onto a part of the second image."""
     top, bottom, left, right = box
     return np.array([[bottom - top, 0, top + bottom - 1], [0, right - left, left + right - 1]], dtype=np.float64)
 
 
-def _halve(picture: Floats) -> Floats:
-    half = len(picture) // 2
-    return np.asarray(picture.reshape(half, 2, half, 2).mean((1, 3)))
+def _halve(image: Floats) -> Floats:
+    half = len(image) // 2
+    return np.asarray(image.reshape(half, 2, half, 2).mean((1, 3)))

@@ -1,1 +1,1 @@
-"""`melanoma-data split`: cut any labelled dataset into train, test and folds without parting a lesion."""
+"""`melanoma-data split`: cut any labelled dataset into train, test and folds, with no lesion in two of them."""

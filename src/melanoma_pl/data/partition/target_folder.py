@@ -1,19 +1,20 @@
-"""Images into a new folder: linked or copied, no two under one name, and the folder complete or not there at all."""
+"""A new folder of images: linked or copied, all under different names, and complete or not there at all."""
 
 import contextlib
+import csv
 import hashlib
 import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from melanoma_pl.errors import UserError
 
 
 def check_target(target: Path, source: Path) -> None:
-    """Refuse a target that is taken or lies within the folder that it would be made from.
+    """Refuse a target that is taken or lies within the source.
 
     Raises:
         UserError: If it is not empty, a file, or inside `source`.
@@ -28,10 +29,10 @@ def check_target(target: Path, source: Path) -> None:
 
 @contextlib.contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
-    """Yield a folder beside `target` that takes its place at the end; nothing is left of it after an error or Ctrl-C.
+    """Yield a temporary folder that becomes `target` at the end; an error or Ctrl-C leaves nothing behind.
 
     Raises:
-        UserError: If the folder cannot be made.
+        UserError: If the folder cannot be made, or exists by the end.
     """
     home = target.resolve()  # a link to another disk stays a link
     new = [folder for folder in home.parents if not folder.exists()]
@@ -45,24 +46,20 @@ def staged_folder(target: Path) -> Iterator[Path]:
             staged = Path(name) / home.name
             staged.mkdir()
             yield staged
-            _move(staged, home)
+            with contextlib.suppress(OSError):
+                home.rmdir()  # only ever an empty one: Windows does not rename onto it
+            try:
+                staged.rename(home)
+            except OSError as error:
+                raise UserError(f"another process made {home} meanwhile", "name another folder") from error
     finally:
         for folder in new:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only where it stayed empty
 
 
-def _move(staged: Path, home: Path) -> None:
-    with contextlib.suppress(OSError):
-        home.rmdir()  # only ever an empty one: Windows does not rename onto it
-    try:
-        staged.rename(home)
-    except OSError as error:
-        raise UserError(f"{home} was made by someone else meanwhile", "name another folder") from error
-
-
-def place(image: Path, target: Path, copy: bool) -> bool:
-    """Link an image to a new place, or copy it where that is asked for or a link cannot be made.
+def link_or_copy(image: Path, target: Path, copy: bool) -> bool:
+    """Link an image to a new path, or copy it where `copy` asks for that or a link cannot be made.
 
     Returns:
         Whether it is a link.
@@ -76,27 +73,35 @@ def place(image: Path, target: Path, copy: bool) -> bool:
     return False
 
 
+def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a CSV table in UTF-8."""
+    with file.open("w", newline="", encoding="utf-8") as table:
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def free_paths(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
-    """Choose where images go: under their own names, and those that would clash under a name made of their paths.
+    """Choose new paths for images: their own names, and names made of their paths where those would clash.
 
     Args:
-        folders: Of N images; names of one folder must differ in more than upper and lower case, for any file system.
-        sources: The images' N paths, all different, with `/`.
+        folders: Folder of each of N images; the names in a folder must differ in more than case, for any file system.
+        sources: Paths of the N images, all different, with `/`.
 
     Returns:
         N paths, all different, with `/`.
     """
     tries = [0] * len(sources)
     while True:
-        places = [
+        paths = [
             f"{folder}/{NAMINGS[tried](PurePosixPath(source))}"
             for folder, source, tried in zip(folders, sources, tries, strict=True)
         ]
-        wanted = Counter(place.casefold() for place in places)
-        clashing = [index for index, place in enumerate(places) if wanted[place.casefold()] > 1]
+        wanted = Counter(path.casefold() for path in paths)
+        clashing = [index for index, path in enumerate(paths) if wanted[path.casefold()] > 1]
         movable = [index for index in clashing if tries[index] < len(NAMINGS) - 1]
         if not movable:
-            return places
+            return paths
         for index in movable:
             tries[index] += 1
 

@@ -1,39 +1,27 @@
-"""What a set's own download says of each image, before anything is chosen, and the columns that every set ends in."""
+"""Contents of a dataset's own download: its images with what is said of each, and the rows of its table."""
 
-from collections.abc import Callable
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from melanoma_pl.data.partition.target_folder import place
+from melanoma_pl.data.partition.target_folder import link_or_copy
+from melanoma_pl.errors import UserError, did_you_mean, first_of
 
-COLUMNS = (
-    "image",
-    "label",
-    "split",
-    "diagnosis",
-    "written",  # the finest diagnosis, as the set writes it
-    "confirmed_by",  # how the diagnosis is known: histopathology, follow-up, …
-    "lesion",
-    "patient",
-    "age",  # years
-    "sex",  # male, female or empty
-    "site",
-    "skin_type",  # Fitzpatrick, 1 to 6
-    "source",
-    "licence",
-    "group",  # images that must stay together: the patient's, else the lesion's
-    "original",
-)
-LEFT_OUT_COLUMNS = ("original", "diagnosis", "reason")
+NOTHING = {"", "unknown", "unk", "nan", "none", "null", "na", "n/a"}
+SEXES = {"m": "male", "f": "female", "male": "male", "female": "female"}
+OLDEST = 120  # years
+ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
 
 
 @dataclass(frozen=True)
 class About:
-    """What a summary says of a set.
+    """Facts about a dataset for its summary.
 
     Attributes:
         citation: The work to cite.
-        warnings: Known faults of the set.
+        warnings: Known faults of the dataset.
     """
 
     citation: str
@@ -42,14 +30,20 @@ class About:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the set's own table says of one image; empty where it says nothing.
+    """Facts about one image from the dataset's own table; empty where it says nothing.
 
     Attributes:
         written: Its diagnosis as written, the finest name first, then ever coarser ones.
-        confirmed_by: How the diagnosis is known.
-        unfit: Why it is no image to learn from, whatever its diagnosis.
-        skin_type: Fitzpatrick's, `1` to `6`.
-        age: Years.
+        confirmed_by: How the diagnosis was confirmed.
+        unfit: Why nothing should be learnt from it, whatever its diagnosis.
+        lesion: Identifier of the lesion.
+        patient: Identifier of the patient.
+        age: Age in years.
+        sex: `male` or `female`.
+        site: Part of the body.
+        skin_type: Fitzpatrick's skin type, `1` to `6`.
+        source: Where the image comes from.
+        licence: Terms of its use.
     """
 
     written: tuple[str, ...] = ()
@@ -71,11 +65,11 @@ class SourceImage:
 
     Attributes:
         original: Its path in the download, with `/`.
-        where: Where it is described, as an error names it: file and line.
+        where: File and line that describe it, as an error names them.
         facts: What is said of it.
-        label: Its class, where the set has classes instead of diagnoses.
-        split: `train` or `test`, where the set has splits of its own.
-        name: The name it gets; its own where empty.
+        label: Its class, where the dataset has classes instead of diagnoses.
+        split: `train` or `test`, where the dataset has its own splits.
+        name: The new name of its file; empty keeps the name.
     """
 
     original: str
@@ -88,7 +82,7 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An image that is left out: which, its diagnosis as written, and why."""
+    """An image that is left out: its path in the download, its diagnosis as written, and the reason."""
 
     original: str
     diagnosis: str
@@ -100,15 +94,15 @@ Save = Callable[[SourceImage, Path, bool], str]  # image, file to make, copy it 
 
 @dataclass(frozen=True)
 class Download:
-    """A download that has been read; no image of it has been opened.
+    """A download that has been read; none of its images has been opened.
 
     Attributes:
-        about: What a summary says of the set.
+        about: Facts about the dataset.
         entries: Its images.
-        save: Makes the file of one of them.
-        folder: What `original` is relative to, where the images are files.
+        save: Function that makes the file of one of them.
+        folder: Folder that `original` is relative to, where the images are files.
         left_out: Rows without an image, and images without a row.
-        notes: What else the user should know of this download.
+        notes: Further remarks for the user.
     """
 
     about: About
@@ -120,9 +114,105 @@ class Download:
 
 
 def saver(folder: Path) -> Save:
-    """Return what links or copies images of a folder."""
+    """Return a function that links or copies images of a folder."""
+    return lambda entry, file, copy: "linked" if link_or_copy(folder / entry.original, file, copy) else "copied"
 
-    def save(entry: SourceImage, file: Path, copy: bool) -> str:
-        return "linked" if place(folder / entry.original, file, copy) else "copied"
 
-    return save
+def archives_hint(source: Path) -> str:
+    """Return the advice to extract the archives in a folder, to append to an error; empty where there are none."""
+    archives = sorted(file.name for file in source.rglob("*.zip"))
+    return f"; extract {first_of(archives)} first" if archives else ""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row of a table.
+
+    Attributes:
+        table: The file.
+        line: Its line in the file.
+        cells: Column, in lower case → cell, without space around it.
+    """
+
+    table: Path
+    line: int
+    cells: dict[str, str]
+
+    @property
+    def where(self) -> str:
+        """File and line, as an error names them."""
+        return f"{self.table}, line {self.line}"
+
+    def known(self, *columns: str) -> str:
+        """Return the first of these cells that says something; empty where none does or there is no such column."""
+        cells = (self.cells.get(column, "") for column in columns)
+        return next((cell for cell in cells if cell.lower() not in NOTHING), "")
+
+
+def read_rows(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) -> list[TableRow]:
+    """Read a table whose cells are separated by tabs, semicolons or commas: the first of these in its header.
+
+    Semicolons, as Excel writes them in much of Europe, count only if the header contains no comma.
+
+    Args:
+        table: The file.
+        required: Columns that it must have.
+        one_of: Columns of which it must have at least one.
+
+    Raises:
+        UserError: If it is empty, a column is missing, a row has another number of cells than the header, or there is
+            no row.
+    """
+    try:
+        return list(_read(table, required, one_of))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{table} is not a table in UTF-8 ({error})", "download it again, or save it as CSV UTF-8"
+        ) from error
+
+
+def _read(table: Path, required: Sequence[str], one_of: Sequence[str]) -> Iterator[TableRow]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        header = next(filter(str.strip, file), "")
+        file.seek(0)
+        delimiter = "\t" if "\t" in header else ";" if ";" in header and "," not in header else ","
+        lines = csv.reader(file, delimiter=delimiter)
+        columns = next(([cell.strip().lower() for cell in cells] for cells in lines if any(map(str.strip, cells))), [])
+        if not columns:
+            raise UserError(f"{table} is empty", "download it again")
+        for column in required:
+            if column not in columns:
+                raise UserError(f"{table} has no column '{column}'", did_you_mean(column, columns))
+        if one_of and not set(one_of).intersection(columns):
+            raise UserError(
+                f"{table} has none of the columns {', '.join(one_of)}", f"available are {', '.join(columns)}"
+            )
+        row = None
+        for cells in filter(None, lines):  # an empty line has no cells
+            row = TableRow(table, lines.line_num, dict(zip(columns, map(str.strip, cells), strict=False)))
+            if len(cells) != len(columns):
+                raise UserError(
+                    f"{row.where}: {len(cells)} cells, but the header has {len(columns)}", "correct the line"
+                )
+            yield row
+        if row is None:
+            raise UserError(f"{table} has no rows", "download it again")
+
+
+def years(cell: str) -> str:
+    """Return an age in years, `80` for `80.0` or `80,0` and `85` for `85+`; empty if it is not from 0 to 120."""
+    if not re.fullmatch(r"[0-9]+([.,][0-9]+)?\+?", cell):
+        return ""
+    age = float(cell.removesuffix("+").replace(",", "."))
+    return f"{age:g}" if age <= OLDEST else ""
+
+
+def sex(cell: str) -> str:
+    """Return `male`, `female` or an empty text."""
+    return SEXES.get(cell.lower(), "")
+
+
+def skin_type(cell: str) -> str:
+    """Return Fitzpatrick's skin type, written as `III`, `3`, `3.0` or `3,0`, as `1` to `6`; empty if it is not one."""
+    written = cell.lower().replace(",", ".").removesuffix(".0")
+    return ROMAN.get(written, written if written in ROMAN.values() else "")

@@ -1,6 +1,4 @@
-"""Zip files from elsewhere: whole, and with no member that could land outside the folder it is meant for.
-
-Kaggle's fanconic/skin-cancer-malignant-vs-benign: the zip as downloaded, or the folder it was extracted to.
+"""Kaggle's fanconic/skin-cancer-malignant-vs-benign: the zip file as downloaded, or the folder of its contents.
 
 The archive holds every image twice: below `data/` and again at its top.
 """
@@ -9,81 +7,35 @@ import hashlib
 import lzma
 import shutil
 import stat
-import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from melanoma_pl.data.layout import CLASS_NAMES, is_image
-from melanoma_pl.data.public_sets.download import About, Download, ImageFacts, LeftOut, Save, SourceImage, saver
-from melanoma_pl.data.public_sets.source_tables import archives_hint
+from melanoma_pl.data.public_sets.download import (
+    About,
+    Download,
+    ImageFacts,
+    LeftOut,
+    Save,
+    SourceImage,
+    archives_hint,
+    saver,
+)
 from melanoma_pl.errors import UserError
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
-
-
-@contextmanager
-def whole_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip whose every member has been read once and agrees with its checksum.
-
-    Raises:
-        UserError: If it is cut short, damaged, encrypted, or holds a link or a member that leads elsewhere.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive.infolist())
-            _read_members(archive)
-            yield archive
-    except DAMAGED as error:
-        raise UserError(f"{path} is cut short or no zip ({error})", "download it anew") from error
-    except NotImplementedError as error:
-        raise UserError(
-            f"{path} cannot be read ({error})", "extract it with another program, give the folder"
-        ) from error
-
-
-def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    names: set[str] = set()
-    for member in members:
-        if problem := _problem(member, names):
-            raise UserError(f"{path}: its member '{member.filename}' {problem}", "download the set from its own page")
-        names.add(member.filename)
-
-
-def _read_members(archive: zipfile.ZipFile) -> None:
-    """Read every member once; `BadZipFile` for what damaged bzip2 raises too."""
-    try:
-        damaged = archive.testzip()
-    except OSError as error:
-        if error.errno is not None:  # of the disk: bzip2's own error has no number
-            raise
-        raise zipfile.BadZipFile(f"a member is damaged: {error}") from error
-    if damaged:
-        raise zipfile.BadZipFile(f"{damaged} is damaged")
-
-
-def _problem(member: zipfile.ZipInfo, names: set[str]) -> str:
-    name = member.orig_filename.replace("\\", "/")
-    if name.startswith("/") or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
-        return "leads out of its folder"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a link"
-    if member.flag_bits & 1:
-        return "is encrypted"
-    return "is there twice" if member.filename in names else ""
-
-
+DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 SPLITS = ("train", "test")
 TOP = "the top folder"
 WANTED = "{train,test}/{benign,malignant}"
 KAGGLE = About(
     "C. Fanconi, Skin Cancer: Malignant vs. Benign, Kaggle 2019; the images: ISIC archive, isic-archive.com",
     (
-        "its benign images are HAM10000's, most malignant ones are not: a network may tell them apart by their source",
-        "it does not say which images show one lesion: some lesions may be in train and test",
+        "its benign images come from HAM10000, most malignant ones do not: a network may tell them apart by source",
+        "it does not say which images show one lesion: some lesions may be in both train and test",
         "malignant is not always melanoma, and some labels are wrong (docs/public_sets.md)",
     ),
 )
@@ -93,21 +45,23 @@ Root = dict[str, str]  # `train/benign/1.jpg` → the image's path in the downlo
 
 
 def read_kaggle(source: Path, missing: str, opened: ExitStack) -> Download:
-    """Read the zip or the folder.
+    """Read the zip file or the folder.
 
     Args:
-        source: The zip or the folder.
-        missing: Of no meaning here: the set has no table.
-        opened: Closes the zip in the end.
+        source: The zip file or the folder.
+        missing: Not used: the dataset has no table.
+        opened: Closes the zip file in the end.
 
     Raises:
-        UserError: If it is damaged, holds no such folders, or two sets of them that differ.
+        UserError: If it is damaged, holds no folders of classes, or two groups of them that differ.
     """
     if not source.exists():
-        raise UserError(f"{source} does not exist", f"give the zip, or its folder with {WANTED}")
+        raise UserError(f"{source} does not exist", f"give the zip file, or the folder with {WANTED}")
     if source.is_dir():
         paths = sorted(file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file())
-        return _download(source, paths, lambda path: _digest(source / path), saver(source), source)
+        return _download(
+            source, paths, lambda path: hashlib.sha256((source / path).read_bytes()).hexdigest(), saver(source), source
+        )
     archive = opened.enter_context(whole_zip(source))
     paths = sorted(member.filename for member in archive.infolist() if not member.is_dir())
     return _download(source, paths, lambda path: str(archive.getinfo(path).CRC), _unpacker(archive), None)
@@ -118,23 +72,13 @@ def _download(
 ) -> Download:
     roots = _find_roots(paths)
     root, notes = _choose_root(source, roots, content)
-    placed = {original for images in roots.values() for original in images.values()}
-    stray = [path for path in paths if is_image(Path(path)) and path not in placed]
-    left_out = tuple(LeftOut(path, "", "in no class folder") for path in stray)
-    return Download(KAGGLE, _entries(source, root), save, folder, left_out, notes)
-
-
-def _digest(image: Path) -> str:
-    return hashlib.sha256(image.read_bytes()).hexdigest()
-
-
-def _entries(source: Path, root: Root) -> tuple[SourceImage, ...]:
-    return tuple(
-        SourceImage(
-            original, f"{source}, {original}", FACTS, label=PurePosixPath(path).parts[1], split=path.partition("/")[0]
-        )
-        for path, original in root.items()
-    )
+    used = {original for images in roots.values() for original in images.values()}
+    left_out = [LeftOut(path, "", "in no class folder") for path in paths if is_image(Path(path)) and path not in used]
+    entries = []
+    for path, original in root.items():
+        split, label, *_ = path.split("/")
+        entries.append(SourceImage(original, f"{source}, {original}", FACTS, label, split))
+    return Download(KAGGLE, tuple(entries), save, folder, tuple(left_out), notes)
 
 
 def _unpacker(archive: ZipFile) -> Save:
@@ -145,28 +89,6 @@ def _unpacker(archive: ZipFile) -> Save:
         return "written"
 
     return save
-
-
-def _choose_root(source: Path, roots: dict[str, Root], content: Callable[[str], str]) -> tuple[Root, tuple[str, ...]]:
-    """Return the images of the one folder with `WANTED`, the highest of several that hold the same images."""
-    if not roots:
-        raise UserError(
-            f"{source} holds no folder with images in {WANTED}",
-            f"give the zip as downloaded, or the folder it was extracted to{archives_hint(source)}",
-        )
-    first, *others = sorted(roots, key=lambda name: (name.count("/"), name))
-    for other in others:
-        if not _same_images(roots[first], roots[other], content):
-            raise UserError(
-                f"{source} holds two sets of {WANTED} that differ, in {first or TOP} and {other or TOP}",
-                "extract it, and give the folder of one of them",
-            )
-    twice = f"the download holds every image {len(roots)} times, the same in every byte; {first or TOP} is taken"
-    return roots[first], ("its own split is kept", *((twice,) if others else ()))
-
-
-def _same_images(one: Root, other: Root, content: Callable[[str], str]) -> bool:
-    return one.keys() == other.keys() and all(content(one[path]) == content(other[path]) for path in one)
 
 
 def _find_roots(paths: list[str]) -> dict[str, Root]:
@@ -185,3 +107,71 @@ def _find_roots(paths: list[str]) -> dict[str, Root]:
     return {
         name: images for name, images in roots.items() if {PurePosixPath(path).parts[:2] for path in images} == complete
     }
+
+
+def _choose_root(source: Path, roots: dict[str, Root], content: Callable[[str], str]) -> tuple[Root, tuple[str, ...]]:
+    """Return the images of the only folder with `WANTED`, or of the highest of several with the same images."""
+    if not roots:
+        raise UserError(
+            f"{source} holds no folder with images in {WANTED}",
+            f"give the zip file as downloaded, or the folder of its contents{archives_hint(source)}",
+        )
+    first, *others = sorted(roots, key=lambda name: (name.count("/"), name))
+    one = roots[first]
+    for name in others:
+        other = roots[name]
+        if one.keys() != other.keys() or any(content(one[path]) != content(other[path]) for path in one):
+            raise UserError(
+                f"{source} holds two groups of {WANTED} that differ, in {first or TOP} and {name or TOP}",
+                "extract it, and give the folder of one of them",
+            )
+    copies = f"the download holds every image {len(roots)} times, with equal bytes; {first or TOP} is taken"
+    return one, ("the dataset's own split is kept", *((copies,) if others else ()))
+
+
+@contextmanager
+def whole_zip(path: Path) -> Iterator[ZipFile]:
+    """Open a zip file after every member has been read once and agrees with its checksum.
+
+    Raises:
+        UserError: If it is cut short, damaged, encrypted, or holds a link or a member that leads out of its folder.
+    """
+    try:
+        with ZipFile(path) as archive:
+            names: set[str] = set()
+            for member in archive.infolist():
+                if problem := _problem(member, names):
+                    raise UserError(
+                        f"{path}: its member '{member.filename}' {problem}", "download the dataset from its own page"
+                    )
+                names.add(member.filename)
+            _read_members(archive)
+            yield archive
+    except DAMAGED as error:
+        raise UserError(f"{path} is cut short or not a zip file ({error})", "download it again") from error
+    except NotImplementedError as error:
+        way_out = "extract it with another program, and give the folder"
+        raise UserError(f"{path} cannot be read ({error})", way_out) from error
+
+
+def _problem(member: ZipInfo, names: set[str]) -> str:
+    name = member.orig_filename.replace("\\", "/")
+    if name.startswith("/") or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
+        return "leads out of its folder"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    return "is there twice" if member.filename in names else ""
+
+
+def _read_members(archive: ZipFile) -> None:
+    """Read every member once; raise `BadZipFile` for any damage, also where bzip2 raises another error."""
+    try:
+        damaged = archive.testzip()
+    except OSError as error:
+        if error.errno is not None:  # an error of the disk: bzip2's own error has no number
+            raise
+        raise BadZipFile(f"a member is damaged: {error}") from error
+    if damaged:
+        raise BadZipFile(f"{damaged} is damaged")

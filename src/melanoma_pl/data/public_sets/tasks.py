@@ -1,19 +1,14 @@
-"""Which class an image gets in a task, and which images are left out of it, with the reason.
-
-Which images of a set must stay on one side of its split: those of one patient, and those of one lesion.
-
-What can be asked of which set: an option that would do nothing is refused, not passed over.
-"""
+"""Classes of images in a task, images that a task leaves out with the reason, and images that must stay together."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from melanoma_pl.data.layout import CLASS_NAMES
 from melanoma_pl.data.public_sets.diagnoses import COLUMNS, Diagnoses, Diagnosis
 from melanoma_pl.data.public_sets.download import LeftOut, SourceImage
-from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.errors import UserError
 
 NO_DIAGNOSIS = "no diagnosis"
 UNKNOWN = "unknown diagnosis"
@@ -23,42 +18,19 @@ TOO_COARSE = "diagnosis too coarse to tell melanoma"
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be told apart.
+    """Two classes that a network learns to tell apart.
 
     Attributes:
-        name: As typed.
+        name: Name as typed.
         classes: Names of the class folders, the positive class last.
-        choose: Returns the class of a diagnosis of certain malignancy, or nothing where the task has no use for it.
-        asks_kind: Says of a diagnosis whether its malignancy is not enough: whether it must also name its kind.
+        choose: Function from a diagnosis of certain malignancy to its class; empty where the task has no use for it.
+        needs_kind: Function that tells of a diagnosis whether the task also needs its kind, not only its malignancy.
     """
 
     name: str
     classes: tuple[str, str]
     choose: Callable[[Diagnosis], str]
-    asks_kind: Callable[[Diagnosis], bool]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """An image that the task uses.
-
-    Attributes:
-        label: Its class.
-        diagnosis: By the name of all sets; empty where the set has labels alone, or a name too coarse.
-        group: Its patient or lesion; empty where unknown.
-        split: `train` or `test`.
-    """
-
-    entry: SourceImage
-    label: str
-    diagnosis: str
-    group: str = ""
-    split: str = ""
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return PurePosixPath(self.entry.name or self.entry.original).name
+    needs_kind: Callable[[Diagnosis], bool]
 
 
 TASKS = {
@@ -75,11 +47,34 @@ TASKS = {
             "melanoma-vs-rest",
             ("rest", "melanoma"),
             lambda diagnosis: "melanoma" if diagnosis.kind == "melanoma" else "rest",
-            lambda diagnosis: diagnosis.malignancy != "benign",  # what is benign is no melanoma, whatever it is
+            lambda diagnosis: diagnosis.malignancy != "benign",  # a benign lesion is not a melanoma, whatever its kind
         ),
     )
 }
-DEFAULT = "malignant-vs-benign"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An image that the task uses.
+
+    Attributes:
+        entry: The image of the download.
+        label: Its class.
+        diagnosis: Its diagnosis, by the name for all datasets; empty where the dataset has only labels.
+        group: Its patient or lesion; empty where unknown.
+        split: `train` or `test`.
+    """
+
+    entry: SourceImage
+    label: str
+    diagnosis: str
+    group: str = ""
+    split: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return PurePosixPath(self.entry.name or self.entry.original).name
 
 
 def choose_images(
@@ -89,9 +84,9 @@ def choose_images(
 
     Args:
         entries: The images.
-        task: What is to be told apart.
-        diagnoses: What the set's diagnoses mean.
-        unknown: What an image of a diagnosis that is not among them gets: `stop` (an error) or `leave-out`.
+        task: The classes to tell apart.
+        diagnoses: Meanings of the dataset's diagnoses.
+        unknown: What happens to an image whose diagnosis is not among them: `stop` (an error) or `leave-out`.
 
     Raises:
         UserError: With `stop`, if there is such an image; it names the first file and line, and all such diagnoses.
@@ -108,17 +103,24 @@ def choose_images(
         if text == UNKNOWN:
             strangers.append(entry)
     if strangers and unknown == "stop":
-        _refuse(strangers)
+        counts = Counter(entry.facts.written[0] for entry in strangers)
+        listed = ", ".join(f"'{name}' ({count})" for name, count in counts.most_common())
+        raise UserError(
+            f"{strangers[0].where}: the diagnosis '{strangers[0].facts.written[0]}' is not in the diagnosis table; all "
+            f"unknown diagnoses, with the number of their images: {listed}",
+            f"say what they mean with --diagnoses FILE (a CSV table with the columns {','.join(COLUMNS)}), or leave "
+            "these images out with --unknown leave-out",
+        )
     return chosen, left_out
 
 
 def _decide(entry: SourceImage, task: Task, diagnoses: Diagnoses) -> tuple[str, str]:
-    """Return the class and the diagnosis, or no class and the reason why the image is left out."""
+    """Return the class and the diagnosis, or an empty class and the reason why the image is left out."""
     written = entry.facts.written
     if entry.facts.unfit or not written:
         return "", entry.facts.unfit or NO_DIAGNOSIS
     found = diagnoses.find(written)
-    coarse = found is not None and not found.kind and task.asks_kind(found)
+    coarse = found is not None and not found.kind and task.needs_kind(found)
     if found is None or (coarse and written[0] not in diagnoses):
         return "", UNKNOWN
     if found.malignancy == "uncertain":
@@ -129,101 +131,19 @@ def _decide(entry: SourceImage, task: Task, diagnoses: Diagnoses) -> tuple[str, 
     return (label, found.name) if label else ("", f"not used by {task.name}")
 
 
-def _refuse(strangers: list[SourceImage]) -> None:
-    counts = Counter(entry.facts.written[0] for entry in strangers)
-    listed = ", ".join(f"'{name}' ({count})" for name, count in counts.most_common())
-    raise UserError(
-        f"{strangers[0].where}: the diagnosis '{strangers[0].facts.written[0]}' is not in the diagnosis table; all "
-        f"that are not, with their images: {listed}",
-        f"say what they mean with --diagnoses FILE (a CSV table with the columns {','.join(COLUMNS)}), or leave these "
-        "images out with --unknown leave-out",
-    )
-
-
 def group_images(chosen: Sequence[Chosen]) -> list[Chosen]:
     """Give each image its group: its patient, as it or another image of its lesion says, else its lesion.
 
-    Patients with images of one lesion, which only a mistake in the set's table explains, are one group.
+    Patients with images of one lesion, which only a mistake in the dataset's table explains, are one group.
     """
-    from melanoma_pl.data.partition.grouping import joined  # with SciPy
+    from melanoma_pl.data.partition.partitioning import join_groups  # with SciPy
 
     facts = [image.entry.facts for image in chosen]
     patients = {fact.lesion: fact.patient for fact in facts if fact.lesion and fact.patient}
     groups = [fact.patient or patients.get(fact.lesion, fact.lesion) for fact in facts]
-    names = [image.entry.original for image in chosen]
-    groups = joined(groups, names, _lesions(chosen))
-    return [replace(image, group=group) for image, group in zip(chosen, groups, strict=True)]
-
-
-def _lesions(chosen: Sequence[Chosen]) -> list[list[str]]:
-    """Return the images of each lesion."""
     lesions = defaultdict(list)
-    for image in chosen:
-        if image.entry.facts.lesion:
-            lesions[image.entry.facts.lesion].append(image.entry.original)
-    return list(lesions.values())
-
-
-WITHOUT_DIAGNOSES = ("kaggle-benign-malignant",)
-WITH_SPLIT = ("kaggle-benign-malignant", "dermamnist")
-TEST_FRACTION = 0.2
-SEED = 0
-
-
-def check_task(name: str, names: Collection[str], task: str | None, diagnoses: Path | None) -> Task:
-    """Return the task.
-
-    Args:
-        name: Of the set.
-        names: Of all sets.
-        task: Its name; None is the default.
-        diagnoses: A diagnosis table of the user's own.
-
-    Raises:
-        UserError: If there is no such set or task, or the set has no diagnoses and they are asked for.
-    """
-    if name not in names:
-        raise UserError(f"there is no set {name}", did_you_mean(name, names))
-    if (task or DEFAULT) not in TASKS:
-        raise UserError(f"there is no task {task}", did_you_mean(str(task), TASKS))
-    if name in WITHOUT_DIAGNOSES:
-        if task not in (None, DEFAULT):
-            raise UserError(
-                f"{name} has labels but no diagnoses, so {task} cannot be told", f"leave --task out ({DEFAULT})"
-            )
-        if diagnoses is not None:
-            raise UserError(
-                f"{name} has labels but no diagnoses, so --diagnoses {diagnoses} would change nothing", "leave it out"
-            )
-    return TASKS[task or DEFAULT]
-
-
-def check_split(name: str, test_fraction: float, seed: int) -> None:
-    """Check what a split made here depends on.
-
-    Raises:
-        UserError: If share or seed is not allowed, or the set keeps a split of its own; another value than the default
-            was typed then, and would do nothing.
-    """
-    if not 0 < test_fraction < 1:
-        raise UserError(f"--test={test_fraction:g} is not allowed", "give a share between 0 and 1, 0.2 for instance")
-    if not 0 <= seed < 2**32:
-        raise UserError(f"--seed={seed} is not allowed", f"give a whole number from 0 to {2**32 - 1}")
-    asked = [f"--test={test_fraction:g}"] * (test_fraction != TEST_FRACTION) + [f"--seed={seed}"] * (seed != SEED)
-    if name in WITH_SPLIT and asked:
-        raise UserError(
-            f"{name} keeps its own split, so {' and '.join(asked)} would change nothing",
-            "leave that out; `melanoma-data split` cuts prepared images anew",
-        )
-
-
-def check_copy(table_only: bool, copy: bool) -> None:
-    """Check what is done with the images.
-
-    Raises:
-        UserError: If they are to be copied and left where they are.
-    """
-    if table_only and copy:
-        raise UserError(
-            "--table-only leaves the images where they are, and --copy copies them", "leave one of them out"
-        )
+    for index, fact in enumerate(facts):
+        if fact.lesion:
+            lesions[fact.lesion].append(index)
+    groups = join_groups(groups, ((members[0], member) for members in lesions.values() for member in members))
+    return [replace(image, group=group) for image, group in zip(chosen, groups, strict=True)]

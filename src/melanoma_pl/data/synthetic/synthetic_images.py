@@ -1,13 +1,10 @@
 """Synthetic moles: traits drawn per class by the ABCD rule, and folders of images drawn from them.
 
-They stand in for a public set where none is at hand: in tests, in the first minutes with this project, and where a
-known answer is needed. They are drawings; nothing measured on them says anything about patients.
+They replace a public dataset where there is none: in tests, in the first minutes with this project, and where a known
+answer is needed. They are drawings; nothing measured on them says anything about patients.
 """
 
-import contextlib
-import csv
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -18,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from melanoma_pl.data.layout import DRAWN_FILE
+from melanoma_pl.data.layout import CLASS_NAMES, DRAWN_FILE
+from melanoma_pl.data.metadata import METADATA_FILE
+from melanoma_pl.data.partition.target_folder import staged_folder, write_csv
 from melanoma_pl.data.synthetic.mole_drawing import Mole, draw_image, generator
 from melanoma_pl.errors import UserError
-
-__all__ = ["TRAITS", "Mole", "draw_image", "draw_mole", "draw_traits", "write_images"]
 
 TRAITS = ("asymmetry", "border", "colours", "diameter")
 DRAWING_VERSION = 1  # raise it with every change that alters a drawn trait or pixel
@@ -31,31 +28,31 @@ NOTICE = "Synthetic drawings of moles, made by a program from random numbers. No
 # the ROC curve of Φ(√4 · SEPARATION / √2) = 0.973 before colours are counted in whole numbers.
 SEPARATION = 1.36
 TRAIT_STREAM = 0
-TEST_FROM = 1_000_000_000  # lesion indices from here on are the test split's, so that it is the same for any train
+TEST_FROM = 1_000_000_000  # lesion indices from here on belong to the test split, which so does not depend on `train`
 LESIONS_PER_PAIR = 10
 JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
 class _PlannedImage:
-    """One image to write: where, of which lesion, and which of its images."""
+    """One image to draw: its path, its class, the index of its lesion, and its number among the lesion's images."""
 
     path: str
     malignant: bool
-    index: int
+    lesion: int
     view: int
 
 
 def draw_mole(malignant: bool, seed: int, index: int) -> Mole:
     """Draw the traits of one mole.
 
-    The traits are independent within a class. The same numbers serve both classes, so `malignant` alone makes a
-    given ``(seed, index)`` more asymmetric, jagged, colourful and large.
+    The traits are independent within a class. The same random numbers serve both classes, so that `malignant` alone
+    makes a given ``(seed, index)`` more asymmetric, jagged, colourful and large.
 
     Args:
         malignant: The class.
-        seed: Of the set; not negative.
-        index: Of the lesion in the set; not negative.
+        seed: Seed of the dataset; not negative.
+        index: Index of the lesion in the dataset; not negative.
     """
     shift = SEPARATION / 2 if malignant else -SEPARATION / 2
     scores = generator(seed, index, TRAIT_STREAM).standard_normal(4) + shift
@@ -66,7 +63,7 @@ def draw_mole(malignant: bool, seed: int, index: int) -> Mole:
 
 
 def draw_traits(count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Draw the traits of `count` moles, benign and malignant in turn, to learn from numbers alone.
+    """Draw the traits of `count` moles, benign and malignant in turn, for learning from numbers alone.
 
     Returns:
         Traits, float64 ``(count, 4)``, columns as in `TRAITS`, and targets, int64 ``(count,)``, 1 for malignant.
@@ -77,50 +74,47 @@ def draw_traits(count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def write_images(
-    folder: Path,
-    train: int,
-    test: int,
-    seed: int = 0,
-    size: int = 224,
-    class_names: tuple[str, str] = ("benign", "malignant"),
+    folder: Path, train: int, test: int, seed: int = 0, size: int = 224, class_names: tuple[str, str] = CLASS_NAMES
 ) -> Path:
     """Write ``folder/{train,test}/{class}/NNNN.jpg`` with ``metadata.csv`` and ``synthetic.json``.
 
-    One train lesion in ten has a second image, in the same group; no lesion is in both splits. The images are drawn
-    beside `folder`, which appears only when they are complete; a set already drawn with these settings is kept.
+    One train lesion in ten has a second image, in the same group; no lesion is in both splits. The folder appears only
+    when it is complete. A dataset already drawn with these settings is kept.
 
     Args:
-        folder: To be made; may be absent, empty, or hold this very set.
+        folder: Folder to make; it may be absent, empty, or hold this very dataset.
         train: Images of the train split, half of each class (an odd one is benign); at least 2.
         test: Images of the test split, likewise.
-        seed: Not negative.
+        seed: Seed of the dataset; not negative.
         size: Side of each image in pixels.
-        class_names: Folder of the harmless and of the malignant moles.
+        class_names: Names of the folders of benign and of malignant moles.
 
     Returns:
         `folder`.
 
     Raises:
-        UserError: Where `folder` holds something else, or a split has no place for both classes.
+        UserError: If `folder` holds something else, or a setting is out of range.
     """
     settings = _check(train, test, seed, size, class_names)
-    if _holds_set(folder, settings):
+    if _holds_dataset(folder, settings):
         return folder
-    home = folder.resolve()  # a link to another disk stays a link
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent) as work_folder:
-        drawn = Path(work_folder) / home.name
-        _write_set(drawn, list(_plan(train, test, class_names)), seed, size)
-        (drawn / DRAWN_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        _move(drawn, home, settings)
+    try:
+        with staged_folder(folder) as staged:
+            _draw(staged, list(_plan(train, test, class_names)), seed, size)
+            (staged / DRAWN_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    except UserError:
+        if not _holds_dataset(folder, settings):  # another process may have drawn the same dataset meanwhile
+            raise
     return folder
 
 
 def _check(train: int, test: int, seed: int, size: int, class_names: tuple[str, str]) -> dict[str, Any]:
-    """Return the settings as `synthetic.json` keeps them, or say which are out of range."""
+    """Return the settings as `synthetic.json` keeps them, or refuse one that is out of range."""
     for name, value, least in (("train", train, 2), ("test", test, 2), ("seed", seed, 0), ("size", size, 16)):
         if value < least:
-            raise UserError(f"a synthetic set cannot have {name}={value}", f"{name} is a whole number from {least} on")
+            raise UserError(
+                f"a synthetic dataset cannot have {name}={value}", f"give a whole number of {least} or more"
+            )
     return {
         "notice": NOTICE,
         "drawing_version": DRAWING_VERSION,
@@ -132,23 +126,23 @@ def _check(train: int, test: int, seed: int, size: int, class_names: tuple[str, 
     }
 
 
-def _holds_set(folder: Path, settings: dict[str, Any]) -> bool:
-    """Say whether this very set is there (True) or nothing is (False); anything else is the user's and is refused."""
+def _holds_dataset(folder: Path, settings: dict[str, Any]) -> bool:
+    """Tell whether a folder holds the dataset of these settings (True) or nothing (False), or refuse it."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
         found = dict(json.loads((folder / DRAWN_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        raise UserError(f"{folder} holds something other than a synthetic set", "name another folder") from None
+        raise UserError(f"{folder} holds something other than a synthetic dataset", "name another folder") from None
     differing = [f"{key}={found.get(key)}, not {value}" for key, value in settings.items() if found.get(key) != value]
     if differing:
-        message = f"{folder} holds a synthetic set with {'; '.join(differing)}"
-        raise UserError(message, "name another folder, or delete this one to have it drawn anew")
+        message = f"{folder} holds a synthetic dataset with {'; '.join(differing)}"
+        raise UserError(message, "name another folder, or delete this one to draw the dataset again")
     return True
 
 
 def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[_PlannedImage]:
-    """List every image of the set; lesion numbers are even for benign and odd for malignant moles."""
+    """List every image of the dataset; the indices of benign lesions are even, those of malignant ones odd."""
     for split, total, first in (("train", train, 0), ("test", test, TEST_FROM)):
         for malignant, class_name in enumerate(class_names):
             count = (total + 1 - malignant) // 2
@@ -159,29 +153,14 @@ def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[_Plan
                 yield _PlannedImage(path, bool(malignant), first + 2 * lesion + malignant, view)
 
 
-def _write_set(folder: Path, plan: list[_PlannedImage], seed: int, size: int) -> None:
-    """Write every planned image and its row of ``metadata.csv``."""
-    for image in plan:
+def _draw(folder: Path, plan: list[_PlannedImage], seed: int, size: int) -> None:
+    """Draw every planned image, and write ``metadata.csv``."""
+    rows = []
+    for image in tqdm(plan, desc="drawing moles", unit="image", leave=False, disable=None):
+        mole = draw_mole(image.malignant, seed, image.lesion)
+        pixels = draw_image(mole, seed, image.lesion, size, image.view)
         (folder / image.path).parent.mkdir(parents=True, exist_ok=True)
-    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as table:
-        rows = csv.DictWriter(table, ["image", "lesion_id", "group", *TRAITS, "synthetic"], lineterminator="\n")
-        rows.writeheader()
-        for image in tqdm(plan, desc="drawing moles", unit="image", leave=False, disable=None):
-            mole = draw_mole(image.malignant, seed, image.index)
-            pixels = draw_image(mole, seed, image.index, size, image.view)
-            Image.fromarray(pixels).save(folder / image.path, quality=JPEG_QUALITY)
-            lesion_id = f"S{image.index}"
-            rows.writerow(
-                {"image": image.path, "lesion_id": lesion_id, "group": lesion_id, **asdict(mole), "synthetic": 1}
-            )
-
-
-def _move(drawn: Path, home: Path, settings: dict[str, Any]) -> None:
-    """Put the finished set in its place, unless another process drew the same one meanwhile."""
-    with contextlib.suppress(OSError):
-        home.rmdir()  # only ever an empty one: Windows does not rename onto it
-    try:
-        drawn.rename(home)
-    except OSError:
-        if not _holds_set(home, settings):
-            raise
+        Image.fromarray(pixels).save(folder / image.path, quality=JPEG_QUALITY)
+        lesion_id = f"S{image.lesion}"
+        rows.append({"image": image.path, "lesion_id": lesion_id, "group": lesion_id, **asdict(mole), "synthetic": 1})
+    write_csv(folder / METADATA_FILE, list(rows[0]), rows)

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from melanoma_pl.data.audit.scanning import Scan, scan
-from melanoma_pl.data.image_set import list_source
-from melanoma_pl.data.synthetic.synthetic_images import draw_image, draw_mole
+from melanoma_pl.data.labelled_images import list_images
+from melanoma_pl.data.synthetic.mole_drawing import draw_image
+from melanoma_pl.data.synthetic.synthetic_images import draw_mole
 
 Plant = Callable[[str, Image.Image], None]
 
@@ -44,4 +45,4 @@ def save(image: Image.Image, path: Path, quality: int = 92) -> None:
 
 def scanned(folder: Path) -> Scan:
     """Return the scan of a folder."""
-    return scan(list_source(folder))
+    return scan(list_images(folder))

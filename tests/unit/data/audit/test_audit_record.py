@@ -7,7 +7,6 @@ from PIL import Image
 from tests.unit.data.audit.conftest import save, scanned
 
 from melanoma_pl.data.audit.audit_record import (
-    Reason,
     audit_warning,
     fingerprint,
     leave_record,
@@ -16,7 +15,7 @@ from melanoma_pl.data.audit.audit_record import (
 )
 from melanoma_pl.data.audit.auditing import audit_images
 from melanoma_pl.data.audit.scanning import Scan
-from melanoma_pl.data.image_set import list_source
+from melanoma_pl.data.labelled_images import list_images
 from melanoma_pl.errors import UserError
 
 Contents = tuple[list[str], list[str]]
@@ -40,11 +39,10 @@ def warning(folder: Path, without: tuple[str, ...] = ()) -> str:
 
 def leave(folder: Path, group_column: str | None = None, lesions: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Audit, leave the verdict, and return the quarantine; images of the same `lesions` are one."""
-    listing = list_source(folder)
+    listing = list_images(folder)
     rows = {path: {"lesion": "one" if path in lesions else path} for path in listing.paths}
     found, scan = audit_images(listing, rows if group_column else None, group_column)
-    sha256 = [image.sha256 for image in scan.images]
-    leave_record(found, scan.listing.splits, scan.listing.paths, sha256, Path("report"), folder.parent / "audits")
+    leave_record(found, scan, Path("report"), folder.parent / "audits")
     return tuple(found.quarantine)
 
 
@@ -74,7 +72,7 @@ def test_a_leak_until_it_is_left_out(mole_folder: Path, moles: list[Image.Image]
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
     quarantine = leave(mole_folder)
     assert quarantine == ("train/benign/0.jpg",)
-    assert "found 1 training images that show what test images show (report/audit.html)" in warning(mole_folder)
+    assert "found 1 training images that show the same as test images (report/audit.html)" in warning(mole_folder)
     assert "data.exclude=quarantine.csv" in warning(mole_folder)
     assert warning(mole_folder, quarantine) == ""
     assert "found 1 training images" in warning(mole_folder, ("train/benign/2.jpg",))
@@ -116,13 +114,17 @@ def test_names_that_are_no_utf8() -> None:
 
 def test_the_list_of_images_to_leave_out(tmp_path: Path) -> None:
     table = tmp_path / "quarantine.csv"
-    listed = {"train/a,b.jpg": Reason("belongs together with test/c.jpg", "f00")}
+    listed = {"train/a,b.jpg": {"reason": "belongs together with test/c.jpg", "sha256": "f00"}}
     write_quarantine(table, listed)
     assert table.read_text().splitlines()[0] == "image,reason,sha256"
-    assert read_quarantine(table, ["train/a,b.jpg", "d.jpg"]) == listed
-    with pytest.raises(UserError, match="names 1 images that are not there"):
+    found = read_quarantine(table, ["train/a,b.jpg", "d.jpg"])
+    assert found == {"train/a,b.jpg": {"image": "train/a,b.jpg", **listed["train/a,b.jpg"]}}
+    write_quarantine(tmp_path / "again.csv", found)
+    assert (tmp_path / "again.csv").read_text() == table.read_text()
+    with pytest.raises(UserError, match="names 1 images that do not exist"):
         read_quarantine(table, ["d.jpg"])
     with pytest.raises(UserError, match="does not exist"):
         read_quarantine(tmp_path / "nowhere.csv", [])
     table.write_text("image\nd.jpg\n")
-    assert read_quarantine(table, ["d.jpg"]) == {"d.jpg": Reason("", "")}
+    write_quarantine(table, read_quarantine(table, ["d.jpg"]))
+    assert table.read_text().splitlines() == ["image,reason,sha256", "d.jpg,,"]

@@ -7,8 +7,9 @@ from PIL import Image
 from tests.unit.data.audit.conftest import draw, save
 
 from melanoma_pl.data.audit.auditing import audit_images
-from melanoma_pl.data.audit.findings import Audit, find_label_conflicts
-from melanoma_pl.data.image_set import ImageListing, list_source
+from melanoma_pl.data.audit.findings import Audit
+from melanoma_pl.data.audit.label_shortcuts import find_label_conflicts
+from melanoma_pl.data.labelled_images import LabelledImages, list_images
 from melanoma_pl.data.public_sets.diagnoses import malignancies
 from melanoma_pl.errors import UserError
 
@@ -16,7 +17,7 @@ Rows = dict[str, dict[str, str]]
 
 
 def audit(folder: Path, rows: Rows | None = None, group_column: str | None = None) -> Audit:
-    return audit_images(list_source(folder), rows, group_column)[0]
+    return audit_images(list_images(folder), rows, group_column)[0]
 
 
 def test_clean(mole_folder: Path) -> None:
@@ -26,7 +27,7 @@ def test_clean(mole_folder: Path) -> None:
     assert found.inventory["images"] == 8
     assert [shortcut.name for shortcut in found.shortcuts] == [
         "file facts",
-        "picture size",
+        "image size",
         "mean colour",
         "outer border",
     ]
@@ -70,12 +71,12 @@ def test_copies_of_conflicting_images_go_too(mole_folder: Path, moles: list[Imag
         (mole_folder / "train" / copy).write_bytes(of.read_bytes())
     found = audit(mole_folder)
     assert len(found.quarantine) == 4
-    assert audit_images(list_source(mole_folder), left_out=tuple(found.quarantine))[0].is_clean
+    assert audit_images(list_images(mole_folder), left_out=tuple(found.quarantine))[0].is_clean
 
 
 def test_two_moles_of_one_patient_are_no_conflict(mole_folder: Path) -> None:
     rows = {
-        path: {"patient": path.split("/")[-1] if "test" not in path else "P"} for path in list_source(mole_folder).paths
+        path: {"patient": path.split("/")[-1] if "test" not in path else "P"} for path in list_images(mole_folder).paths
     }
     rows["train/malignant/5.jpg"]["patient"] = "P"
     found = audit(mole_folder, rows, "patient")
@@ -88,13 +89,13 @@ def test_lesions_with_images_of_both_classes(tmp_path: Path) -> None:
     """Each malignant image is of a lesion that begins with a benign one: no class has lesions of its own to cut."""
     for index in range(12):
         save(draw(index, size=64), tmp_path / f"{('benign', 'malignant')[index % 2]}/{index:02d}.jpg")
-    rows = {path: {"lesion": str(int(Path(path).stem) // 2)} for path in list_source(tmp_path).paths}
+    rows = {path: {"lesion": str(int(Path(path).stem) // 2)} for path in list_images(tmp_path).paths}
     assert audit(tmp_path, rows, "lesion").shortcuts[2].auroc is None
 
 
 def test_nothing_is_left(mole_folder: Path) -> None:
     with pytest.raises(UserError, match="all 8 images are left out"):
-        audit_images(list_source(mole_folder), left_out=list_source(mole_folder).paths)
+        audit_images(list_images(mole_folder), left_out=list_images(mole_folder).paths)
 
 
 def test_images_of_the_test_split_are_never_put_into_quarantine(mole_folder: Path, moles: list[Image.Image]) -> None:
@@ -108,7 +109,7 @@ def test_training_copies_of_a_leaking_image_go_too(mole_folder: Path, moles: lis
     """One of them by pixels, one by metadata, one that is a copy of that one."""
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
     save(moles[2], mole_folder / "train/benign/two.jpg", quality=60)
-    rows = {path: {"lesion": "L" if Path(path).stem in ("0", "2") else ""} for path in list_source(mole_folder).paths}
+    rows = {path: {"lesion": "L" if Path(path).stem in ("0", "2") else ""} for path in list_images(mole_folder).paths}
     found = audit(mole_folder, rows, "lesion")
     assert sorted(found.quarantine) == ["train/benign/0.jpg", "train/benign/2.jpg", "train/benign/two.jpg"]
     assert found.shared_groups == {}, "the metadata does not know of the copy in test"
@@ -116,7 +117,7 @@ def test_training_copies_of_a_leaking_image_go_too(mole_folder: Path, moles: lis
 
 def test_lesions_that_only_the_metadata_knows(mole_folder: Path) -> None:
     rows = {
-        path: {"lesion": "L1" if path.endswith(("4.jpg", "6.jpg")) else path} for path in list_source(mole_folder).paths
+        path: {"lesion": "L1" if path.endswith(("4.jpg", "6.jpg")) else path} for path in list_images(mole_folder).paths
     }
     found = audit(mole_folder, rows, "lesion")
     assert found.shared_groups == {"L1": ("test/benign/6.jpg", "train/benign/4.jpg")}
@@ -127,7 +128,7 @@ def test_lesions_that_only_the_metadata_knows(mole_folder: Path) -> None:
 
 def test_what_the_metadata_says_of_a_pair(mole_folder: Path, moles: list[Image.Image]) -> None:
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
-    paths = list_source(mole_folder).paths
+    paths = list_images(mole_folder).paths
     assert audit(mole_folder, {path: {"lesion": path} for path in paths}, "lesion").leaks[0].same_lesion is False
     assert audit(mole_folder, {path: {"lesion": "one"} for path in paths}, "lesion").leaks[0].same_lesion is True
     assert audit(mole_folder, {path: {"lesion": ""} for path in paths}, "lesion").leaks[0].same_lesion is None
@@ -136,7 +137,7 @@ def test_what_the_metadata_says_of_a_pair(mole_folder: Path, moles: list[Image.I
 def test_rows_that_are_missing(mole_folder: Path) -> None:
     with pytest.raises(UserError, match="no row for 8 of 8 images"):
         audit(mole_folder, {"other.jpg": {"lesion": "1"}}, "lesion")
-    assert "1 row of the metadata without an image here." in audit(mole_folder, {"other.jpg": {}}).notes
+    assert "Rows of the metadata without an image here: 1." in audit(mole_folder, {"other.jpg": {}}).notes
 
 
 def test_class_folders_without_splits(tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_diagnosis_that_contradicts_the_label(diagnosis: str, label: str, means: str | None) -> None:
-    listing = ImageListing(Path(), ("a.jpg",), (label,), ("train",))
+    listing = LabelledImages(Path(), ("a.jpg",), (label,), ("train",))
     found = find_label_conflicts(listing, {"a.jpg": {"diagnosis": diagnosis}})
     assert [conflict.means for conflict in found] == ([means] if means else [])
     assert find_label_conflicts(listing, None) == find_label_conflicts(listing, {"a.jpg": {}}) == ()

@@ -1,4 +1,4 @@
-"""The same image is found whatever was done to it, and two moles are not called one."""
+"""Changed copies of an image are found, and two different moles are not taken for copies."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.unit.data.audit.conftest import save, scanned
 
 from melanoma_pl.data.audit import candidates
 from melanoma_pl.data.audit.candidates import find_candidates
-from melanoma_pl.data.audit.duplicates import cluster_images, clusters_of, find_matches
+from melanoma_pl.data.audit.duplicates import clusters_of, find_matches
 
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "recompressed": lambda image: image,
@@ -29,18 +29,19 @@ def test_a_changed_copy_is_found(change: str, mole_folder: Path, moles: list[Ima
         CHANGES[change](moles[2]), mole_folder / "test/benign/copy.jpg", quality=50 if change == "recompressed" else 90
     )
     found = scanned(mole_folder)
-    (match,) = find_matches(found).matches
+    (match,) = find_matches(found)[0]
     assert {found.listing.paths[match.first], found.listing.paths[match.second]} == {
         "train/benign/2.jpg",
         "test/benign/copy.jpg",
     }
     assert match.kind == "near"
     assert match.turn == (change if change.startswith(("mirrored", "turned")) else "as it is")
+    assert match.similarity is not None
     assert 0.58 <= match.similarity <= 1
 
 
-def test_different_moles_are_not_one(mole_folder: Path) -> None:
-    assert find_matches(scanned(mole_folder)).matches == ()
+def test_different_moles_are_not_copies(mole_folder: Path) -> None:
+    assert find_matches(scanned(mole_folder)) == ([], 0)
 
 
 @pytest.mark.parametrize("name", ["zero.png", "zero.bmp", "zero.jpg"])
@@ -51,7 +52,7 @@ def test_the_same_pixels_in_another_file_are_exact(name: str, mole_folder: Path)
     else:
         with Image.open(original) as image:
             image.save(mole_folder / "test/benign" / name)
-    (match,) = find_matches(scanned(mole_folder)).matches
+    (match,) = find_matches(scanned(mole_folder))[0]
     assert (match.kind, match.similarity, match.turn) == ("exact", 1.0, "as it is")
 
 
@@ -60,14 +61,14 @@ def test_many_copies_are_each_paired_with_the_first(mole_folder: Path) -> None:
     for index in range(9):
         (mole_folder / f"train/benign/copy{index}.jpg").write_bytes(content)
     found = scanned(mole_folder)
-    matches = find_matches(found).matches
+    matches = find_matches(found)[0]
     assert len(matches) == 9
     assert len({match.first for match in matches}) == 1
-    (cluster,) = cluster_images(found)
+    (cluster,) = clusters_of((match.pair for match in matches), len(found.images))
     assert len(cluster) == 10
 
 
-def test_blank_pictures_are_not_alike() -> None:
+def test_blank_images_are_not_candidates() -> None:
     blank = np.random.default_rng(0).integers(100, 102, (5, 64, 64)).astype(np.uint8)
     assert find_candidates(blank) == ([], 0)
 
@@ -99,6 +100,7 @@ def test_very_many_copies_are_tied_together_without_comparing_all(mole_folder: P
     found = scanned(mole_folder)
     candidates, _ = find_candidates(found.grey)
     assert len(candidates) <= 41 * 30
-    matches = find_matches(found).matches
+    matches = find_matches(found)[0]
     assert len(matches) < 41 * 40 / 2 / 2
-    assert [len(cluster) for cluster in cluster_images(found)] == [41]
+    clusters = clusters_of((match.pair for match in matches), len(found.images))
+    assert [len(cluster) for cluster in clusters] == [41]

@@ -10,7 +10,7 @@ import pytest
 from melanoma_pl.data.audit.findings import LabelShortcut
 from melanoma_pl.data.audit.label_shortcuts import VERDICTS, cross_validated_scores, cut, find_label_shortcuts
 from melanoma_pl.data.audit.scanning import FileFacts, Scan, Scanned
-from melanoma_pl.data.image_set import ImageListing
+from melanoma_pl.data.labelled_images import LabelledImages
 
 FACTS = FileFacts(10_000, "JPEG", "RGB", 224, 224, 72, 0, 500)
 
@@ -25,7 +25,7 @@ def scan_of(facts: Sequence[FileFacts], colours: Sequence[float], border: float 
         for number, (fact, colour) in enumerate(zip(facts, colours, strict=True))
     )  # fmt: skip
     paths = tuple(f"{number:03d}.jpg" for number in range(len(images)))
-    return Scan(ImageListing(Path(), paths, paths, paths), images, {})
+    return Scan(LabelledImages(Path(), paths, paths, paths), images, {})
 
 
 def found(scan: Scan, malignant: Sequence[int]) -> dict[str, LabelShortcut]:
@@ -58,7 +58,7 @@ def test_colours_that_tell_something(malignant: list[int]) -> None:
 
 
 def test_what_is_the_same_for_all_tells_nothing(malignant: list[int]) -> None:
-    size = found(scan_of([FACTS] * 120, [1.0] * 120), malignant)["picture size"]
+    size = found(scan_of([FACTS] * 120, [1.0] * 120), malignant)["image size"]
     assert (size.auroc, size.interval) == (None, None)
     assert "the same for all images" in size.sentence
 

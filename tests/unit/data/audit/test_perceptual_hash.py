@@ -1,4 +1,4 @@
-"""What mirroring and turning leave as it is, and what a part of a picture looks like."""
+"""Features that mirroring and rotation leave unchanged, and the spectrum of a part of an image."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ from melanoma_pl.data.audit.perceptual_hash import (
 
 
 @pytest.fixture
-def picture() -> NDArray[np.uint8]:
-    """A smooth random picture, 64×64."""
+def image() -> NDArray[np.uint8]:
+    """A smooth random image, 64×64."""
     coarse = np.random.default_rng(0).uniform(40, 210, (9, 9))
     line = np.linspace(0, 8, 64)
     rows = np.array([np.interp(line, range(9), row) for row in coarse])
@@ -28,41 +28,41 @@ def picture() -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_turning_a_picture_turns_its_spectrum(turn: int, picture: NDArray[np.uint8]) -> None:
-    of_turned = spectrum(turned_image(picture, turn)[None], COARSE)
-    np.testing.assert_allclose(turned(spectrum(picture[None], COARSE), turn), of_turned, atol=2e-3)
-    np.testing.assert_allclose(invariants(of_turned), invariants(spectrum(picture[None], COARSE)), atol=1e-4)
+def test_rotating_an_image_rotates_its_spectrum(turn: int, image: NDArray[np.uint8]) -> None:
+    of_turned = spectrum(turned_image(image, turn)[None], COARSE)
+    np.testing.assert_allclose(turned(spectrum(image[None], COARSE), turn), of_turned, atol=2e-3)
+    np.testing.assert_allclose(invariants(of_turned), invariants(spectrum(image[None], COARSE)), atol=1e-4)
 
 
-def test_eight_turns_and_their_names(picture: NDArray[np.uint8]) -> None:
-    assert len({turned_image(picture, turn).tobytes() for turn in range(8)}) == len(TURNS) == 8
+def test_eight_turns_and_their_names(image: NDArray[np.uint8]) -> None:
+    assert len({turned_image(image, turn).tobytes() for turn in range(8)}) == len(TURNS) == 8
     for turn, name in enumerate(TURNS):
-        found = [quarter for quarter in range(4) if (turned_image(picture, turn) == np.rot90(picture, quarter)).all()]
+        found = [quarter for quarter in range(4) if (turned_image(image, turn) == np.rot90(image, quarter)).all()]
         assert bool(found) == ("mirrored" not in name)
         if found:
             assert {0: "as it is", 1: "turned by 90°", 2: "turned by 180°", 3: "turned by 90°"}[found[0]] == name
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_a_box_turns_with_its_picture(turn: int, picture: NDArray[np.uint8]) -> None:
+def test_a_box_rotates_with_its_image(turn: int, image: NDArray[np.uint8]) -> None:
     box: Box = (0, 0.75, 0.25, 1)
-    marked = np.zeros_like(picture)
+    marked = np.zeros_like(image)
     marked[:48, 16:] = 1
     top, bottom, left, right = (round(64 * edge) for edge in turned_box(box, turn))
     assert turned_image(marked, turn)[top:bottom, left:right].all()
     assert turned_image(marked, turn).sum() == (bottom - top) * (right - left)
 
 
-def test_the_spectrum_of_a_part_is_that_of_the_cropped_picture(picture: NDArray[np.uint8]) -> None:
-    part = spectrum(picture[None], COARSE, (0, 0.5, 0.5, 1))
-    cropped = spectrum(picture[None, :32, 32:], COARSE)
+def test_the_spectrum_of_a_part_is_that_of_the_cropped_image(image: NDArray[np.uint8]) -> None:
+    part = spectrum(image[None], COARSE, (0, 0.5, 0.5, 1))
+    cropped = spectrum(image[None, :32, 32:], COARSE)
     assert (unit(part) * unit(cropped)).sum() > 0.99
-    assert (unit(part) * unit(spectrum(picture[None], COARSE))).sum() < 0.8
+    assert (unit(part) * unit(spectrum(image[None], COARSE))).sum() < 0.8
 
 
-def test_brightness_is_of_no_account_and_blank_is_nothing(picture: NDArray[np.uint8]) -> None:
-    brighter = (picture * 1.1).astype(np.uint8)
-    assert (invariants(spectrum(picture[None], COARSE)) * invariants(spectrum(brighter[None], COARSE))).sum() > 0.999
+def test_brightness_does_not_matter_and_a_blank_image_is_zero(image: NDArray[np.uint8]) -> None:
+    brighter = (image * 1.1).astype(np.uint8)
+    assert (invariants(spectrum(image[None], COARSE)) * invariants(spectrum(brighter[None], COARSE))).sum() > 0.999
     assert (invariants(spectrum(np.full((1, 64, 64), 90, np.uint8), COARSE)) == 0).all()
 
 

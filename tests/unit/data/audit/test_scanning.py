@@ -9,7 +9,7 @@ from tests.unit.data.audit.conftest import scanned
 from melanoma_pl.data.audit.scanning import BORDER_CELLS, SIDE, Scanned, inventory, scan_file
 
 
-def test_what_is_read_of_an_image(tmp_path: Path) -> None:
+def test_features_of_an_image(tmp_path: Path) -> None:
     pixels = np.zeros((80, 160, 3), dtype=np.uint8)
     pixels[:, :, 0] = 200  # a red image with a blue middle
     pixels[20:60, 40:120] = (0, 0, 100)
@@ -62,7 +62,8 @@ def test_broken_files_say_why(mole_folder: Path) -> None:
 
 def test_inventory(mole_folder: Path) -> None:
     Image.new("L", (30, 20), 90).save(mole_folder / "test/benign/grey.png")
-    found = inventory(scanned(mole_folder))
+    scan = scanned(mole_folder)
+    found = inventory(scan.listing, [image.facts for image in scan.images])
     assert found["images"] == 9
     assert found["per_split"] == {"test": {"benign": 2, "malignant": 1}, "train": {"benign": 3, "malignant": 3}}
     assert found["formats"] == {"JPEG": 8, "PNG": 1}

@@ -1,4 +1,4 @@
-"""A split of one's own: stratified, no group on two sides, the same again, with its tables, all or nothing."""
+"""New splits: stratified, no group in two parts, reproducible, with their tables, complete or absent."""
 
 import csv
 import hashlib
@@ -11,22 +11,24 @@ from typing import Any
 import pytest
 from tests.conftest import draw_image
 
+from melanoma_pl.data.audit.duplicates import Match
 from melanoma_pl.data.audit.scanning import Scan
-from melanoma_pl.data.image_set import list_images
-from melanoma_pl.data.metadata import with_groups
-from melanoma_pl.data.partition.partitioning import partition
+from melanoma_pl.data.labelled_images import LabelledImages, list_split
+from melanoma_pl.data.metadata import read_groups
+from melanoma_pl.data.partition.partitioning import groups_by_column, join_groups, partition
 from melanoma_pl.errors import UserError
 
 
 @pytest.fixture(autouse=True)
 def similarity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The drawn spots are too alike to be told apart: two of `train/benign` stand for near-duplicates."""
+    """The drawn spots are too similar to be told apart: two of `train/benign` stand for near-duplicates."""
     near = ("train/benign/000.png", "train/benign/036.png")
 
-    def clusters(scanned: Scan) -> tuple[tuple[str, ...], ...]:
-        return (near,) if set(near) <= set(scanned.listing.paths) else ()
+    def find(scanned: Scan) -> tuple[list[Match], int]:
+        paths = scanned.listing.paths
+        return ([Match(*map(paths.index, near), "near", 0.9, "")] if set(near) <= set(paths) else []), 0
 
-    monkeypatch.setattr("melanoma_pl.data.partition.partitioning.cluster_images", clusters)
+    monkeypatch.setattr("melanoma_pl.data.partition.partitioning.find_matches", find)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -140,8 +142,8 @@ def test_metadata_follows_the_images(image_folder: Path, tmp_path: Path) -> None
     new = {row["image"]: row for row in rows_of(tmp_path / "new/metadata.csv")}
     for row in rows_of(tmp_path / "new/split.csv"):
         assert new[row["image"]] == {"image": row["image"], "group": row["group"], "age": old[row["source"]]["age"]}
-    images = with_groups(list_images(tmp_path / "new", "train"), tmp_path / "new/metadata.csv", "image", "group")
-    assert images.groups is not None
+    paths = list_split(tmp_path / "new", "train").paths
+    assert len(read_groups(paths, tmp_path / "new/metadata.csv", "image", "group")) == len(paths)
 
 
 def test_metadata_is_made_where_there_is_none(own_image_folder: Path, tmp_path: Path) -> None:
@@ -182,7 +184,7 @@ def test_melanoma_or_rest_can_be_trained_on_as_the_terminal_says(tmp_path: Path)
         draw_image(tmp_path / f"images/{('melanoma', 'rest')[index % 2]}/{index}.png", index % 2 == 0, index)
     made = partition(tmp_path / "images", tmp_path / "new")
     assert made.text().endswith(" 'data.class_names=[rest,melanoma]'") and "folder_names" not in made.text()
-    images = list_images(tmp_path / "new", "train", ("rest", "melanoma"))
+    images = list_split(tmp_path / "new", "train", ("rest", "melanoma"))
     assert all(
         ("/melanoma/" in path) == bool(target) for path, target in zip(images.paths, images.targets, strict=True)
     )
@@ -264,3 +266,16 @@ def test_what_comes_next_can_be_pasted_for_odd_names(tmp_path: Path) -> None:
     assert words[2] == f'data.root="{target}"'
     assert words[-1] == r"+data.folder_names={basal\ cell: <benign or malignant>}"
     assert note == "rename the folders nävi: no override can name them)"
+
+
+def test_blanks_around_a_lesion_do_not_count() -> None:
+    cells = {"a.png": "L1", "b.png": "L1 ", "c.png": " ", "d.png": "", "e.png": "L 1"}
+    listing = LabelledImages(Path(), tuple(cells), ("benign",) * 5, ("",) * 5)
+    rows = {path: {"lesion": cell} for path, cell in cells.items()}
+    groups = groups_by_column(listing, Path("m.csv"), rows, "lesion")
+    assert groups == ["L1", "L1", "image:c.png", "image:d.png", "L 1"]
+
+
+def test_joined_groups_take_the_alphabetically_first_name() -> None:
+    assert join_groups(["c", "b", "a", "d", "b"], [(0, 1), (4, 3)]) == ["b", "b", "a", "b", "b"]
+    assert join_groups(["c", "b"], []) == ["c", "b"]

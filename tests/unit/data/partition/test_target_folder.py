@@ -1,11 +1,11 @@
-"""Images into a new folder: linked where that is possible, no two under one name, all of them or none."""
+"""A new folder of images: linked where that is possible, all under different names, complete or absent."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from melanoma_pl.data.partition.target_folder import check_target, free_paths, place, staged_folder
+from melanoma_pl.data.partition.target_folder import check_target, free_paths, link_or_copy, staged_folder
 from melanoma_pl.errors import UserError
 
 
@@ -16,8 +16,8 @@ def refuse_links(*arguments: object, **options: object) -> None:
 def test_a_link_is_the_same_file_and_a_copy_is_another(tmp_path: Path) -> None:
     image = tmp_path / "a.jpg"
     image.write_bytes(b"image")
-    assert place(image, tmp_path / "new/linked.jpg", copy=False)
-    assert not place(image, tmp_path / "new/copied.jpg", copy=True)
+    assert link_or_copy(image, tmp_path / "new/linked.jpg", copy=False)
+    assert not link_or_copy(image, tmp_path / "new/copied.jpg", copy=True)
     assert (tmp_path / "new/linked.jpg").samefile(image)
     assert not (tmp_path / "new/copied.jpg").samefile(image)
     assert (tmp_path / "new/copied.jpg").read_bytes() == b"image"
@@ -26,14 +26,14 @@ def test_a_link_is_the_same_file_and_a_copy_is_another(tmp_path: Path) -> None:
 def test_another_file_system_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.jpg").write_bytes(b"image")
     monkeypatch.setattr(os, "link", refuse_links)
-    assert not place(tmp_path / "a.jpg", tmp_path / "b.jpg", copy=False)
+    assert not link_or_copy(tmp_path / "a.jpg", tmp_path / "b.jpg", copy=False)
     assert (tmp_path / "b.jpg").read_bytes() == b"image"
 
 
 def test_a_link_to_an_image_is_followed(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"image")
     (tmp_path / "pointer.jpg").symlink_to("a.jpg")
-    place(tmp_path / "pointer.jpg", tmp_path / "new/b.jpg", copy=False)
+    link_or_copy(tmp_path / "pointer.jpg", tmp_path / "new/b.jpg", copy=False)
     assert not (tmp_path / "new/b.jpg").is_symlink()
     assert (tmp_path / "new/b.jpg").read_bytes() == b"image"
 
@@ -52,11 +52,11 @@ def test_a_link_to_an_image_is_followed(tmp_path: Path) -> None:
     ],
 )
 def test_no_two_under_one_name(folders: list[str], sources: list[str], expected: list[str] | None) -> None:
-    places = free_paths(folders, sources)
-    assert len({path.casefold() for path in places}) == len(sources)
-    assert [Path(path).suffix for path in places] == [".jpg"] * len(sources)
-    assert places == expected or expected is None
-    assert free_paths(folders[::-1], sources[::-1]) == places[::-1], "the order plays no part"
+    paths = free_paths(folders, sources)
+    assert len({path.casefold() for path in paths}) == len(sources)
+    assert [Path(path).suffix for path in paths] == [".jpg"] * len(sources)
+    assert paths == expected or expected is None
+    assert free_paths(folders[::-1], sources[::-1]) == paths[::-1], "the order plays no part"
 
 
 def test_the_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_an_empty_target_is_taken_and_a_filled_one_is_not(tmp_path: Path) -> Non
     with staged_folder(tmp_path / "target") as staged:
         (staged / "a.txt").write_text("a")
     assert (tmp_path / "target/a.txt").is_file()
-    with pytest.raises(UserError, match="made by someone else meanwhile"), staged_folder(tmp_path / "target"):
+    with pytest.raises(UserError, match="another process made .* meanwhile"), staged_folder(tmp_path / "target"):
         pass
     assert [path.name for path in tmp_path.rglob("*")] == ["target", "a.txt"]
 

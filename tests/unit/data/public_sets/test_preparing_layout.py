@@ -12,9 +12,8 @@ from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
 from melanoma_pl.data import command_line as commands
-from melanoma_pl.data.image_set import list_images, list_source
-from melanoma_pl.data.public_sets.download import COLUMNS
-from melanoma_pl.data.public_sets.preparing import SETS
+from melanoma_pl.data.labelled_images import list_images, list_split
+from melanoma_pl.data.public_sets.preparing import COLUMNS, SETS
 from melanoma_pl.data.public_sets.tasks import TASKS
 
 Prepare = Callable[..., Result]
@@ -47,7 +46,7 @@ def test_every_set_ends_in_one_layout(name: str, prepare: Prepare, work_folder: 
         assert row["source"] and row["licence"] and row["original"]
         Image.open(work_folder / "ready" / row["image"]).verify()
     for split in ("train", "test"):
-        assert len(list_images(work_folder / "ready", split)) == sum(row["split"] == split for row in rows)
+        assert len(list_split(work_folder / "ready", split)) == sum(row["split"] == split for row in rows)
     assert sorted(path.name for path in work_folder.iterdir()) == ["download", "ready"]
 
 
@@ -146,7 +145,7 @@ def test_dermamnist_keeps_its_split_and_pixels(prepare: Prepare, work_folder: Pa
     assert len(rows) == 42 * 6 // 7
     assert len({row["original"] for row in rows}) == len(rows)
     assert "641 of 7,470" in result.output
-    assert "note: its own split is kept" in result.output
+    assert "note: the dataset's own split is kept" in result.output
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "inner folder"])
@@ -169,7 +168,7 @@ def test_kaggle_holds_every_image_twice(kind: str, prepare: Prepare, work_folder
         if kind == "inner folder":
             original = work_folder / "archive/data" / row["original"]
         assert (work_folder / "ready" / row["image"]).read_bytes() == original.read_bytes()
-    twice = "the download holds every image 2 times, the same in every byte; the top folder is taken"
+    twice = "the download holds every image 2 times, with equal bytes; the top folder is taken"
     assert (twice in result.output) == (kind != "inner folder")
     assert "left out: none" in result.output, "the second copy is none"
     assert "group" not in result.output.rsplit("next:")[-1], "no group is known"
@@ -237,7 +236,7 @@ def test_a_table_alone(name: str, prepare: Prepare, work_folder: Path) -> None:
     for row in rows:
         assert row["image"].startswith("../../far away/download/")
         assert (work_folder / "tables/ready" / row["image"]).samefile(source / row["original"])
-    listing = list_source(work_folder / "tables/ready/metadata.csv")
+    listing = list_images(work_folder / "tables/ready/metadata.csv")
     assert len(listing) == len(rows)
     assert set(listing.splits) == {"train", "test"}
     assert "data=table data.table=tables/ready/metadata.csv" in result.output

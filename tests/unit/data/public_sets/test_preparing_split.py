@@ -93,10 +93,10 @@ def test_patients_who_share_a_lesion_stay_together(seed: str, prepare: Prepare, 
     assert len(set(groups.values())) == 24 - 1
 
 
-@pytest.mark.parametrize("share", ["0", "1", "-0.2", "1.5", "nan"])
-def test_shares_that_are_none(share: str, refused: Callable[..., str], work_folder: Path) -> None:
+@pytest.mark.parametrize("fraction", ["0", "1", "-0.2", "1.5", "nan"])
+def test_fractions_out_of_range(fraction: str, refused: Callable[..., str], work_folder: Path) -> None:
     downloads.write_pad(work_folder / "pad")
-    assert "give a share between 0 and 1" in refused("pad-ufes-20", "pad", "ready", f"--test={share}")
+    assert "give a fraction between 0 and 1" in refused("pad-ufes-20", "pad", "ready", f"--test={fraction}")
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**32)])

@@ -1,4 +1,4 @@
-"""What the command prints at the end."""
+"""The summary that the command prints at the end."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +16,13 @@ SUMMARY = """pad-ufes-20, malignant-vs-benign: 21 images (21 linked) → ready
       train         {}          {}
        test         {}          {}
 
-left out: 1, each listed in ready/left_out.csv
+left out: 1, all listed in ready/left_out.csv
       1  malignancy uncertain: ACK
 
 licence: CC BY 4.0
 cite: A. G. C. Pacheco et al., PAD-UFES-20, Data in Brief 32:106221 (2020), doi.org/10.1016/j.dib.2020.106221
-warning: its cancers are all proven by biopsy, many of its other lesions are not
-warning: only 52 of its 2,298 images show a melanoma: too few to test a melanoma task on
+warning: all of its cancers are proven by biopsy, but not all of its other lesions
+warning: only 52 of its 2,298 images show a melanoma: too few to test a melanoma task
 
 next: melanoma-data audit ready --group-column group
       melanoma-train data=folder data.root=ready data.group_column=group
@@ -30,7 +30,7 @@ Research software, not a medical device: it makes no diagnosis.
 """
 
 
-def test_the_whole_of_it(prepare: Prepare, work_folder: Path) -> None:
+def test_the_whole_summary(prepare: Prepare, work_folder: Path) -> None:
     downloads.write_pad(work_folder / "pad")
     output = prepare("pad-ufes-20", "pad", "ready").output
     rows = downloads.read_table(work_folder / "ready/metadata.csv")

@@ -1,4 +1,4 @@
-"""Which class a diagnosis gets in each task, what is left out, and what is not in the diagnosis table."""
+"""The class of each diagnosis in each task, images left out, and diagnoses that are not in the table."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,18 +9,9 @@ from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
 from melanoma_pl.data.public_sets.diagnoses import TABLE, read_diagnoses
-from melanoma_pl.data.public_sets.download import ImageFacts, SourceImage
-from melanoma_pl.data.public_sets.preparing import SETS
-from melanoma_pl.data.public_sets.source_tables import read_rows
-from melanoma_pl.data.public_sets.tasks import (
-    NO_DIAGNOSIS,
-    TASKS,
-    TOO_COARSE,
-    UNCERTAIN,
-    UNKNOWN,
-    WITHOUT_DIAGNOSES,
-    choose_images,
-)
+from melanoma_pl.data.public_sets.download import ImageFacts, SourceImage, read_rows
+from melanoma_pl.data.public_sets.preparing import SETS, WITHOUT_DIAGNOSES
+from melanoma_pl.data.public_sets.tasks import NO_DIAGNOSIS, TASKS, TOO_COARSE, UNCERTAIN, UNKNOWN, choose_images
 from melanoma_pl.errors import UserError
 
 Prepare = Callable[..., Result]
@@ -168,7 +159,7 @@ def test_unknown_diagnoses_are_named(refused: Callable[..., str], work_folder: P
     downloads.write_ham10000(work_folder / "ham", strange_rows())
     error = refused("ham10000", "ham", "ready")
     assert "HAM10000_metadata.csv, line 5: the diagnosis 'scc' is not in the diagnosis table" in error
-    assert "with their images: 'scc' (2), 'ulcer' (1)" in error
+    assert "with the number of their images: 'scc' (2), 'ulcer' (1)" in error
     assert "--diagnoses FILE" in error
     assert "--unknown leave-out" in error
 
@@ -218,8 +209,8 @@ def test_a_table_of_ones_own(prepare: Prepare, work_folder: Path) -> None:
         ("ham10000,scc,SCC,malignant,nevus,", "mine.csv, line 2: a malignant nevus"),
         ("ham10000,mel,melanoma,benign,melanoma,", "mine.csv, line 2: a benign melanoma"),
         ("ham10000,scc,SCC,malignant", "mine.csv, line 2: 4 cells"),
-        ("ham10000,scc,S,malignant,other,\nham10000, SCC,S,benign,other,", "mine.csv, line 3: 'SCC' has a row before"),
-        ("ham1000,scc,SCC,malignant,other,", "mine.csv, line 2: there is no set 'ham1000'"),
+        ("ham10000,scc,S,malignant,other,\nham10000, SCC,S,benign,other,", "mine.csv, line 3: 'SCC' already has a row"),
+        ("ham1000,scc,SCC,malignant,other,", "mine.csv, line 2: there is no dataset 'ham1000'"),
         ("", "mine.csv has no rows"),
     ],
 )
@@ -244,7 +235,7 @@ def test_a_task_with_no_image_of_a_class(refused: Callable[..., str], work_folde
 
 
 def test_names_of_sets_and_tasks_from_python(tmp_path: Path) -> None:
-    from melanoma_pl.data.public_sets import prepare_dataset
+    from melanoma_pl.data.public_sets.preparing import prepare_dataset
 
     with pytest.raises(UserError, match="did you mean 'ham10000'"):
         prepare_dataset("ham1000", tmp_path, tmp_path / "ready")

@@ -15,7 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from melanoma_pl.data.synthetic import synthetic_images
-from melanoma_pl.data.synthetic.synthetic_images import TRAITS, Mole, draw_image, draw_mole, draw_traits, write_images
+from melanoma_pl.data.synthetic.mole_drawing import Mole, draw_image
+from melanoma_pl.data.synthetic.synthetic_images import TRAITS, draw_mole, draw_traits, write_images
 from melanoma_pl.errors import UserError
 
 SIZE = 64
@@ -24,10 +25,10 @@ LESIONS = range(8)
 
 
 def show(mole: Mole, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the picture and where the mole is: where it differs from the same image of a mole of 2 mm."""
-    picture = draw_image(mole, 0, index, SIZE).astype(float)
+    """Return the image, and the pixels of the mole: those that differ from the same image of a mole of 2 mm."""
+    image = draw_image(mole, 0, index, SIZE).astype(float)
     nearly_bare = draw_image(replace(PLAIN, diameter=2.0), 0, index, SIZE).astype(float)
-    return picture, np.abs(picture - nearly_bare).sum(axis=-1) > 30
+    return image, np.abs(image - nearly_bare).sum(axis=-1) > 30
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -36,14 +37,14 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_images(tmp_path_factory.mktemp("synthetic") / "set", train=47, test=10, seed=3, size=32)
 
 
 # Traits
 
 
-def test_traits_move_with_the_class_for_every_mole():
+def test_malignant_moles_have_larger_traits():
     for index in range(20):
         benign, malignant = draw_mole(False, 0, index), draw_mole(True, 0, index)
         assert all(getattr(benign, trait) <= getattr(malignant, trait) for trait in TRAITS)
@@ -84,7 +85,8 @@ def test_an_image_has_the_stated_shape_and_follows_from_seed_and_index():
 
 def test_another_process_draws_the_same_bits():
     code = (
-        "import hashlib; from melanoma_pl.data.synthetic.synthetic_images import draw_mole, draw_image;"
+        "import hashlib; from melanoma_pl.data.synthetic.mole_drawing import draw_image;"
+        "from melanoma_pl.data.synthetic.synthetic_images import draw_mole;"
         "print(hashlib.sha256(draw_image(draw_mole(True, 4, 7), 4, 7, 96).tobytes()).hexdigest())"
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
@@ -97,7 +99,7 @@ def test_an_image_shows_the_same_at_any_size():
         assert np.abs(large - draw_image(PLAIN, 0, index, SIZE)).mean() < 6
 
 
-def test_what_surrounds_the_mole_knows_nothing_of_its_traits():
+def test_the_surroundings_do_not_depend_on_the_traits():
     for index in LESIONS:
         benign = draw_image(Mole(0.1, 0.1, 1, 3.0), 0, index, SIZE)
         malignant = draw_image(Mole(0.9, 0.9, 6, 5.0), 0, index, SIZE)
@@ -114,9 +116,9 @@ def test_diameter_shows_as_area():
 
 def test_colours_show_as_spread_of_colour_inside_the_mole():
     def spread(colours: int) -> float:
-        pictures = [show(replace(PLAIN, colours=colours, diameter=8.0), index)[0] for index in LESIONS]
+        images = [show(replace(PLAIN, colours=colours, diameter=8.0), index)[0] for index in LESIONS]
         insides = [show(replace(PLAIN, diameter=5.0), index)[1] for index in LESIONS]
-        pigments = [picture[inside] for picture, inside in zip(pictures, insides, strict=True)]
+        pigments = [image[inside] for image, inside in zip(images, insides, strict=True)]
         red_less_blue = [pigment[:, 0] - pigment[:, 2] for pigment in pigments]
         return float(np.mean([difference.std() for difference in red_less_blue]))
 
@@ -139,7 +141,7 @@ def test_asymmetry_shows_as_a_half_turn_that_does_not_match():
         overlaps = []
         for index in LESIONS:
             mask = show(replace(PLAIN, asymmetry=asymmetry), index)[1]
-            shift = [round((SIZE - 1) / 2 - place.mean()) for place in np.nonzero(mask)]
+            shift = [round((SIZE - 1) / 2 - axis.mean()) for axis in np.nonzero(mask)]
             mask = np.roll(mask, shift, axis=(0, 1))
             overlaps.append((mask & mask[::-1, ::-1]).sum() / (mask | mask[::-1, ::-1]).sum())
         return float(np.mean(overlaps))
@@ -147,19 +149,19 @@ def test_asymmetry_shows_as_a_half_turn_that_does_not_match():
     assert match(0.0) > match(1.0) + 0.1
 
 
-# Sets
+# Datasets
 
 
-def test_a_set_has_the_stated_files(drawn_set):
-    counts = {str(path.relative_to(drawn_set)): len(list(path.iterdir())) for path in drawn_set.glob("*/*/")}
+def test_a_dataset_has_the_stated_files(drawn_dataset):
+    counts = {str(path.relative_to(drawn_dataset)): len(list(path.iterdir())) for path in drawn_dataset.glob("*/*/")}
     assert counts == {"train/benign": 24, "train/malignant": 23, "test/benign": 5, "test/malignant": 5}
-    assert sorted(path.name for path in drawn_set.iterdir()) == ["metadata.csv", "synthetic.json", "test", "train"]
-    with Image.open(drawn_set / "train" / "benign" / "0000.jpg") as image:
+    assert sorted(path.name for path in drawn_dataset.iterdir()) == ["metadata.csv", "synthetic.json", "test", "train"]
+    with Image.open(drawn_dataset / "train" / "benign" / "0000.jpg") as image:
         assert image.size == (32, 32) and image.mode == "RGB"
 
 
-def test_a_set_says_what_it_is(drawn_set):
-    settings = json.loads((drawn_set / "synthetic.json").read_text(encoding="utf-8"))
+def test_a_dataset_records_its_settings(drawn_dataset):
+    settings = json.loads((drawn_dataset / "synthetic.json").read_text(encoding="utf-8"))
     assert "no image shows a patient" in settings.pop("notice").lower()
     assert settings == {
         "drawing_version": synthetic_images.DRAWING_VERSION,
@@ -171,19 +173,19 @@ def test_a_set_says_what_it_is(drawn_set):
     }
 
 
-def test_metadata_joins_every_image(drawn_set):
-    rows = rows_of(drawn_set)
+def test_metadata_joins_every_image(drawn_dataset):
+    rows = rows_of(drawn_dataset)
     assert list(rows[0]) == ["image", "lesion_id", "group", *TRAITS, "synthetic"]
     assert {row["image"] for row in rows} == {
-        path.relative_to(drawn_set).as_posix() for path in drawn_set.rglob("*.jpg")
+        path.relative_to(drawn_dataset).as_posix() for path in drawn_dataset.rglob("*.jpg")
     }
     assert len(rows) == 57 and {row["synthetic"] for row in rows} == {"1"}
     first = draw_mole(False, 3, 0)
     assert [float(rows[0][trait]) for trait in TRAITS] == [getattr(first, trait) for trait in TRAITS]
 
 
-def test_a_tenth_of_the_train_lesions_have_two_images_and_no_group_crosses(drawn_set):
-    rows = rows_of(drawn_set)
+def test_a_tenth_of_the_train_lesions_have_two_images_and_no_group_crosses(drawn_dataset):
+    rows = rows_of(drawn_dataset)
     train, test = ([row for row in rows if row["image"].startswith(split)] for split in ("train/", "test/"))
     groups = {row["group"] for row in train}
     assert len(train) - len(groups) == 4
@@ -192,13 +194,13 @@ def test_a_tenth_of_the_train_lesions_have_two_images_and_no_group_crosses(drawn
     for group in groups:
         images = [row for row in train if row["group"] == group]
         assert len({tuple(row[trait] for trait in TRAITS) for row in images}) == 1
-        assert len({(drawn_set / row["image"]).read_bytes() for row in images}) == len(images)
+        assert len({(drawn_dataset / row["image"]).read_bytes() for row in images}) == len(images)
 
 
-def test_the_test_split_does_not_depend_on_the_size_of_train(drawn_set, tmp_path):
+def test_the_test_split_does_not_depend_on_the_size_of_train(drawn_dataset, tmp_path):
     other = write_images(tmp_path / "other", train=2, test=10, seed=3, size=32)
     for image in (other / "test").rglob("*.jpg"):
-        assert image.read_bytes() == (drawn_set / image.relative_to(other)).read_bytes()
+        assert image.read_bytes() == (drawn_dataset / image.relative_to(other)).read_bytes()
 
 
 def test_class_names_name_the_folders(tmp_path):
@@ -206,9 +208,9 @@ def test_class_names_name_the_folders(tmp_path):
     assert sorted(path.name for path in (folder / "train").iterdir()) == ["melanoma", "naevus"]
 
 
-def test_a_finished_set_is_kept(drawn_set, monkeypatch):
+def test_a_finished_dataset_is_kept(drawn_dataset, monkeypatch):
     monkeypatch.setattr(synthetic_images, "draw_image", None)
-    assert write_images(drawn_set, train=47, test=10, seed=3, size=32) == drawn_set
+    assert write_images(drawn_dataset, train=47, test=10, seed=3, size=32) == drawn_dataset
 
 
 def test_an_empty_folder_is_filled(tmp_path):
@@ -235,7 +237,7 @@ def test_an_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch, interrupti
     assert len(drawn) == 3 and list(tmp_path.iterdir()) == []
 
 
-def test_two_processes_may_draw_the_same_set_at_once(tmp_path, monkeypatch):
+def test_two_processes_may_draw_the_same_dataset_at_once(tmp_path, monkeypatch):
     def draw_after_the_other(*arguments):
         monkeypatch.setattr(synthetic_images, "draw_image", draw_image)
         write_images(tmp_path / "set", 2, 2, size=16)
@@ -247,9 +249,9 @@ def test_two_processes_may_draw_the_same_set_at_once(tmp_path, monkeypatch):
     assert len(list(tmp_path.rglob("*.jpg"))) == 4
 
 
-def test_other_settings_are_refused_by_name(drawn_set):
+def test_other_settings_are_refused_by_name(drawn_dataset):
     with pytest.raises(UserError, match=r"train=47, not 48; seed=3, not 0: name another folder"):
-        write_images(drawn_set, train=48, test=10, seed=0, size=32)
+        write_images(drawn_dataset, train=48, test=10, seed=0, size=32)
 
 
 @pytest.mark.parametrize("content", [None, "not JSON", "[1, 2]", "3"])
@@ -258,7 +260,7 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, content):
     if content is not None:
         (tmp_path / "synthetic.json").write_text(content, encoding="utf-8")
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(UserError, match="holds something other than a synthetic set"):
+    with pytest.raises(UserError, match="holds something other than a synthetic dataset"):
         write_images(tmp_path, 2, 2, size=16)
     assert sorted(tmp_path.iterdir()) == before
 
@@ -271,6 +273,6 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 @pytest.mark.parametrize("settings", [{"train": 1}, {"test": 0}, {"seed": -1}, {"size": 0}])
 def test_settings_out_of_range_are_refused(tmp_path, settings):
-    with pytest.raises(UserError, match="is a whole number from"):
+    with pytest.raises(UserError, match="cannot have .*whole number"):
         write_images(tmp_path / "set", **({"train": 2, "test": 2} | settings))
     assert list(tmp_path.iterdir()) == []

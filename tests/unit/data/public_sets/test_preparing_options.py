@@ -8,7 +8,7 @@ from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
 from melanoma_pl.data.__main__ import parser
-from melanoma_pl.data.public_sets.tasks import SEED, TEST_FRACTION
+from melanoma_pl.data.public_sets.preparing import SEED, TEST_FRACTION
 
 Prepare = Callable[..., Result]
 Refused = Callable[..., str]
@@ -28,14 +28,14 @@ def test_a_split_of_ones_own_for_sets_that_have_one(
     downloads.write_kaggle(work_folder / "archive")
     downloads.write_dermamnist(work_folder / "dermamnist.npz")
     for name, source in (("kaggle-benign-malignant", "archive"), ("dermamnist", "dermamnist.npz")):
-        assert f"{name} keeps its own split, so {named} change nothing" in refused(name, source, "ready", *typed)
+        assert f"{name} keeps its own split, so {named} have no effect" in refused(name, source, "ready", *typed)
     downloads.write_isic(work_folder / "isic")
     assert prepare("isic", "isic", "ready", *typed).code == 0
 
 
 def test_the_commands_defaults_count_as_not_typed() -> None:
     chosen = parser().parse_args(["prepare", "dermamnist", "here", "there"])
-    assert (chosen.test, chosen.seed) == (TEST_FRACTION, SEED)
+    assert (chosen.test_fraction, chosen.seed) == (TEST_FRACTION, SEED)
 
 
 def test_a_diagnosis_table_for_a_set_without_diagnoses(refused: Refused, work_folder: Path) -> None:
@@ -47,4 +47,4 @@ def test_a_diagnosis_table_for_a_set_without_diagnoses(refused: Refused, work_fo
 def test_a_table_alone_with_copies(refused: Refused, work_folder: Path) -> None:
     downloads.write_isic(work_folder / "isic")
     error = refused("isic", "isic", "ready", "--table-only", "--copy")
-    assert "--table-only leaves the images where they are, and --copy copies them: leave one" in error
+    assert "--table-only leaves the images where they are, but --copy copies them" in error

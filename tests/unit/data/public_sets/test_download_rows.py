@@ -1,4 +1,4 @@
-"""What cells of a set's table say: separators, ages, sexes, sites, and how a diagnosis is known."""
+"""Cells of a dataset's table: separators, ages, sexes, sites, and how a diagnosis was confirmed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
-from melanoma_pl.data.public_sets import table_sets
-from melanoma_pl.data.public_sets.source_tables import TableRow, read_rows, sex, skin_type, years
+from melanoma_pl.data.public_sets.download import TableRow, read_rows, sex, skin_type, years
+from melanoma_pl.data.public_sets.table_sets import HAM10000, ISIC, PAD_UFES_20
 
 Prepare = Callable[..., Result]
 
@@ -71,9 +71,9 @@ def test_separators(text: str, cells: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("describe", "column"),
     [
-        (table_sets.describe_ham10000, "localization"),
-        (table_sets.describe_isic, "anatom_site_general"),
-        (table_sets.describe_pad_ufes_20, "region"),
+        (HAM10000.describe, "localization"),
+        (ISIC.describe, "anatom_site_general"),
+        (PAD_UFES_20.describe, "region"),
     ],
 )
 def test_sites_are_in_lower_case(describe: Callable[[TableRow], object], column: str) -> None:
@@ -83,20 +83,20 @@ def test_sites_are_in_lower_case(describe: Callable[[TableRow], object], column:
 @pytest.mark.parametrize(
     ("describe", "column", "cell", "expected"),
     [
-        (table_sets.describe_ham10000, "dx_type", "histo", "histopathology"),
-        (table_sets.describe_ham10000, "dx_type", "Follow_Up", "follow-up"),
-        (table_sets.describe_ham10000, "dx_type", "consensus", "expert consensus"),
-        (table_sets.describe_ham10000, "dx_type", "confocal", "confocal microscopy"),
-        (table_sets.describe_ham10000, "dx_type", "of tomorrow", "of tomorrow"),
-        (table_sets.describe_ham10000, "dx", "nv", ""),
-        (table_sets.describe_isic, "diagnosis_confirm_type", "Histopathology", "histopathology"),
-        (table_sets.describe_isic, "diagnosis", "nevus", ""),
-        (table_sets.describe_pad_ufes_20, "biopsed", "True", "histopathology"),
-        (table_sets.describe_pad_ufes_20, "biopsed", "FALSE", ""),
-        (table_sets.describe_pad_ufes_20, "diagnostic", "NEV", ""),
+        (HAM10000.describe, "dx_type", "histo", "histopathology"),
+        (HAM10000.describe, "dx_type", "Follow_Up", "follow-up"),
+        (HAM10000.describe, "dx_type", "consensus", "expert consensus"),
+        (HAM10000.describe, "dx_type", "confocal", "confocal microscopy"),
+        (HAM10000.describe, "dx_type", "of tomorrow", "of tomorrow"),
+        (HAM10000.describe, "dx", "nv", ""),
+        (ISIC.describe, "diagnosis_confirm_type", "Histopathology", "histopathology"),
+        (ISIC.describe, "diagnosis", "nevus", ""),
+        (PAD_UFES_20.describe, "biopsed", "True", "histopathology"),
+        (PAD_UFES_20.describe, "biopsed", "FALSE", ""),
+        (PAD_UFES_20.describe, "diagnostic", "NEV", ""),
     ],
 )
-def test_how_a_diagnosis_is_known(
+def test_how_a_diagnosis_was_confirmed(
     describe: Callable[[TableRow], object], column: str, cell: str, expected: str
 ) -> None:
     assert vars(describe(TableRow(Path("table.csv"), 2, {column: cell})))["confirmed_by"] == expected
