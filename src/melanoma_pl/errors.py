@@ -1,17 +1,17 @@
-"""What a user can get wrong, as one line with the way out."""
+"""Mistakes of the user, as one line with the way out."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
-NAMED = 3  # images that an error names: enough to find the rest
+NAMED = 3  # names in an error: enough to find the others
 
 
 class UserError(Exception):
-    """A mistake that the person at the keyboard can mend; commands print it as one line and exit with 2.
+    """A mistake that the user can correct; the commands print it as one line and exit with code 2.
 
     Args:
-        message: What is wrong, with the value, and what is allowed.
-        way_out: What to type or do instead.
+        message: The mistake, with the value and what is allowed.
+        way_out: The command or action that corrects it.
     """
 
     def __init__(self, message: str, way_out: str = "") -> None:
@@ -19,7 +19,7 @@ class UserError(Exception):
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """Return "did you mean 'x'? available are a, b, c", without the first half where nothing is close."""
+    """Return "did you mean 'x'? available are a, b, c"; if no word is close, only the second half."""
     names = sorted(allowed)
     close = difflib.get_close_matches(word, names, n=1)
     available = f"available are {', '.join(names)}"
@@ -27,5 +27,5 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 
 
 def first_of(names: Sequence[str]) -> str:
-    """Return "a, b, c, …": the first few names of a list that can be long."""
+    """Return the first few names of a list that can be long, as "a, b, c, …"."""
     return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ from typing import TextIO
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[TextIO]:
-    """Open a text file that takes its place only once it is complete; what was there before stays whole until then.
+    """Open a text file that replaces `path` once it is complete; until then the previous file stays as it is.
 
-    A file's name in it that is no UTF-8 is written as the bytes it has.
+    The file is UTF-8, but names of files that are not UTF-8 keep their bytes.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -24,13 +24,16 @@ def write_atomically(path: Path) -> Iterator[TextIO]:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until a file's bytes have left the operating system's memory."""
+    """Wait until the operating system has written a file to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def copy(source: Path, target: Path) -> None:
-    """Give a file a second name, as a link where the disk can: the first is only ever replaced, never written into."""
+    """Copy a file, as a hard link if the disk supports it.
+
+    A link is safe because the source is only ever replaced, never changed in place.
+    """
     temporary = target.with_name(f".{target.name}.part")
     temporary.unlink(missing_ok=True)
     try:

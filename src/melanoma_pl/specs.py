@@ -1,7 +1,7 @@
-"""A class and its options as plain values (`{"_target_": "package.module.Class", **options}`) → an object.
+"""Specs: a class and its options as plain values, `{"_target_": "package.module.Class", **options}`. Light.
 
-The same shape as Hydra's, so that a YAML file can name any class, but only plain values enter a checkpoint and only
-classes of the expected kind are ever called.
+The form is Hydra's, so that a YAML file can name any class. But only plain values enter a checkpoint, and only classes
+of the expected kind are called.
 """
 
 import importlib
@@ -22,7 +22,7 @@ def find_class(name: str, base: type[T]) -> type[T]:
     """Import a class by its dotted name.
 
     Raises:
-        UserError: If it cannot be imported or is no subclass of `base`.
+        UserError: If it cannot be imported or is not a subclass of `base`.
     """
     module_name, _, class_name = name.rpartition(".")
     try:
@@ -30,12 +30,17 @@ def find_class(name: str, base: type[T]) -> type[T]:
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"_target_={name} cannot be imported ({error})", "is its package installed?") from error
     if not isinstance(found, type) or not issubclass(found, base):
-        raise UserError(f"_target_={name} is no {base.__name__}", f"name a subclass of {base.__name__}")
+        raise UserError(f"_target_={name} is not a {base.__name__}", f"name a subclass of {base.__name__}")
     return found
 
 
 def build(spec: Mapping[str, Any], base: type[T], *arguments: Any) -> T:
-    """Make the object that a spec describes; `arguments` come before its options.
+    """Return the object that a spec describes.
+
+    Args:
+        spec: The class and its options.
+        base: A class that it must be a subclass of.
+        *arguments: Positional arguments, which come before the options.
 
     Raises:
         UserError: If the class cannot be found or does not take these options.
@@ -51,7 +56,7 @@ def build(spec: Mapping[str, Any], base: type[T], *arguments: Any) -> T:
 
 
 def name_of(kind: type) -> str:
-    """Return the dotted name by which `find_class` finds a class."""
+    """Return the dotted name with which `find_class` finds a class."""
     return f"{kind.__module__}.{kind.__qualname__}"
 
 

@@ -72,12 +72,11 @@ def command(arguments: list[str]) -> int:
     try:
         app.run_hydra_with_argv("train", job, with_resume(arguments, is_sweep), folders)
     except Exception:
-        if not any(map(sweeps.read_jobs, folders)):
-            for folder in folders:
-                sweeps.remove_if_empty(folder)
+        jobs = [job for folder in folders for job in sweeps.read_jobs(folder)]
+        if not jobs:
             raise
         # each job's error was printed when it occurred
-        return app.FAILED if any(map(sweeps.has_finished_job, folders)) else app.MISUSED
+        return app.FAILED if any(job.status == sweeps.FINISHED for job in jobs) else app.MISUSED
     except BaseException as error:
         if not hasattr(error, "exit_code"):  # RunStopped; its module is too heavy to import here
             raise

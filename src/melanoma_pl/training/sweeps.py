@@ -3,6 +3,7 @@
 import csv
 import math
 import shlex
+import shutil
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from melanoma_pl.messages import SYNTHETIC, format_table
 from melanoma_pl.runs import RECORD, Run
 
 SUMMARY_FILE = "summary.csv"
+FINISHED = "finished"
 FOLD = "data.fold"
 FOLD_NOTE = "n folds; the interval allows for the training images that they share (Nadeau and Bengio, 2003)"
 
@@ -66,34 +68,24 @@ def _read_job(folder: Path) -> Job:
     record = Run(folder).read()
     overrides = dict(override.lstrip("+").split("=", 1) for override in record["overrides"] if "=" in override)
     figures = {tag: value for tag, value in record.get("figures", {}).items() if tag.startswith("val/")}
-    status = "finished" if record["finished"] else record.get("error", "stopped")
+    status = FINISHED if record["finished"] else record.get("error", "stopped")
     config = record["config"]
     return Job(folder, overrides, figures, status, config["optimized_metric"], bool(config["data"]["synthetic"]))
 
 
-def has_finished_job(folder: Path) -> bool:
-    """Tell whether any job of a sweep has finished."""
-    return any(job.status == "finished" for job in read_jobs(folder))
-
-
-def remove_if_empty(folder: Path) -> None:
-    """Remove the folder of a sweep that never had a job."""
-    if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {"multirun.yaml"}:
-        (folder / "multirun.yaml").unlink(missing_ok=True)
-        folder.rmdir()
-
-
 def summarize(folder: Path) -> None:
-    """Write the `summary.csv` of a sweep and print its settings, the best first."""
+    """Write the `summary.csv` of a sweep and print its settings, the best first; without any job, remove the folder."""
     jobs = read_jobs(folder)
     if not jobs:
+        if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {"multirun.yaml"}:
+            shutil.rmtree(folder)
         return
     write_summary(folder / SUMMARY_FILE, jobs)
     ranked = rank(jobs)
     if ranked:
         print(f"\n{format_ranking(jobs)}")
     for job in jobs:
-        if job.status != "finished":
+        if job.status != FINISHED:
             print(f"job {job.folder.name} did not finish: {job.status}")
     if any(job.synthetic for job in jobs):
         print(f"\n{SYNTHETIC}")
