@@ -116,7 +116,7 @@ def test_images_changed_since(run_command: Command, work_folder: Path, own_image
     draw_image(own_image_folder / "train/benign/new.png", malignant=False, seed=99)
     result = run_command(train.command, f"resume={only_run(work_folder)}", "trainer.max_epochs=3")
     assert result.code == 2
-    assert "1 added, 0 gone" in result.error
+    assert "1 added, 0 removed" in result.error
     assert (only_run(work_folder) / "run.json").read_text() == record, "the finished run stays what it is"
     (own_image_folder / "train/benign/new.png").unlink()
     assert run_command(train.command, f"resume={only_run(work_folder)}", "trainer.max_epochs=3").code == 0
