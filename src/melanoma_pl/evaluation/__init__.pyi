@@ -1,7 +1,9 @@
 """Names that the package exports; each is imported when it is first used."""
 
+from .assessment import Calibration as Calibration
+from .assessment import Ranking as Ranking
+from .assessment import Subgroup as Subgroup
 from .assessment import calibrate as calibrate
-from .assessment import format_table as format_table
 from .assessment import intervals_of as intervals_of
 from .assessment import rank as rank
 from .assessment import subgroup as subgroup
@@ -10,7 +12,7 @@ from .calibration import fit_temperature as fit_temperature
 from .calibration import probabilities as probabilities
 from .calibration import recalibration_intercept as recalibration_intercept
 from .calibration import recalibration_slope as recalibration_slope
-from .checks import warnings_of as warnings_of
+from .checks import scarcity_warnings as scarcity_warnings
 from .comparison import Difference as Difference
 from .comparison import Discordance as Discordance
 from .comparison import mcnemar as mcnemar
@@ -22,6 +24,7 @@ from .decision import choose_threshold as choose_threshold
 from .intervals import Estimate as Estimate
 from .intervals import corrected_resampled_t as corrected_resampled_t
 from .intervals import delong as delong
+from .intervals import proportion as proportion
 from .intervals import wilson as wilson
 from .metrics import Counts as Counts
 from .metrics import auroc as auroc
@@ -31,21 +34,18 @@ from .metrics import count as count
 from .metrics import log_loss as log_loss
 from .metrics import partial_auroc as partial_auroc
 from .metrics import specificity_at_sensitivity as specificity_at_sensitivity
+from .outcomes import Decisions as Decisions
 from .outcomes import always_benign as always_benign
 from .outcomes import decide as decide
 from .outcomes import negative_predictive_value_at as negative_predictive_value_at
 from .outcomes import positive_predictive_value_at as positive_predictive_value_at
+from .reliability import Bin as Bin
 from .reliability import calibrated_ece_range as calibrated_ece_range
 from .reliability import expected_calibration_error as expected_calibration_error
 from .reliability import reliability_bins as reliability_bins
 from .resampling import bootstrap as bootstrap
 from .resampling import percentile_interval as percentile_interval
 from .resampling import replicate_weights as replicate_weights
-from .results import Bin as Bin
-from .results import Calibration as Calibration
-from .results import Decisions as Decisions
-from .results import Ranking as Ranking
-from .results import Subgroup as Subgroup
 from .strata import age_bands as age_bands
 from .strata import lab as lab
 from .strata import split_by as split_by

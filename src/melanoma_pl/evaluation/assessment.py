@@ -1,12 +1,6 @@
-"""From probabilities and targets to what `assessment` holds: every number with its interval, or with a reason.
+"""The assessment of one set of images: ranking, calibration, subgroups, and a summary as plain values."""
 
-The numbers of a set of images, gathered for JSON, and as a table for the terminal.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from textwrap import wrap
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,33 +12,87 @@ from melanoma_pl.evaluation.checks import (
     SMALLEST,
     Floats,
     Integers,
-    check_logits,
     check_scores,
     missing_class,
     too_small,
 )
-from melanoma_pl.evaluation.intervals import Estimate, Interval, delong, wilson
-from melanoma_pl.evaluation.metrics import auroc, average_precision, brier, count, log_loss
-from melanoma_pl.evaluation.outcomes import share
-from melanoma_pl.evaluation.reliability import bin_errors, calibrated_ece_range, ece_estimate, reliability_bins
+from melanoma_pl.evaluation.intervals import Estimate, Interval, delong, proportion, wilson
+from melanoma_pl.evaluation.reliability import Bin, bin_errors, calibrated_ece_range, ece_estimate, reliability_bins
 from melanoma_pl.evaluation.resampling import bootstrap, resampled
-from melanoma_pl.evaluation.results import Calibration, Ranking, Subgroup
 
-SENSITIVITIES = (0.82, 0.9, 0.95)  # 0.82: of the International Skin Imaging Collaboration's challenges
+SENSITIVITIES = (0.82, 0.9, 0.95)  # 0.82 is that of the International Skin Imaging Collaboration's challenges
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Threshold-free metrics of how well malignant images rank above benign ones.
+
+    Attributes:
+        auroc: With DeLong's interval.
+        auroc_by_lesion: With the interval of a cluster bootstrap; None if lesions are unknown.
+        average_precision: Area under the precision-recall curve.
+        partial_auroc: Area above 80 % sensitivity, 0 to 0.2 (the score of ISIC 2024).
+        specificity_at: Sensitivity (0.82, 0.9, 0.95) → the highest specificity of a threshold that reaches it. The
+            threshold is chosen on these very images, so the specificity describes the ranking and not a decision.
+    """
+
+    auroc: Estimate
+    auroc_by_lesion: Estimate | None
+    average_precision: Estimate
+    partial_auroc: Estimate
+    specificity_at: dict[float, Estimate]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Agreement of probabilities with observed frequencies.
+
+    Attributes:
+        temperature: Divisor of the logits; 1 before calibration.
+        ece: Expected calibration error, which chance biases upwards: see `reliability.ece_estimate`.
+        ece_if_calibrated: 95 % range of the ECE of a perfectly calibrated model on these images.
+        brier: Brier score.
+        log_loss: In nats.
+        intercept: Recalibration intercept, 0 at best: below 0 the probabilities are too high.
+        slope: Recalibration slope, 1 at best: below 1 the probabilities are too extreme.
+        bins: The reliability diagram.
+    """
+
+    temperature: float
+    ece: Estimate
+    ece_if_calibrated: Interval | None
+    brier: Estimate
+    log_loss: Estimate
+    intercept: Estimate
+    slope: Estimate
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """The performance on images with one value of a column, such as one sex or one age band."""
+
+    value: str
+    n: int
+    positives: int
+    auroc: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
 
 
 def rank(
-    scores: ArrayLike, targets: ArrayLike, groups: ArrayLike | None = None, draws: int | None = None, seed: int = 0
+    scores: ArrayLike, targets: ArrayLike, groups: ArrayLike | None = None, replicates: int | None = None, seed: int = 0
 ) -> Ranking:
     """Return how well malignant images rank above benign ones.
 
     Args:
-        scores: float `(N,)`, the higher, the more suspicious: logits, which never tie where images differ, or
-            probabilities, which do from a logit of 37 on, where double precision ends.
+        scores: float `(N,)`, the higher, the more suspicious: logits, which differ wherever images differ, or
+            probabilities, which double precision rounds to 1 from a logit of 37 on.
         targets: int `(N,)`, 1 is malignant.
-        groups: `(N,)`, the lesion of each image; None if each image stands alone.
-        draws: of the bootstrap, which draws lesions where they are known; None for `replicates_for(N)`.
-        seed: of the bootstrap.
+        groups: `(N,)`, the lesion of each image; None if the images are independent.
+        replicates: Number of bootstrap replicates, which resample lesions if they are known; None for
+            `replicates_for(N)`.
+        seed: Seed of the bootstrap.
     """
     scores, targets = check_scores(scores, targets)
     if missing := missing_class(targets):
@@ -64,14 +112,14 @@ def rank(
         return np.column_stack(figures)
 
     owners = weighted_metrics.ordered_groups(order, groups)
-    area, precision, partial, *specificities = bootstrap(statistics, targets.size, owners, draws, seed).T
+    area, precision, partial, *specificities = bootstrap(statistics, targets.size, owners, replicates, seed).T
     return Ranking(
         auroc=auroc_with_delong(scores, targets),
-        auroc_by_lesion=None if groups is None else _resampled(metrics.auroc(scores, targets), area),
-        average_precision=_resampled(metrics.average_precision(scores, targets), precision),
-        partial_auroc=_resampled(metrics.partial_auroc(scores, targets), partial),
+        auroc_by_lesion=None if groups is None else resampled(metrics.auroc(scores, targets), area),
+        average_precision=resampled(metrics.average_precision(scores, targets), precision),
+        partial_auroc=resampled(metrics.partial_auroc(scores, targets), partial),
         specificity_at={
-            sensitivity: _resampled(metrics.specificity_at_sensitivity(scores, targets, sensitivity), values)
+            sensitivity: resampled(metrics.specificity_at_sensitivity(scores, targets, sensitivity), values)
             for sensitivity, values in zip(SENSITIVITIES, specificities, strict=True)
         },
     )
@@ -83,35 +131,36 @@ def calibrate(
     temperature: float = 1.0,
     groups: ArrayLike | None = None,
     bins: int = 10,
-    draws: int | None = None,
+    replicates: int | None = None,
     seed: int = 0,
 ) -> Calibration:
-    """Return whether sigmoid(logits / temperature) means what it says.
+    """Return how well sigmoid(logits / temperature) agrees with observed frequencies.
 
     Args:
-        logits: float `(N,)`, finite; positive speaks for malignant.
+        logits: float `(N,)`, finite; the higher, the more suspicious.
         targets: int `(N,)`, 1 is malignant.
-        temperature: above 0.
-        groups: `(N,)`, the lesion of each image; None if each image stands alone.
-        bins: of the reliability diagram and the ECE.
-        draws: of the bootstrap and of the range of a calibrated model; None for `replicates_for(N)`.
-        seed: of both.
+        temperature: A positive number.
+        groups: `(N,)`, the lesion of each image; None if the images are independent.
+        bins: Number of bins of the reliability diagram and of the ECE.
+        replicates: Number of bootstrap replicates and of resampled targets; None for `replicates_for(N)`.
+        seed: Seed of both.
     """
-    logits, targets = check_logits(logits, targets)
+    logits, targets = check_scores(logits, targets, "logits")
     probabilities = sigmoid(logits, temperature)
-    # scikit-learn's distance from 0 and 1, so that no image costs infinity.
-    likely = np.clip(np.where(targets == 1, probabilities, 1 - probabilities), np.finfo(np.float64).eps, 1)
+    # The distance from 0 and 1 that scikit-learn keeps, so that no image costs infinity.
+    likelihoods = np.clip(np.where(targets == 1, probabilities, 1 - probabilities), np.finfo(np.float64).eps, 1)
     errors = bin_errors(probabilities, targets, bins)
-    losses = np.column_stack([(probabilities - targets) ** 2, -np.log(likely), errors])  # (N, 2 + bins)
-    drawn = bootstrap(lambda weights: weighted_metrics.mean(weights, losses), targets.size, groups, draws, seed)
+    losses = np.column_stack([(probabilities - targets) ** 2, -np.log(likelihoods), errors])  # (N, 2 + bins)
+    values = bootstrap(lambda weights: weighted_metrics.mean(weights, losses), targets.size, groups, replicates, seed)
+    scaled = logits / temperature
     return Calibration(
         temperature=float(temperature),
-        ece=ece_estimate(errors.mean(axis=0), drawn[:, 2:]),
-        ece_if_calibrated=calibrated_ece_range(probabilities, groups, bins, draws, seed),
-        brier=resampled(metrics.brier(probabilities, targets), drawn[:, 0]),
-        log_loss=resampled(metrics.log_loss(probabilities, targets), drawn[:, 1]),
-        intercept=recalibration_intercept(logits / temperature, targets, groups),
-        slope=recalibration_slope(logits / temperature, targets, groups),
+        ece=ece_estimate(errors.mean(axis=0), values[:, 2:]),
+        ece_if_calibrated=calibrated_ece_range(probabilities, groups, bins, replicates, seed),
+        brier=resampled(metrics.brier(probabilities, targets), values[:, 0]),
+        log_loss=resampled(metrics.log_loss(probabilities, targets), values[:, 1]),
+        intercept=recalibration_intercept(scaled, targets, groups),
+        slope=recalibration_slope(scaled, targets, groups),
         bins=reliability_bins(probabilities, targets, bins),
     )
 
@@ -124,33 +173,33 @@ def subgroup(
     smallest: int = SMALLEST,
     scores: ArrayLike | None = None,
 ) -> Subgroup:
-    """Return the figures of images that share a value of a column.
+    """Return the performance on the images of one subgroup.
 
     Args:
-        value: that they share.
+        value: The value that the images share, such as "female".
         probabilities: float64 `(N,)` in [0, 1], of being malignant; of these images only.
         targets: int `(N,)`, 1 is malignant; of these images only.
-        threshold: in [0, 1].
-        smallest: images of a class, at least 1, that a figure about it needs; with fewer it is "too small".
-        scores: float `(N,)`, logits of these images, by which they are ranked; None for their probabilities.
+        threshold: Threshold in [0, 1].
+        smallest: Number of images of a class, at least 1, below which figures that depend on the class are "too small".
+        scores: float `(N,)`, logits of these images for the AUROC; None for their probabilities.
     """
     counts = metrics.count(probabilities, targets, threshold)
-    few_malignant = too_small(counts.positives, "malignant", smallest)
-    few_benign = too_small(counts.negatives, "benign", smallest)
-    few = few_malignant or few_benign
-    ranked = probabilities if scores is None else scores
+    few_positives = too_small(counts.positives, "positive", smallest)
+    few_negatives = too_small(counts.negatives, "negative", smallest)
+    few = few_positives or few_negatives
+    scores = probabilities if scores is None else scores
     return Subgroup(
         value=value,
         n=counts.n,
         positives=counts.positives,
-        auroc=Estimate(None, None, few) if few else auroc_with_delong(ranked, targets),
-        sensitivity=share(counts.true_positives, 0 if few_malignant else counts.positives, few_malignant),
-        specificity=share(counts.true_negatives, 0 if few_benign else counts.negatives, few_benign),
+        auroc=Estimate(None, None, few) if few else auroc_with_delong(scores, targets),
+        sensitivity=proportion(counts.true_positives, 0 if few_positives else counts.positives, few_positives),
+        specificity=proportion(counts.true_negatives, 0 if few_negatives else counts.negatives, few_negatives),
     )
 
 
 def auroc_with_delong(scores: ArrayLike, targets: ArrayLike) -> Estimate:
-    """Return the AUROC with DeLong's interval, of logits or probabilities, float `(N,)`, and targets, int `(N,)`."""
+    """Return the AUROC with DeLong's interval from logits or probabilities, float `(N,)`, and targets, int `(N,)`."""
     scores, targets = check_scores(scores, targets)
     if missing := missing_class(targets):
         return Estimate(None, None, missing)
@@ -158,50 +207,30 @@ def auroc_with_delong(scores: ArrayLike, targets: ArrayLike) -> Estimate:
     return Estimate(metrics.auroc(scores, targets), interval, "" if interval else "only one image of a class")
 
 
-def _resampled(value: float | None, values: Floats) -> Estimate:
-    return Estimate(None) if value is None else resampled(value, values)
-
-
-NOT_COMPUTABLE = "not\ncomputable"
-COLUMNS = {
-    "n": "n",
-    "positives": "positives",
-    "auroc": "AUROC\n[95 % CI]",
-    "average_precision": "average\nprecision",
-    "accuracy": "accuracy\n[95 % CI]",
-    "sensitivity": "sensitivity\n[95 % CI]",
-    "specificity": "specificity\n[95 % CI]",
-    "threshold": "threshold",
-}
-NAME_WIDTH = 15
-
-Cell = list[str]
-
-
 def summarise(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> dict[str, float | int | None]:
-    """Return every reported number of one set of images.
+    """Return the main metrics of one set of images as plain values.
 
     Args:
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
         targets: int `(N,)`, 1 is malignant.
-        threshold: in [0, 1]; the decision is probability >= threshold.
+        threshold: Threshold in [0, 1]; the decision is probability >= threshold.
 
     Returns:
         n, positives, auroc, average_precision, accuracy, sensitivity, specificity, balanced_accuracy, log_loss, brier,
-        threshold, true_positives, false_positives, true_negatives, false_negatives; None where it cannot be computed.
+        threshold, true_positives, false_positives, true_negatives, false_negatives; None if it cannot be computed.
     """
-    counts = count(probabilities, targets, threshold)
+    counts = metrics.count(probabilities, targets, threshold)
     return {
         "n": counts.n,
         "positives": counts.positives,
-        "auroc": auroc(probabilities, targets),
-        "average_precision": average_precision(probabilities, targets),
+        "auroc": metrics.auroc(probabilities, targets),
+        "average_precision": metrics.average_precision(probabilities, targets),
         "accuracy": counts.accuracy,
         "sensitivity": counts.sensitivity,
         "specificity": counts.specificity,
         "balanced_accuracy": counts.balanced_accuracy,
-        "log_loss": log_loss(probabilities, targets),
-        "brier": brier(probabilities, targets),
+        "log_loss": metrics.log_loss(probabilities, targets),
+        "brier": metrics.brier(probabilities, targets),
         "threshold": float(threshold),
         **asdict(counts),
     }
@@ -213,56 +242,12 @@ def intervals_of(probabilities: ArrayLike, targets: ArrayLike, threshold: float)
     Args:
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
         targets: int `(N,)`, 1 is malignant.
-        threshold: in [0, 1]; the decision is probability >= threshold.
+        threshold: Threshold in [0, 1]; the decision is probability >= threshold.
     """
-    counts = count(probabilities, targets, threshold)
+    counts = metrics.count(probabilities, targets, threshold)
     return {
         "auroc": delong(probabilities, targets),
         "accuracy": wilson(counts.true_positives + counts.true_negatives, counts.n),
         "sensitivity": wilson(counts.true_positives, counts.positives),
         "specificity": wilson(counts.true_negatives, counts.negatives),
     }
-
-
-def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a plain-text table, at most 120 characters wide, with an interval below each number that has one.
-
-    Args:
-        rows: for each name of a set of images what `summarise` returns, and under the key `intervals`, where wanted,
-            what `intervals_of` returns (tuples, or lists as they come back from JSON).
-    """
-    header = [[""], *(label.split("\n") for label in COLUMNS.values())]
-    body = [[_name_cell(name), *(_cell(key, row) for key in COLUMNS)] for name, row in rows.items()]
-    widths = [max(len(line) for cell in column for line in cell) for column in zip(header, *body, strict=True)]
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join([*_lines(header, widths), rule, *(line for row in body for line in _lines(row, widths))])
-
-
-def _name_cell(name: str) -> Cell:
-    return wrap(name, NAME_WIDTH) or [""]
-
-
-def _cell(key: str, row: Mapping[str, Any]) -> Cell:
-    """Return one cell's lines: the number and, if the row has one, its interval."""
-    number = row[key]
-    if number is None:
-        return NOT_COMPUTABLE.split("\n")
-    if isinstance(number, int):
-        return [str(number)]
-    # A threshold can be far below 0.001, where three decimals would show 0.
-    figure = f"{number:.3g}" if key == "threshold" else f"{number:.3f}"
-    intervals = row.get("intervals", {})
-    if key not in intervals:
-        return [figure]
-    interval = intervals[key]
-    return [figure, f"[{interval[0]:.3f}-{interval[1]:.3f}]" if interval else "[not computable]"]
-
-
-def _lines(cells: Sequence[Cell], widths: Sequence[int]) -> list[str]:
-    """Set cells side by side: the name flush left, the numbers flush right."""
-    height = max(len(cell) for cell in cells)
-    padded = [cell + [""] * (height - len(cell)) for cell in cells]
-    return [
-        "  ".join(f"{cell[line]:{'>' if place else '<'}{widths[place]}}" for place, cell in enumerate(padded)).rstrip()
-        for line in range(height)
-    ]

@@ -1,11 +1,9 @@
-"""From logits to probabilities that mean what they say.
+"""Calibration: temperature scaling, and the recalibration intercept and slope with their intervals.
 
-Temperature scaling: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
-It changes how sure the network sounds, never which of two images it finds more suspicious.
-
-In which direction probabilities are off: the intercept and the slope of a logistic recalibration.
-
-Cox, Biometrika 45, 1958; Van Calster, McLernon, van Smeden, Wynants and Steyerberg, BMC Medicine 17, 2019.
+Temperature scaling (Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, section 4.2)
+changes how confident the network is but never the order of two images. The intercept and slope of a logistic
+recalibration show in which direction probabilities deviate (Cox, Biometrika 45, 1958; Van Calster, McLernon, van
+Smeden, Wynants and Steyerberg, BMC Medicine 17, 2019).
 """
 
 import math
@@ -16,25 +14,34 @@ from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from melanoma_pl.evaluation.checks import Floats, Integers, check_logits, check_no_nan, check_unit, missing_class
+from melanoma_pl.evaluation.checks import (
+    Floats,
+    Integers,
+    check_no_nan,
+    check_scores,
+    check_unit,
+    missing_class,
+)
 from melanoma_pl.evaluation.intervals import Estimate
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)
 FARTHEST_LOGIT = 30.0  # from 36.8 on, the sigmoid is 1 in double precision
+TOLERANCE = 1e-10  # of the gradient
+SMALLEST_INFORMATION = 1e-12  # below it the likelihood is flat and its curvature is meaningless
 
 
 def probabilities(logits: ArrayLike, temperature: float = 1.0) -> Floats:
     """Return sigmoid(logits / temperature), in double precision and without overflow.
 
     Args:
-        logits: float, any shape; positive speaks for malignant.
-        temperature: above 0; above 1 the probabilities move towards one half, below 1 away from it.
+        logits: float, any shape; the higher, the more suspicious.
+        temperature: A positive number; above 1 the probabilities move towards one half, below 1 away from it.
 
     Returns:
         float64 of the same shape, in [0, 1].
 
     Raises:
-        ValueError: if a logit is NaN or the temperature is not a positive number.
+        ValueError: If a logit is NaN or the temperature is not a positive number.
     """
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be a positive number, not {temperature}")
@@ -44,30 +51,31 @@ def probabilities(logits: ArrayLike, temperature: float = 1.0) -> Floats:
 
 
 def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
-    """Return the temperature under which the targets are most likely.
+    """Return the maximum-likelihood temperature.
 
-    The likelihood has one peak in log-temperature (it is concave in 1 / temperature), so a bounded search finds it, and
-    finds the same every time.
+    The likelihood has a single peak in log-temperature (it is concave in 1 / temperature), so a bounded search finds
+    it, with the same result every time.
 
     Args:
         logits: float `(N,)`, finite, of validation images.
         targets: int `(N,)`, 1 is malignant.
 
     Returns:
-        A number in [0.05, 20], and so large that no logit divided by it is beyond ±30: so few images tell nothing of
-        what is rarer than one in 10¹³, and soon after double precision would call it certain. Near 20 the logits are
-        no better than chance, and the probabilities become one half. 1.0 where nothing can be fitted: with one class
-        only, and where no logit has the wrong sign, because then the likelihood grows for ever as the temperature falls
-        (Albert and Anderson, Biometrika 71, 1984) and would make a few easy images into certainty.
+        A number in [0.05, 20], large enough that no logit divided by it lies beyond ±30: so few images say nothing
+        about events rarer than one in 10¹³, and double precision would soon round the probability to 1. Near 20 the
+        logits are at chance level, and the probabilities approach one half. 1.0 if nothing can be fitted: with one
+        class only, and if no logit has the wrong sign, because the likelihood then grows without bound as the
+        temperature falls (Albert and Anderson, Biometrika 71, 1984) and would make a few easy images certain.
     """
-    logits, targets = check_logits(logits, targets)
-    margins = np.where(targets == 1, logits, -logits)  # (N,), positive where the sign is right
+    logits, targets = check_scores(logits, targets, "logits")
+    margins = np.where(targets == 1, logits, -logits)  # (N,), positive where the sign is correct
     if np.unique(targets).size < 2 or margins.min() >= 0:
         return 1.0
     low, high = TEMPERATURE_BOUNDS
     low = min(max(low, float(np.abs(logits).max()) / FARTHEST_LOGIT), high)
     result = minimize_scalar(
-        lambda log_temperature: negative_log_likelihood(margins / math.exp(log_temperature)),
+        # mean(log(1 + exp(-margin))) in nats, without overflow and exact where it is tiny
+        lambda log_temperature: float(np.logaddexp(0, -(margins / math.exp(log_temperature))).mean()),
         bounds=(math.log(low), math.log(high)),
         method="bounded",
         options={"xatol": 1e-8},
@@ -75,38 +83,26 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
     return min(max(math.exp(result.x), low), high)
 
 
-def negative_log_likelihood(margins: Floats) -> float:
-    """Return mean(log(1 + exp(-margins))) in nats, without overflow and exact where it is tiny.
-
-    Args:
-        margins: float64 `(N,)`, logits with the sign turned for benign images.
-    """
-    return float(np.logaddexp(0, -margins).mean())
-
-
-TOLERANCE = 1e-10
-SMALLEST_INFORMATION = 1e-12  # below it the likelihood is flat and its curvature says nothing
-
-
 def recalibration_intercept(
     logits: ArrayLike, targets: ArrayLike, groups: ArrayLike | None = None, confidence: float = 0.95
 ) -> Estimate:
-    """Return a of P(malignant) = sigmoid(a + logit): calibration in the large.
+    """Return the intercept a of P(malignant) = sigmoid(a + logit): calibration in the large.
 
     Args:
-        logits: float `(N,)`, finite; of calibrated probabilities, if those are asked about.
+        logits: float `(N,)`, finite; divided by the temperature to assess calibrated probabilities.
         targets: int `(N,)`, 1 is malignant.
-        groups: `(N,)`, such as lesions, whose images are alike; None if each image stands alone.
-        confidence: wanted coverage of Wald's interval, in (0, 1).
+        groups: `(N,)`, such as lesions, whose images are not independent; None if all images are.
+        confidence: Nominal coverage of Wald's interval, in (0, 1).
 
     Returns:
         0 at best; below 0 the probabilities are too high. Not computable with one class.
     """
-    logits, targets, missing = _checked(logits, targets, confidence)
-    if missing:
+    check_unit("confidence", confidence, "(0, 1)")
+    logits, targets = check_scores(logits, targets, "logits")
+    if missing := missing_class(targets):
         return Estimate(None, None, missing)
-    share = logit(targets.mean())  # each image alone would ask for this less its logit: the answer lies between
-    low, high = share - logits.max() - 1e-9, share - logits.min() + 1e-9
+    mean = logit(targets.mean())  # each image alone would require this minus its logit: the solution lies between
+    low, high = mean - logits.max() - 1e-9, mean - logits.min() + 1e-9
     intercept = float(brentq(lambda shift: np.sum(expit(logits + shift) - targets), low, high, xtol=1e-12))
     design = np.ones((targets.size, 1))
     return _wald(intercept, design, expit(logits + intercept), targets, groups, confidence)
@@ -115,49 +111,43 @@ def recalibration_intercept(
 def recalibration_slope(
     logits: ArrayLike, targets: ArrayLike, groups: ArrayLike | None = None, confidence: float = 0.95
 ) -> Estimate:
-    """Return b of P(malignant) = sigmoid(a + b · logit).
+    """Return the slope b of P(malignant) = sigmoid(a + b · logit).
 
     Args:
-        logits: as of `recalibration_intercept`.
-        targets: the same.
-        groups: the same.
-        confidence: the same.
+        logits: float `(N,)`, finite; divided by the temperature to assess calibrated probabilities.
+        targets: int `(N,)`, 1 is malignant.
+        groups: `(N,)`, such as lesions, whose images are not independent; None if all images are.
+        confidence: Nominal coverage of Wald's interval, in (0, 1).
 
     Returns:
         1 at best; below 1 the probabilities are too extreme. Not computable with one class, with equal logits, and if
-        the classes are perfectly apart, because any steeper slope would fit still better (Albert and Anderson,
-        Biometrika 71, 1984).
+        the logits separate the classes perfectly, because any steeper slope would then fit better still (Albert and
+        Anderson, Biometrika 71, 1984).
     """
-    logits, targets, missing = _checked(logits, targets, confidence)
-    if missing := missing or _lack_of_overlap(logits, targets):
+    check_unit("confidence", confidence, "(0, 1)")
+    logits, targets = check_scores(logits, targets, "logits")
+    if missing := missing_class(targets) or _lack_of_overlap(logits, targets):
         return Estimate(None, None, missing)
     centre, scale = logits.mean(), logits.std()
-    design = np.column_stack([np.ones(targets.size), (logits - centre) / scale])  # (N, 2), which keeps the fit tame
+    design = np.column_stack([np.ones(targets.size), (logits - centre) / scale])  # (N, 2), standardised for the fit
     coefficients = _fit(design, targets)
     estimate = _wald(coefficients[1], design, expit(design @ coefficients), targets, groups, confidence)
     ends = estimate.interval and (float(estimate.interval[0] / scale), float(estimate.interval[1] / scale))
     return Estimate(float(coefficients[1] / scale), ends, estimate.reason)
 
 
-def _checked(logits: ArrayLike, targets: ArrayLike, confidence: float) -> tuple[Floats, Integers, str]:
-    """Return logits and targets in one precision, and which class is missing; refuse what is not allowed."""
-    check_unit("confidence", confidence, open_ends=True)
-    scores, labels = check_logits(logits, targets)
-    return scores, labels, missing_class(labels)
-
-
 def _lack_of_overlap(logits: Floats, targets: Integers) -> str:
     malignant, benign = logits[targets == 1], logits[targets == 0]
     if np.ptp(logits) == 0:
         return "all images have the same probability"
-    apart = benign.max() <= malignant.min() or malignant.max() <= benign.min()
-    return "the probabilities of the classes are perfectly apart" if apart else ""
+    is_separated = benign.max() <= malignant.min() or malignant.max() <= benign.min()
+    return "the probabilities separate the classes perfectly" if is_separated else ""
 
 
 def _fit(design: Floats, targets: Integers) -> Floats:
-    """Return the coefficients `(D,)` under which the targets are most likely, of design `(N, D)`."""
+    """Return the maximum-likelihood coefficients `(D,)` of a logistic regression on a design matrix `(N, D)`."""
 
-    def slope(coefficients: Floats) -> Floats:
+    def gradient(coefficients: Floats) -> Floats:
         return np.asarray(design.T @ (expit(design @ coefficients) - targets) / targets.size, dtype=np.float64)
 
     def loss(coefficients: Floats) -> float:
@@ -167,7 +157,7 @@ def _fit(design: Floats, targets: Integers) -> Floats:
     result = minimize(
         loss,
         np.zeros(design.shape[1]),
-        jac=slope,
+        jac=gradient,
         hess=lambda coefficients: _information(design, expit(design @ coefficients)) / targets.size,
         method="trust-exact",
         options={"gtol": TOLERANCE},
@@ -176,7 +166,7 @@ def _fit(design: Floats, targets: Integers) -> Floats:
 
 
 def _information(design: Floats, probabilities: Floats) -> Floats:
-    """Return Fisher's information `(D, D)`."""
+    """Return the Fisher information matrix `(D, D)`."""
     return np.asarray((design * (probabilities * (1 - probabilities))[:, None]).T @ design, dtype=np.float64)
 
 
@@ -188,7 +178,10 @@ def _wald(
     groups: ArrayLike | None,
     confidence: float,
 ) -> Estimate:
-    """Return the last coefficient with its interval; with groups, from the sandwich of Liang and Zeger (1986)."""
+    """Return the last coefficient with Wald's interval.
+
+    With groups, the variance is the sandwich estimator of Liang and Zeger, Biometrika 73, 1986.
+    """
     information = _information(design, probabilities)
     if np.linalg.eigvalsh(information)[0] < SMALLEST_INFORMATION:
         return Estimate(float(value), None, "the probabilities are too extreme for an interval")
@@ -199,7 +192,7 @@ def _wald(
         if number < 2:
             return Estimate(float(value), None, "only one lesion")
         scores = np.zeros((number, design.shape[1]))
-        np.add.at(scores, members, design * (targets - probabilities)[:, None])  # (G, D), one row a lesion
+        np.add.at(scores, members, design * (targets - probabilities)[:, None])  # (G, D), one row per lesion
         covariance = covariance @ (scores.T @ scores) @ covariance * number / (number - 1)
     half_width = norm.ppf((1 + confidence) / 2) * np.sqrt(covariance[-1, -1])
     return Estimate(float(value), (float(value - half_width), float(value + half_width)))

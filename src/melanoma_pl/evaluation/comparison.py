@@ -1,9 +1,7 @@
-"""Two models on the same images: how far apart are they, and could these images have shown it?
+"""Paired comparisons of two models on the same images: differences, p-values and detectable differences.
 
-The same images make the two models' figures rise and fall together; comparing their separate intervals would hide most
-of what images can tell. Differences are first less second.
-
-Two models' decisions about the same images, or one model's before and after a change.
+The figures of two models on the same images are correlated, so comparing their separate intervals would waste most of
+the information. Differences are first minus second.
 """
 
 from dataclasses import dataclass
@@ -14,24 +12,32 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, norm
 
 from melanoma_pl.evaluation import metrics, weighted_metrics
-from melanoma_pl.evaluation.checks import Floats, Integers, check_scores, check_unit, missing_class
+from melanoma_pl.evaluation.checks import (
+    Floats,
+    Integers,
+    check_scores,
+    check_unit,
+    missing_class,
+)
 from melanoma_pl.evaluation.intervals import Interval, placements, wilson
 from melanoma_pl.evaluation.resampling import bootstrap, resampled
 
 POWER, LEVEL = 0.8, 0.05
-SAME_ORDER = "both rank all images alike"
+SAME_ORDER = "both models rank all images identically"
+SAME_DECISIONS = "both models decide identically on every image"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What two models differ by, on the same images.
+    """The difference between two models on the same images.
 
     Attributes:
-        value: First less second; None where it cannot be computed.
-        interval: Its confidence interval, of 95 % unless asked otherwise.
-        p_value: Of no difference, two-sided.
-        detectable: The smallest difference that so many images show in 4 of 5 sets, at 5 %: about 2.8 standard errors.
-        reason: Why something is None; empty where nothing is.
+        value: First minus second; None if it cannot be computed.
+        interval: Its confidence interval, of 95 % unless requested otherwise.
+        p_value: Two-sided p-value of the hypothesis that the models do not differ.
+        detectable: The smallest true difference that so many images show with a power of 80 % at the 5 % level: about
+            2.8 standard errors.
+        reason: Why something is None; empty if nothing is.
     """
 
     value: float | None
@@ -42,30 +48,30 @@ class Difference:
 
 
 def paired_delong(first: ArrayLike, second: ArrayLike, targets: ArrayLike, confidence: float = 0.95) -> Difference:
-    """Return how much the AUROCs of two models differ (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988).
+    """Return the difference of two AUROCs (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988).
 
-    The variance of the difference is that of the images' differences in placement (Sun and Xu, IEEE Signal Processing
-    Letters 21, 2014), which holds the covariance of the two models. Images must stand alone: for several of a lesion
-    see `paired_auroc_by_lesion`.
+    The variance of the difference is that of the differences in placement (Sun and Xu, IEEE Signal Processing Letters
+    21, 2014), which include the covariance of the two models. The images must be independent: for several images of a
+    lesion see `paired_auroc_by_lesion`.
 
     Args:
-        first: float `(N,)`, the higher, the more suspicious: logits or probabilities.
-        second: the same, of the other model.
+        first: float `(N,)`, the higher, the more suspicious: logits or probabilities of the first model.
+        second: float `(N,)`, the same of the second model.
         targets: int `(N,)`, 1 is malignant.
-        confidence: wanted coverage, in (0, 1).
+        confidence: Nominal coverage, in (0, 1).
     """
-    check_unit("confidence", confidence, open_ends=True)
+    check_unit("confidence", confidence, "(0, 1)")
     first, labels = check_scores(first, targets)
     second, labels = check_scores(second, targets)
     if missing := missing_class(labels):
         return Difference(None, reason=missing)
     of_first, of_second = (placements(model[labels == 1], model[labels == 0]) for model in (first, second))
-    changes = [mine - yours for mine, yours in zip(of_first, of_second, strict=True)]  # (P,) and (N - P,)
+    changes = [one - other for one, other in zip(of_first, of_second, strict=True)]  # (P,) and (N - P,)
     value = float(changes[0].mean())
     if min(change.size for change in changes) < 2:
         return Difference(value, reason="only one image of a class")
-    if all(np.ptp(change) == 0 for change in changes):  # which is a lack of knowledge and no certainty
-        return Difference(value, reason=SAME_ORDER if value == 0 else "every pair of images tells the same difference")
+    if all(np.ptp(change) == 0 for change in changes):  # which shows a lack of knowledge rather than certainty
+        return Difference(value, reason=SAME_ORDER if value == 0 else "all pairs of images show the same difference")
     error = float(np.sqrt(sum(change.var(ddof=1) / change.size for change in changes)))
     half_width = norm.ppf((1 + confidence) / 2) * error
     interval = max(-1.0, float(value - half_width)), min(1.0, float(value + half_width))
@@ -77,45 +83,46 @@ def paired_auroc_by_lesion(
     second: ArrayLike,
     targets: ArrayLike,
     groups: ArrayLike,
-    draws: int | None = None,
+    replicates: int | None = None,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Difference:
-    """Return how much the AUROCs of two models differ, where several images show one lesion.
+    """Return the difference of two AUROCs for images of which several show one lesion.
 
     Args:
-        first: float `(N,)`, the higher, the more suspicious: logits or probabilities.
-        second: the same, of the other model.
+        first: float `(N,)`, the higher, the more suspicious: logits or probabilities of the first model.
+        second: float `(N,)`, the same of the second model.
         targets: int `(N,)`, 1 is malignant.
         groups: `(N,)`, the lesion of each image.
-        draws: of the bootstrap, which draws the same lesions for both models; None for `replicates_for(N)`.
-        seed: of the bootstrap.
-        confidence: wanted coverage, in (0, 1).
+        replicates: Number of bootstrap replicates, which resample the same lesions for both models; None for
+            `replicates_for(N)`.
+        seed: Seed of the bootstrap.
+        confidence: Nominal coverage, in (0, 1).
 
     Returns:
-        The p-value is the level at which the percentile interval would just touch 0; at least 2 / (draws + 1).
+        The difference with a percentile interval. Its p-value is the level at which this interval would just touch 0,
+        at least 2 / (replicates + 1).
     """
     first, labels = check_scores(first, targets)
     second, labels = check_scores(second, targets)
-    area, other = metrics.auroc(first, labels), metrics.auroc(second, labels)
-    if area is None or other is None:
+    area, other_area = metrics.auroc(first, labels), metrics.auroc(second, labels)
+    if area is None or other_area is None:
         return Difference(None, reason=missing_class(labels))
 
     order, other_order = (weighted_metrics.order_of(model, labels) for model in (first, second))
-    to_other = np.argsort(order.places)[other_order.places]  # places of the second order among those of the first
+    to_other = np.argsort(order.indices)[other_order.indices]  # where the second order stands within the first
 
     def statistics(weights: Integers) -> Floats:
-        mine = weighted_metrics.auroc(weighted_metrics.ordered_curves(weights, order))
-        yours = weighted_metrics.auroc(weighted_metrics.ordered_curves(weights[:, to_other], other_order))
-        return np.asarray(mine - yours, dtype=np.float64)
+        areas = weighted_metrics.auroc(weighted_metrics.ordered_curves(weights, order))
+        other_areas = weighted_metrics.auroc(weighted_metrics.ordered_curves(weights[:, to_other], other_order))
+        return np.asarray(areas - other_areas, dtype=np.float64)
 
     owners = weighted_metrics.ordered_groups(order, groups)
-    values = bootstrap(statistics, labels.size, owners, draws, seed)
-    estimate = resampled(area - other, values, confidence)
-    if estimate.interval is None:
-        reason = SAME_ORDER if not np.any(values[~np.isnan(values)]) else estimate.reason
-        return Difference(estimate.value, reason=reason)
+    values = bootstrap(statistics, labels.size, owners, replicates, seed)
+    estimate = resampled(area - other_area, values, confidence)
     known = values[~np.isnan(values)]
+    if estimate.interval is None:
+        return Difference(estimate.value, reason=estimate.reason if known.any() else SAME_ORDER)
     rarer = min(int((known <= 0).sum()), int((known >= 0).sum()))
     p_value = min(1.0, 2 * (rarer + 1) / (known.size + 1))
     return Difference(estimate.value, estimate.interval, p_value, detectable(float(known.std(ddof=1))))
@@ -126,18 +133,15 @@ def detectable(standard_error: float) -> float:
     return float((norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)) * standard_error)
 
 
-ALIKE = "both decide every image alike"
-
-
 @dataclass(frozen=True)
 class Discordance:
-    """Images on which only one of two is right.
+    """The images on which exactly one of two models is correct.
 
     Attributes:
-        first_only: Images that only the first is right about.
-        second_only: Images that only the second is right about.
-        p_value: Of McNemar's exact test; None where the two never differ.
-        reason: Why there is no p-value; else empty.
+        first_only: Number of images on which only the first model is correct.
+        second_only: Number of images on which only the second model is correct.
+        p_value: Of McNemar's exact test; None if the two never differ.
+        reason: Why the p-value is missing; otherwise empty.
     """
 
     first_only: int
@@ -146,9 +150,52 @@ class Discordance:
     reason: str = ""
 
 
+def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> Discordance:
+    """Return McNemar's exact test that two models are correct equally often (McNemar, Psychometrika 12, 1947).
+
+    Args:
+        first_right: bool `(N,)`, whether the first model decides correctly.
+        second_right: bool `(N,)`, whether the second model decides correctly.
+
+    Raises:
+        ValueError: If the shapes differ or a value is neither true nor false.
+    """
+    table = _tabulate(first_right, second_right)
+    if table.first == table.second == 0:
+        return Discordance(0, 0, None, SAME_DECISIONS if table.n else "no images")
+    p_value = float(binomtest(table.first, table.first + table.second).pvalue)
+    return Discordance(table.first, table.second, p_value)
+
+
+def paired_proportion_difference(first_hits: ArrayLike, second_hits: ArrayLike, confidence: float = 0.95) -> Difference:
+    """Return the difference of two proportions of the same images, such as the sensitivities of two models.
+
+    The interval is method 10 of Newcombe, Statistics in Medicine 17, 1998, pages 2635-2650: the squared half-widths of
+    the two Wilson intervals are added with a correction for their correlation. The p-value is that of McNemar's exact
+    test.
+
+    Args:
+        first_hits: bool `(N,)`, whether an image counts for the first proportion.
+        second_hits: bool `(N,)`, whether it counts for the second.
+        confidence: Nominal coverage, in (0, 1).
+
+    Raises:
+        ValueError: If the shapes differ or a value is neither true nor false.
+    """
+    check_unit("confidence", confidence, "(0, 1)")
+    table = _tabulate(first_hits, second_hits)
+    if table.n == 0:
+        return Difference(None, reason="no images")
+    value, interval = (table.first - table.second) / table.n, _newcombe(table, confidence)
+    if table.first == table.second == 0:
+        return Difference(value, interval, reason=SAME_DECISIONS)
+    error = sqrt(table.first + table.second - (table.first - table.second) ** 2 / table.n) / table.n
+    return Difference(value, interval, mcnemar(first_hits, second_hits).p_value, detectable(error) if error else None)
+
+
 @dataclass(frozen=True)
 class _Table:
-    """How many images both, only the first, only the second, and neither hits."""
+    """Numbers of images that both, only the first, only the second, and neither model hits."""
 
     both: int
     first: int
@@ -160,65 +207,37 @@ class _Table:
         return self.both + self.first + self.second + self.neither
 
 
-def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> Discordance:
-    """Return McNemar's exact test of two models being right equally often (McNemar, Psychometrika 12, 1947).
-
-    Args:
-        first_right: bool `(N,)`, whether the first decides rightly.
-        second_right: bool `(N,)`, whether the second does.
-
-    Raises:
-        ValueError: if the shapes differ or a value is neither true nor false.
-    """
-    table = _tabulate(first_right, second_right)
-    if table.first == table.second == 0:
-        return Discordance(0, 0, None, ALIKE if table.n else "no images")
-    p_value = float(binomtest(table.first, table.first + table.second).pvalue)
-    return Discordance(table.first, table.second, p_value)
+def _tabulate(first: ArrayLike, second: ArrayLike) -> _Table:
+    one, other = _flags("first", first), _flags("second", second)
+    if one.shape != other.shape:
+        raise ValueError(f"first and second must be about the same images, not {one.size} and {other.size}")
+    return _Table(*np.bincount(2 * ~one + ~other, minlength=4).tolist())
 
 
-def paired_proportion_difference(first_hits: ArrayLike, second_hits: ArrayLike, confidence: float = 0.95) -> Difference:
-    """Return the difference of two shares of the same images, such as the sensitivities of two models.
-
-    The interval is method 10 of Newcombe, Statistics in Medicine 17, 1998, pages 2635-2650: Wilson's intervals of the
-    two shares, added as squares with a correction for their correlation. The p-value is McNemar's, exact.
-
-    Args:
-        first_hits: bool `(N,)`, whether an image counts for the first share.
-        second_hits: bool `(N,)`, whether it counts for the second.
-        confidence: wanted coverage, in (0, 1).
-
-    Raises:
-        ValueError: if the shapes differ or a value is neither true nor false.
-    """
-    check_unit("confidence", confidence, open_ends=True)
-    table = _tabulate(first_hits, second_hits)
-    if table.n == 0:
-        return Difference(None, reason="no images")
-    value, interval = (table.first - table.second) / table.n, _newcombe(table, confidence)
-    if table.first == table.second == 0:
-        return Difference(value, interval, reason=ALIKE)
-    error = sqrt(table.first + table.second - (table.first - table.second) ** 2 / table.n) / table.n
-    return Difference(value, interval, mcnemar(first_hits, second_hits).p_value, detectable(error) if error else None)
+def _flags(name: str, values: ArrayLike) -> NDArray[np.bool_]:
+    flags = np.asarray(values)
+    if flags.ndim != 1 or not np.all((flags == 0) | (flags == 1)):
+        raise ValueError(f"{name} must be true or false for each image, with shape (N,)")
+    return flags.astype(np.bool_)
 
 
 def _newcombe(table: _Table, confidence: float) -> Interval:
-    shares = [(table.both + only) / table.n for only in (table.first, table.second)]
-    wilsons = [wilson(table.both + only, table.n, confidence) or (0.0, 1.0) for only in (table.first, table.second)]
-    (low, high), (other_low, other_high) = wilsons
+    hits = [table.both + only for only in (table.first, table.second)]
+    first, second = (number / table.n for number in hits)
+    (low, high), (other_low, other_high) = (wilson(number, table.n, confidence) or (0.0, 1.0) for number in hits)
     correlation, value = _correlation(table), (table.first - table.second) / table.n
-    below = _side(shares[0] - low, other_high - shares[1], correlation)
-    above = _side(high - shares[0], shares[1] - other_low, correlation)
+    below = _side(first - low, other_high - second, correlation)
+    above = _side(high - first, second - other_low, correlation)
     return value - below, value + above
 
 
 def _side(one: float, other: float, correlation: float) -> float:
-    """Return √(one² - 2·correlation·one·other + other²), written so that rounding keeps the root's inside positive."""
+    """Return √(one² - 2·correlation·one·other + other²), written so that rounding cannot make the radicand negative."""
     return hypot(one - correlation * other, sqrt(1 - correlation**2) * other)
 
 
 def _correlation(table: _Table) -> float:
-    """Return the correlation of the two hits; a positive one is drawn towards 0, as method 10 wants."""
+    """Return the correlation of the two hits; method 10 shrinks a positive one towards 0."""
     product = (table.both + table.first) * (table.second + table.neither)
     product *= (table.both + table.second) * (table.first + table.neither)
     if product == 0:
@@ -227,18 +246,3 @@ def _correlation(table: _Table) -> float:
     if excess > 0:
         excess = max(excess - table.n / 2, 0.0)
     return max(-1.0, min(1.0, excess / sqrt(product)))
-
-
-def _tabulate(first: ArrayLike, second: ArrayLike) -> _Table:
-    one, other = _flags("first", first), _flags("second", second)
-    if one.shape != other.shape:
-        raise ValueError(f"first and second must be about the same images, not {one.size} and {other.size}")
-    outcomes = np.bincount(2 * ~one + ~other, minlength=4)
-    return _Table(*(int(outcome) for outcome in outcomes))
-
-
-def _flags(name: str, values: ArrayLike) -> NDArray[np.bool_]:
-    flags = np.asarray(values)
-    if flags.ndim != 1 or not np.all((flags == 0) | (flags == 1)):
-        raise ValueError(f"{name} must be true or false for each image, with shape (N,)")
-    return flags.astype(np.bool_)

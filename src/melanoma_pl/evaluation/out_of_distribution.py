@@ -1,8 +1,8 @@
-"""How unlike the training images an image is: far from them, what a network says should not be relied on.
+"""Detection of images out of distribution (OOD), on which a network should not be relied.
 
 The score is the Mahalanobis distance of Lee, Lee, Lee and Shin (A Simple Unified Framework for Detecting
-Out-of-Distribution Samples and Adversarial Attacks, NeurIPS 2018) in features of the network, with a covariance that is
-shrunk as Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004) proposed, so that it can be inverted.
+Out-of-Distribution Samples and Adversarial Attacks, NeurIPS 2018) in features of the network. The covariance is shrunk
+as proposed by Ledoit and Wolf (Journal of Multivariate Analysis 88, 2004), so that it can be inverted.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from threadpoolctl import ThreadpoolController
 
 from melanoma_pl.evaluation.checks import Floats, check_no_nan
 
-FRACTION = 0.95  # of ordinary images that pass
-ENOUGH = 20_000  # training images: more would hardly change a covariance
-ROWS = 10_000  # images whose distances are computed at once: memory stays bounded
-TINY = 1e-6  # a feature that never varies must not be divided by 0
+FRACTION = 0.95  # of validation images within the threshold
+ENOUGH = 20_000  # training images: more would hardly change the covariance
+ROWS = 10_000  # images whose distances are computed at once, so that memory stays bounded
+TINY = 1e-6  # prevents a division by 0 for a constant feature
 
 
 @dataclass(frozen=True)
 class OutOfDistributionDetector:
-    """What ordinary images look like to a network.
+    """The distribution of the training images in a network's feature space, and a threshold on the distance from it.
 
     Attributes:
-        mean: float64 `(D,)`, of the training images' features.
-        scale: float64 `(D,)`, their standard deviation.
+        mean: float64 `(D,)`, mean features of the training images.
+        scale: float64 `(D,)`, standard deviations of the features.
         precision: float64 `(D, D)`, inverse covariance of the scaled features.
-        threshold: Distance above which an image counts as unlike the training images.
+        threshold: Distance above which an image counts as out of distribution.
     """
 
     mean: Floats
@@ -39,61 +39,56 @@ class OutOfDistributionDetector:
     threshold: float
 
     def distances(self, features: ArrayLike) -> Floats:
-        """Return each image's distance from the training images: float64 `(N,)` from float `(N, D)`."""
+        """Return the Mahalanobis distance of each image, float64 `(N,)`, from its features, float `(N, D)`."""
         images = np.asarray(features)
         squared = np.empty(len(images))
-        # a product's threads wait for the next one in a loop, and would hold up decoding
+        # BLAS threads busy-wait between products and would slow down decoding
         with _libraries().limit(limits=1, user_api="blas"):
             for start in range(0, len(images), ROWS):
                 scaled = _scaled(images[start : start + ROWS], self.mean, self.scale)
                 squared[start : start + ROWS] = np.einsum("nd,nd->n", scaled @ self.precision, scaled)
-        return np.sqrt(np.maximum(squared, 0))  # which rounding alone could take below 0
+        return np.sqrt(np.maximum(squared, 0))  # rounding could make them negative
 
     def is_ood(self, features: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which images are unlike the training images: bool `(N,)` from float `(N, D)`."""
+        """Return which images are out of distribution, bool `(N,)`, from their features, float `(N, D)`."""
         return self.distances(features) > self.threshold
 
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """Return those that compute in threads; to find them takes ten milliseconds."""
+    """Return the controller of threaded libraries, cached because finding them takes ten milliseconds."""
     return ThreadpoolController()
 
 
 def fit_detector(
-    training: ArrayLike, validation: ArrayLike, share: float = FRACTION
+    training: ArrayLike, validation: ArrayLike, fraction: float = FRACTION
 ) -> OutOfDistributionDetector | None:
-    """Learn what ordinary images look like.
+    """Fit the distribution on training images and the threshold on validation images.
 
     Args:
-        training: float `(N, D)`, features of the training images, as they are without augmentation; of more than
-            20,000, as many are taken in even steps.
-        validation: float `(M, D)`, of images that the network did not train on: they set the threshold, since a
-            network knows its training images too well.
-        share: Of the validation images that are to pass, in (0, 1).
+        training: float `(N, D)`, features of the training images without augmentation; of more than 20,000 images,
+            20,000 at regular intervals are used.
+        validation: float `(M, D)`, features of images that the network was not trained on. They determine the threshold
+            because training images lie closer to the mean than unseen ones.
+        fraction: Fraction of the validation images within the threshold, in (0, 1).
 
     Returns:
-        None where fewer than two training images, no validation image or no features are there.
+        The detector; None if there are fewer than two training images, no validation images or no features.
 
     Raises:
-        ValueError: if a feature is NaN.
+        ValueError: If a feature is NaN.
     """
-    known, held = np.asarray(training), np.asarray(validation)
-    if len(known) < 2 or len(held) == 0 or known.shape[1] == 0:
+    known, held_out = np.asarray(training), np.asarray(validation)
+    if len(known) < 2 or len(held_out) == 0 or known.shape[1] == 0:
         return None
     check_no_nan("features", known)
-    check_no_nan("features", held)
-    known = np.asarray(known[_even_steps(len(known))], dtype=np.float64)
+    check_no_nan("features", held_out)
+    indices = np.linspace(0, len(known) - 1, min(len(known), ENOUGH)).round().astype(np.int64)
+    known = np.asarray(known[indices], dtype=np.float64)
     mean, scale = known.mean(axis=0), known.std(axis=0) + TINY
-    precision = LedoitWolf(assume_centered=True).fit(_scaled(known, mean, scale)).precision_
-    undecided = OutOfDistributionDetector(mean, scale, np.asarray(precision), np.inf)
-    threshold = float(np.quantile(undecided.distances(held), share))
-    return OutOfDistributionDetector(mean, scale, undecided.precision, threshold)
-
-
-def _even_steps(n: int) -> NDArray[np.int64]:
-    """Return the places of at most `ENOUGH` of n images, from the first to the last, in even steps."""
-    return np.linspace(0, n - 1, min(n, ENOUGH)).round().astype(np.int64)
+    precision = np.asarray(LedoitWolf(assume_centered=True).fit(_scaled(known, mean, scale)).precision_)
+    distances = OutOfDistributionDetector(mean, scale, precision, np.inf).distances(held_out)
+    return OutOfDistributionDetector(mean, scale, precision, float(np.quantile(distances, fraction)))
 
 
 def _scaled(features: NDArray[Any], mean: Floats, scale: Floats) -> Floats:

@@ -1,9 +1,7 @@
-"""What a threshold decides, with intervals that hold for images drawn independently.
+"""The performance of decisions: proportions with intervals, predictive values at any prevalence.
 
-What a decision is worth where melanomas are rarer, or commoner, than among these images.
-
-Bayes' formula carries sensitivity and specificity, which images of cases and controls tell, to another share of
-malignant ones: of moles looked at by a general practitioner few in a hundred are malignant, of a test set's often half.
+All intervals assume independent images. Bayes' formula carries sensitivity and specificity over to another prevalence:
+of the moles that a general practitioner examines a few in a hundred are malignant, of a test set's often half.
 """
 
 import math
@@ -14,171 +12,176 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 from scipy.stats import norm
 
-from melanoma_pl.evaluation.checks import check_images, check_unit
-from melanoma_pl.evaluation.intervals import ALWAYS_SO, Estimate, Interval, wilson
+from melanoma_pl.evaluation.checks import NO_NEGATIVES, NO_POSITIVES, check_probabilities, check_unit
+from melanoma_pl.evaluation.intervals import BY_DEFINITION, Estimate, proportion, wilson
 from melanoma_pl.evaluation.metrics import Counts, count
-from melanoma_pl.evaluation.results import Decisions
+
+NO_POSITIVE_DECISIONS, NO_NEGATIVE_DECISIONS = "no positive decisions", "no negative decisions"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The performance of the decisions that one threshold makes.
+
+    Attributes:
+        name: Name of the threshold, such as "chosen on validation", "0.5" or "always benign".
+        threshold: Threshold in [0, 1]; None for always benign.
+        counts: The confusion matrix.
+        positive_predictive_value: At the prevalence of these images.
+        negative_predictive_value: At the prevalence of these images.
+        positive_predictive_value_at: At the prevalence that the user gave; None if none was given.
+        negative_predictive_value_at: At the prevalence that the user gave; None if none was given.
+    """
+
+    name: str
+    threshold: float | None
+    counts: Counts
+    sensitivity: Estimate
+    specificity: Estimate
+    balanced_accuracy: Estimate
+    accuracy: Estimate
+    positive_predictive_value: Estimate
+    negative_predictive_value: Estimate
+    positive_predictive_value_at: Estimate | None
+    negative_predictive_value_at: Estimate | None
 
 
 def decide(
     name: str, probabilities: ArrayLike, targets: ArrayLike, threshold: float, prevalence: float | None = None
 ) -> Decisions:
-    """Return what the decision probability >= threshold makes of these images.
+    """Return the performance of the decision probability >= threshold.
 
     Args:
-        name: of the threshold, such as "chosen on validation".
+        name: Name of the threshold, such as "chosen on validation".
         probabilities: float64 `(N,)` in [0, 1], of being malignant.
         targets: int `(N,)`, 1 is malignant.
-        threshold: in [0, 1].
-        prevalence: share of malignant ones, in (0, 1), at which predictive values are wanted too.
+        threshold: Threshold in [0, 1].
+        prevalence: Proportion of malignant moles, in (0, 1), for further predictive values; None for none.
 
     Returns:
-        Shares with Wilson's intervals, balanced accuracy with that of `balanced_accuracy`, predictive values at
-        `prevalence` with those of Mercaldo et al.
+        Proportions with Wilson's intervals, the balanced accuracy with that of `balanced_accuracy`, and predictive
+        values at `prevalence` with those of Mercaldo et al.
     """
     return _decisions(name, float(threshold), count(probabilities, targets, threshold), prevalence)
 
 
-def always_benign(targets: ArrayLike, prevalence: float | None = None) -> Decisions:
-    """Return what calling every image benign is worth: what any model must beat.
+def always_benign(targets: ArrayLike, prevalence: float | None = None, name: str = "always benign") -> Decisions:
+    """Return the performance of calling every image benign, which any model must exceed.
 
     Args:
         targets: int `(N,)`, 1 is malignant.
-        prevalence: share of malignant ones, in (0, 1), at which predictive values are wanted too.
+        prevalence: Proportion of malignant moles, in (0, 1), for further predictive values; None for none.
+        name: Name of this rule.
 
     Returns:
         Sensitivity 0, specificity 1, balanced accuracy 0.5 and, at the given prevalence, a negative predictive value of
-        1 less that, all `ALWAYS_SO`: they follow from the rule. Accuracy and predictive value at the share of malignant
-        images among these have intervals, for that share could be another one.
+        1 - prevalence, all `BY_DEFINITION`. Accuracy and negative predictive value at the prevalence of these images
+        have intervals because that prevalence is itself estimated.
     """
-    _, labels = check_images(np.zeros(np.shape(targets)), targets)
-    malignant = int(labels.sum())
-    found = _decisions("always benign", None, Counts(0, 0, labels.size - malignant, malignant), prevalence)
+    _, labels = check_probabilities(np.zeros(np.shape(targets)), targets)
+    positives = int(labels.sum())
+    counts = Counts(0, 0, labels.size - positives, positives)
+    found = _decisions(name, None, counts, prevalence)
     later = found.negative_predictive_value_at
     return replace(
         found,
-        sensitivity=_certain(found.sensitivity),
-        specificity=_certain(found.specificity),
-        balanced_accuracy=_certain(found.balanced_accuracy),
-        negative_predictive_value_at=None if later is None else _certain(later),
+        sensitivity=_by_definition(found.sensitivity),
+        specificity=_by_definition(found.specificity),
+        balanced_accuracy=_by_definition(found.balanced_accuracy),
+        negative_predictive_value_at=None if later is None else _by_definition(later),
     )
 
 
-def share(part: int, whole: int, reason: str) -> Estimate:
-    """Return part / whole with Wilson's interval; `reason` says why there is none where whole is 0."""
-    return Estimate(part / whole, wilson(part, whole)) if whole else Estimate(None, None, reason)
-
-
 def balanced_accuracy(counts: Counts) -> Estimate:
-    """Return the mean of sensitivity and specificity, which different images tell, so that they are independent.
+    """Return the mean of sensitivity and specificity, which are independent because they come from different images.
 
-    How far Wilson's intervals of the two reach on each side is added as squares (Newcombe, Statistics in Medicine 17,
-    1998, pages 873-890, method 10; in general Zou and Donner, Statistics in Medicine 27, 2008).
+    The squared distances between the two proportions and the ends of their Wilson intervals are added on each side
+    (Newcombe, Statistics in Medicine 17, 1998, pages 873-890, method 10; in general Zou and Donner, Statistics in
+    Medicine 27, 2008).
     """
-    value = counts.balanced_accuracy
-    sensitivity = wilson(counts.true_positives, counts.positives)
-    specificity = wilson(counts.true_negatives, counts.negatives)
-    if value is None or sensitivity is None or specificity is None:
-        return Estimate(None, None, "no malignant images" if counts.positives == 0 else "no benign images")
-    first, second = counts.true_positives / counts.positives, counts.true_negatives / counts.negatives
-    return Estimate(value, _halved(value, (first, sensitivity), (second, specificity)))
+    first, second = counts.sensitivity, counts.specificity
+    interval = wilson(counts.true_positives, counts.positives)
+    other = wilson(counts.true_negatives, counts.negatives)
+    if first is None or second is None or interval is None or other is None:
+        return Estimate(None, None, _missing_class(counts))
+    value = (first + second) / 2
+    below = math.hypot(first - interval[0], second - other[0]) / 2
+    above = math.hypot(interval[1] - first, other[1] - second) / 2
+    return Estimate(value, (value - below, value + above))
 
 
-def _certain(estimate: Estimate) -> Estimate:
-    return estimate if estimate.value is None else Estimate(estimate.value, None, ALWAYS_SO)
+def positive_predictive_value_at(counts: Counts, prevalence: float, confidence: float = 0.95) -> Estimate:
+    """Return the proportion of malignant decisions that would be correct at another prevalence.
+
+    The interval is symmetric on the logit scale (Mercaldo, Lau and Zhou, Statistics in Medicine 26, 2007, section 2.2);
+    if sensitivity or specificity is 0 or 1, the adjustment of the same paper adds half of z² to each outcome. The
+    prevalence is taken as known, and the images as independent.
+
+    Args:
+        counts: The confusion matrix.
+        prevalence: Proportion of malignant moles, in (0, 1).
+        confidence: Nominal coverage, in (0, 1).
+    """
+    prevalence = check_unit("prevalence", prevalence, "(0, 1)")
+    called = counts.true_positives + counts.false_positives
+    reason = _missing_class(counts) or ("" if called else NO_POSITIVE_DECISIONS)
+    return Estimate(None, None, reason) if reason else _predictive_value(counts, prevalence, confidence)
 
 
-def _halved(value: float, *shares: tuple[float, Interval]) -> Interval:
-    below = math.hypot(*(point - interval[0] for point, interval in shares)) / 2
-    above = math.hypot(*(interval[1] - point for point, interval in shares)) / 2
-    return value - below, value + above
+def negative_predictive_value_at(counts: Counts, prevalence: float, confidence: float = 0.95) -> Estimate:
+    """Return the proportion of benign decisions that would be correct at another prevalence.
+
+    Args:
+        counts: The confusion matrix.
+        prevalence: Proportion of malignant moles, in (0, 1).
+        confidence: Nominal coverage, in (0, 1), of the interval, which is that of `positive_predictive_value_at`.
+    """
+    rest = 1 - check_unit("prevalence", prevalence, "(0, 1)")
+    called = counts.true_negatives + counts.false_negatives
+    reason = _missing_class(counts) or ("" if called else NO_NEGATIVE_DECISIONS)
+    swapped = Counts(counts.true_negatives, counts.false_negatives, counts.true_positives, counts.false_positives)
+    return Estimate(None, None, reason) if reason else _predictive_value(swapped, rest, confidence)
 
 
 def _decisions(name: str, threshold: float | None, counts: Counts, prevalence: float | None) -> Decisions:
-    called_malignant = counts.true_positives + counts.false_positives
+    called_positive = counts.true_positives + counts.false_positives
     return Decisions(
         name=name,
         threshold=threshold,
         counts=counts,
-        sensitivity=share(counts.true_positives, counts.positives, "no malignant images"),
-        specificity=share(counts.true_negatives, counts.negatives, "no benign images"),
+        sensitivity=proportion(counts.true_positives, counts.positives, NO_POSITIVES),
+        specificity=proportion(counts.true_negatives, counts.negatives, NO_NEGATIVES),
         balanced_accuracy=balanced_accuracy(counts),
-        accuracy=share(counts.true_positives + counts.true_negatives, counts.n, "no images"),
-        positive_predictive_value=share(counts.true_positives, called_malignant, "no image was called malignant"),
-        negative_predictive_value=share(
-            counts.true_negatives, counts.n - called_malignant, "no image was called benign"
-        ),
+        accuracy=proportion(counts.true_positives + counts.true_negatives, counts.n),
+        positive_predictive_value=proportion(counts.true_positives, called_positive, NO_POSITIVE_DECISIONS),
+        negative_predictive_value=proportion(counts.true_negatives, counts.n - called_positive, NO_NEGATIVE_DECISIONS),
         positive_predictive_value_at=None if prevalence is None else positive_predictive_value_at(counts, prevalence),
         negative_predictive_value_at=None if prevalence is None else negative_predictive_value_at(counts, prevalence),
     )
 
 
-@dataclass(frozen=True)
-class _Call:
-    """One decision, seen by those images whose class it names and by the others."""
-
-    name: str
-    right: int
-    right_of: int
-    wrong: int
-    wrong_of: int
-    prevalence: float
-
-
-def positive_predictive_value_at(counts: Counts, prevalence: float, confidence: float = 0.95) -> Estimate:
-    """Return the share of malignant decisions that is right, where the given share of images is malignant.
-
-    The interval is symmetric on the logit scale (Mercaldo, Lau and Zhou, Statistics in Medicine 26, 2007, section 2.2);
-    where sensitivity or specificity is 0 or 1, the same paper's adjustment adds half of z² to each outcome. Prevalence
-    is taken as known, and images as independent.
-
-    Args:
-        counts: outcomes of the decisions.
-        prevalence: share of malignant ones, in (0, 1).
-        confidence: wanted coverage, in (0, 1).
-    """
-    share = check_unit("prevalence", prevalence, open_ends=True)
-    call = _Call("malignant", counts.true_positives, counts.positives, counts.false_positives, counts.negatives, share)
-    return _predictive_value(call, confidence)
-
-
-def negative_predictive_value_at(counts: Counts, prevalence: float, confidence: float = 0.95) -> Estimate:
-    """Return the share of benign decisions that is right, where the given share of images is malignant.
-
-    Args:
-        counts: outcomes of the decisions.
-        prevalence: share of malignant ones, in (0, 1).
-        confidence: wanted coverage of the interval, which is as of `positive_predictive_value_at`, in (0, 1).
-    """
-    rest = 1 - check_unit("prevalence", prevalence, open_ends=True)
-    call = _Call("benign", counts.true_negatives, counts.negatives, counts.false_negatives, counts.positives, rest)
-    return _predictive_value(call, confidence)
-
-
-def _predictive_value(call: _Call, confidence: float) -> Estimate:
-    check_unit("confidence", confidence, open_ends=True)
-    for size, name in ((call.right_of, call.name), (call.wrong_of, _other(call.name))):
-        if size == 0:
-            return Estimate(None, None, f"no {name} images")
-    if call.right == call.wrong == 0:
-        return Estimate(None, None, f"no image was called {call.name}")
-    right = call.right / call.right_of * call.prevalence
-    value = right / (right + call.wrong / call.wrong_of * (1 - call.prevalence))
-    low, high = _logit_interval(call, float(norm.ppf((1 + confidence) / 2)))
+def _predictive_value(counts: Counts, prevalence: float, confidence: float) -> Estimate:
+    """Return the predictive value of positive decisions; swapped classes give that of negative decisions."""
+    check_unit("confidence", confidence, "(0, 1)")
+    right = counts.true_positives / counts.positives * prevalence
+    value = right / (right + counts.false_positives / counts.negatives * (1 - prevalence))
+    z = float(norm.ppf((1 + confidence) / 2))
+    is_extreme = counts.true_positives in (0, counts.positives) or counts.false_positives in (0, counts.negatives)
+    added = z**2 / 2 if is_extreme else 0.0
+    rate = (counts.true_positives + added) / (counts.positives + 2 * added)
+    false_rate = (counts.false_positives + added) / (counts.negatives + 2 * added)
+    centre = math.log(rate * prevalence / (false_rate * (1 - prevalence)))
+    variance = (1 - rate) / (rate * (counts.positives + 2 * added))
+    variance += (1 - false_rate) / (false_rate * (counts.negatives + 2 * added))
+    low, high = expit(centre + np.array([-1, 1]) * z * math.sqrt(variance)).tolist()
     return Estimate(value, (min(low, value), max(high, value)))  # adjusted ends leave a value of 0 or 1 outside
 
 
-def _logit_interval(call: _Call, z: float) -> tuple[float, float]:
-    certain = call.right in (0, call.right_of) or call.wrong in (0, call.wrong_of)
-    added = z**2 / 2 if certain else 0.0
-    rate = (call.right + added) / (call.right_of + 2 * added)
-    false_rate = (call.wrong + added) / (call.wrong_of + 2 * added)
-    centre = math.log(rate * call.prevalence / (false_rate * (1 - call.prevalence)))
-    variance = (1 - rate) / (rate * (call.right_of + 2 * added))
-    variance += (1 - false_rate) / (false_rate * (call.wrong_of + 2 * added))
-    low, high = expit(centre + np.array([-1, 1]) * z * math.sqrt(variance))
-    return float(low), float(high)
+def _missing_class(counts: Counts) -> str:
+    if counts.positives == 0:
+        return NO_POSITIVES
+    return "" if counts.negatives else NO_NEGATIVES
 
 
-def _other(name: str) -> str:
-    return "benign" if name == "malignant" else "malignant"
+def _by_definition(estimate: Estimate) -> Estimate:
+    return estimate if estimate.value is None else Estimate(estimate.value, None, BY_DEFINITION)

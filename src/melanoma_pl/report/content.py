@@ -1,24 +1,20 @@
-"""What the evaluation's report says, in the order of its page; every part is plain values.
+"""The content of an evaluation's report as plain values, in the order of its page."""
 
-What evaluation calls malignant and benign, whatever the images' folders are called, by the classes' own names.
-"""
+from dataclasses import dataclass
 
-import re
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any
-
+from melanoma_pl.evaluation.assessment import Calibration, Ranking, Subgroup
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.metrics import Counts
-from melanoma_pl.evaluation.results import Calibration, Decisions, Ranking, Subgroup
+from melanoma_pl.evaluation.outcomes import Decisions
 
 
 @dataclass(frozen=True)
 class PredictedScores:
-    """What figures are drawn from.
+    """Predictions from which curves are drawn.
 
     Attributes:
-        probabilities: Calibrated, of each image, in [0, 1].
-        targets: Of each image, 1 is malignant.
+        probabilities: Calibrated probability of each image, in [0, 1].
+        targets: Target of each image, 1 is malignant.
     """
 
     probabilities: tuple[float, ...]
@@ -27,7 +23,7 @@ class PredictedScores:
 
 @dataclass(frozen=True)
 class SubgroupTable:
-    """One column's subgroups; `is_estimated` where the images themselves told the values (skin tone)."""
+    """The subgroups of one column; `is_estimated` if their values were estimated from the images (skin tone)."""
 
     column: str
     is_estimated: bool
@@ -37,15 +33,15 @@ class SubgroupTable:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What is reached without the lesion.
+    """The AUROC that is reached without the lesion.
 
     Attributes:
-        name: "centre erased", "border erased", "mean colour", "file facts".
-        meaning: What it is, in a sentence.
-        auroc: On the same images.
-        lost: AUROC of the network on whole images less this one, paired.
-        verdict: What that says; empty where it says nothing.
-        is_problem: Whether the network's result may come from it.
+        name: "centre erased", "border erased", "mean colour" or "file facts".
+        meaning: Description of the method.
+        auroc: AUROC on the same images.
+        lost: AUROC of the network on whole images minus this one, paired.
+        verdict: Interpretation of the result; empty if there is none.
+        is_problem: Whether the network's result may rest on this shortcut.
     """
 
     name: str
@@ -58,17 +54,17 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class Robustness:
-    """One perturbation at one strength.
+    """The effect of one perturbation at one strength.
 
     Attributes:
-        name: Such as "blur".
+        name: Name of the perturbation, such as "blur".
         strength: 1, 2 or 3.
-        setting: What that means, such as "σ 1 pixel".
-        auroc: On perturbed images.
-        lost: AUROC of the images as they are less this one, paired.
-        flipped: Share of decisions that changed.
-        to_benign: Images that were called malignant and now are called benign.
-        to_malignant: The other way round.
+        setting: Its parameter at this strength, such as "σ 1 pixel".
+        auroc: AUROC on perturbed images.
+        lost: AUROC on the original images minus this one, paired.
+        flipped: Proportion of decisions that change.
+        to_benign: Number of images whose decision changes from malignant to benign.
+        to_malignant: Number of images whose decision changes from benign to malignant.
     """
 
     name: str
@@ -83,19 +79,19 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that was decided wrongly, with pictures as data URIs.
+    """A false negative or false positive; images are data URIs.
 
     Attributes:
-        path: Of the image, relative to its root.
-        label: Name of its class.
-        probability: Of malignant.
-        image: As the network sees it.
-        heat_map: Where the network looks, laid over the image; empty where it has no convolution.
-        control: The same with the last layers' weights shuffled.
-        likeness: Rank correlation of heat map and control, -1 to 1; near 1 the map says nothing about what was learnt.
-            None where one of them is the same everywhere.
-        map_is_empty: Whether nothing in the image speaks for the decision: the heat map is the image.
-        control_is_empty: Whether the shuffled network shows nothing: the control is the image.
+        path: Path of the image relative to its root.
+        label: Name of the true class.
+        probability: Probability of malignant.
+        image: The image as the network sees it.
+        heat_map: Heat map laid over the image; empty for a network without a convolution.
+        control: The heat map of the network whose last layers' weights are shuffled.
+        similarity: Rank correlation of heat map and control, -1 to 1: near 1 the map does not depend on what was
+            learnt. None if one of them is constant.
+        map_is_empty: Whether no region supports the decision, so that the heat map is the bare image.
+        control_is_empty: Whether the control is the bare image.
     """
 
     path: str
@@ -111,12 +107,12 @@ class Mistake:
 
 @dataclass(frozen=True)
 class MemberFigures:
-    """One network of an ensemble.
+    """The performance of one network of an ensemble.
 
     Attributes:
-        name: Its run.
-        auroc: Alone.
-        contribution: AUROC of the ensemble less that of the ensemble without it, paired.
+        name: Name of its run.
+        auroc: AUROC of the network alone.
+        contribution: AUROC of the ensemble minus that of the ensemble without this network, paired.
     """
 
     name: str
@@ -126,7 +122,7 @@ class MemberFigures:
 
 @dataclass(frozen=True)
 class SetFigures:
-    """The main figures of all images, or of those that share no lesion with training."""
+    """The main figures of all images, or of those whose lesions are unseen in training."""
 
     title: str
     ranking: Ranking
@@ -138,30 +134,28 @@ class Content:
     """The whole report.
 
     Attributes:
-        title: The run's name, or of an ensemble its members'.
+        title: Name of the run; for an ensemble, the names of its members.
         split: `validation` or `test`.
-        images: Name of the image set.
-        class_names: Negative class, positive class.
-        n: Images.
-        positives: Malignant ones.
+        images: Name of the dataset.
+        class_names: Names of the negative and the positive class.
+        n: Number of images.
+        positives: Number of malignant images.
         facts: Label → text: checkpoint, command, commit, date, threshold rule, test-time augmentation and the like.
-        warnings: What must be said beside every figure, such as "Validated on the test images".
-        notes: What is worth knowing.
-        sets: The main figures; the first of all images.
-        decisions: At the chosen threshold, at 0.5, always benign.
-        prevalence: Share of malignant ones that the user gave.
-        calibration: Before and after temperature scaling.
-        subgroups: A table a column.
-        shortcuts: What is reached without the lesion.
-        robustness: Empty where it was not asked for.
-        false_negatives: The worst.
-        false_positives: The worst.
-        wrong: All wrong decisions of these images.
-        members: Of an ensemble.
-        curves: What figures are drawn from.
-        disclaimer: That this is no medical device.
-        images_note: What is to be said of the heat maps.
-        lesions: How many different ones these images show; None where that is not known.
+        warnings: Warnings that apply to every figure, such as "Validated on the test images".
+        notes: Further remarks.
+        sets: Main figures, of all images first.
+        decisions: Performance at the chosen threshold, at 0.5, and of always benign.
+        prevalence: Proportion of malignant moles that the user gave; None if none was given.
+        calibration: Calibration before and after temperature scaling.
+        subgroups: One table per column.
+        shortcuts: AUROC that is reached without the lesion.
+        robustness: Effects of perturbations; empty if not requested.
+        false_negatives: The false negatives with the lowest probabilities.
+        false_positives: The false positives with the highest probabilities.
+        members: Performance of each member; empty for a single network.
+        curves: Predictions from which figures are drawn.
+        disclaimer: The notice that this is not a medical device.
+        lesions: Number of different lesions that these images show; None if unknown.
     """
 
     title: str
@@ -182,40 +176,12 @@ class Content:
     robustness: tuple[Robustness, ...]
     false_negatives: tuple[Mistake, ...]
     false_positives: tuple[Mistake, ...]
-    wrong: Counts
     members: tuple[MemberFigures, ...]
     curves: PredictedScores
     disclaimer: str
-    images_note: str = field(default="")
     lesions: int | None = None
 
-
-OWN_NAMES = ("benign", "malignant")
-NAMED = re.compile(rf"\b({'|'.join(OWN_NAMES)})\b")
-
-
-def with_class_names(content: Content) -> Content:
-    """Return the content whose reasons, and the decision that needs no network, speak of the classes by their names."""
-    if content.class_names == OWN_NAMES:
-        return content
-    named: Content = _named(content, dict(zip(OWN_NAMES, content.class_names, strict=True)))
-    return named
-
-
-def _named(part: Any, names: dict[str, str]) -> Any:
-    if isinstance(part, Estimate):
-        return replace(part, reason=_spoken(part.reason, names))
-    if isinstance(part, tuple):
-        return tuple(_named(own, names) for own in part)
-    if isinstance(part, dict):
-        return {key: _named(own, names) for key, own in part.items()}
-    if not is_dataclass(part) or isinstance(part, (type, PredictedScores)):
-        return part
-    changed = {own.name: _named(getattr(part, own.name), names) for own in fields(part)}
-    if isinstance(part, Decisions) and part.threshold is None:
-        changed["name"] = _spoken(part.name, names)
-    return replace(part, **changed)
-
-
-def _spoken(told: str, names: dict[str, str]) -> str:
-    return NAMED.sub(lambda found: names[found[0]], told)
+    @property
+    def confusion(self) -> Counts:
+        """The confusion matrix at the chosen threshold."""
+        return self.decisions[0].counts

@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_intervals_another_one_others():
     assert rank(*images, seed=3) == rank(*images, seed=3) != rank(*images, seed=4)
 
 
-@pytest.mark.parametrize(("target", "reason"), [(0, "no malignant images"), (1, "no benign images")])
+@pytest.mark.parametrize(("target", "reason"), [(0, "no positive images"), (1, "no negative images")])
 @pytest.mark.parametrize("groups", [None, ["a", "a", "b"]])
 def test_one_class_ranks_nothing(target, reason, groups):
     found = rank([0.2, 0.3, 0.4], [target] * 3, groups)
@@ -81,7 +81,7 @@ def test_a_perfect_order_is_no_certainty():
 
 def test_calibrate_gives_scores_with_the_bootstraps_interval():
     logits, _, targets = draw()
-    found, probabilities = calibrate(logits, targets, 2.0, draws=500), expit(logits / 2)
+    found, probabilities = calibrate(logits, targets, 2.0, replicates=500), expit(logits / 2)
     assert found.temperature == 2
     assert (found.brier.value, found.log_loss.value) == (
         brier(probabilities, targets),
@@ -89,7 +89,7 @@ def test_calibrate_gives_scores_with_the_bootstraps_interval():
     )
     losses = [
         reference_log_loss(targets, probabilities, sample_weight=weights)
-        for weights in replicate_weights(400, draws=500)
+        for weights in replicate_weights(400, replicates=500)
     ]
     assert found.log_loss.interval == pytest.approx(tuple(np.percentile(losses, [2.5, 97.5])), abs=1e-9)
     error = np.std((probabilities - targets) ** 2) / 20 * norm.ppf(0.975)
@@ -113,7 +113,7 @@ def test_calibration_is_seen_and_its_lack_too():
 def test_calibrate_of_one_class_has_scores_but_no_recalibration():
     found = calibrate([-1.0, 0.5, 2.0], [0, 0, 0])
     assert found.brier.value is not None and found.log_loss.value is not None
-    assert found.slope.reason == found.intercept.reason == "no malignant images"
+    assert found.slope.reason == found.intercept.reason == "no positive images"
 
 
 def test_lesions_widen_calibrations_intervals():
@@ -142,10 +142,10 @@ def test_subgroup_of_enough_images():
 def test_subgroup_of_few_images_says_how_few():
     _, probabilities, targets = draw(n=34, malignant=4)
     found = subgroup("dark", probabilities, targets, 0.5)
-    small = Estimate(None, None, "too small: 4 malignant images")
+    small = Estimate(None, None, "too small: 4 positive images")
     assert found.auroc == found.sensitivity == small and found.specificity.value is not None
     found = subgroup("dark", probabilities, 1 - targets, 0.5)
-    assert found.auroc == found.specificity == Estimate(None, None, "too small: 4 benign images")
+    assert found.auroc == found.specificity == Estimate(None, None, "too small: 4 negative images")
     assert subgroup("dark", probabilities, targets, 0.5, smallest=4).auroc.value is not None
 
 
@@ -165,10 +165,10 @@ def test_logits_that_double_precision_calls_certain_still_rank():
     assert found.auroc == rank(logits, targets).auroc and found.specificity.value == 0
 
 
-def test_fewer_draws_are_the_first_of_many():
+def test_fewer_replicates_are_the_first_of_many():
     logits, probabilities, targets = draw(n=60, malignant=20)
-    assert rank(probabilities, targets) == rank(probabilities, targets, draws=2000)
-    assert calibrate(logits, targets) == calibrate(logits, targets, draws=2000)
+    assert rank(probabilities, targets) == rank(probabilities, targets, replicates=2000)
+    assert calibrate(logits, targets) == calibrate(logits, targets, replicates=2000)
 
 
 @pytest.mark.slow

@@ -84,11 +84,11 @@ def test_images_doubled_within_lesions_tell_no_more_than_once(function):
 @pytest.mark.parametrize(
     ("logits", "targets", "reason"),
     [
-        ([-1.0, 2.0, 3.0], [0, 0, 0], "no malignant images"),
-        ([-1.0, 2.0, 3.0], [1, 1, 1], "no benign images"),
-        ([-1.0, 2.0, 3.0], [0, 1, 1], "perfectly apart"),
-        ([-1.0, 2.0, 2.0], [0, 0, 1], "perfectly apart"),
-        ([-1.0, 2.0, 3.0], [1, 1, 0], "perfectly apart"),
+        ([-1.0, 2.0, 3.0], [0, 0, 0], "no positive images"),
+        ([-1.0, 2.0, 3.0], [1, 1, 1], "no negative images"),
+        ([-1.0, 2.0, 3.0], [0, 1, 1], "separate the classes perfectly"),
+        ([-1.0, 2.0, 2.0], [0, 0, 1], "separate the classes perfectly"),
+        ([-1.0, 2.0, 3.0], [1, 1, 0], "separate the classes perfectly"),
         ([0.5, 0.5, 0.5], [1, 1, 0], "same probability"),
     ],
 )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from melanoma_pl import evaluation
-from melanoma_pl.evaluation.checks import check_images, check_logits, check_unit
+from melanoma_pl.evaluation.checks import check_probabilities, check_scores, check_unit
 
 RANKERS = [  # for which any scores do
     evaluation.auroc,
@@ -68,7 +68,7 @@ def test_rankings_ask_for_the_order_alone(ranker):
 
 
 def test_lists_and_other_precisions_become_double_precision():
-    probabilities, targets = check_images(np.array([0.25, 1], dtype=np.float32), [False, True])
+    probabilities, targets = check_probabilities(np.array([0.25, 1], dtype=np.float32), [False, True])
     assert probabilities.dtype == np.float64 and targets.dtype == np.int64
     assert probabilities.tolist() == [0.25, 1] and targets.tolist() == [0, 1]
 
@@ -76,17 +76,17 @@ def test_lists_and_other_precisions_become_double_precision():
 @pytest.mark.parametrize(("logits", "message"), [([0.0, np.nan], "NaN"), ([0.0, np.inf], "finite"), ([], "at least")])
 def test_logits_are_finite(logits, message):
     with pytest.raises(ValueError, match=message):
-        check_logits(logits, [0, 1][: len(logits)])
+        check_scores(logits, [0, 1][: len(logits)], "logits")
 
 
 @pytest.mark.parametrize("value", [-1e-9, 1 + 1e-9, np.nan, np.inf])
-def test_a_share_lies_between_0_and_1(value):
+def test_a_proportion_lies_between_0_and_1(value):
     with pytest.raises(ValueError, match="threshold must lie in"):
         check_unit("threshold", value)
 
 
 def test_open_ends_leave_out_0_and_1():
-    assert (check_unit("share", 0), check_unit("share", 1)) == (0, 1)
+    assert (check_unit("fraction", 0), check_unit("fraction", 1)) == (0, 1)
     for value in (0, 1):
         with pytest.raises(ValueError, match=r"\(0, 1\)"):
-            check_unit("share", value, open_ends=True)
+            check_unit("fraction", value, "(0, 1)")

@@ -69,10 +69,10 @@ def test_the_same_order_is_no_difference_and_no_certainty(change):
     first, _, targets = draw(np.random.default_rng(6))
     for found in (
         paired_delong(first, change(first), targets),
-        paired_auroc_by_lesion(first, change(first), targets, np.arange(100), draws=100),
+        paired_auroc_by_lesion(first, change(first), targets, np.arange(100), replicates=100),
     ):
         assert (found.value, found.interval, found.p_value, found.detectable) == (0, None, None, None)
-        assert found.reason == "both rank all images alike"
+        assert found.reason == "both models rank all images identically"
 
 
 def test_a_perfect_order_and_its_reverse_have_no_variance():
@@ -82,7 +82,7 @@ def test_a_perfect_order_and_its_reverse_have_no_variance():
 
 @pytest.mark.parametrize(
     ("targets", "value", "reason"),
-    [([0, 0, 0], None, "no malignant images"), ([1, 1, 1], None, "no benign images"), ([0, 0, 1], 0.5, "only one")],
+    [([0, 0, 0], None, "no positive images"), ([1, 1, 1], None, "no negative images"), ([0, 0, 1], 0.5, "only one")],
 )
 def test_too_few_images_have_a_reason(targets, value, reason):
     found = paired_delong([0.1, 0.2, 0.3], [0.1, 0.4, 0.3], targets)
@@ -106,12 +106,12 @@ def test_lesions_of_several_images_widen_the_interval():
     assert np.ptp(by_lesion.interval) > 1.5 * np.ptp(paired_delong(first, second, targets).interval)
 
 
-def test_a_clear_difference_has_the_smallest_p_value_of_the_draws():
+def test_a_clear_difference_has_the_smallest_p_value_of_the_replicates():
     first, _, targets = draw(np.random.default_rng(9), distance=3)
-    assert paired_auroc_by_lesion(first, 1 - first, targets, np.arange(100), draws=199).p_value == pytest.approx(0.01)
+    assert paired_auroc_by_lesion(first, 1 - first, targets, np.arange(100), replicates=199).p_value == pytest.approx(0.01)
 
 
-def test_a_detectable_difference_is_found_in_four_of_five_draws():
+def test_a_detectable_difference_is_found_in_four_of_five_simulations():
     random = np.random.default_rng(0)
     values = detectable(1.0) + random.normal(size=100000)
     assert np.mean(np.abs(values) > 1.959964) == pytest.approx(0.8, abs=0.005)
@@ -124,10 +124,10 @@ def test_images_are_checked():
         paired_auroc_by_lesion([0.1, 0.2], [0.2, 0.1], [0, 1], [1])
 
 
-def test_the_two_orders_are_of_the_same_draws():
+def test_both_models_are_resampled_alike():
     first, second, targets = draw(np.random.default_rng(10), decimals=2)
     lesions = np.arange(100) // 2
     weights = replicate_weights(100, lesions, 300, seed=4)
     areas = [weighted_metrics.auroc(weighted_metrics.curves(weights, model, targets)) for model in (first, second)]
     expected = percentile_interval(areas[0] - areas[1])
-    assert paired_auroc_by_lesion(first, second, targets, lesions, draws=300, seed=4).interval == expected
+    assert paired_auroc_by_lesion(first, second, targets, lesions, replicates=300, seed=4).interval == expected

@@ -48,8 +48,8 @@ def test_the_interval_is_newcombes_method_10(table):
 
 
 def test_the_interval_covers_what_it_estimates():
-    random, shares = np.random.default_rng(0), [0.7, 0.12, 0.05, 0.13]
-    tables = random.multinomial(150, shares, 500)
+    random, fractions = np.random.default_rng(0), [0.7, 0.12, 0.05, 0.13]
+    tables = random.multinomial(150, fractions, 500)
     intervals = [paired_proportion_difference(*flags(*table)).interval for table in tables]
     assert np.mean([low <= 0.07 <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.03)
 
@@ -74,7 +74,7 @@ def test_detectable_is_2_8_standard_errors():
 def test_decisions_that_never_differ_have_an_interval_but_no_p_value():
     found = paired_proportion_difference(*flags(10, 0, 0, 5))
     assert (found.value, found.p_value, found.detectable) == (0, None, None)
-    assert found.interval[0] < 0 < found.interval[1] and found.reason == "both decide every image alike"
+    assert found.interval[0] < 0 < found.interval[1] and found.reason == "both models decide identically on every image"
     test = mcnemar(*flags(10, 0, 0, 5))
     assert (test.p_value, test.reason) == (None, found.reason)
 

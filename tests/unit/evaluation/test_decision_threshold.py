@@ -34,7 +34,7 @@ def test_sensitivity_is_reached_and_by_no_higher_threshold(seed, decimals, sensi
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 49, 100])
-def test_a_share_of_the_melanomas_asks_for_no_further_one(n):
+def test_a_proportion_of_the_melanomas_requires_no_further_one(n):
     probabilities = np.linspace(0.1, 0.9, n)
     for found in range(1, n + 1):
         threshold = choose_threshold(probabilities, np.ones(n, dtype=int), sensitivity=found / n)

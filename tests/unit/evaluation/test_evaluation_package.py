@@ -25,3 +25,17 @@ def test_importing_the_package_loads_nothing_heavy():
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"
+
+
+def test_no_module_loads_torch_or_lightning_or_reads_files():
+    program = """
+import sys
+from melanoma_pl import evaluation
+from melanoma_pl.evaluation import decision, out_of_distribution, strata, weighted_metrics
+for name in evaluation.__all__:
+    getattr(evaluation, name)
+foreign = ("torch", "torchvision", "lightning", "PIL", "hydra", "melanoma_pl.files", "melanoma_pl.image_files")
+print([name for name in foreign if name in sys.modules])
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"

@@ -35,8 +35,8 @@ def test_wilson_of_6_right_of_19():
 
 
 def test_wilson_equals_its_formula():
-    share, n = 81 / 263, 263  # Newcombe, Statistics in Medicine 17 (1998), table I: 0.2553 to 0.3662
-    centre, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    rate, n = 81 / 263, 263  # Newcombe, Statistics in Medicine 17 (1998), table I: 0.2553 to 0.3662
+    centre, spread = rate + Z**2 / (2 * n), Z * math.sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2))
     expected = (centre - spread) / (1 + Z**2 / n), (centre + spread) / (1 + Z**2 / n)
     assert wilson(81, 263) == pytest.approx(expected, rel=1e-9)
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=0.00005)
@@ -58,7 +58,7 @@ def test_wilson_refuses_impossible_counts(successes, n):
 
 
 @pytest.mark.parametrize("confidence", [0, 1, 95, math.nan])
-def test_confidence_is_a_share(confidence):
+def test_confidence_is_a_proportion(confidence):
     for interval in (lambda: wilson(6, 19, confidence), lambda: delong([0.1, 0.2] * 2, [0, 0, 1, 1], confidence)):
         with pytest.raises(ValueError, match="confidence must lie in"):
             interval()
@@ -113,8 +113,8 @@ def test_a_perfect_order_gives_the_exact_binomial_bound_of_the_smaller_class(pos
 
 def test_equal_probabilities_give_no_interval_of_width_zero():
     low, high = delong([0.3] * 20, [0, 1] * 10)
-    share = 0.025**0.1
-    assert (low, high) == pytest.approx((share / 2, 1 - share / 2))
+    alike = 0.025**0.1
+    assert (low, high) == pytest.approx((alike / 2, 1 - alike / 2))
 
 
 @pytest.mark.slow
@@ -124,18 +124,18 @@ def test_delong_covers_the_true_area_as_often_as_it_says(positives, negatives, t
     distance = math.sqrt(2) * norm.ppf(true_area)  # of two normal distributions with this area
     intervals = [delong(*draw(random, positives, negatives, distance)) for _ in range(600)]
     coverage = np.mean([low <= true_area <= high for low, high in intervals])
-    assert coverage == pytest.approx(0.95, abs=0.03)  # 600 draws scatter by 0.009
+    assert coverage == pytest.approx(0.95, abs=0.03)  # 600 simulations vary by 0.009
 
 
 @pytest.mark.slow
 def test_intervals_of_a_test_set_of_660_images_cover_as_often_as_they_say():
-    """300 malignant and 360 benign images, as in the set of this project; 2000 draws scatter by 0.005."""
-    random, true_area, draws = np.random.default_rng(11), 0.9, 2000
+    """300 malignant and 360 benign images, as in the set of this project; 2000 simulations vary by 0.005."""
+    random, true_area, simulations = np.random.default_rng(11), 0.9, 2000
     distance = math.sqrt(2) * norm.ppf(true_area)
-    areas = np.array([delong(*draw(random, 300, 360, distance)) for _ in range(draws)])
+    areas = np.array([delong(*draw(random, 300, 360, distance)) for _ in range(simulations)])
     assert 0.93 <= np.mean((areas[:, 0] <= true_area) & (true_area <= areas[:, 1])) <= 0.97
-    shares = np.array([wilson(found, 300) for found in random.binomial(300, 0.9, draws).tolist()])
-    assert 0.93 <= np.mean((shares[:, 0] <= 0.9) & (shares[:, 1] >= 0.9)) <= 0.97
+    rates = np.array([wilson(found, 300) for found in random.binomial(300, 0.9, simulations).tolist()])
+    assert 0.93 <= np.mean((rates[:, 0] <= 0.9) & (rates[:, 1] >= 0.9)) <= 0.97
 
 
 def test_corrected_resampled_t_worked_out_by_hand():
@@ -155,12 +155,12 @@ def test_corrected_resampled_t_covers_the_mean_of_trainings_that_share_images():
     """Figures of K folds whose errors correlate as those of cross-validation do: by held / (held + trained)."""
     random, folds = np.random.default_rng(0), 5
     shared = 1 / folds
-    draws = math.sqrt(shared) * random.normal(size=(4000, 1)) + math.sqrt(1 - shared) * random.normal(
+    folds_figures = math.sqrt(shared) * random.normal(size=(4000, 1)) + math.sqrt(1 - shared) * random.normal(
         size=(4000, folds)
     )
-    intervals = np.array([corrected_resampled_t(values, 1 / (folds - 1)) for values in draws])
+    intervals = np.array([corrected_resampled_t(values, 1 / (folds - 1)) for values in folds_figures])
     covered = ((intervals[:, 0] < 0) & (intervals[:, 1] > 0)).mean()
-    plain = np.array([corrected_resampled_t(values, 0.0) for values in draws])
+    plain = np.array([corrected_resampled_t(values, 0.0) for values in folds_figures])
     assert covered == pytest.approx(0.95, abs=0.01)
     assert ((plain[:, 0] < 0) & (plain[:, 1] > 0)).mean() < 0.9
 

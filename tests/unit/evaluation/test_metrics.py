@@ -42,12 +42,12 @@ def test_counts_equal_scikit_learn(seed, threshold):
         assert counts.negative_predictive_value == reference.precision_score(targets, decisions, pos_label=0)
 
 
-def test_auroc_is_the_share_of_pairs_ranked_rightly():
+def test_auroc_is_the_proportion_of_pairs_ranked_correctly():
     assert auroc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]) == 0.75
     assert auroc([0.5, 0.5, 0.5], [0, 1, 1]) == 0.5
 
 
-def test_average_precision_of_a_model_that_knows_nothing_is_the_share_of_melanomas():
+def test_average_precision_at_chance_level_is_the_proportion_of_melanomas():
     assert average_precision([0.5] * 5, [0, 0, 0, 0, 1]) == pytest.approx(0.2)
 
 
@@ -79,7 +79,7 @@ def test_a_threshold_is_a_probability(threshold):
         count([0.5], [1], threshold)
 
 
-def test_shares_without_a_divisor_are_none():
+def test_proportions_without_a_divisor_are_none():
     nothing = Counts(0, 0, 0, 0)
     assert nothing.accuracy is None
     assert nothing.sensitivity is None and nothing.specificity is None and nothing.balanced_accuracy is None

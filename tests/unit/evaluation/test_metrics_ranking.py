@@ -52,7 +52,7 @@ def test_specificity_is_the_best_of_all_thresholds(sensitivity):
     assert specificity_at_sensitivity(probabilities, targets, sensitivity) == pytest.approx(max(found), abs=1e-12)
 
 
-def test_a_sensitivity_is_reached_as_a_share_of_whole_melanomas():
+def test_a_sensitivity_is_reached_as_a_proportion_of_whole_melanomas():
     probabilities, targets = np.arange(1, 201) / 200, np.repeat([1, 0, 1], [93, 100, 7])
     assert specificity_at_sensitivity(probabilities, targets, 0.07) == 1  # 0.07 · 100 is above 7 in floating point
 
@@ -64,7 +64,7 @@ def test_one_class_has_no_ranking(target):
 
 
 @pytest.mark.parametrize("sensitivity", [0, -0.1, 1.1, np.nan])
-def test_a_wanted_sensitivity_is_a_share(sensitivity):
+def test_a_required_sensitivity_is_a_proportion(sensitivity):
     for function in (partial_auroc, specificity_at_sensitivity):
         with pytest.raises(ValueError, match="sensitivity must lie in"):
             function([0.2, 0.3], [0, 1], sensitivity)

@@ -25,7 +25,7 @@ def test_distance_is_scipys_mahalanobis():
     assert known.distances(image) == pytest.approx([expected], rel=1e-9)
 
 
-def test_the_wanted_share_of_validation_passes_and_far_images_do_not():
+def test_the_given_fraction_of_validation_passes_and_far_images_do_not():
     held = features(1, 2000)
     known = fit_detector(features(0, 2000), held)
     assert known.is_ood(held).mean() == pytest.approx(0.05, abs=0.001)

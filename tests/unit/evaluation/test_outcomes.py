@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from melanoma_pl.evaluation import Counts, count, wilson
-from melanoma_pl.evaluation.intervals import ALWAYS_SO
+from melanoma_pl.evaluation.intervals import BY_DEFINITION
 from melanoma_pl.evaluation.outcomes import (
     always_benign,
     balanced_accuracy,
@@ -44,7 +44,7 @@ def test_balanced_accuracy_is_half_of_newcombes_difference():
     # Newcombe, Statistics in Medicine 17 (1998) 873-890, table II, method 10: 56/70 less 48/80 is 0.0524 to 0.3339.
     counts = Counts(true_positives=56, false_negatives=14, true_negatives=32, false_positives=48)
     estimate = balanced_accuracy(counts)
-    difference = [2 * end - 1 for end in estimate.interval]  # specificity is 1 less the second share
+    difference = [2 * end - 1 for end in estimate.interval]  # specificity is 1 minus the second proportion
     assert difference == pytest.approx([0.0524, 0.3339], abs=0.00005)
 
 
@@ -65,20 +65,20 @@ def test_always_benign_finds_nothing_and_its_ppv_is_not_computable():
     assert found.balanced_accuracy.value == 0.5
     for estimate in (found.positive_predictive_value, found.positive_predictive_value_at):
         assert (estimate.value, estimate.interval) == (None, None)
-        assert estimate.reason == "no image was called malignant"
+        assert estimate.reason == "no positive decisions"
     assert found.negative_predictive_value_at.value == pytest.approx(0.9)
 
 
 def test_what_follows_from_the_rule_has_no_interval():
     found = always_benign(draw()[1], prevalence=0.1)
     for name in ("sensitivity", "specificity", "balanced_accuracy", "negative_predictive_value_at"):
-        assert (getattr(found, name).interval, getattr(found, name).reason) == (None, ALWAYS_SO)
+        assert (getattr(found, name).interval, getattr(found, name).reason) == (None, BY_DEFINITION)
     assert found.accuracy.interval == found.negative_predictive_value.interval == wilson(90, 120)
     assert always_benign(draw()[1]).negative_predictive_value_at is None
-    assert always_benign([0, 0]).sensitivity.reason == "no malignant images"
+    assert always_benign([0, 0]).sensitivity.reason == "no positive images"
 
 
-@pytest.mark.parametrize(("target", "missing", "name"), [(0, "sensitivity", "malignant"), (1, "specificity", "benign")])
+@pytest.mark.parametrize(("target", "missing", "name"), [(0, "sensitivity", "positive"), (1, "specificity", "negative")])
 def test_one_class_has_reasons(target, missing, name):
     found = decide("0.5", [0.2, 0.7, 0.9], [target] * 3, 0.5, prevalence=0.1)
     for estimate in (

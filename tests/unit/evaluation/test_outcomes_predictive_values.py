@@ -26,7 +26,7 @@ def test_predictive_values_are_bayes_formula_with_mercaldos_interval(prevalence)
     assert (found.value, *found.interval) == pytest.approx((value, *logit_ends(value, variance)), rel=1e-9)
 
 
-def test_at_the_images_own_share_they_are_the_images_predictive_values():
+def test_at_the_images_own_prevalence_they_are_the_images_predictive_values():
     assert positive_predictive_value_at(COUNTS, 1 / 3).value == pytest.approx(COUNTS.positive_predictive_value)
     assert negative_predictive_value_at(COUNTS, 1 / 3).value == pytest.approx(COUNTS.negative_predictive_value)
 
@@ -43,7 +43,7 @@ def test_the_interval_is_that_of_simulated_images():
 @pytest.mark.parametrize(
     ("counts", "value"), [(Counts(80, 0, 200, 20), 1), (Counts(0, 30, 170, 100), 0), (Counts(100, 30, 170, 0), None)]
 )
-def test_shares_of_0_and_1_still_have_a_width(counts, value):
+def test_proportions_of_0_and_1_still_have_a_width(counts, value):
     found = positive_predictive_value_at(counts, 0.1)
     low, high = found.interval
     assert 0 <= low <= found.value <= high <= 1 and high - low > 0.01
@@ -61,16 +61,16 @@ def test_the_adjustment_adds_half_of_z_squared():
 
 def test_what_cannot_be_computed_has_a_reason():
     never_called = Counts(0, 0, 5, 3)
-    assert positive_predictive_value_at(never_called, 0.1).reason == "no image was called malignant"
+    assert positive_predictive_value_at(never_called, 0.1).reason == "no positive decisions"
     assert negative_predictive_value_at(never_called, 0.1).value == pytest.approx(0.9)
     always_called = Counts(3, 5, 0, 0)
-    assert negative_predictive_value_at(always_called, 0.1).reason == "no image was called benign"
-    assert positive_predictive_value_at(Counts(0, 2, 5, 0), 0.1).reason == "no malignant images"
-    assert negative_predictive_value_at(Counts(2, 0, 0, 3), 0.1).reason == "no benign images"
+    assert negative_predictive_value_at(always_called, 0.1).reason == "no negative decisions"
+    assert positive_predictive_value_at(Counts(0, 2, 5, 0), 0.1).reason == "no positive images"
+    assert negative_predictive_value_at(Counts(2, 0, 0, 3), 0.1).reason == "no negative images"
 
 
 @pytest.mark.parametrize("prevalence", [0, 1, 30, np.nan])
-def test_prevalence_is_a_share(prevalence):
+def test_prevalence_is_a_proportion(prevalence):
     for function in (positive_predictive_value_at, negative_predictive_value_at):
         with pytest.raises(ValueError, match=f"prevalence must lie in .* {prevalence}"):
             function(COUNTS, prevalence)

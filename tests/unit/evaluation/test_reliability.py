@@ -17,20 +17,20 @@ def draw(seed, n=300, decimals=15):
 @pytest.mark.parametrize(("n", "bins"), [(300, 10), (303, 10), (57, 7), (3, 10), (1, 10), (40, 1)])
 def test_bins_are_scikit_learns(n, bins, decimals):
     probabilities, targets = draw(1, n, decimals)
-    shares, means = calibration_curve(targets, probabilities, n_bins=bins, strategy="quantile")
+    proportions, means = calibration_curve(targets, probabilities, n_bins=bins, strategy="quantile")
     found = reliability_bins(probabilities, targets, bins)
     assert [single.probability for single in found] == pytest.approx(means, abs=1e-12)
-    assert [single.share.value for single in found] == pytest.approx(shares, abs=1e-12)
+    assert [single.proportion.value for single in found] == pytest.approx(proportions, abs=1e-12)
     assert sum(single.n for single in found) == n
-    expected = sum(single.n * abs(single.share.value - single.probability) for single in found) / n
+    expected = sum(single.n * abs(single.proportion.value - single.probability) for single in found) / n
     assert expected_calibration_error(probabilities, targets, bins) == pytest.approx(expected, abs=1e-12)
 
 
-def test_bins_hold_equal_counts_and_shares_have_wilsons_interval():
+def test_bins_hold_equal_counts_and_proportions_have_wilsons_interval():
     found = reliability_bins(*draw(2))
     assert [single.n for single in found] == [30] * 10
     for single in found:
-        assert single.share.interval == wilson(round(30 * single.share.value), 30)
+        assert single.proportion.interval == wilson(round(30 * single.proportion.value), 30)
 
 
 def test_ece_worked_out_by_hand():
@@ -54,7 +54,7 @@ def test_an_overconfident_model_is_above_the_range():
     assert expected_calibration_error(extreme, targets) > calibrated_ece_range(extreme)[1]
 
 
-def test_images_of_one_lesion_share_their_fate_and_widen_the_range():
+def test_images_of_one_lesion_share_their_target_and_widen_the_range():
     probabilities = np.repeat(draw(5, n=100)[0], 3)
     alone, by_lesion = (calibrated_ece_range(probabilities, groups) for groups in (None, np.repeat(np.arange(100), 3)))
     assert by_lesion[1] > 1.3 * alone[1]
@@ -62,14 +62,14 @@ def test_images_of_one_lesion_share_their_fate_and_widen_the_range():
 
 def test_the_range_is_the_same_whatever_the_blocks(monkeypatch):
     probabilities, _ = draw(6, n=50)
-    expected = calibrated_ece_range(probabilities, draws=100)
+    expected = calibrated_ece_range(probabilities, replicates=100)
     monkeypatch.setattr("melanoma_pl.evaluation.reliability.BLOCK", 170)
-    assert calibrated_ece_range(probabilities, draws=100) == pytest.approx(expected)
+    assert calibrated_ece_range(probabilities, replicates=100) == pytest.approx(expected)
     assert resampling.BLOCK > 170
 
 
 def test_certain_probabilities_leave_no_room():
-    assert calibrated_ece_range([0.0, 1.0, 1.0], draws=10) == (0, 0)
+    assert calibrated_ece_range([0.0, 1.0, 1.0], replicates=10) == (0, 0)
 
 
 def test_there_is_at_least_one_bin():

@@ -13,10 +13,10 @@ def draw(random, n, factor):
     return expit(factor * right), targets
 
 
-def estimate(probabilities, targets, groups=None, draws=500, seed=0, confidence=0.95):
+def estimate(probabilities, targets, groups=None, replicates=500, seed=0, confidence=0.95):
     errors = bin_errors(probabilities, targets)
-    drawn = bootstrap(lambda weights: weighted_metrics.mean(weights, errors), targets.size, groups, draws, seed)
-    return ece_estimate(errors.mean(axis=0), drawn, confidence)
+    resampled_errors = bootstrap(lambda weights: weighted_metrics.mean(weights, errors), targets.size, groups, replicates, seed)
+    return ece_estimate(errors.mean(axis=0), resampled_errors, confidence)
 
 
 @pytest.mark.parametrize("factor", [1, 1.5, 3])

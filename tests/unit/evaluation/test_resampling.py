@@ -14,14 +14,14 @@ from melanoma_pl.evaluation.resampling import (
 )
 
 
-def test_each_draw_holds_as_many_images_as_there_are():
-    weights = replicate_weights(30, draws=500)
+def test_each_replicate_holds_as_many_images_as_there_are():
+    weights = replicate_weights(30, replicates=500)
     assert weights.shape == (500, 30) and weights.dtype == np.int64
     assert set(weights.sum(axis=1)) == {30}
 
 
 def test_images_are_drawn_independently_and_with_replacement():
-    weights = replicate_weights(30, draws=20000)
+    weights = replicate_weights(30, replicates=20000)
     assert weights.mean(axis=0) == pytest.approx(1, abs=0.04)
     assert weights.var() == pytest.approx(29 / 30, abs=0.01)
     assert np.mean(weights == 0) == pytest.approx((29 / 30) ** 30, abs=0.01)
@@ -29,24 +29,24 @@ def test_images_are_drawn_independently_and_with_replacement():
 
 def test_images_of_one_lesion_are_drawn_together():
     lesions = np.array(["b", "a", "b", "c", "a"])
-    weights = replicate_weights(5, lesions, draws=200)
+    weights = replicate_weights(5, lesions, replicates=200)
     assert np.array_equal(weights[:, 0], weights[:, 2]) and np.array_equal(weights[:, 1], weights[:, 4])
     assert set(weights[:, [0, 1, 3]].sum(axis=1)) == {3}
 
 
-def test_a_seed_gives_the_same_draws_whatever_the_blocks(monkeypatch):
-    weights = replicate_weights(7, draws=50, seed=3)
+def test_a_seed_gives_the_same_replicates_whatever_the_blocks(monkeypatch):
+    weights = replicate_weights(7, replicates=50, seed=3)
     monkeypatch.setattr(resampling, "BLOCK", 20)
-    assert np.array_equal(weights, replicate_weights(7, draws=50, seed=3))
-    assert not np.array_equal(weights, replicate_weights(7, draws=50, seed=4))
-    means = bootstrap(lambda block: weighted_metrics.mean(block, np.arange(7.0)), 7, draws=50, seed=3)
+    assert np.array_equal(weights, replicate_weights(7, replicates=50, seed=3))
+    assert not np.array_equal(weights, replicate_weights(7, replicates=50, seed=4))
+    means = bootstrap(lambda block: weighted_metrics.mean(block, np.arange(7.0)), 7, replicates=50, seed=3)
     assert means == pytest.approx(weights @ np.arange(7.0) / 7)
 
 
-@pytest.mark.parametrize(("n", "groups", "draws"), [(0, None, 5), (3, None, 0), (3, ["a", "b"], 5)])
-def test_impossible_draws_are_refused(n, groups, draws):
+@pytest.mark.parametrize(("n", "groups", "replicates"), [(0, None, 5), (3, None, 0), (3, ["a", "b"], 5)])
+def test_impossible_resampling_is_refused(n, groups, replicates):
     with pytest.raises(ValueError, match="at least one|groups must have shape"):
-        replicate_weights(n, groups, draws)
+        replicate_weights(n, groups, replicates)
 
 
 def test_percentiles_are_numpys():
@@ -55,7 +55,7 @@ def test_percentiles_are_numpys():
     assert percentile_interval(values, 0.5) == pytest.approx(tuple(np.percentile(values, [25, 75])))
 
 
-def test_few_missing_draws_are_left_out_many_leave_no_interval():
+def test_few_missing_replicates_are_left_out_many_leave_no_interval():
     values = np.arange(1000.0)
     values[:10] = math.nan
     assert percentile_interval(values) == pytest.approx(tuple(np.percentile(values[10:], [2.5, 97.5])))
@@ -65,7 +65,7 @@ def test_few_missing_draws_are_left_out_many_leave_no_interval():
     assert percentile_interval([math.nan] * 5) is None
 
 
-def test_equal_draws_are_no_certainty():
+def test_equal_replicates_are_no_certainty():
     assert percentile_interval([1.0] * 100) is None
     estimate = resampled(1.0, [1.0] * 100)
     assert (estimate.value, estimate.interval) == (1.0, None) and "same number" in estimate.reason
@@ -76,7 +76,7 @@ def test_the_bootstrap_of_independent_images_agrees_with_delong():
     targets = np.repeat([1, 0], [150, 200])
     probabilities = norm.cdf(random.normal(targets))
     areas = bootstrap(
-        lambda block: weighted_metrics.auroc(weighted_metrics.curves(block, probabilities, targets)), 350, draws=1000
+        lambda block: weighted_metrics.auroc(weighted_metrics.curves(block, probabilities, targets)), 350, replicates=1000
     )
     assert percentile_interval(areas) == pytest.approx(delong(probabilities, targets), abs=0.008)
 
@@ -84,13 +84,13 @@ def test_the_bootstrap_of_independent_images_agrees_with_delong():
 @pytest.mark.slow
 def test_drawing_lesions_covers_where_drawing_images_does_not():
     """Each lesion has two images whose scores correlate by 0.9."""
-    random, draws, lesions = np.random.default_rng(1), 300, np.repeat(np.arange(80), 2)
+    random, simulations, lesions = np.random.default_rng(1), 300, np.repeat(np.arange(80), 2)
     targets = np.repeat(np.arange(80) < 30, 2).astype(np.int64)
     area, covered = norm.cdf(1.2 / math.sqrt(2)), np.zeros(2)
-    for _ in range(draws):
+    for _ in range(simulations):
         scores = math.sqrt(0.9) * np.repeat(random.normal(size=80), 2) + math.sqrt(0.1) * random.normal(size=160)
         probabilities = norm.cdf(scores + 1.2 * targets)
-        for place, groups in enumerate((lesions, None)):
+        for index, groups in enumerate((lesions, None)):
             areas = bootstrap(
                 lambda block, given=probabilities: weighted_metrics.auroc(
                     weighted_metrics.curves(block, given, targets)
@@ -101,8 +101,8 @@ def test_drawing_lesions_covers_where_drawing_images_does_not():
                 int(random.integers(2**31)),
             )
             low, high = percentile_interval(areas)
-            covered[place] += low <= area <= high
-    by_lesion, by_image = covered / draws
+            covered[index] += low <= area <= high
+    by_lesion, by_image = covered / simulations
     assert by_lesion == pytest.approx(0.95, abs=0.035)
     assert by_image < 0.9
 

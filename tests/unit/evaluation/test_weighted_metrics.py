@@ -19,7 +19,7 @@ def draw(decimals, n=60):
 @pytest.mark.parametrize("decimals", [1, 2, 15])
 def test_every_draw_equals_scikit_learn_with_weights(decimals):
     probabilities, targets = draw(decimals)
-    weights = replicate_weights(60, draws=40)
+    weights = replicate_weights(60, replicates=40)
     points = weighted_metrics.curves(weights, probabilities, targets)
     for row, sample_weight in enumerate(weights):
         given = {"sample_weight": sample_weight}
@@ -71,7 +71,7 @@ def test_draws_without_a_class_are_nan_and_warn_of_nothing():
 def test_two_thousand_draws_take_well_under_a_second():
     probabilities, targets = draw(15, 400)
     began = time.process_time()
-    points = weighted_metrics.curves(replicate_weights(400, draws=2000), probabilities, targets)
+    points = weighted_metrics.curves(replicate_weights(400, replicates=2000), probabilities, targets)
     weighted_metrics.auroc(points), weighted_metrics.average_precision(points), weighted_metrics.partial_auroc(points)
     for sensitivity in (0.82, 0.9, 0.95):
         weighted_metrics.specificity_at_sensitivity(points, sensitivity)
@@ -82,9 +82,9 @@ def test_two_thousand_draws_take_well_under_a_second():
 def test_images_in_order_are_the_same_images_drawn(groups):
     probabilities, targets = draw(1)
     order = weighted_metrics.order_of(probabilities, targets)
-    drawn = replicate_weights(60, weighted_metrics.ordered_groups(order, groups), draws=30, seed=5)
-    weights = replicate_weights(60, groups, draws=30, seed=5)
-    assert np.array_equal(drawn, weights[:, order.places])
+    drawn = replicate_weights(60, weighted_metrics.ordered_groups(order, groups), replicates=30, seed=5)
+    weights = replicate_weights(60, groups, replicates=30, seed=5)
+    assert np.array_equal(drawn, weights[:, order.indices])
     for ordered, found in zip(
         weighted_metrics.ordered_curves(drawn, order),
         weighted_metrics.curves(weights, probabilities, targets),

@@ -1,4 +1,4 @@
-"""Evaluations made by hand: one with everything in it and names as bad as names can be, one with nothing computable."""
+"""Contents of reports made by hand: one with every feature and hostile names, one in which nothing is computable."""
 
 import base64
 import io
@@ -8,9 +8,11 @@ import numpy as np
 from PIL import Image
 
 from melanoma_pl.evaluation import outcomes
-from melanoma_pl.evaluation.intervals import Estimate, delong, wilson
+from melanoma_pl.evaluation.assessment import Calibration, Ranking, Subgroup
+from melanoma_pl.evaluation.intervals import Estimate, delong, proportion
 from melanoma_pl.evaluation.metrics import Counts, auroc, average_precision, count
-from melanoma_pl.evaluation.results import Bin, Calibration, Decisions, Ranking, Subgroup
+from melanoma_pl.evaluation.outcomes import Decisions
+from melanoma_pl.evaluation.reliability import Bin
 from melanoma_pl.messages import DISCLAIMER
 from melanoma_pl.report.content import (
     Content,
@@ -27,11 +29,11 @@ MARKUP = "test/benign/<img src=x onerror=alert(1)>&\"quote'.png"
 BROKEN_LINE = "test/malignant/two\nlines\x1b[31m\u202egnp.png"
 LONG = f"test/malignant/{'a_long_folder_name/' * 6}end.png"
 MONEY = "$x^{2$ 痣 \udcff"  # formula, letters that a font lacks, a byte that is no UTF-8
-ONE_CLASS = "no malignant images"
+ONE_CLASS = "no positive images"
 
 
 def full_content(n: int = 400) -> Content:
-    """Make an evaluation with every feature."""
+    """Return a content with every feature."""
     probabilities, targets = drawn_probabilities(n)
     chosen = decided("chosen on validation", probabilities, targets, 0.31)
     own = Estimate(auroc(probabilities, targets), delong(probabilities, targets))
@@ -53,7 +55,7 @@ def full_content(n: int = 400) -> Content:
         notes=("12 images share a lesion with training & are left out of the second row.",),
         sets=(
             SetFigures("all images", ranking(own, probabilities, targets), chosen),
-            SetFigures("no lesion <shared> with training", ranking(own, probabilities, targets), chosen),
+            SetFigures("unseen <lesions> of training", ranking(own, probabilities, targets), chosen),
         ),
         decisions=(chosen, decided("0.5", probabilities, targets, 0.5), always_benign(targets)),
         prevalence=0.02,
@@ -63,20 +65,19 @@ def full_content(n: int = 400) -> Content:
         ),
         subgroups=(
             SubgroupTable("sex", False, (group("female", 181, 62), group("male", 210, 77), small("", 9, 3))),
-            SubgroupTable("age", False, tuple(group(band, 80 + 9 * place, 20 + 9 * place) for place, band in AGES)),
+            SubgroupTable("age", False, tuple(group(band, 80 + 9 * index, 20 + 9 * index) for index, band in AGES)),
             SubgroupTable("anatom_site_<i>general</i>", False, (group(MONEY, 90, 30), small("palms/soles", 12, 2))),
             SubgroupTable("skin tone", True, (group("light", 370, 132), small("dark", 30, 4)), "By the border."),
         ),
         shortcuts=SHORTCUTS,
         robustness=robustness(),
         false_negatives=tuple(
-            mistake(path, "malignant", 0.004 * place) for place, path in enumerate((BROKEN_LINE, LONG))
+            mistake(path, "malignant", 0.004 * index) for index, path in enumerate((BROKEN_LINE, LONG))
         ),
         false_positives=(
             mistake(MARKUP, "benign", 0.9876),
             replace(mistake("test/benign/1.png", "benign", 0.9), heat_map="", control="", similarity=None),
         ),
-        wrong=chosen.counts,
         members=tuple(
             MemberFigures(
                 f"<run {n}>", Estimate(0.89 + n / 100, (0.85 + n / 100, 0.93)), Estimate(0.004 - n / 500, (-0.01, 0.02))
@@ -85,12 +86,11 @@ def full_content(n: int = 400) -> Content:
         ),
         curves=PredictedScores(tuple(map(float, probabilities)), tuple(map(int, targets))),
         disclaimer=DISCLAIMER,
-        images_note="Heat maps are of the first <member>.",
     )
 
 
 def bare_content() -> Content:
-    """Make an evaluation of five benign images: nothing that needs a melanoma can be computed."""
+    """Return the content of five benign images: nothing that requires a melanoma can be computed."""
     targets, probabilities = np.zeros(5, dtype=np.int64), np.array([0.1, 0.2, 0.3, 0.4, 0.9])
     none = Estimate(None, None, ONE_CLASS)
     chosen = decided("fixed", probabilities, targets, 0.5)
@@ -115,7 +115,6 @@ def bare_content() -> Content:
         robustness=(),
         false_negatives=(),
         false_positives=(),
-        wrong=chosen.counts,
         members=(),
         curves=PredictedScores(tuple(map(float, probabilities)), (0,) * 5),
         disclaimer=DISCLAIMER,
@@ -123,29 +122,24 @@ def bare_content() -> Content:
 
 
 def drawn_probabilities(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw probabilities that rank well and not perfectly."""
+    """Draw probabilities that rank well but not perfectly."""
     draw = np.random.default_rng(0)
     targets = (np.arange(n) % 20 < 7).astype(np.int64)
     return 1 / (1 + np.exp(-draw.normal(2.6 * targets - 1.6, 1.5))), targets
 
 
-def share(part: int, whole: int, reason: str = "") -> Estimate:
-    """Return a share with Wilson's interval."""
-    return Estimate(part / whole if whole else None, wilson(part, whole), "" if whole else reason)
-
-
 def decided(name: str, probabilities: np.ndarray, targets: np.ndarray, threshold: float) -> Decisions:
-    """Return what a threshold decides."""
+    """Return the decisions of a threshold."""
     return decisions(name, threshold, count(probabilities, targets, threshold))
 
 
-def always_benign(targets: np.ndarray) -> Decisions:
-    """Return what no network at all decides."""
-    return outcomes.always_benign(targets, 0.02 if targets.any() else None)
+def always_benign(targets: np.ndarray, name: str = "always benign") -> Decisions:
+    """Return the decisions that need no network."""
+    return outcomes.always_benign(targets, 0.02 if targets.any() else None, name)
 
 
 def decisions(name: str, threshold: float | None, counts: Counts) -> Decisions:
-    """Return the shares of four counts."""
+    """Return the performance of a confusion matrix."""
     right = counts.true_positives + counts.true_negatives
     called = counts.true_positives + counts.false_positives
     cleared = counts.true_negatives + counts.false_negatives
@@ -158,19 +152,19 @@ def decisions(name: str, threshold: float | None, counts: Counts) -> Decisions:
         name,
         threshold,
         counts,
-        share(counts.true_positives, counts.positives, ONE_CLASS),
-        share(counts.true_negatives, counts.negatives),
+        proportion(counts.true_positives, counts.positives, ONE_CLASS),
+        proportion(counts.true_negatives, counts.negatives),
         balanced,
-        share(right, counts.n),
-        share(counts.true_positives, called, "no image was called malignant"),
-        share(counts.true_negatives, cleared),
+        proportion(right, counts.n),
+        proportion(counts.true_positives, called, "no positive decisions"),
+        proportion(counts.true_negatives, cleared),
         Estimate(0.071, (0.05, 0.1)) if later and called else None,
         Estimate(0.9971, (0.99, 0.999)) if later else None,
     )
 
 
 def ranking(own: Estimate, probabilities: np.ndarray, targets: np.ndarray) -> Ranking:
-    """Return figures of the ranking, most of them made up."""
+    """Return figures of the ranking, most of them invented."""
     return Ranking(
         own,
         replace(own, interval=(0.85, 0.94)),
@@ -181,12 +175,12 @@ def ranking(own: Estimate, probabilities: np.ndarray, targets: np.ndarray) -> Ra
 
 
 def calibration(probabilities: np.ndarray, targets: np.ndarray, temperature: float, ece: float) -> Calibration:
-    """Return a reliability diagram of ten bins, and made-up figures."""
-    places = np.minimum((10 * probabilities).astype(int), 9)
+    """Return a reliability diagram of ten bins, and invented figures."""
+    members = np.minimum((10 * probabilities).astype(int), 9)
     bins = tuple(
-        Bin(int(own.sum()), float(probabilities[own].mean()), share(int(targets[own].sum()), int(own.sum())))
-        for place in range(10)
-        if (own := places == place).any()
+        Bin(int(own.sum()), float(probabilities[own].mean()), proportion(int(targets[own].sum()), int(own.sum())))
+        for index in range(10)
+        if (own := members == index).any()
     )
     return Calibration(
         temperature,
@@ -212,15 +206,15 @@ def group(value: str, n: int, positives: int) -> Subgroup:
         n,
         positives,
         Estimate(middle, (middle - 0.05, middle + 0.04)),
-        share(sensitive, positives),
-        share(specific, n - positives),
+        proportion(sensitive, positives),
+        proportion(specific, n - positives),
     )
 
 
 def small(value: str, n: int, positives: int) -> Subgroup:
-    """Return a subgroup that says nothing."""
-    none = Estimate(None, None, f"too small: {positives} malignant images")
-    return Subgroup(value, n, positives, none, none, share(n - positives - 2, n - positives))
+    """Return a subgroup that is too small."""
+    none = Estimate(None, None, f"too small: {positives} positive images")
+    return Subgroup(value, n, positives, none, none, proportion(n - positives - 2, n - positives))
 
 
 ALIKE = Estimate(None, None, "all files are alike")
@@ -250,28 +244,28 @@ PERTURBATIONS = {
 
 
 def robustness() -> tuple[Robustness, ...]:
-    """Return three strengths of each perturbation; the last perturbation cannot be computed."""
+    """Return three strengths of each perturbation; the last one cannot be computed."""
     steps = []
-    for place, (name, setting) in enumerate(PERTURBATIONS.items()):
+    for index, (name, setting) in enumerate(PERTURBATIONS.items()):
         for strength in (1, 2, 3):
-            middle = 0.9 - 0.012 * strength * (1 + place)
+            middle = 0.9 - 0.012 * strength * (1 + index)
             found = Estimate(middle, (middle - 0.04, middle + 0.03))
             lost = Estimate(0.903 - middle, (0.89 - middle, 0.92 - middle))
             if name == "hue":
                 found = lost = Estimate(None, None, "images are grey")
-            flipped = share(5 * strength * (1 + place), 400)
+            flipped = proportion(5 * strength * (1 + index), 400)
             steps.append(Robustness(name, strength, setting.format(strength), found, lost, flipped, 2 * strength, 3))
     return tuple(steps)
 
 
 def mistake(path: str, label: str, probability: float) -> Mistake:
-    """Return an image with pictures of one colour each."""
-    image, heat_map, control = picture((196, 140, 120)), picture((220, 90, 40)), picture((60, 90, 200))
+    """Return a mistake whose images have one colour each."""
+    image, heat_map, control = drawn_image((196, 140, 120)), drawn_image((220, 90, 40)), drawn_image((60, 90, 200))
     return Mistake(path, label, probability, image, heat_map, control, 0.123)
 
 
-def picture(colour: tuple[int, int, int]) -> str:
-    """Return a small picture as a data URI: a mole on skin."""
+def drawn_image(colour: tuple[int, int, int]) -> str:
+    """Return a small image of a mole on skin as a data URI."""
     pixels = np.full((128, 128, 3), colour, dtype=np.uint8)
     rows, columns = np.mgrid[-64:64, -64:64]
     pixels[rows**2 + 2 * columns**2 < 1500] //= 2
@@ -281,13 +275,15 @@ def picture(colour: tuple[int, int, int]) -> str:
 
 
 def named_content(negative: str, positive: str) -> Content:
-    """Return an evaluation with every feature, and with reasons that name classes, of classes with these names."""
+    """Return a content with every feature for classes of other names."""
     content = full_content()
     wrong = replace(content.false_negatives[0], path="1.png", label=positive)
+    always_negative = replace(content.decisions[2], name=f"always {negative}")
     return replace(
         content,
         class_names=(negative, positive),
         facts={},
+        decisions=(*content.decisions[:2], always_negative),
         false_negatives=(wrong,),
         false_positives=(replace(wrong, label=negative),),
         lesions=390,

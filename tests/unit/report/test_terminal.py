@@ -1,10 +1,11 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.report.evaluation_examples import bare_content, full_content, named_content
+from tests.unit.report.evaluation_examples import bare_content, decisions, full_content, named_content
 
 from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.report.content import Content
+from melanoma_pl.evaluation.metrics import Counts
+from melanoma_pl.report.content import Content, SetFigures
 from melanoma_pl.report.terminal import format_report
 
 
@@ -19,7 +20,7 @@ def test_all_is_said_in_few_lines(content: Content) -> None:
     assert own.interval is not None
     for words in (
         *(f"Warning: {warning}" for warning in content.warnings),
-        *("400", "140", f"{own.value:.3f}", f"[{own.interval[0]:.3f}-{own.interval[1]:.3f}]", "no lesion"),
+        *("400", "140", f"{own.value:.3f}", f"[{own.interval[0]:.3f}-{own.interval[1]:.3f}]", "unseen"),
         "chosen on validation (threshold 0.31): sensitivity 0.907, specificity 0.685, balanced accuracy 0.796",
         "threshold 0.5: sensitivity 0.779",
         "always benign: sensitivity 0.000, specificity 1.000, balanced accuracy 0.500, accuracy 0.650",
@@ -43,12 +44,12 @@ def test_nothing_obeys_the_terminal(content: Content) -> None:
 
 def test_what_cannot_be_computed_is_said() -> None:
     text = format_report(bare_content())
-    assert "fixed (threshold 0.5): sensitivity not computable (no malignant images), specificity 0.800" in text
+    assert "fixed (threshold 0.5): sensitivity not computable (no positive images), specificity 0.800" in text
     assert (
-        "calibration, temperature 1, not fitted: ECE not computable: no malignant images\n"
+        "calibration, temperature 1, not fitted: ECE not computable: no positive images\n"
         "  Brier score 0.222, log loss 0.700\n" in text
     )
-    assert "all images, not computable: AUROC, sensitivity (no malignant images)\n" in text
+    assert "all images, not computable: AUROC, sensitivity (no positive images)\n" in text
     assert "Warning" not in text and "None" not in text and "nan" not in text.split()
 
 
@@ -65,11 +66,11 @@ def test_gaps_have_their_reasons(content: Content) -> None:
 
 def test_predictive_values_at_a_prevalence(content: Content) -> None:
     expected = (
-        "chosen on validation (threshold 0.31), if 2 % were malignant: positive predictive value 0.071 [0.050–0.100], "
-        "negative 0.997 [0.990–0.999]"
+        "chosen on validation (threshold 0.31), at a prevalence of 2 %: positive predictive value 0.071 [0.050–0.100], "
+        "negative predictive value 0.997 [0.990–0.999]"
     )
     assert expected in " ".join(format_report(content).split())
-    assert "were malignant" not in format_report(replace(content, prevalence=None))
+    assert "prevalence" not in format_report(replace(content, prevalence=None))
 
 
 def test_classes_have_their_own_names() -> None:
@@ -83,4 +84,40 @@ def test_each_member_says_what_it_adds() -> None:
     text = format_report(content)
     for member in content.members:
         assert f"{member.name}: AUROC {member.auroc.value:.3f}" in text
-    assert text.count("added to the others") == len(content.members) > 1
+    assert text.count(" alone, contribution ") == len(content.members) > 1
+
+
+TABLE = """
+                n  positives          AUROC     average       accuracy    sensitivity    specificity  threshold
+                                  [95 % CI]   precision      [95 % CI]      [95 % CI]      [95 % CI]
+------------  ---  ---------  -------------  ----------  -------------  -------------  -------------  ---------
+validation    200         30          0.812       0.500          0.735          0.967          0.694      0.123
+                              [0.700-0.900]              [0.670-0.791]  [0.833-0.994]  [0.621-0.758]
+test, unseen    5          0            not         not          0.800            not          0.800        0.5
+lesions                          computable  computable  [0.376-0.964]     computable  [0.376-0.964]
+"""
+
+
+def test_table_of_the_main_figures(content: Content) -> None:
+    counts = Counts(true_positives=29, false_positives=52, true_negatives=118, false_negatives=1)
+    ranking = replace(
+        content.sets[0].ranking, auroc=Estimate(0.8123, (0.7, 0.9)), average_precision=Estimate(0.5, (0.4, 0.6))
+    )
+    first = SetFigures("validation", ranking, decisions("validation", 0.1234, counts))
+    second = replace(bare_content().sets[0], title="test, unseen lesions")
+    text = format_report(replace(content, sets=(first, second)))
+    assert text.startswith(TABLE.strip("\n") + "\n\n")
+
+
+def test_table_is_narrow_and_says_what_is_missing(content: Content) -> None:
+    lone = Estimate(0.5, None, "only one image of a class")
+    first = content.sets[0]
+    rows = (
+        replace(first, title="test, unseen lesions " * 3, ranking=replace(first.ranking, auroc=lone)),
+        replace(first, decisions=replace(first.decisions, threshold=1e-9)),
+        *bare_content().sets,
+    )
+    table = format_report(replace(content, sets=rows)).split("\n\n")[0]
+    assert max(map(len, table.split("\n"))) <= 120
+    assert table.isascii() and " nan" not in table and "None" not in table
+    assert "not" in table and "computable" in table and "[not computable]" in table and "1e-09" in table

@@ -1,7 +1,4 @@
-"""What all pictures share: colours that colour-blind readers can tell apart, and empty axes.
-
-What the evaluation's figures share: a width that stays legible on a phone, axes of shares, intervals as bars.
-"""
+"""The style of all figures: a colour-blind safe palette, empty axes, axes of fractions, intervals as error bars."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,27 +10,26 @@ from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
 from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.messages import readable
-from melanoma_pl.report.content import Content
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#777777"
 CYCLE = (BLUE, ORANGE, GREEN, RED, GREY)
 """From the palette of M. Okabe and K. Ito, *Color Universal Design*, 2008."""
 
 DOTS_PER_INCH = 72
+WIDTH = 4.3  # inches: 10-point letters are 11 pixels high on a phone that shows the figure 340 pixels wide
 
 
 def canvas(
     columns: int = 1, width: float = 4.5, height: float = 2.9, rows: int = 1, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with rows of empty axes.
+    """Return a figure with a grid of empty axes.
 
     Args:
-        columns: How many axes stand side by side.
-        width: Of each, inches.
-        height: Of the figure, inches.
-        rows: How many axes stand one below the other.
-        options: For `Figure.subplots`, such as ``sharey=True``.
+        columns: Number of axes side by side.
+        width: Width of each, in inches.
+        height: Height of the figure, in inches.
+        rows: Number of rows of axes.
+        options: Keyword arguments of `Figure.subplots`, such as ``sharey=True``.
     """
     figure = Figure(figsize=(columns * width, height), dpi=DOTS_PER_INCH, layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
@@ -43,58 +39,75 @@ def canvas(
 
 
 def bare(ax: Axes) -> None:
-    """Take the ticks and the frame off axes that show a picture."""
+    """Remove the ticks and the frame of axes that show an image."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
 
 
-WIDTH = 4.3  # inches: at 10 points a letter is 11 pixels high when a phone shows the figure 340 pixels wide
-BAR: dict[str, Any] = {"elinewidth": 1.6, "capsize": 2.5, "markersize": 6}
-"""How a point and its interval are drawn."""
-
-
-def sample(content: Content) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return probabilities float64 `(N,)` and targets int64 `(N,)`."""
-    return np.asarray(content.curves.probabilities, np.float64), np.asarray(content.curves.targets, np.int64)
-
-
-def has_both_classes(content: Content) -> bool:
-    """Return whether there are malignant and benign images: a curve needs both."""
-    return len(set(content.curves.targets)) == 2
-
-
-def positive_name(content: Content) -> str:
-    """Return the positive class's name."""
-    return readable(content.class_names[1])
-
-
-def fraction_axes(ax: Axes, across: str, up: str) -> None:
-    """Make a square of two shares."""
-    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", xlabel=across, ylabel=up)
+def fraction_axes(ax: Axes, x_label: str, y_label: str) -> None:
+    """Format square axes of two fractions."""
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", xlabel=x_label, ylabel=y_label)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(FixedLocator([0, 0.2, 0.4, 0.6, 0.8, 1]))
     ax.grid(color=GREY, alpha=0.2)
 
 
-def values(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
-    """Return the values `(N,)`; NaN, which is not drawn, where there is none."""
-    return np.asarray([np.nan if estimate.value is None else estimate.value for estimate in estimates], np.float64)
+def draw_estimates(
+    ax: Axes,
+    x: Sequence[float] | Sequence[Estimate],
+    y: Sequence[float] | Sequence[Estimate],
+    style: str,
+    colour: str,
+    size: float = 6,
+    **options: Any,
+) -> None:
+    """Draw points with error bars along each axis whose coordinates are estimates.
+
+    Args:
+        ax: Axes to draw on.
+        x: Horizontal coordinates: numbers, or estimates, whose missing values are not drawn.
+        y: Vertical coordinates.
+        style: Format string of matplotlib, such as "o-".
+        colour: Colour of points, lines and error bars.
+        size: Size of the markers, in points.
+        options: Keyword arguments of `Axes.errorbar`.
+    """
+    (x_values, x_errors), (y_values, y_errors) = map(_coordinates, (x, y))
+    ax.errorbar(
+        x_values,
+        y_values,
+        xerr=x_errors,
+        yerr=y_errors,
+        fmt=style,
+        color=colour,
+        elinewidth=1.6,
+        capsize=2.5,
+        markersize=size,
+        **options,
+    )
+
+
+def _coordinates(points: Sequence[float] | Sequence[Estimate]) -> tuple[Any, NDArray[np.float64] | None]:
+    if not all(isinstance(point, Estimate) for point in points):
+        return points, None
+    estimates = [point for point in points if isinstance(point, Estimate)]
+    return [np.nan if own.value is None else own.value for own in estimates], whiskers(estimates)
 
 
 def whiskers(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
-    """Return how far each interval reaches below and above its value `(2, N)`; 0 where there is none."""
+    """Return the distances of each value from the ends of its interval `(2, N)`; 0 if there is no interval."""
     pairs = [
         (estimate.value - estimate.interval[0], estimate.interval[1] - estimate.value)
         if estimate.value is not None and estimate.interval is not None
         else (0.0, 0.0)
         for estimate in estimates
     ]
-    # A bootstrap's interval may lie beside its value; matplotlib refuses whiskers below 0.
+    # A bootstrap interval may not contain its value; matplotlib refuses negative whiskers.
     return np.clip(np.asarray(pairs, np.float64).reshape(-1, 2).T, 0, None)
 
 
 def legend_below(figure: Figure, ax: Axes) -> None:
-    """Explain what is drawn under the axes, where nothing is hidden by it."""
+    """Place the legend below the axes, where it hides nothing."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=9, handlelength=1.6)

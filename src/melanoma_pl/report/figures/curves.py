@@ -1,48 +1,44 @@
-"""What others reached, to be set beside a result: never on the same images, and said so wherever it is drawn.
-
-The ROC curve with the points where decisions are made.
-
-The precision-recall curve: how many alarms are right for each share of melanomas found.
-"""
+"""Curves and histograms of the predictions: ROC, precision-recall, probabilities of both classes, reliability."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from melanoma_pl.evaluation.assessment import Calibration
 from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.evaluation.results import Decisions
+from melanoma_pl.evaluation.outcomes import Decisions
 from melanoma_pl.messages import readable
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.figures.canvas import (
-    BAR,
     BLUE,
     GREEN,
     GREY,
     ORANGE,
     WIDTH,
     canvas,
+    draw_estimates,
     fraction_axes,
-    has_both_classes,
     legend_below,
-    positive_name,
-    sample,
-    whiskers,
 )
-from melanoma_pl.report.statements import named, share, told
+from melanoma_pl.report.measures import is_scaled, percent, told
+from melanoma_pl.report.statements import named
 
 
 @dataclass(frozen=True)
 class PublishedPoint:
-    """An operating point from a publication.
+    """An operating point from a publication on other images.
 
     Attributes:
-        name: Who decided.
-        sensitivity: In [0, 1].
-        specificity: In [0, 1].
-        images: On which images.
+        name: Who made the decisions.
+        sensitivity: Sensitivity in [0, 1].
+        specificity: Specificity in [0, 1].
+        images: The images of the publication.
         source: The publication.
     """
 
@@ -61,82 +57,124 @@ DERMATOLOGISTS = PublishedPoint(
     source="Marchetti et al., J Am Acad Dermatol 78:270–277, 2018",
 )
 PUBLISHED = (DERMATOLOGISTS,)
-
-
-MARKS = (("o", ORANGE), ("s", GREEN))  # of the chosen threshold, of 0.5
+MARKS = (("o", ORANGE), ("s", GREEN))  # of the chosen threshold and of 0.5
+BIN_EDGES = [edge / 25 for edge in range(26)]
 
 
 def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Figure | None:
-    """Draw the curve, a guess, each threshold's point with its cross of intervals, and what others published."""
-    if not has_both_classes(content):
+    """Draw the ROC curve, chance level, the operating point of each threshold with intervals, and published points."""
+    if not _has_both_classes(content):
         return None
     figure, (ax,) = canvas(width=WIDTH, height=5.3)
-    ax.plot([0, 1], [0, 1], ":", color=GREY, label="a guess")
-    probabilities, targets = sample(content)
-    alarms, found, _ = roc_curve(targets, probabilities)
-    ax.plot(alarms, found, color=BLUE, label=_area(content))
-    for decisions, (marker, colour) in zip(_drawn(content.decisions), MARKS, strict=False):
-        _draw_decisions(ax, decisions, marker, colour)
+    ax.plot([0, 1], [0, 1], ":", color=GREY, label="chance level")
+    probabilities, targets = _predictions(content)
+    false_positive_rate, sensitivity, _ = roc_curve(targets, probabilities)
+    label = f"AUROC {_on_two_lines(content.sets[0].ranking.auroc)}"
+    ax.plot(false_positive_rate, sensitivity, color=BLUE, label=label)
+    # If 0.5 was chosen, it is drawn once.
+    by_threshold = {own.threshold: own for own in reversed(content.decisions) if own.threshold is not None}
+    drawn = [own for own in content.decisions if own in by_threshold.values()]
+    for decisions, (marker, colour) in zip(drawn, MARKS, strict=False):
+        _draw_operating_point(ax, decisions, marker, colour)
     for point in published:
-        label = f"{point.name}, another set's images"
+        label = f"{point.name}, other images"
         ax.plot(1 - point.specificity, point.sensitivity, "D", mfc="none", mec=GREY, ms=7, mew=1.6, label=label)
     fraction_axes(ax, "1 − specificity", "sensitivity")
     legend_below(figure, ax)
     return figure
 
 
-def _area(content: Content) -> str:
-    # A reason is as long as the legend is wide: it gets a line of its own.
-    return f"AUROC {told(content.sets[0].ranking.auroc)}".replace(" (", "\n(") if content.sets else "ROC"
-
-
-def _drawn(decisions: Sequence[Decisions]) -> list[Decisions]:
-    """Return those with a threshold of their own: where 0.5 was chosen, it is drawn once."""
-    by_threshold = {own.threshold: own for own in reversed(decisions) if own.threshold is not None}
-    return [own for own in decisions if own in by_threshold.values()]
-
-
-def _draw_decisions(ax: Axes, decisions: Decisions, marker: str, colour: str) -> None:
-    found, alarms = decisions.sensitivity, _complement(decisions.specificity)
-    if found.value is None or alarms.value is None or decisions.threshold is None:
-        return
-    label = readable(": ".join(filter(None, named(decisions))))
-    ax.errorbar(
-        alarms.value,
-        found.value,
-        xerr=whiskers([alarms]),
-        yerr=whiskers([found]),
-        fmt=marker,
-        color=colour,
-        label=label,
-        zorder=3,
-        **BAR,
-    )
-
-
-def _complement(estimate: Estimate) -> Estimate:
-    if estimate.value is None:
-        return estimate
-    interval = estimate.interval
-    return Estimate(1 - estimate.value, (1 - interval[1], 1 - interval[0]) if interval else None, estimate.reason)
-
-
 def precision_recall(content: Content) -> Figure | None:
-    """Draw the curve, and the precision of a guess: the share of malignant images."""
-    if not has_both_classes(content):
+    """Draw the precision-recall curve, and chance level: the proportion of malignant images."""
+    if not _has_both_classes(content):
         return None
     figure, (ax,) = canvas(width=WIDTH, height=4.8)
-    probabilities, targets = sample(content)
+    probabilities, targets = _predictions(content)
     precision, recall, _ = precision_recall_curve(targets, probabilities)
     prevalence = float(targets.mean())
-    guess = f"a guess: {share(prevalence)} of the images are {positive_name(content)}"
-    ax.axhline(prevalence, color=GREY, ls=":", label=guess)
-    label = (
-        f"average precision {told(content.sets[0].ranking.average_precision)}".replace(" (", "\n(")
-        if content.sets
-        else "precision"
-    )
+    chance = f"chance level: {percent(prevalence)} of the images are {_positive(content)}"
+    ax.axhline(prevalence, color=GREY, ls=":", label=chance)
+    label = f"average precision {_on_two_lines(content.sets[0].ranking.average_precision)}"
     ax.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=label)
     fraction_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")
     legend_below(figure, ax)
     return figure
+
+
+def probabilities(content: Content) -> Figure | None:
+    """Draw a histogram of each class, one above the other, and the chosen threshold."""
+    values, targets = _predictions(content)
+    if not values.size:
+        return None
+    figure, axes = canvas(rows=2, width=WIDTH, height=3.4, sharex=True)
+    threshold = content.decisions[0].threshold or 0.0
+    for target, (ax, name, colour) in enumerate(zip(axes, content.class_names, (BLUE, ORANGE), strict=True)):
+        own = values[targets == target]
+        ax.hist(own, bins=BIN_EDGES, color=colour, edgecolor="white", linewidth=0.5)
+        ax.set_title(f"{readable(name)}: {own.size:,}", loc="left", fontsize=10)
+        ax.set(ylabel="images", ylim=(0, max(1.05, ax.get_ylim()[1])))
+        ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        ax.axvline(threshold, color="black", ls="--", lw=1.2)
+    to_the_right = threshold < 0.6  # where there is space
+    axes[1].annotate(
+        f"threshold {threshold:.3g}",
+        (threshold, 0.97),
+        (4 if to_the_right else -4, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="left" if to_the_right else "right",
+        va="top",
+        fontsize=9,
+    )
+    axes[1].set(xlim=(0, 1), xlabel=f"probability of {_positive(content)}")
+    return figure
+
+
+def reliability(content: Content) -> Figure | None:
+    """Draw the proportion of malignant images against the mean probability, before and after temperature scaling."""
+    before, after = content.calibration
+    if not before.bins and not after.bins:
+        return None
+    figure, (ax,) = canvas(width=WIDTH, height=5.0)
+    ax.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
+    if is_scaled(content):
+        _draw_bins(ax, before, "s-", ORANGE, "before temperature scaling", face="white")
+        _draw_bins(ax, after, "o-", BLUE, f"after: temperature {after.temperature:.3g}")
+    else:
+        _draw_bins(ax, after, "o-", BLUE, f"temperature {after.temperature:.3g}, not fitted")
+    positive = _positive(content)
+    fraction_axes(ax, f"mean probability of {positive}", f"proportion of {positive} images")
+    legend_below(figure, ax)
+    return figure
+
+
+def _predictions(content: Content) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    return np.asarray(content.curves.probabilities, np.float64), np.asarray(content.curves.targets, np.int64)
+
+
+def _has_both_classes(content: Content) -> bool:
+    return len(set(content.curves.targets)) == 2
+
+
+def _positive(content: Content) -> str:
+    return readable(content.class_names[1])
+
+
+def _on_two_lines(estimate: Estimate) -> str:
+    """Return an estimate with the reason for a missing interval on a second line, since a legend is narrow."""
+    return told(estimate).replace(" (", "\n(")
+
+
+def _draw_operating_point(ax: Axes, decisions: Decisions, marker: str, colour: str) -> None:
+    sensitivity, specificity = decisions.sensitivity, decisions.specificity
+    if sensitivity.value is None or specificity.value is None:
+        return
+    interval = specificity.interval and (1 - specificity.interval[1], 1 - specificity.interval[0])
+    complement = Estimate(1 - specificity.value, interval)
+    label = readable(": ".join(filter(None, named(decisions))))
+    draw_estimates(ax, [complement], [sensitivity], marker, colour, label=label, zorder=3)
+
+
+def _draw_bins(ax: Axes, calibration: Calibration, style: str, colour: str, label: str, face: str = "") -> None:
+    x, y = [own.probability for own in calibration.bins], [own.proportion for own in calibration.bins]
+    draw_estimates(ax, x, y, style, colour, label=label, lw=1, mfc=face or colour)

@@ -11,10 +11,10 @@ from tests.unit.report.evaluation_examples import bare_content, full_content, na
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import Content, SubgroupTable
 from melanoma_pl.report.figures.canvas import whiskers
-from melanoma_pl.report.figures.curves import DERMATOLOGISTS, precision_recall, roc
-from melanoma_pl.report.figures.figure_files import DRAWN, write_figures
+from melanoma_pl.report.figures.curves import DERMATOLOGISTS, precision_recall, probabilities, reliability, roc
+from melanoma_pl.report.figures.figure_files import FIGURES, write_figures
 from melanoma_pl.report.figures.forest import EstimateRow, forest, robustness, shortcuts, subgroups
-from melanoma_pl.report.figures.probabilities import probabilities, reliability
+from melanoma_pl.report.measures import told
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -31,19 +31,19 @@ def labels(figure: Figure | None) -> list[str]:
 
 def test_figures_are_written_whole_and_alike_each_time(content: Content, tmp_path: Path) -> None:
     first, second = write_figures(content, tmp_path / "new" / "one"), write_figures(content, tmp_path / "two")
-    assert first == second and list(first) == list(DRAWN)
-    names = {f"{name}.{kind}" for name in DRAWN for kind in ("png", "svg")}
+    assert first == second and list(first) == list(FIGURES)
+    names = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
     assert {file.name for file in (tmp_path / "two").iterdir()} == names
     for name in names:
         assert (tmp_path / "new" / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_pictures_are_what_their_names_say(content: Content, tmp_path: Path) -> None:
+def test_files_are_what_their_names_say(content: Content, tmp_path: Path) -> None:
     for name, text in write_figures(replace(content, robustness=()), tmp_path).items():
         assert ElementTree.fromstring(text).tag == f"{SVG}svg"
         assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8") == text
-        with Image.open(tmp_path / f"{name}.png") as picture:
-            assert picture.width == pytest.approx(4.3 * 150, abs=2)
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.width == pytest.approx(4.3 * 150, abs=2)
     assert not (tmp_path / "robustness.png").exists()
 
 
@@ -54,8 +54,8 @@ def test_one_class_has_no_curve(tmp_path: Path) -> None:
 
 
 def test_roc_names_its_points(content: Content) -> None:
-    expected = ["eight dermatologists, another set's images", "chosen on validation: threshold 0.31", "threshold 0.5"]
-    assert labels(roc(content)) == ["a guess", f"AUROC {content.sets[0].ranking.auroc}", *expected]
+    expected = ["eight dermatologists, other images", "chosen on validation: threshold 0.31", "threshold 0.5"]
+    assert labels(roc(content)) == ["chance level", f"AUROC {told(content.sets[0].ranking.auroc)}", *expected]
     fixed = replace(content, decisions=(replace(content.decisions[0], threshold=0.5), *content.decisions[1:]))
     assert labels(roc(fixed, published=()))[2:] == ["chosen on validation: threshold 0.5"]
 
@@ -109,12 +109,12 @@ def test_whiskers_never_point_inwards() -> None:
 
 def test_an_axis_has_a_length_also_where_all_is_one() -> None:
     perfect = [EstimateRow(name, (Estimate(1.0),)) for name in ("one", "two")]
-    figure = forest(perfect, ("AUROC",), (1.0,), chance=0.5)
+    figure = forest(perfect, ("AUROC",), (Estimate(1.0),))
     low, high = figure.axes[0].get_xlim()
     assert low < 0.95 < 1 < high
 
 
-def test_a_guess_is_on_the_axis_also_where_all_is_better(content: Content) -> None:
+def test_chance_level_is_on_the_axis_even_if_all_is_better(content: Content) -> None:
     good = tuple(replace(own, auroc=Estimate(0.9, (0.85, 0.95))) for own in content.shortcuts)
     for figure in (shortcuts(replace(content, shortcuts=good)), subgroups(content)):
         assert figure is not None
@@ -122,7 +122,7 @@ def test_a_guess_is_on_the_axis_also_where_all_is_better(content: Content) -> No
         assert low < 0.5 and 0.5 in [round(float(line.get_xdata()[0]), 3) for line in figure.axes[0].lines]
 
 
-def test_a_shortcut_far_below_a_guess_is_drawn_whole(content: Content) -> None:
+def test_a_shortcut_far_below_chance_level_is_drawn_whole(content: Content) -> None:
     worse = replace(content.shortcuts[0], auroc=Estimate(0.02, (0.004, 0.09)))
     worst = replace(content.shortcuts[1], auroc=Estimate(0.0))
     figure = shortcuts(replace(content, shortcuts=(worse, worst)))
@@ -138,7 +138,7 @@ def test_axes_name_the_class() -> None:
     for draw, words in (
         (probabilities, "probability of $melanoma$"),
         (reliability, "mean probability of $melanoma$"),
-        (precision_recall, "a guess: 35 % of the images are $melanoma$"),
+        (precision_recall, "chance level: 35 % of the images are $melanoma$"),
     ):
         figure = draw(named)
         assert figure is not None
