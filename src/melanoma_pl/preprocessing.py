@@ -1,4 +1,4 @@
-"""The one preprocessing: from an image to what the network sees, the same for training, evaluation and prediction."""
+"""The preprocessing from an image to the network's input, the same for training, evaluation and prediction."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,14 +18,14 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Plain values that say how an image becomes the network's input; it travels in every checkpoint.
+    """Size, normalisation and interpolation of the network's input; every checkpoint holds them.
 
     Attributes:
-        image_size: Side of the square that every image is resized to, in pixels. The shape is squashed, as the
-            original did, so that nothing at an image's border is cut off.
-        mean: Of each RGB channel, on the scale 0 to 1, subtracted after the division by 255.
-        std: Of each RGB channel, on the scale 0 to 1, divided by after that.
-        interpolation: How images are resized; Pillow's filters smooth when they shrink.
+        image_size: Side of the square that every image is resized to, in pixels. Like the original, it changes the
+            aspect ratio, so that nothing at the border of an image is cut off.
+        mean: Mean of each RGB channel on the scale 0 to 1, subtracted after the division by 255.
+        std: Standard deviation of each RGB channel on the scale 0 to 1; divides the result.
+        interpolation: Pillow's filter for resizing, which smooths when it shrinks an image.
     """
 
     image_size: int = 224
@@ -35,13 +35,13 @@ class Preprocessing:
 
     @classmethod
     def imagenet(cls, image_size: int = 224) -> "Preprocessing":
-        """Return the normalisation that networks pretrained on ImageNet expect."""
+        """Return a preprocessing with the normalisation of networks pretrained on ImageNet."""
         return cls(image_size, IMAGENET_MEAN, IMAGENET_STD)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """Return what `to_dict` described."""
-        interpolation = values.get("interpolation", "bilinear")  # older checkpoints do not have it
+        """Return the preprocessing that `to_dict` described."""
+        interpolation = values.get("interpolation", "bilinear")  # older checkpoints lack it
         return cls(int(values["image_size"]), tuple(values["mean"]), tuple(values["std"]), interpolation)
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,10 +49,10 @@ class Preprocessing:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def to_pixels(self, image: Image.Image) -> Tensor:
-        """Resize an image of any mode and size.
+        """Return the resized pixels of an image of any mode and size.
 
         Returns:
-            uint8 `(3, S, S)` in RGB order, a view of channels-last memory: what is cached.
+            uint8 `(3, S, S)` in RGB order, a view of channels-last memory. The cache holds these pixels.
         """
         side = (self.image_size, self.image_size)
         resized = to_rgb(image)
@@ -61,7 +61,7 @@ class Preprocessing:
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
     def to_input(self, pixels: Tensor) -> Tensor:
-        """Scale and normalise.
+        """Return scaled and normalised pixels.
 
         Args:
             pixels: uint8 `(N, 3, S, S)`.
@@ -70,7 +70,7 @@ class Preprocessing:
             float32 `(N, 3, S, S)`; with the default values in [0, 1].
 
         Raises:
-            TypeError: If the pixels are not uint8: they would be scaled twice.
+            TypeError: If the pixels are not uint8, because they would be scaled twice.
         """
         if pixels.dtype != torch.uint8:
             raise TypeError(f"pixels are {pixels.dtype} and should be torch.uint8, 0 to 255, as to_pixels returns them")

@@ -99,7 +99,7 @@ def test_palette_with_transparency() -> None:
 
 
 def test_floating_point_pixels_are_refused() -> None:
-    with pytest.raises(ValueError, match="no known range"):
+    with pytest.raises(ValueError, match="unknown range"):
         to_rgb(Image.new("F", (2, 2)))
 
 

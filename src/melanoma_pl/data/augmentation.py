@@ -1,8 +1,8 @@
-"""Turning, shifting and tinting training images, so that the network cannot rely on how an image was taken.
+"""Random changes of training images, so that the network cannot rely on how an image was taken.
 
-An image's change is a pure function of (seed, epoch, index), and what becomes of its pixels does not depend on the
-images beside it. That is why the arithmetic is elementwise: matrix products may add up differently for another number
-of images, and run in bfloat16 under autocast and in TF32 on newer GPUs, too coarse for coordinates.
+The change of an image is a pure function of (seed, epoch, index) and does not depend on the other images of its batch.
+So the arithmetic is elementwise. Matrix products can add up differently for another number of images, and run in
+bfloat16 under autocast and in TF32 on newer GPUs, which is too coarse for coordinates.
 """
 
 import math
@@ -16,27 +16,27 @@ from torch.nn.functional import grid_sample
 
 from melanoma_pl.data.order import AUGMENTATION_STREAM, uniform
 
-# Float copies of a whole batch would have to be asked from the operating system anew at each step; those of a few
-# images stay in memory and cache: 3 times faster on a CPU.
+# The operating system would have to provide float copies of a whole batch anew at each step. Those of a few images stay
+# in memory and cache, which is 3 times faster on a CPU.
 _IMAGES_AT_ONCE = 16
 
 _MID_GREY = 127.5
 
 
 class Augmentation(ABC):
-    """How training images are changed; parameters of zero leave an image exactly as it is."""
+    """A random change of training images; parameters of zero leave an image exactly as it is."""
 
     @abstractmethod
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
-        """Return each image's parameters, a pure function of seed, epoch and index.
+        """Return the parameters of each image, a pure function of seed, epoch and index.
 
         Args:
             seed: The run's seed.
             epoch: Epoch from 0.
-            indices: int64 `(N,)`; which images.
+            indices: Indices of the images, int64 `(N,)`.
 
         Returns:
-            `(N, P)`, one row an image, on the device of `indices`.
+            `(N, P)`, one row per image, on the device of `indices`.
         """
 
     @abstractmethod
@@ -44,7 +44,7 @@ class Augmentation(ABC):
         """Return the changed images.
 
         Args:
-            pixels: uint8 `(N, 3, S, S)`, contiguous or channels last; left as they are.
+            pixels: uint8 `(N, 3, S, S)`, contiguous or channels last; not modified.
             parameters: `(N, P)` from `draw`, on the same device.
 
         Returns:
@@ -53,7 +53,7 @@ class Augmentation(ABC):
 
 
 class NoAugmentation(Augmentation):
-    """Leaves every image as it is; no parameters."""
+    """No change of the images, without parameters."""
 
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
         """Return float32 `(N, 0)`."""
@@ -65,7 +65,7 @@ class NoAugmentation(Augmentation):
 
 
 class Dihedral(Augmentation):
-    """The eight flips and turns by 90° of a square, each equally often and each an exact permutation of the pixels.
+    """One of the eight flips and quarter turns of a square, all equally likely; an exact permutation of the pixels.
 
     Parameters: bool `(N, 3)`: mirrored left-right, mirrored up-down, then rows and columns exchanged.
     """
@@ -75,8 +75,8 @@ class Dihedral(Augmentation):
         return uniform(seed, epoch, indices, count=3, stream=AUGMENTATION_STREAM) < 0.5
 
     def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
-        """Return the pixels, permuted; no value changes."""
-        return _by_pieces(_permute, pixels, parameters)
+        """Return the permuted pixels; no value changes."""
+        return _in_pieces(_permute, pixels, parameters)
 
 
 _LARGEST = {
@@ -92,21 +92,21 @@ _LARGEST = {
 
 @dataclass(frozen=True)
 class Dermoscopy(Augmentation):
-    """What differs between two images of one mole: how the camera was held, the light, the colour balance.
+    """Changes that also occur between two images of one mole: by the camera's position, the light, the colour balance.
 
     Parameters: float32 `(N, 10)`, each zero where nothing changes: mirrored left-right and up-down (0 or 1), rotation
-    (degrees), zoom (larger by this share), shift right and down (share of the side), brightness, contrast and
-    saturation (more by this share), hue (turns of the colour circle). A positive rotation is counter-clockwise.
+    (degrees, counter-clockwise), zoom (relative increase), shift right and down (fraction of the side), brightness,
+    contrast and saturation (relative increase), hue (turns of the colour circle).
 
     Args:
-        rotation_degrees: Turned by at most this much either way, 0 to 180 degrees.
-        zoom: Larger or smaller by at most this share, 0 to 0.9.
-        shift: Moved by at most this share of the side in each direction, 0 to 0.5.
+        rotation_degrees: Largest rotation in either direction, 0 to 180 degrees.
+        zoom: Largest relative increase or decrease of the size, 0 to 0.9.
+        shift: Largest shift in each direction, as a fraction of the side, 0 to 0.5.
         flips: Whether half of the images are mirrored left-right, and half up-down.
-        brightness: Brighter or darker by at most this share, 0 to 1.
-        contrast: Contrast about mid-grey, more or less by at most this share, 0 to 1.
-        saturation: More or less colourful by at most this share, 0 to 1.
-        hue: Hue turned by at most this share of the colour circle either way, 0 to 0.5.
+        brightness: Largest relative change of the brightness, 0 to 1.
+        contrast: Largest relative change of the contrast about mid-grey, 0 to 1.
+        saturation: Largest relative change of the saturation, 0 to 1.
+        hue: Largest change of the hue, in turns of the colour circle, 0 to 0.5.
 
     Raises:
         ValueError: If a strength is out of its range.
@@ -128,7 +128,7 @@ class Dermoscopy(Augmentation):
                 raise ValueError(f"augmentation.{name} is {value}: allowed are 0 to {largest:g}")
 
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
-        """Return float32 `(N, 10)`; every parameter has its own numbers, so one strength moves no other."""
+        """Return float32 `(N, 10)`; each parameter has its own random numbers, so no strength affects another."""
         signed = 2 * uniform(seed, epoch, indices, count=10, stream=AUGMENTATION_STREAM) - 1  # in [-1, 1)
         geometry = (self.rotation_degrees, self.zoom, self.shift, self.shift)
         colour = (self.brightness, self.contrast, self.saturation, self.hue)
@@ -136,11 +136,12 @@ class Dermoscopy(Augmentation):
         return torch.cat([mirrored, signed[:, 2:] * signed.new_tensor(geometry + colour)], dim=1).float()
 
     def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
-        """Return the images, moved (bilinear, reflected at the border), then tinted, rounded to whole levels."""
-        return _by_pieces(_move_and_tint, pixels, parameters)
+        """Return the images moved (bilinear, reflected at the border), tinted, and rounded to whole levels."""
+        return _in_pieces(_move_and_tint, pixels, parameters)
 
 
-def _by_pieces(change: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, parameters: Tensor) -> Tensor:
+def _in_pieces(change: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, parameters: Tensor) -> Tensor:
+    """Change a few images at a time on a CPU."""
     count = _IMAGES_AT_ONCE if pixels.device.type == "cpu" else len(pixels)
     pieces = zip(torch.split(pixels, count), torch.split(parameters, count), strict=True)
     return torch.cat([change(images.contiguous(), values) for images, values in pieces])
@@ -161,20 +162,20 @@ def _move_and_tint(pixels: Tensor, parameters: Tensor) -> Tensor:
 
 
 def _sampling_grid(geometry: Tensor, side: int) -> Tensor:
-    """Return where each pixel of the changed image comes from, as `torch.nn.functional.affine_grid` would.
+    """Return the source of each pixel of the changed image, as `torch.nn.functional.affine_grid` does.
 
     Args:
         geometry: float32 `(N, 6)`: mirrored left-right and up-down, rotation, zoom, shift right and down.
-        side: S, in pixels.
+        side: Side S in pixels.
 
     Returns:
-        float32 `(N, S, S, 2)`: x and y, from -1 (left, upper edge) to 1.
+        float32 `(N, S, S, 2)`: x and y, from -1 (left or upper edge) to 1.
     """
     turn = torch.deg2rad(geometry[:, 2])
     scale = (1 - 2 * geometry[:, :2]) / (1 + geometry[:, 3:4])  # (N, 2)
     step_right = torch.stack([turn.cos(), turn.sin()], dim=1) * scale  # (N, 2)
     step_down = torch.stack([-turn.sin(), turn.cos()], dim=1) * scale
-    # (N, 2), scaled like the steps so that the image, not the view of it, moves by this share of its side.
+    # (N, 2), scaled like the steps, so that the image moves by this fraction of its side, and not the view of it
     origin = -2 * (geometry[:, 4:5] * step_right + geometry[:, 5:6] * step_down)
     centres = (2 * torch.arange(side, device=geometry.device) + 1) / side - 1  # of the pixels: (S,)
     across = centres[:, None] * step_right[:, None]  # (N, S, 2)
@@ -183,11 +184,11 @@ def _sampling_grid(geometry: Tensor, side: int) -> Tensor:
 
 
 def _tint(images: Tensor, colour: Tensor) -> Tensor:
-    """Return the images with other brightness, contrast, saturation and hue: one 3x3 matrix and offset an image.
+    """Return the images with other brightness, contrast, saturation and hue: one 3×3 matrix and offset per image.
 
-    Saturation scales and hue turns (Rodrigues' formula) a colour's part at right angles to the grey axis, after
-    Haeberli, "Matrix Operations for Image Processing", 1993, but with equal weights for the three channels: the matrix
-    is then circulant, every channel treating itself, its next and its last one alike.
+    Saturation scales the component of a colour at right angles to the grey axis, and hue rotates it by Rodrigues'
+    formula, after Haeberli, "Matrix Operations for Image Processing", 1993. Unlike there, the three channels have equal
+    weights, so the matrix is circulant: each channel mixes itself, the next and the previous one alike.
 
     Args:
         images: float32 `(N, 3, S, S)`, 0 to 255.
@@ -201,6 +202,8 @@ def _tint(images: Tensor, colour: Tensor) -> Tensor:
     turn = 2 * math.pi * colour[:, 3, None, None, None]
     grey, along, across = brightness * contrast / 3, chroma * turn.cos() / 3, chroma * turn.sin() / math.sqrt(3)
     tinted = images * (grey + 2 * along)
-    tinted += images.roll(-1, dims=1).mul_(grey - along - across)  # red takes from green, green from blue, …
+    tinted += images.roll(-1, dims=1).mul_(
+        grey - along - across
+    )  # red takes from green, green from blue, blue from red
     tinted += images.roll(1, dims=1).mul_(grey - along + across)
     return tinted.add_(_MID_GREY * (1 - contrast))

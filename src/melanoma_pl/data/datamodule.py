@@ -21,8 +21,8 @@ from melanoma_pl.data.loader import (
     ImageBatches,
     ResidentBatches,
     ResumableLoader,
+    ignore_interrupts,
     is_resident,
-    leave_signals_alone,
 )
 from melanoma_pl.data.metadata import find_metadata, read_groups
 from melanoma_pl.data.options import DataOptions, check_image_paths, takes_options
@@ -125,15 +125,9 @@ class MoleDataModule(pl.LightningDataModule):
     def load(self, folder: str) -> LoadedImages:
         """Return all images of `train` or `test`, decoded at the first call."""
         if folder not in self._loaded:
-            options = self.options
-            self._loaded[folder] = load_images(
-                self.list_split(folder),
-                self.preprocessing,
-                options.on_broken,
-                options.cache_fraction,
-                f"{folder} images",
-                options.cache_folder,
-            )
+            images, title, options = self.list_split(folder), f"{folder} images", self.options
+            cache = options.cache_fraction, title, options.cache_folder
+            self._loaded[folder] = load_images(images, self.preprocessing, options.on_broken, *cache)
         return self._loaded[folder]
 
     def split(self, name: str) -> ImageBatches:
@@ -199,16 +193,10 @@ class MoleDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Return the training batches, in the order that (seed, epoch) decides."""
-        dataset = self._near(self.split("train"))
-        rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        dataset, size, drop_last = self._near(self.split("train")), self.options.batch_size, self.options.drop_last
+        rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         batches = EpochBatches(
-            len(dataset),
-            self.options.batch_size,
-            self.seed,
-            drop_last=self.options.drop_last,
-            rank=rank,
-            world_size=world_size,
-            device=dataset.device,
+            len(dataset), size, self.seed, drop_last=drop_last, rank=rank, world_size=world, device=dataset.device
         )
         return ResumableLoader(dataset, batches, self._workers(dataset), *self._progress())
 
@@ -247,7 +235,7 @@ class MoleDataModule(pl.LightningDataModule):
         batches = EpochBatches(len(dataset), EVALUATION_BATCH, seed=0, shuffle=False, device=dataset.device)
         workers = self._workers(dataset)
         return DataLoader(
-            dataset, sampler=batches, batch_size=None, num_workers=workers, worker_init_fn=leave_signals_alone
+            dataset, sampler=batches, batch_size=None, num_workers=workers, worker_init_fn=ignore_interrupts
         )
 
     def _near(self, dataset: ImageBatches) -> ImageBatches:

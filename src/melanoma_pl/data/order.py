@@ -1,11 +1,9 @@
-"""Random numbers that are a pure function of what they are for: (seed, stream, epoch, index, column).
+"""The order of the images in each epoch, from random numbers that are a pure function of their purpose.
 
-No generator state needs saving, no worker or device sees other numbers than the rest, and no release of a library
-can change them. The hash is SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators",
-OOPSLA 2014, https://doi.org/10.1145/2660193.2660195, with the constants of Vigna's public-domain reference,
-https://prng.di.unimi.it/splitmix64.c.
-
-In which order an epoch sees the images: a pure function of (seed, epoch), cut into batches for each rank.
+A number depends on (seed, stream, epoch, index, column) alone. So no generator state needs saving, all workers and
+devices get the same numbers, and a new release of a library cannot change them. The hash is SplitMix64: Steele, Lea and
+Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014, https://doi.org/10.1145/2660193.2660195, with the
+constants of Vigna's public-domain reference, https://prng.di.unimi.it/splitmix64.c.
 """
 
 from collections.abc import Iterator
@@ -16,15 +14,16 @@ from torch.utils.data import Sampler
 
 ORDER_STREAM = 0
 AUGMENTATION_STREAM = 1
+CPU = torch.device("cpu")
 
-# The reference's unsigned 64-bit constants, as the int64 of the same bits: torch multiplies no uint64.
+# The unsigned 64-bit constants of the reference as int64 of the same bits, because torch cannot multiply uint64
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64
 _FIRST_MULTIPLIER = 0xBF58476D1CE4E5B9 - 2**64
 _SECOND_MULTIPLIER = 0x94D049BB133111EB - 2**64
 
 
 def splitmix64(state: Tensor, number: Tensor) -> Tensor:
-    """Return one output of the SplitMix64 generator that starts at `state`, without computing those before it.
+    """Return one output of the SplitMix64 generator that starts at `state`, without computing the earlier ones.
 
     Args:
         state: int64, any shape; the generator's seed.
@@ -48,9 +47,9 @@ def hashes(seed: int, epoch: int, indices: Tensor, count: int, stream: int = 0) 
     Args:
         seed: The run's seed, any int64.
         epoch: Epoch from 0.
-        indices: int64 `(N,)`; which image.
-        count: Number of columns; asking for more leaves the first ones as they are.
-        stream: What the numbers are for; users of different streams share nothing.
+        indices: Indices of the images, int64 `(N,)`.
+        count: Number of columns; a larger number does not change the first columns.
+        stream: Purpose of the numbers; different streams are independent.
 
     Returns:
         int64 `(N, count)` on the device of `indices`.
@@ -69,9 +68,9 @@ def uniform(seed: int, epoch: int, indices: Tensor, count: int, stream: int = 0)
     Args:
         seed: The run's seed, any int64.
         epoch: Epoch from 0.
-        indices: int64 `(N,)`; which image. On a device that knows float64 (Apple's MPS does not).
+        indices: Indices of the images, int64 `(N,)`. The device must support float64, which Apple's MPS does not.
         count: Number of columns.
-        stream: What the numbers are for.
+        stream: Purpose of the numbers.
 
     Returns:
         float64 `(N, count)` in [0, 1), on the device of `indices`.
@@ -80,15 +79,12 @@ def uniform(seed: int, epoch: int, indices: Tensor, count: int, stream: int = 0)
 
 
 def _shift_right(value: Tensor, bits: int) -> Tensor:
-    """Shift int64 right and fill with zeros, where torch's own shift repeats the sign bit."""
+    """Shift int64 to the right and fill with zeros; torch's own shift repeats the sign bit."""
     return (value >> bits) & ((1 << (64 - bits)) - 1)
 
 
-CPU = torch.device("cpu")
-
-
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """Return the order of `count` images in one epoch: their indices, sorted by their hashes.
+    """Return the order of `count` images in one epoch, which sorts their indices by their hashes.
 
     Returns:
         int64 `(count,)`, a permutation of 0 to `count - 1`.
@@ -98,29 +94,29 @@ def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
 
 
 class EpochBatches(Sampler[tuple[int, Tensor]]):
-    """Yields `(epoch, indices)`: the epoch's number and the int64 indices of one batch.
+    """A sampler that yields `(epoch, indices)`: the epoch's number and the int64 indices of one batch.
 
-    Made for `DataLoader(dataset, sampler=EpochBatches(...), batch_size=None)`, whose dataset then gets a whole batch
-    at once and, with the epoch, all that its augmentation depends on. Lightning calls `set_epoch` on it.
+    It is made for `DataLoader(dataset, sampler=EpochBatches(...), batch_size=None)`. The dataset then gets a whole
+    batch at once, and the epoch that its augmentation depends on. Lightning calls `set_epoch`.
 
-    Ranks take every `world_size`-th image and all have equally many, so that none waits for a batch that another
-    lacks. Where the images do not divide by the ranks, the first ones of the order come a second time at its end,
-    shuffled or not; with `drop_last` the last ones are left out instead. An evaluation on several ranks therefore has
-    to count each index once.
+    Each rank takes every `world_size`-th image, and all ranks have equally many, so that none waits for a batch that
+    another lacks. If the number of images is not a multiple of `world_size`, the first images of the order come again
+    at its end, or with `drop_last` the last ones are left out. So an evaluation on several ranks must count each index
+    once.
 
     Args:
         count: Number of images, at least 1.
-        batch_size: Images in one batch of one rank, at least 1.
+        batch_size: Images per batch and rank, at least 1.
         seed: The run's seed.
-        shuffle: Whether each epoch has an order of its own; otherwise 0 to `count - 1`.
-        drop_last: Whether to leave out the last batch where it is smaller.
+        shuffle: Whether each epoch has an order of its own; otherwise it is 0 to `count - 1`.
+        drop_last: Whether to leave out a smaller last batch.
         rank: This process, 0 to `world_size - 1`.
         world_size: Number of processes that share the images.
-        device: Where the indices lie; an epoch's are moved there at once, so that no step waits for its own.
+        device: Device of the indices. Those of an epoch are moved there at once, so that no step waits for its own.
 
     Attributes:
-        skip: Batches to leave out at the start of this epoch: those it had before an interruption. Another epoch
-            has none to leave out. (It is not spent by an iteration: a DataLoader with workers begins two.)
+        skip: Number of batches to leave out at the start of this epoch, because they came before an interruption. A new
+            epoch sets it to 0; an iteration does not, because a DataLoader with workers begins two.
 
     Raises:
         ValueError: If an argument is out of its range, or no batch would be left.
@@ -152,7 +148,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
             raise ValueError(f"batch_size is {batch_size}: allowed are 1 to {self._per_rank} where drop_last is on")
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, that the next iteration goes through."""
+        """Set the epoch of the next iteration, from 0."""
         if epoch != self.epoch:
             self.skip = 0
         self.epoch = epoch
@@ -163,7 +159,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
         batches = torch.split(self._indices().to(self.device), self.batch_size)
-        # A list, not a generator: a later set_epoch must not reach into an iteration that has begun.
+        # a list, not a generator: a later set_epoch must not change an iteration that has begun
         return iter([(self.epoch, indices) for indices in batches[self.skip : len(self)]])
 
     @property

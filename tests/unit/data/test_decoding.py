@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from melanoma_pl import image_files
-from melanoma_pl.data.decoding import decode_all, decode_file, stack
+from melanoma_pl.data.decoding import decode_file, decode_images, stack
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(image_size=16)
@@ -74,17 +75,19 @@ def test_absurdly_large_images_are_refused(tmp_path: Path, monkeypatch: pytest.M
     assert "40×30" in decode_file(tmp_path / "a.png", PREPROCESSING).reason
 
 
-def test_decode_all_keeps_the_order(tmp_path: Path) -> None:
-    paths = []
-    for index in range(70):
-        Image.new("RGB", (16, 16), (index, 0, 0)).save(tmp_path / f"{index}.png")
-        paths.append(tmp_path / f"{index}.png")
-    found = [
-        int(decoded.pixels[0, 0, 0])
-        for decoded in decode_all(paths, PREPROCESSING, "test")
-        if decoded.pixels is not None
-    ]
-    assert found == list(range(70))
+def test_decoding_all_images_keeps_their_order(tmp_path: Path) -> None:
+    names = [f"{index}.png" for index in range(70)]
+    for index, name in enumerate(names):
+        Image.new("RGB", (16, 16), (index, 0, 0)).save(tmp_path / name)
+    (tmp_path / names[7]).write_bytes(b"broken")
+    found: list[tuple[int, int]] = []
+    images = LabelledImages(tmp_path, tuple(names), ("",) * 70, ("",) * 70)
+    check = decode_images(
+        images, PREPROCESSING, "test", lambda index, pixels: found.append((index, int(pixels[0, 0, 0])))
+    )
+    assert found == list(enumerate(index for index in range(70) if index != 7))
+    assert list(check.broken) == [names[7]]
+    assert len(set(check.sha256)) == 69
 
 
 def test_stack_is_channels_last() -> None:

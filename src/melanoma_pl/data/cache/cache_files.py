@@ -1,12 +1,10 @@
-"""Decoded images kept on disk: the files of one set, what its record says, and who uses it. Light: no PyTorch.
+"""Decoded images on disk: their files and record, the processes that use them, and `melanoma-data cache`. Light.
 
-A set is a folder named after its key, in a folder that the user chose:
+Each cached dataset has a folder, named after its key, in a folder that the user chose:
 
     <key>/pixels.u8    uint8 (N, S, S, 3), the images that can be read, in order
-    <key>/set.json     what was learnt of them; written last, so that pixels without it count for nothing
-    <key>.lock         held by who writes, opens or removes the set
-
-`melanoma-data cache`: what images that did not fit into memory take on the disk, and making room. Light.
+    <key>/set.json     the record; it is written last, so pixels without a record are ignored
+    <key>.lock         held by the process that writes, opens or removes the dataset
 """
 
 import json
@@ -14,7 +12,6 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -25,27 +22,28 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
-from melanoma_pl.messages import amount, readable, size_in_bytes
+from melanoma_pl.messages import amount, format_table, readable, size_in_bytes
 
 if sys.platform != "win32":
     import fcntl
 
 DEFAULT_FOLDER = Path("outputs/cache")
-FORMAT = 1  # raise it with every change that alters a cached pixel or the meaning of a set's files
+FORMAT = 1  # to be raised with every change that alters a cached pixel or the meaning of a file
 KEY = re.compile(r"[0-9a-f]{16}")
-BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged record can raise
+BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # errors of reading a damaged record
+DAY = 24 * 60 * 60  # seconds
 
 
 @dataclass(frozen=True)
 class CacheRecord:
-    """What is known of a set besides its pixels.
+    """The record of a cached dataset.
 
     Attributes:
         root: Folder of the images when they were decoded.
-        images: How many there are, broken ones too.
+        images: Number of images, broken ones included.
         image_size: Side in pixels.
-        sha256: Of the file of each image that can be read, in order.
-        broken: Path → reason, of the others.
+        sha256: Hash of the file of each image that can be read, in order.
+        broken: Path → reason, of the images that cannot be read.
     """
 
     root: str
@@ -62,40 +60,46 @@ class CacheRecord:
 
 @dataclass(frozen=True)
 class CachedDataset:
-    """One set's folder, whether anything lies in it or not."""
+    """The folder of a cached dataset, which need not exist."""
 
     folder: Path
 
     @property
     def pixels(self) -> Path:
-        """The images' pixels."""
+        """The file of the pixels."""
         return self.folder / "pixels.u8"
 
     @property
     def record(self) -> Path:
-        """What was learnt of the images; its time of change says when the set was last used."""
+        """The file of the record; its modification time is the time of the last use."""
         return self.folder / "set.json"
 
     @property
     def part(self) -> Path:
-        """Pixels that are being written, or were when their writer was killed."""
+        """The file of pixels that are being written, or were when their writer was killed."""
         return self.folder / ".pixels.u8.part"
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that can lie in the folder."""
-        return self.pixels, self.part, self.record, self.record.with_name(f".{self.record.name}.part")
+    def files(self) -> list[Path]:
+        """The files that exist in the folder."""
+        record_part = self.record.with_name(f".{self.record.name}.part")
+        return [file for file in (self.pixels, self.part, self.record, record_part) if file.is_file()]
 
     @property
     def size(self) -> int:
-        """Bytes of all files that are there."""
-        return sum(file.stat().st_size for file in self.files if file.is_file())
+        """Bytes of all files."""
+        return sum(file.stat().st_size for file in self.files)
+
+    @property
+    def last_use(self) -> float:
+        """Time of the last use in seconds since 1970; 0 without files."""
+        return max((file.stat().st_mtime for file in self.files), default=0.0)
 
     def read(self) -> CacheRecord:
-        """Return what the record says.
+        """Return the record.
 
         Raises:
-            ValueError, KeyError, TypeError, OSError: If it is missing, damaged, of another format, or does not fit
+            ValueError, KeyError, TypeError, OSError: If it is missing, damaged or of another format, or does not fit
                 the pixels.
         """
         values: Any = json.loads(self.record.read_text(encoding="utf-8"))
@@ -107,17 +111,17 @@ class CachedDataset:
         return record
 
     def write(self, record: CacheRecord) -> None:
-        """Write the record, which makes the set a whole one."""
+        """Write the record, which completes the dataset."""
         with write_atomically(self.record) as file:
             json.dump({"format": FORMAT, **asdict(record)}, file)
             file.flush()
             os.fsync(file.fileno())
 
     def lock(self, timeout: float = -1) -> BaseFileLock:
-        """Return what keeps others from opening, writing and removing the set; it falls with the process that holds it.
+        """Return the lock for opening, writing and removing the dataset; the system releases it with the process.
 
         Args:
-            timeout: Seconds to wait for it, then `Timeout` is raised; negative: for ever.
+            timeout: Seconds to wait for the lock before `Timeout` is raised; negative waits without limit.
         """
         return FileLock(self._lock, timeout=timeout)
 
@@ -126,7 +130,7 @@ class CachedDataset:
         return self.folder.with_name(f"{self.folder.name}.lock")
 
     def is_used(self) -> bool:
-        """Tell whether a process writes, opens or trains from the set."""
+        """Tell whether a process writes the dataset, opens it or trains from it."""
         try:
             with self.lock(timeout=0):
                 return _is_held(self.pixels)
@@ -134,23 +138,23 @@ class CachedDataset:
             return True
 
     def remove(self) -> int:
-        """Remove the set's files, and its folder where nothing else lies in it.
+        """Remove the dataset's files, and its folder if nothing else lies in it.
 
         Returns:
             The bytes that were freed.
 
         Raises:
-            Timeout: If a process writes, opens or trains from it.
+            Timeout: If a process uses the dataset.
         """
         with self.lock(timeout=0):
             if _is_held(self.pixels):
                 raise Timeout(str(self.pixels))
             freed = self.size
             for file in self.files:
-                file.unlink(missing_ok=True)
+                file.unlink()
             with suppress(OSError):
-                self.folder.rmdir()  # only ever an empty one
-            with suppress(OSError):  # Windows keeps what is open
+                self.folder.rmdir()  # fails unless the folder is empty
+            with suppress(OSError):  # Windows keeps open files
                 self._lock.unlink()
         return freed
 
@@ -161,132 +165,94 @@ def bytes_per_image(image_size: int) -> int:
 
 
 def hold(file: BinaryIO) -> None:
-    """Mark a file as used, for as long as it, or a mapping made from it, is open in this process or its children."""
+    """Mark a file as used while it, or a mapping of it, is open in this process or its children."""
     if sys.platform != "win32":
-        with suppress(OSError):  # a network's disk without locks: then nobody is kept from removing it
+        with suppress(OSError):  # a network disk without locks: then nothing prevents the removal
             fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def _is_held(path: Path) -> bool:
-    if sys.platform == "win32":  # which removes no file that is open
+    if sys.platform == "win32":  # Windows itself does not remove open files
         return False
     try:
         with path.open("rb+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # there is none
+    except OSError:  # the file does not exist
         return False
     return False
 
 
 def find_cached(folder: Path) -> list[CachedDataset]:
-    """Return the sets in a folder, unfinished ones too, by their names."""
+    """Return the cached datasets in a folder, unfinished ones included, sorted by name."""
     if not folder.is_dir():
         return []
-    keys = {place.stem for place in folder.iterdir() if place.suffix == ".lock" or place.is_dir()}
+    keys = {entry.stem for entry in folder.iterdir() if entry.suffix == ".lock" or entry.is_dir()}
     return [CachedDataset(folder / key) for key in sorted(keys) if KEY.fullmatch(key)]
 
 
-DAY = 24 * 60 * 60  # seconds
-
-
-@dataclass(frozen=True)
-class CacheEntry:
-    """One set as it is listed.
-
-    Attributes:
-        place: Where it lies.
-        record: What it says of itself; None where it is unfinished or damaged.
-        size: Bytes on the disk.
-        used: When it was last used, in seconds since 1970.
-    """
-
-    place: CachedDataset
-    record: CacheRecord | None
-    size: int
-    used: float
-
-    @property
-    def images(self) -> str:
-        """What the set holds, in words."""
-        if self.record is None:
-            return "unfinished or damaged"
-        return f"{amount(self.record.images, 'image')} of {readable(self.record.root)}, {self.record.image_size} px"
-
-
-def read_entries(folder: Path) -> list[CacheEntry]:
-    """Return the sets in a folder, the one that was used last first.
+def _latest_first(folder: Path) -> list[CachedDataset]:
+    """Return the cached datasets in a folder, the last used first.
 
     Raises:
-        UserError: If a folder other than the default one is not there.
+        UserError: If a folder other than the default one does not exist.
     """
     if not folder.is_dir() and folder != DEFAULT_FOLDER:
-        raise UserError(
-            f"the folder {folder} does not exist", f"name that of data.cache_folder, {DEFAULT_FOLDER} by default"
-        )
-    entries = [_read_entry(place) for place in find_cached(folder)]
-    return sorted(entries, key=lambda entry: -entry.used)
+        way_out = f"name the folder of data.cache_folder, {DEFAULT_FOLDER} by default"
+        raise UserError(f"the folder {folder} does not exist", way_out)
+    return sorted(find_cached(folder), key=lambda cached: -cached.last_use)
 
 
-def _read_entry(place: CachedDataset) -> CacheEntry:
-    try:
-        record = place.read()
-    except BROKEN:
-        record = None
-    times = [file.stat().st_mtime for file in place.files if file.is_file()]
-    return CacheEntry(place, record, place.size, max(times, default=0.0))
-
-
-def format_entries(folder: Path) -> str:
-    """Return a line for each set, and what they take together."""
-    entries = [entry for entry in read_entries(folder) if entry.size]
-    if not entries:
+def format_cached(folder: Path) -> str:
+    """Return a table of the cached datasets in a folder, with their total size."""
+    rows = [("dataset", "size", "last used", "images")]
+    total = 0
+    for cached in _latest_first(folder):
+        if size := cached.size:
+            used = datetime.fromtimestamp(cached.last_use).isoformat(" ", "minutes")
+            note = ", in use now" if cached.is_used() else ""
+            rows.append((cached.folder.name, size_in_bytes(size), used, f"{_images(cached)}{note}"))
+            total += size
+    if not total:
         return f"no decoded images are kept in {folder}"
-    lines = [f"{'set':<16}  {'size':>9}  {'last used':<16}  images"]
-    for entry in entries:
-        used = datetime.fromtimestamp(entry.used).isoformat(" ", "minutes")
-        note = ", in use now" if entry.place.is_used() else ""
-        lines.append(f"{entry.place.folder.name}  {size_in_bytes(entry.size):>9}  {used}  {entry.images}{note}")
-    total = size_in_bytes(sum(entry.size for entry in entries))
-    return "\n".join([*lines, f"{amount(len(entries), 'set')}, {total}; made anew when they are needed again"])
+    count = amount(len(rows) - 1, "dataset")
+    return "\n".join([*format_table(rows, "<><"), f"{count}, {size_in_bytes(total)}; decoded again when needed"])
+
+
+def _images(cached: CachedDataset) -> str:
+    try:
+        record = cached.read()
+    except BROKEN:
+        return "unfinished or damaged"
+    return f"{amount(record.images, 'image')} of {readable(record.root)}, {record.image_size} px"
 
 
 def clean(folder: Path, older_than: float = 0) -> str:
-    """Remove the sets of a folder, but none that a process uses, and nothing else that lies there.
+    """Remove the cached datasets of a folder that no process uses; other files stay.
 
     Args:
-        folder: As `data.cache_folder` names it.
-        older_than: Days since a set was last used.
+        folder: The folder that `data.cache_folder` names.
+        older_than: Smallest time since the last use, in days.
 
     Returns:
-        What was freed.
+        A sentence about what was freed.
 
     Raises:
-        UserError: If a set is used; the others are removed all the same.
+        UserError: If a process uses a dataset; the others are removed nevertheless.
     """
     if older_than < 0:
         raise UserError(f"--older-than {older_than:g} is negative", "give a number of days, 0 or more")
-    chosen = [entry for entry in read_entries(folder) if time.time() - entry.used >= older_than * DAY]
-    freed, used = _remove(chosen)
-    if not freed and not used:
-        return f"there is nothing to remove in {folder}"
-    text = f"freed {size_in_bytes(sum(entry.size for entry in freed))} of {amount(len(freed), 'set')} in {folder}"
-    if used:
-        names = ", ".join(str(entry.place.folder) for entry in used)
-        raise UserError(f"{names}: another process uses it; {text}", "wait until it has ended, then clean again")
-    return text
-
-
-def _remove(entries: Sequence[CacheEntry]) -> tuple[list[CacheEntry], list[CacheEntry]]:
-    """Return what was removed, and what is used."""
     freed, used = [], []
-    for entry in entries:
-        try:
-            size = entry.place.remove()
-        except Timeout:
-            used.append(entry)
-            continue
-        if size:
-            freed.append(entry)
-    return freed, used
+    for cached in _latest_first(folder):
+        if time.time() - cached.last_use >= older_than * DAY:
+            try:
+                freed.append(cached.remove())
+            except Timeout:
+                used.append(str(cached.folder))
+    count = sum(map(bool, freed))
+    text = f"freed {size_in_bytes(sum(freed))} of {amount(count, 'dataset')} in {folder}"
+    if used:
+        message = f"{', '.join(used)}: another process uses it; {text}"
+        raise UserError(message, "wait until it has ended, then clean again")
+    return text if count else f"there is nothing to remove in {folder}"

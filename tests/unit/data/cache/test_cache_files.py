@@ -39,8 +39,7 @@ def sets(work_folder: Path, image_folder: Path) -> list[CachedDataset]:
         load_images(list_split(image_folder, split), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
     both = sorted(find_cached(CACHE), key=lambda place: -place.read().images)
     for file in both[1].files:
-        if file.exists():
-            os.utime(file, (time.time() - 40 * DAY,) * 2)
+        os.utime(file, (time.time() - 40 * DAY,) * 2)
     return both
 
 
@@ -68,7 +67,7 @@ def test_what_is_there(sets: list[CachedDataset], image_folder: Path, run_comman
     assert lines[3].startswith(sets[1].folder.name), "what was used last stands first"
     assert time.strftime("%Y-%m-%d", time.localtime(time.time() - 40 * DAY)) in lines[3]
     assert any("unfinished" in line for line in lines)
-    assert lines[-1].startswith("3 sets, ")
+    assert lines[-1].startswith("3 datasets, ")
     assert "in use" not in " ".join(lines)
 
 
@@ -82,7 +81,7 @@ def test_everything_is_removed(sets: list[CachedDataset], run_command: Command) 
     sets[0].part.write_bytes(b"of a killed process")
     result = run_command(data.command, "cache", "clean")
     assert result.code == 0
-    assert "kB of 2 sets in outputs/cache" in result.output
+    assert "kB of 2 datasets in outputs/cache" in result.output
     assert not list(CACHE.iterdir())
     assert "nothing to remove" in run_command(data.command, "cache", "clean").output
     assert "no decoded images are kept" in run_command(data.command, "cache", "list").output
@@ -90,7 +89,7 @@ def test_everything_is_removed(sets: list[CachedDataset], run_command: Command) 
 
 def test_only_what_was_not_used_for_long(sets: list[CachedDataset], run_command: Command) -> None:
     assert "nothing to remove" in run_command(data.command, "cache", "clean", "--older-than", "41").output
-    assert "1 set " in run_command(data.command, "cache", "clean", "--older-than", "39").output
+    assert "1 dataset " in run_command(data.command, "cache", "clean", "--older-than", "39").output
     assert find_cached(CACHE) == [sets[0]]
     result = run_command(data.command, "cache", "clean", "--older-than", "-1")
     assert result.code == 2
@@ -140,7 +139,7 @@ def test_the_mapping_alone_keeps_a_set(work_folder: Path, image_folder: Path) ->
 def test_folders_of_ones_own(sets: list[CachedDataset], work_folder: Path, run_command: Command) -> None:
     CACHE.rename("elsewhere")
     assert "no decoded images are kept" in run_command(data.command, "cache", "list").output
-    assert "2 sets" in run_command(data.command, "cache", "list", "elsewhere").output
+    assert "2 datasets" in run_command(data.command, "cache", "list", "elsewhere").output
     assert run_command(data.command, "cache", "clean", "elsewhere").code == 0
     result = run_command(data.command, "cache", "clean", "nowhere")
     assert result.code == 2

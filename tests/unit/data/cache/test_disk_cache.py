@@ -354,7 +354,7 @@ def test_an_error_leaves_nothing(image_folder: Path, tmp_path: Path, monkeypatch
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(decoding, "decode_all", interrupted)
+    monkeypatch.setattr(decoding, "read_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load(image_folder, tmp_path)
     assert only_set(tmp_path).size == 0
