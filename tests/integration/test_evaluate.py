@@ -60,9 +60,9 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     report = Path(run) / "report"
     page = (report / "report.html").read_text()
     assert page == (report / "test/report.html").read_text()
-    for expected in ("Ranking", "Decisions", "Calibration", "Subgroups", "Shortcuts", "not a medical device"):
+    for expected in ("Discrimination", "Decisions", "Calibration", "Subgroups", "Shortcuts", "not a medical device"):
         assert expected in page
-    assert "if 2\u00a0%" in page, "the predictive values at the prevalence"
+    assert "at a prevalence of 2\u00a0%" in page, "the predictive values at the prevalence"
     assert {file.suffix for file in (report / "test/figures").iterdir()} == {".png", ".svg"}
     assert (report / "test/figures/roc.svg").is_file()
     card = (Path(run) / "MODEL_CARD.md").read_text()
@@ -197,8 +197,8 @@ def test_other_images_of_one_class_say_what_cannot_be_computed(
     result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}")
     assert result.code == 0, result.error
     told = read(f"{runs[0]}/report/other/test/metrics.json")["report"]
-    assert told["sets"][0]["ranking"]["auroc"] == {"value": None, "interval": None, "reason": "no benign images"}
-    assert told["decisions"][0]["specificity"]["reason"] == "no benign images"
+    assert told["sets"][0]["ranking"]["auroc"] == {"value": None, "interval": None, "reason": "no negative images"}
+    assert told["decisions"][0]["specificity"]["reason"] == "no negative images"
     assert told["decisions"][0]["sensitivity"]["value"] is not None
     assert "no benign images" in " ".join(told["warnings"])
     assert "computable" in result.output

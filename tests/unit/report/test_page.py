@@ -132,7 +132,7 @@ def test_every_word_of_the_content_is_there(page: Page, content: Content) -> Non
         "Green to yellow: increasing support for the decision",
         "The AUROC is 0.782 without the lesion: see Shortcuts.",
         "Shortcuts 1 problem",
-        "Wrong decisions 95",
+        "Errors 95",
         "eight dermatologists, sensitivity 82 %, specificity 59 % on 100 images of the ISBI 2016 challenge",
     ):
         assert sentence in text, sentence
@@ -145,7 +145,7 @@ def test_what_cannot_be_computed_says_why(bare: Page) -> None:
     assert "AUROC 0.5 at chance level, 1 at best not computable no positive images" in text
     assert "0.222 no interval" in text and "The reliability diagram is not drawn" in text
     assert "not computable no positive decisions" in text
-    assert "Wrong decisions 1" in text and "No details were recorded." in text
+    assert "Errors 1" in text and "No details were recorded." in text
     assert [image["alt"] for image in bare.all("img")] == [CAPTIONS["probabilities"][0]]
     assert "Open diamond" not in text and "nan" not in text.lower().split()
 
