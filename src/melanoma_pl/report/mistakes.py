@@ -1,10 +1,6 @@
-"""The worst mistakes, with heat maps, and small images embedded in a page as data URIs."""
+"""The worst mistakes, with heat maps and controls, as images that are embedded in a page."""
 
-import base64
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,63 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from melanoma_pl.evaluation.checks import Floats
-from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, to_rgb
 from melanoma_pl.inference.ensemble import Ensemble
 from melanoma_pl.inference.heat_maps import heat_maps, overlay, shuffled, similarity
 from melanoma_pl.models.features import last_convolution
 from melanoma_pl.report.content import Mistake
-
-SIDE = 160  # pixels, of the longer side
-QUALITY = 72  # of JPEG: about 5 kB an image
+from melanoma_pl.report.data.thumbnails import data_uri
 
 Integers = NDArray[np.int64]
 Heat = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """A small copy of an image.
-
-    Attributes:
-        uri: `data:image/jpeg;base64,…`.
-        width: In pixels.
-        height: In pixels.
-    """
-
-    uri: str
-    width: int
-    height: int
-
-
-def thumbnails(root: Path, paths: Iterable[str], side: int = SIDE) -> dict[str, Thumbnail]:
-    """Return a thumbnail of each image that can be read.
-
-    Args:
-        root: Folder that the paths are relative to.
-        paths: Paths of the images, with `/`.
-        side: Length of the longer side, pixels; smaller images keep their size.
-    """
-    wanted = sorted(set(paths))
-    found = read_all(lambda path: thumbnail(root / path, side), wanted, "thumbnails")
-    return {path: small for path, small in zip(wanted, found, strict=True) if small}
-
-
-def thumbnail(file: Path, side: int = SIDE) -> Thumbnail | None:
-    """Return a thumbnail of an image, or None if it cannot be read."""
-    try:
-        with open_image(file) as image:
-            draft(image, side)
-            small = to_rgb(image)
-            small.thumbnail((side, side), reducing_gap=2.0)
-            return Thumbnail(_data_uri(small), *small.size)
-    except BrokenImageError:
-        return None
-
-
-def _data_uri(image: Image.Image) -> str:
-    content = io.BytesIO()
-    image.save(content, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def worst_mistakes(
@@ -114,7 +61,7 @@ def _describe(
             path=path,
             label=classifier.class_names[targets[index]],
             probability=float(probabilities[index]),
-            image=_data_uri(Image.fromarray(image)),
+            image=data_uri(Image.fromarray(image)),
             heat_map=_overlay_uri(image, heat),
             control=_overlay_uri(image, control),
             similarity=None if heat is None or control is None else similarity(heat, control),
@@ -126,4 +73,4 @@ def _describe(
 
 
 def _overlay_uri(image: NDArray[np.uint8], heat: Heat | None) -> str:
-    return "" if heat is None else _data_uri(Image.fromarray(overlay(image, heat)))
+    return "" if heat is None else data_uri(Image.fromarray(overlay(image, heat)))

@@ -1,99 +1,106 @@
-"""What an audit found, as plain text for the terminal, at most 100 columns wide."""
+"""Findings of an audit as plain text for the terminal, at most 100 columns wide."""
 
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
 from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelShortcut
-from melanoma_pl.messages import DISCLAIMER, amount, count_table, listed, percentage, readable, size_in_bytes
-from melanoma_pl.report.data.audit_page import describe_clusters, pair_table
-from melanoma_pl.report.data.audit_summary import KINDS, facts, figure, held_out, in_order, verdict, ways_out
+from melanoma_pl.messages import (
+    DISCLAIMER,
+    amount,
+    count_table,
+    format_table,
+    listed,
+    percentage,
+    readable,
+    size_in_bytes,
+)
+from melanoma_pl.report.data.audit_summary import (
+    KINDS,
+    describe_clusters,
+    facts,
+    figure,
+    held_out,
+    in_order,
+    pair_table,
+    verdict,
+    ways_out,
+)
 
 WIDTH = 100  # columns
-NAMED = 5  # of each finding; the others stand in audit.json
+NAMED = 5  # of each finding; audit.json holds the others
 PAIRS = 3  # of leaks and of conflicts
-NAME = 30  # columns of a fact's name
+NAME = 30  # columns of a finding's name
 
 Lines = list[str]
 
 
 def format_audit(audit: Audit) -> str:
-    """Return the tables, what was found by name, and a verdict with the way out.
+    """Return the tables, the findings by name, and the verdict with the commands that mend them.
 
-    Lines are at most `WIDTH` columns wide, but for commands, which must not be broken.
+    Lines are at most `WIDTH` columns wide, except for commands, which must not be broken.
     """
+    images, total = held_out(audit)
+    leaking, column = len(audit.leaking_test_images), readable(audit.group_column or "")
+    shared = f"{len(audit.shared_groups):,} (column '{column}')" if column else "not known: no --group-column was given"
+    columns, rows = count_table(audit.inventory["per_split"])
+    conflicts = [
+        f"{found.path} ({found.split or 'no split'}): label {found.label}, but {found.diagnosis} means {found.means}"
+        for found in audit.label_conflicts
+    ]
+    ways = [line for sentence, command in ways_out(audit).items() for line in (f"  {sentence}:", f"    {command}")]
     blocks = [
         _title(audit),
-        _images(audit),
+        _table(["images", *columns], ([label, *counts] for label, counts in rows)),
         _files(audit),
-        _pairs(audit),
-        _together(audit),
-        _label_conflicts(audit),
+        _table(
+            ["pairs: one image or one lesion", *KINDS, "all"], ([name, *counts] for name, counts in pair_table(audit))
+        ),
+        [
+            f"{f'{images} that leak':<{NAME}}{leaking:,} of {total:,} ({percentage(leaking, total)})",
+            f"{'lesions in two splits':<{NAME}}{shared}",
+            f"{'duplicate images':<{NAME}}{describe_clusters(audit)}",
+        ],
+        _named("labels against the diagnosis", conflicts),
         _label_shortcuts(audit.shortcuts),
         _examples("leaks", audit.leaks),
         _examples("conflicts within a split", [pair for pair in audit.conflicts if not pair.is_leak]),
         [line for note in audit.notes for line in _wrapped(readable(note))],
-        _verdict(audit),
+        [DISCLAIMER, *_wrapped(verdict(audit)), *ways],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
 def _title(audit: Audit) -> Lines:
-    images = amount(audit.inventory["images"], "image")
-    facts = [images, size_in_bytes(audit.inventory["bytes"]), f"{audit.seconds:.1f} s"]
-    excluded = [f"{amount(audit.excluded, 'image')} left out beforehand"] if audit.excluded else []
-    return _wrapped(f"Audit of {readable(audit.root)}: {', '.join([*facts, *excluded])}")
-
-
-def _images(audit: Audit) -> Lines:
-    columns, rows = count_table(audit.inventory["per_split"])
-    return _table(["images", *columns], [[label, *counts] for label, counts in rows])
+    about = [
+        amount(audit.inventory["images"], "image"),
+        size_in_bytes(audit.inventory["bytes"]),
+        f"{audit.seconds:.1f} s",
+    ]
+    about += [f"{amount(len(audit.left_out), 'image')} left out before"] if audit.left_out else []
+    return _wrapped(f"Audit of {readable(audit.root)}: {', '.join(about)}")
 
 
 def _files(audit: Audit) -> Lines:
     inventory = audit.inventory
-    different = inventory["different_sizes"]
-    sizes = listed(inventory["sizes"]) if different <= 1 else f"{different:,} different: {listed(inventory['sizes'])}"
-    facts = {"formats": listed(inventory["formats"]), "colours": listed(inventory["modes"]), "sizes": sizes}
-    broken = [f"{path}: {reason}" for path, reason in audit.broken.items()]
+    different = f"{inventory['different_sizes']:,} different: " if inventory["different_sizes"] > 1 else ""
+    counts = {
+        "formats": listed(inventory["formats"]),
+        "colours": listed(inventory["modes"]),
+        "sizes": f"{different}{listed(inventory['sizes'])}",
+    }
     return [
-        *(line for name, text in facts.items() for line in _wrapped(f"{name:<{NAME}}{text}", " " * NAME)),
-        *_named("broken", broken),
+        *(line for name, text in counts.items() for line in _wrapped(f"{name:<{NAME}}{text}", " " * NAME)),
+        *_named("broken", [f"{path}: {reason}" for path, reason in audit.broken.items()]),
         *_named("other files", audit.others),
     ]
-
-
-def _pairs(audit: Audit) -> Lines:
-    return _table(
-        ["pairs: one image or one lesion", *KINDS, "all"], [[title, *counts] for title, counts in pair_table(audit)]
-    )
-
-
-def _together(audit: Audit) -> Lines:
-    images, total = held_out(audit)
-    leaking = len(audit.leaking_test_images)
-    lesions = f"{len(audit.shared_groups):,} (column '{readable(audit.group_column)}')" if audit.group_column else ""
-    told = {
-        f"{images} that leak": f"{leaking:,} of {total:,} ({percentage(leaking, total)})",
-        "lesions in two splits": lesions or "not known: no column of the metadata tells",
-        "images alike": describe_clusters(audit),
-    }
-    return [f"{name:<{NAME}}{text}" for name, text in told.items()]
-
-
-def _label_conflicts(audit: Audit) -> Lines:
-    conflicts = [
-        f"{found.path} ({found.split or 'no split'}): labelled {found.label}, yet {found.diagnosis} means {found.means}"
-        for found in audit.label_conflicts
-    ]
-    return _named("labels against the diagnosis", conflicts)
 
 
 def _label_shortcuts(shortcuts: Sequence[LabelShortcut]) -> Lines:
     if not shortcuts:
         return []
     rows = [[shortcut.name, figure(shortcut)] for shortcut in shortcuts]
-    header, rule, *body = _table(["what tells the label", "AUROC [95 % CI]"], rows)
-    sentences = [_wrapped(f"  {readable(shortcut.sentence)}", "  ") for shortcut in shortcuts]
+    header, rule, *body = _table(["label predicted from", "AUROC [95 % CI]"], rows)
+    sentences = [_wrapped(f"  {readable(shortcut.sentence)}") for shortcut in shortcuts]
     return [header, rule, *(line for row, said in zip(body, sentences, strict=True) for line in [row, *said])]
 
 
@@ -109,11 +116,6 @@ def _examples(name: str, pairs: Sequence[ImagePair]) -> Lines:
     return lines
 
 
-def _verdict(audit: Audit) -> Lines:
-    ways = [line for sentence, command in ways_out(audit).items() for line in (f"  {sentence}:", f"    {command}")]
-    return [DISCLAIMER, *_wrapped(verdict(audit), "  "), *ways]
-
-
 def _named(name: str, findings: Sequence[str]) -> Lines:
     if not findings:
         return [f"{name:<{NAME}}none"]
@@ -123,12 +125,7 @@ def _named(name: str, findings: Sequence[str]) -> Lines:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Lines:
     cells = [[f"{cell:,}" if isinstance(cell, int) else _fitted(cell, 60) for cell in row] for row in [header, *rows]]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    header_line, *body = (
-        "  ".join(f"{cell:{'>' if place else '<'}{widths[place]}}" for place, cell in enumerate(row)).rstrip()
-        for row in cells
-    )
-    return [header_line, "  ".join("-" * width for width in widths), *body]
+    return format_table(cells, rule=True)
 
 
 def _wrapped(text: str, indent: str = "  ") -> Lines:
@@ -136,7 +133,7 @@ def _wrapped(text: str, indent: str = "  ") -> Lines:
 
 
 def _fitted(text: str, indent: int) -> str:
-    """Return one line: of a long path the beginning and the end, which tell most."""
+    """Return one line, a long path without its middle: its beginning and end say most."""
     shown, room = readable(text), WIDTH - indent
     if len(shown) <= room:
         return shown

@@ -7,7 +7,7 @@ from typing import Any
 from tests.conftest import draw_image
 
 from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelConflict, LabelShortcut
-from melanoma_pl.data.image_set import ImageListing
+from melanoma_pl.data.labelled_images import LabelledImages
 
 SCRIPT = "<script>alert('name')</script>"  # a folder's name cannot hold its slash, a lesion's can
 MARKUP = "train/benign/<img src=x onerror=alert(1)>&\"quote'.png"
@@ -21,19 +21,19 @@ ON_DISK = (*PLAIN, MARKUP, FOREIGN, BROKEN_LINE, LONG)
 SHORTCUTS = (
     LabelShortcut("file facts", 0.971, (0.962, 0.98), "How the files were written gives the label away."),
     LabelShortcut("mean colour", 0.51, (0.45, 0.57), "The mean colour hardly tells the label."),
-    LabelShortcut("picture size", None, None, "Not computable: all pictures have one size."),
+    LabelShortcut("image size", None, None, "Not computable: all pictures have one size."),
     LabelShortcut("outer border", 0.7, None, "Told by <i>what</i> is around the mole."),
 )
 
 
-def listing_of(root: Path, paths: tuple[str, ...]) -> ImageListing:
+def listing_of(root: Path, paths: tuple[str, ...]) -> LabelledImages:
     """List paths whose folders name split and class."""
     ordered = tuple(sorted(paths))
     splits, labels = zip(*(path.split("/")[:2] for path in ordered), strict=True)
-    return ImageListing(root, ordered, labels, splits)
+    return LabelledImages(root, ordered, labels, splits)
 
 
-def write_images(root: Path) -> ImageListing:
+def write_images(root: Path) -> LabelledImages:
     """Draw the images of `full_audit`; one of them is listed and not there."""
     for seed, path in enumerate(ON_DISK):
         draw_image(root / path, "malignant" in path, seed)

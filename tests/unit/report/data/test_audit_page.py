@@ -26,26 +26,25 @@ from tests.unit.report.data.audit_examples import (
 from tests.unit.report.page_reading import Page
 
 from melanoma_pl.data.audit.findings import LabelShortcut
-from melanoma_pl.data.image_set import ImageListing
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.report.data.audit_page import forest, histogram, pair_groups, write_page
-from melanoma_pl.report.mistakes import thumbnail
 
 STYLE = Path(__file__).parents[4] / "src" / "melanoma_pl" / "report" / "templates" / "page.css"
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> ImageListing:
+def images(tmp_path_factory: pytest.TempPathFactory) -> LabelledImages:
     return write_images(tmp_path_factory.mktemp("<b>images & more"))
 
 
 @pytest.fixture(scope="module")
-def page(images: ImageListing, tmp_path_factory: pytest.TempPathFactory) -> Page:
+def page(images: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> Page:
     written = write_page(full_audit(images.root), images, tmp_path_factory.mktemp("audits") / "new" / "folder")
     assert written.name == "audit.html" and [file.name for file in written.parent.iterdir()] == ["audit.html"]
     return Page(written.read_text(encoding="utf-8"))
 
 
-def page_of(folder: Path, listing: ImageListing, **findings: object) -> Page:
+def page_of(folder: Path, listing: LabelledImages, **findings: object) -> Page:
     return Page(write_page(empty_audit(listing.root, **findings), listing, folder).read_text(encoding="utf-8"))
 
 
@@ -92,10 +91,10 @@ def test_every_finding_is_on_the_page(page: Page) -> None:
         "Research software, not a medical device: it makes no diagnosis.",
         "melanoma-data split",
         "--group-column",
-        "likeness 0.987",
+        "similarity 0.987",
         "turned by 90°",
-        "one group by the metadata",
-        "two groups by the metadata",
+        "same group in the metadata",
+        "different groups in the metadata",
         "<nevus 3>",
         'image file is truncated ("12" bytes)',
         "notes <draft>.txt",
@@ -103,17 +102,17 @@ def test_every_finding_is_on_the_page(page: Page) -> None:
         "Told by <i>what</i> is around the mole.",
         "0123456789abcdef",
         "4000×3000",
-        "3 images were left out",
+        "3 images left out before the audit",
         f"shows the same as {FOREIGN}",
     ):
         assert words in " ".join(page.text.split()), words
 
 
-def test_pictures_are_small_and_those_of_missing_images_are_said_to_be_missing(page: Page) -> None:
+def test_thumbnails_are_small_and_missing_images_are_named(page: Page) -> None:
     alternatives = Counter(str(image["alt"]) for image in page.all("img"))
     assert alternatives[f"train, malignant: {LONG}"] == 2
     assert alternatives[f"train, malignant: {PLAIN[1]}"] == 1 + 7
-    assert page.text.count("no picture: the file cannot be read") == 1
+    assert page.text.count("no image: the file cannot be read") == 1
     for image in page.all("img"):
         content = base64.b64decode(str(image["src"]).partition(",")[2])
         with Image.open(io.BytesIO(content)) as picture:
@@ -125,7 +124,7 @@ def test_pictures_are_small_and_those_of_missing_images_are_said_to_be_missing(p
 
 def test_clean_images_make_a_short_page(tmp_path: Path) -> None:
     page = page_of(tmp_path, listing_of(tmp_path, PLAIN))
-    assert "Clean: no leak and no conflict was found" in page.text and "The way out" not in page.text
+    assert "Clean: no leak and no conflict was found" in page.text and "What to do" not in page.text
     assert not page.all("img") and not page.all("details") and not page.all("pre")
 
 
@@ -139,7 +138,7 @@ def test_only_broken_images(tmp_path: Path) -> None:
     assert r"\udcff.png" in text and "the file is empty" in text
 
 
-def test_what_is_too_much_for_a_page_is_said(tmp_path: Path) -> None:
+def test_findings_beyond_the_limits_of_a_page_are_counted(tmp_path: Path) -> None:
     draw_image(tmp_path / PLAIN[0], malignant=False, seed=0)
     pairs = tuple(pair(PLAIN[0], f"test/benign/{n}.png", similarity=0.9) for n in range(230))
     conflicts = tuple(pair(PLAIN[0], f"train/malignant/{n}.png") for n in range(50))
@@ -159,25 +158,25 @@ def test_a_hundred_pairs_make_a_page_that_can_be_sent(tmp_path: Path) -> None:
     paths = [f"{split}/benign/{n}.png" for n in range(100) for split in ("train", "test")]
     for seed, path in enumerate(paths):
         draw_image(tmp_path / path, malignant=False, seed=seed, size=224)
-    pairs = tuple(pair(*paths[place : place + 2]) for place in range(0, 200, 2))
+    pairs = tuple(pair(*paths[index : index + 2]) for index in range(0, 200, 2))
     written = write_page(empty_audit(tmp_path, pairs=pairs), listing_of(tmp_path, tuple(paths)), tmp_path / "audit")
     assert written.read_text(encoding="utf-8").count("<img") == 200
     assert written.stat().st_size < 3_000_000
 
 
-def test_groups_of_pairs_share_the_room() -> None:
+def test_the_first_groups_of_pairs_get_the_remaining_thumbnails() -> None:
     leaks = tuple(pair(PLAIN[1], f"test/malignant/{n}.png") for n in range(10))
     conflicts = tuple(pair(PLAIN[0], f"train/malignant/{n}.png") for n in range(10))
     groups = pair_groups(empty_audit(Path(), pairs=conflicts + leaks), most=12, at_least=4)
     assert [(group.anchor, len(group.pairs), group.total) for group in groups] == [
         ("leaks", 8, 10),
         ("conflicts", 4, 10),
-        ("together", 0, 0),
+        ("duplicates", 0, 0),
     ]
     assert [group.is_problem for group in groups] == [True, True, False]
 
 
-def test_weightiest_pairs_come_first() -> None:
+def test_most_important_pairs_come_first() -> None:
     faint, strong = pair(PLAIN[1], PLAIN[2], similarity=0.9), pair(PLAIN[1], PLAIN[3], similarity=0.99)
     lesion = pair(MARKUP, FOREIGN, kind="lesion", similarity=None)
     conflict, exact = pair(PLAIN[0], PLAIN[2], similarity=0.8), pair(LONG, PLAIN[3], kind="exact", similarity=1.0)
@@ -196,13 +195,13 @@ def test_forest_lies_between_its_ends() -> None:
     assert colour.ends is not None and 0 <= colour.ends[0] < chart.chance < colour.ends[1]
 
 
-def test_forest_has_room_for_what_is_worse_than_a_guess() -> None:
+def test_forest_has_room_for_shortcuts_below_chance_level() -> None:
     chart = forest([LabelShortcut("file facts", 0.2, (0.05, 0.35), "")])
     assert chart.rows[0].ends == (5.0, 35.0) and next(iter(chart.ticks)) == "0.0" and not chart.rows[0].tells
     assert forest([]).rows == ()
 
 
-def test_giveaways_are_those_whose_interval_lies_above() -> None:
+def test_a_shortcut_tells_the_label_if_its_interval_lies_above() -> None:
     assert LabelShortcut("", 0.7, (0.6, 0.8), "").tells and not LabelShortcut("", 0.7, (0.59, 0.8), "").tells
     assert not LabelShortcut("", 0.9, None, "").tells
 
@@ -214,7 +213,7 @@ def test_histogram_counts_every_pair_once() -> None:
     assert (chart.bars[0].within, chart.bars[0].leaks) == (100, 0)
     assert chart.bars[-1].leaks == pytest.approx(100 / 3)
     assert sum(bar.within + bar.leaks for bar in chart.bars) == pytest.approx(400 / 3)
-    assert chart.description == "Likeness of 4 pairs, from 0.90 to 1.00"
+    assert chart.description == "Similarity of 4 pairs, from 0.90 to 1.00"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def test_histogram_counts_every_pair_once() -> None:
         (-1.0, {"-1.00": 0, "-0.50": 25, "0.00": 50, "0.50": 75, "1.00": 100}),
     ],
 )
-def test_likeness_axis_has_round_numbers(similarity: float, ticks: dict[str, float]) -> None:
+def test_similarity_axis_has_round_numbers(similarity: float, ticks: dict[str, float]) -> None:
     chart = histogram([pair(PLAIN[1], PLAIN[2], similarity=similarity)])
     assert chart is not None and chart.ticks == ticks
 
@@ -236,19 +235,6 @@ def test_histogram_of_one_pair(similarity: float) -> None:
     chart = histogram([pair(PLAIN[1], PLAIN[2], similarity=similarity)])
     assert chart is not None and sum(bar.leaks for bar in chart.bars) == 100
     assert histogram([]) is None
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "I;16", "1"])
-def test_images_of_any_mode_have_a_picture(mode: str, tmp_path: Path) -> None:
-    file = tmp_path / "image.tif"
-    (Image.new(mode, (640, 320)) if mode == "I;16" else Image.new("RGB", (640, 320)).convert(mode)).save(file)
-    picture = thumbnail(file)
-    assert picture is not None and (picture.width, picture.height) == (160, 80)
-
-
-def test_broken_and_missing_images_have_none(tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    assert thumbnail(tmp_path / "broken.png") is None and thumbnail(tmp_path / "missing.png") is None
 
 
 def test_letters_stand_out_in_light_and_dark() -> None:
@@ -268,5 +254,5 @@ def contrast(first: str, second: str) -> float:
 
 def luminance(colour: str) -> float:
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in channels]
-    return sum(weight * share for weight, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

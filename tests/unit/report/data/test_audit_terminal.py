@@ -29,8 +29,8 @@ with two labels: conflicts          0     0       0    0
 within one split                    0     0       0    0
 
 test images that leak         0 of 3 (0.0 %)
-lesions in two splits         not known: no column of the metadata tells
-images alike                  none
+lesions in two splits         not known: no --group-column was given
+duplicate images              none
 
 labels against the diagnosis  none
 
@@ -45,7 +45,7 @@ def test_clean_audit_as_it_is_read() -> None:
 
 def test_every_finding_is_named() -> None:
     text = format_audit(full_audit(Path("images")))
-    assert "3 images left out beforehand" in text
+    assert "3 images left out before" in text
     assert "in two splits: leaks                0     2       1    3" in text
     assert "with two labels: conflicts          0     1       0    1" in text
     assert "test images that leak         3 of 3 (100.0 %)" in text
@@ -53,7 +53,7 @@ def test_every_finding_is_named() -> None:
     assert "5 in 2 clusters, at most 3 in one" in text
     assert "0.971 [0.962–0.980]" in text and "not computable" in text and "0.700 [not computable]" in text
     assert "labels against the diagnosis: 7" in text and "… and 2 more in audit.json" in text
-    assert "near, likeness 0.987, mirrored, one group by the metadata" in text
+    assert "near, similarity 0.987, mirrored, same group in the metadata" in text
     assert "conflicts within a split, 1 of 1:" in text and "benign against malignant" in text
     assert "A note with <b>markup</b>." in text
 
@@ -63,7 +63,7 @@ def test_verdict_comes_last_with_the_way_out() -> None:
     assert verdict.startswith("  ") and "images cannot be read" in verdict
     assert fix == "  write the list of images to leave out (1):"
     assert fix_command == "    melanoma-data audit 'my images' --group-column 'group & more' --fix quarantine.csv"
-    assert split == "  or split anew, what belongs together on one side:"
+    assert split == "  or make new splits that keep images of one lesion together:"
     assert split_command == "    melanoma-data split 'my images' clean --group-column 'group & more'"
 
 

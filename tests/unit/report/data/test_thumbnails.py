@@ -1,0 +1,21 @@
+"""Thumbnails of images of any mode, and of files that cannot be read."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from melanoma_pl.report.data.thumbnails import thumbnail
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "I;16", "1"])
+def test_images_of_any_mode_have_a_thumbnail(mode: str, tmp_path: Path) -> None:
+    file = tmp_path / "image.tif"
+    (Image.new(mode, (640, 320)) if mode == "I;16" else Image.new("RGB", (640, 320)).convert(mode)).save(file)
+    small = thumbnail(file)
+    assert small is not None and (small.width, small.height) == (160, 80)
+
+
+def test_broken_and_missing_images_have_none(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    assert thumbnail(tmp_path / "broken.png") is None and thumbnail(tmp_path / "missing.png") is None
