@@ -64,7 +64,7 @@ def test_said_in_one_line_before_anything_heavy(case: str, run_command: Command,
 
 
 LATER = {
-    "no GPU": (["trainer.accelerator=gpu"], "a GPU is asked for and there is none"),
+    "no GPU": (["trainer.accelerator=gpu"], "a GPU is wanted"),
     "batch larger than the data": (["data.batch_size=999"], "larger than the 32 training images"),
     "no such class": (["model._target_=melanoma_pl.models.Nothing"], "cannot be imported"),
     "no network": (["model._target_=pathlib.Path"], "is not a Module"),

@@ -1,4 +1,4 @@
-"""`data=table` and `data.exclude` as their user types them: trained, evaluated and resumed, from wherever."""
+"""`data=table` and `data.exclude`: trained, evaluated and resumed from any folder."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def place(work_folder: Path, image_folder: Path) -> Path:
+def folder(work_folder: Path, image_folder: Path) -> Path:
     """A folder with the images, a table of them in another folder, and a list of images to leave out."""
     (work_folder / "images").symlink_to(image_folder)
     (work_folder / "tables").mkdir()
@@ -35,12 +35,12 @@ def place(work_folder: Path, image_folder: Path) -> Path:
 TABLE = (*TINY, "data=table", "data.table=tables/t.csv", "data.group_column=lesion")
 
 
-def test_a_table_trains_as_its_folder_does(run_command: Command, place: Path) -> None:
+def test_a_table_trains_as_its_folder_does(run_command: Command, folder: Path) -> None:
     result = run_command(train.command, *TABLE, "name=table")
     assert result.code == 0, result.error
     assert "0 of 12 test images share a lesion with train" in result.output
     run_command(train.command, *TINY, "data=folder", "data.root=images", "data.group_column=group", "name=folder")
-    by_table, by_folder = (only_run(place, name) for name in ("table", "folder"))
+    by_table, by_folder = (only_run(folder, name) for name in ("table", "folder"))
     images = [{**row, "path": f"../images/{row['path']}"} for row in rows_of(by_folder / "images.csv")]
     assert rows_of(by_table / "images.csv") == images
     figures = [json.loads((run / "run.json").read_text())["figures"] for run in (by_table, by_folder)]
@@ -48,12 +48,12 @@ def test_a_table_trains_as_its_folder_does(run_command: Command, place: Path) ->
 
 
 def test_evaluated_from_another_folder(
-    run_command: Command, place: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: Command, folder: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_command(train.command, *TABLE, "report=page")
-    run = only_run(place)
+    run = only_run(folder)
     told = {split: (run / f"report/{split}/metrics.json").read_text() for split in ("validation", "test")}
-    monkeypatch.chdir(place / "tables")
+    monkeypatch.chdir(folder / "tables")
     for split, metrics in told.items():
         (run / f"report/{split}/metrics.json").unlink()
         result = run_command(evaluate.command, f"run={run}", f"split={split}")
@@ -65,31 +65,31 @@ def test_evaluated_from_another_folder(
     assert other["metrics"] == json.loads(told["test"])["metrics"]
 
 
-def test_resumed_from_another_folder(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    exclude = place / "tables/q.csv"
+def test_resumed_from_another_folder(run_command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exclude = folder / "tables/q.csv"
     exclude.write_text("image\n../images/train/benign/000.png\n")
     assert run_command(train.command, *TABLE, "data.exclude=tables/q.csv").code == 0
-    run = only_run(place)
-    monkeypatch.chdir(place / "tables")
+    run = only_run(folder)
+    monkeypatch.chdir(folder / "tables")
     for epochs in (3, 4):  # the second time from where the first one had found the table
         result = run_command(train.command, f"resume={run}", f"trainer.max_epochs={epochs}")
         assert result.code == 0, result.error
         assert f"1 training images that {exclude} names" in result.output
     assert [row["epoch"] for row in rows_of(run / "metrics.csv")] == ["1", "2", "3", "4"]
-    (place / "tables/t.csv").rename(place / "moved.csv")
-    text = (place / "moved.csv").read_text()
-    (place / "moved.csv").write_text(text.replace("../images/test/benign/000.png", "images/test/benign/000.png"))
+    (folder / "tables/t.csv").rename(folder / "moved.csv")
+    text = (folder / "moved.csv").read_text()
+    (folder / "moved.csv").write_text(text.replace("../images/test/benign/000.png", "images/test/benign/000.png"))
     result = run_command(train.command, f"resume={run}", "trainer.max_epochs=5", "data.table=../moved.csv")
     assert result.code == 2
     assert "do not exist" in result.error
 
 
-def test_images_left_out(run_command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_left_out(run_command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = (*TINY, "data=folder", "data.root=images", "data.exclude=q.csv")
     result = run_command(train.command, *options, "report=page")
     assert result.code == 0, result.error
     assert "left out    1 training images that q.csv names; 1 test images that it names stay" in result.output
-    run = only_run(place)
+    run = only_run(folder)
     paths = {row["path"] for row in rows_of(run / "images.csv")}
     assert "train/benign/000.png" not in paths
     assert "test/benign/002.png" in paths
@@ -98,18 +98,18 @@ def test_images_left_out(run_command: Command, place: Path, monkeypatch: pytest.
     result = run_command(evaluate.command, f"run={run}", "split=validation")
     assert result.code == 0, result.error
     assert json.loads((run / "report/validation/metrics.json").read_text()) == told
-    (place / "q.csv").unlink()
+    (folder / "q.csv").unlink()
     result = run_command(evaluate.command, f"run={run}", "split=validation")
     assert result.code == 2
     assert "q.csv does not exist" in result.error
-    monkeypatch.chdir(place / "tables")
+    monkeypatch.chdir(folder / "tables")
     result = run_command(evaluate.command, f"run={run}", "data.root=../images")
-    assert result.code == 0, result.error  # another set: nothing of it was left out
+    assert result.code == 0, result.error  # nothing is left out of other images
 
 
-def test_runs_from_before_there_were_these_keys(run_command: Command, place: Path) -> None:
+def test_runs_recorded_before_these_keys_existed(run_command: Command, folder: Path) -> None:
     run_command(train.command, *TINY, "data=folder", "data.root=images")
-    run = only_run(place)
+    run = only_run(folder)
     record = json.loads((run / "run.json").read_text())
     for config in (record["config"], record["composed"]):
         for key in ("fold", "table", "exclude"):
@@ -127,7 +127,11 @@ CASES = {
         "x.png,Nevus,train",
         "tables/t.csv, line 2: 20 of 40 train images do not exist (../images",
     ),
-    "unknown label": ("Nevus,train", "nevs,train", "tables/t.csv, line 2: the label 'nevs' is not a class; did you mean"),
+    "unknown label": (
+        "Nevus,train",
+        "nevs,train",
+        "tables/t.csv, line 2: the label 'nevs' is not a class; did you mean",
+    ),
     "no split": ("malignant,train", "malignant,", "is not in a split: cut a split: melanoma-data split tables/t.csv"),
     "no split column": ("label,split", "label,part", "tables/t.csv has no column 'split' (data.split_column"),
     "no lesion column": ("split,lesion", "split,patient", "has no column 'lesion' (data.group_column)"),
@@ -136,25 +140,25 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_wrong_with_a_table(case: str, run_command: Command, place: Path) -> None:
+def test_wrong_tables_are_refused(case: str, run_command: Command, folder: Path) -> None:
     before, after, expected = CASES[case]
-    table = place / "tables/t.csv"
+    table = folder / "tables/t.csv"
     table.write_text(table.read_text().replace(before, after))
     result = run_command(train.command, *TABLE)
     assert result.code == 2
     assert expected in result.error
     assert len(result.error.strip().splitlines()) == 1
-    assert not (place / "outputs").exists()
+    assert not (folder / "outputs").exists()
 
 
 STALE = "names 1 images that are not in images (train/benign/gone.png)"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("image\ntrain/benign/gone.png\n", STALE), ("path\n", "has no column")])
-def test_what_is_wrong_with_a_list(text: str, expected: str, run_command: Command, place: Path) -> None:
-    (place / "q.csv").write_text(text)
+def test_wrong_lists_are_refused(text: str, expected: str, run_command: Command, folder: Path) -> None:
+    (folder / "q.csv").write_text(text)
     result = run_command(train.command, *TINY, "data=folder", "data.root=images", "data.exclude=q.csv")
     assert result.code == 2
     assert expected in result.error
     assert len(result.error.strip().splitlines()) == 1
-    assert not (place / "outputs").exists()
+    assert not (folder / "outputs").exists()

@@ -1,4 +1,4 @@
-"""Augmentation: pure draws, exact permutations, plausible colours, and no image that depends on its neighbours."""
+"""Augmentation: pure parameters, exact permutations, plausible colours, and images independent of each other."""
 
 import math
 from dataclasses import asdict, fields

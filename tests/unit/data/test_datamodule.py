@@ -1,4 +1,4 @@
-"""The data module: the same batches for any cache and any workers, and broken images told before training."""
+"""The data module: the same batches for any cache and any workers, and broken images reported before training."""
 
 from pathlib import Path
 
@@ -44,8 +44,8 @@ def test_epochs_differ_in_order_and_augmentation(image_folder: Path) -> None:
     assert first[0].positions.tolist() != second[0].positions.tolist()
     position = int(first[0].positions[0])
     again = next(batch for batch in second if position in batch.positions.tolist())
-    place = again.positions.tolist().index(position)
-    assert not torch.equal(first[0].pixels[0], again.pixels[place])
+    index = again.positions.tolist().index(position)
+    assert not torch.equal(first[0].pixels[0], again.pixels[index])
 
 
 def test_train_and_validation_do_not_overlap(image_folder: Path) -> None:

@@ -16,7 +16,7 @@ PREPROCESSING = Preprocessing(image_size=16)
 
 
 def gradient(width: int = 40, height: int = 30) -> Image.Image:
-    """A picture whose channels differ and change along both sides."""
+    """An image whose channels differ and change along both sides."""
     rows, columns = np.mgrid[:height, :width]
     channels = [columns * 255 // width, rows * 255 // height, (rows + columns) % 256]
     return Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8))

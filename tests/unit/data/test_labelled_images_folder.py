@@ -1,4 +1,4 @@
-"""Image folders: classes by name, and what a wrong layout is told."""
+"""One split of a folder: classes by name, and errors about a wrong layout."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_images_at_any_depth_of_a_class(tmp_path: Path) -> None:
         (("images/1.png",), "has no 'train' folder, only images"),
     ],
 )
-def test_what_a_wrong_layout_is_told(paths: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+def test_errors_about_a_wrong_layout(paths: tuple[str, ...], expected: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         list_split(make(tmp_path, *paths), "train")
     assert expected in str(error.value)
@@ -96,14 +96,14 @@ def test_take_keeps_everything_together(image_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "way_out"),
+    ("name", "advice"),
     [
         ("bcc", "name its class: '+data.folder_names.bcc=<class>'"),
         ("basal cell", r"name its class: '+data.folder_names={basal\ cell: <class>}'"),
         ("nävus", ": move it away, or rename it"),
     ],
 )
-def test_way_out_of_a_folder_that_is_no_class(name: str, way_out: str, tmp_path: Path) -> None:
+def test_advice_about_a_folder_that_is_not_a_class(name: str, advice: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         list_split(make(tmp_path, "train/benign/1.png", f"train/{name}/1.png"), "train")
-    assert str(error.value).endswith(way_out)
+    assert str(error.value).endswith(advice)

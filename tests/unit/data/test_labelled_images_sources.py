@@ -20,7 +20,7 @@ from melanoma_pl.data.options import DataOptions
 from melanoma_pl.errors import UserError
 
 
-def test_the_layout(image_folder: Path) -> None:
+def test_a_folder_with_splits(image_folder: Path) -> None:
     listing = list_images(image_folder)
     assert len(listing) == 52
     assert listing.paths[0] == "test/benign/000.png"
@@ -57,7 +57,7 @@ def test_a_table(image_folder: Path, tmp_path: Path) -> None:
     assert listing.splits == ("train", "validation", "")
 
 
-def test_what_cannot_be_listed(tmp_path: Path) -> None:
+def test_sources_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere does not exist: give <root>/\{train,test\}/<class>"):
         list_images(tmp_path / "nowhere")
     with pytest.raises(UserError, match="holds no labelled images"):
@@ -71,7 +71,7 @@ def test_what_cannot_be_listed(tmp_path: Path) -> None:
     assert "data." not in str(refusal.value)
 
 
-def test_meanings() -> None:
+def test_standard_label() -> None:
     assert [standard_label(name) for name in ("Benign", "NEVUS", "melanoma", "bcc")] == [
         "benign",
         "benign",
@@ -89,7 +89,7 @@ def test_meanings() -> None:
         ((), ()),
     ],
 )
-def test_synonyms_are_translated_where_all_labels_are_known(names: tuple[str, ...], expected: tuple[str, ...]) -> None:
+def test_synonyms_are_translated_if_all_labels_are_known(names: tuple[str, ...], expected: tuple[str, ...]) -> None:
     assert standard_labels(names) == expected
 
 
@@ -99,7 +99,7 @@ def test_melanoma_among_the_rest_keeps_its_name(tmp_path: Path) -> None:
     assert list_images(table).labels == ("melanoma", "rest")
 
 
-def test_fingerprint_is_of_paths_splits_and_labels() -> None:
+def test_fingerprint_depends_on_paths_splits_and_labels() -> None:
     listing = LabelledImages(Path("images"), ("a", "b"), ("benign", "malignant"), ("train", "test"))
     others = [
         replace(listing, paths=("a", "c")),
@@ -122,7 +122,7 @@ def test_folders_behind_links_are_entered_and_loops_are_not(image_folder: Path, 
     assert list_images(root).paths == list_images(image_folder).paths
 
 
-def test_folders_that_cannot_be_read_are_not_passed_over(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_cannot_be_read_are_refused(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scandir = os.scandir
 
     def refuse(path: str | Path) -> object:

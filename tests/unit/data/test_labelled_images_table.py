@@ -1,4 +1,4 @@
-"""Images by a table: the same as those of a folder, and what is wrong said by file and line."""
+"""One split of a table: the images of the folder that it lists, and errors that name file and line."""
 
 from pathlib import Path
 
@@ -23,21 +23,21 @@ def write(path: Path, *rows: str, header: str = "image,label,split") -> Path:
 
 
 @pytest.fixture
-def place(image_folder: Path, tmp_path: Path) -> Path:
+def table_folder(image_folder: Path, tmp_path: Path) -> Path:
     """A folder beside the images, from which their paths begin with `../images`."""
     (tmp_path / "images").symlink_to(image_folder)
     (tmp_path / "tables").mkdir()
     return tmp_path / "tables"
 
 
-def test_equals_the_folder_it_lists(place: Path, image_folder: Path) -> None:
+def test_equals_the_folder_it_lists(table_folder: Path, image_folder: Path) -> None:
     images = {split: list_split(image_folder, split) for split in ("train", "test")}
     rows = [
         f"../images/{path},{('benign', 'malignant')[target]},{split}"
         for split, listed in images.items()
         for path, target in zip(listed.paths, listed.targets, strict=True)
     ]
-    table = write(place / "t.csv", *reversed(rows))
+    table = write(table_folder / "t.csv", *reversed(rows))
     for split, listed in images.items():
         found = list_split(table, split)
         assert found.paths == tuple(f"../images/{path}" for path in listed.paths)
@@ -45,11 +45,11 @@ def test_equals_the_folder_it_lists(place: Path, image_folder: Path) -> None:
         assert [file.read_bytes() for file in found.files] == [file.read_bytes() for file in listed.files]
 
 
-def test_names_of_classes_and_splits(place: Path) -> None:
+def test_names_of_classes_and_splits(table_folder: Path) -> None:
     rows = zip(
         IMAGES, ("Nevus", "MELANOMA", "b9", "malignant"), ("Training", "validation", "test", "TESTING"), strict=True
     )
-    table = write(place / "t.csv", *(f"../images/{','.join(row)}" for row in rows))
+    table = write(table_folder / "t.csv", *(f"../images/{','.join(row)}" for row in rows))
     folder_names = {"nevus": "benign", "melanoma": "malignant", "b9": "benign"}
     for split in ("train", "test"):
         found = list_split(table, split, DataOptions(folder_names=folder_names))
@@ -61,9 +61,9 @@ def test_names_of_classes_and_splits(place: Path) -> None:
     assert reversed_names.paths[1] == f"../images/{IMAGES[0]}"
 
 
-def test_absolute_paths_and_columns_of_other_names(place: Path, image_folder: Path) -> None:
+def test_absolute_paths_and_columns_of_other_names(table_folder: Path, image_folder: Path) -> None:
     rows = [f"{image_folder / path},{path.split('/')[1]},{path.split('/')[0]}" for path in IMAGES]
-    table = write(place / "t.csv", *rows, header="file,dx,part")
+    table = write(table_folder / "t.csv", *rows, header="file,dx,part")
     found = list_split(table, "test", DataOptions(image_column="file", label_column="dx", split_column="part"))
     assert found.files == [image_folder / path for path in IMAGES[2:]]
 
@@ -115,17 +115,17 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_wrong_is_said_by_file_and_line(case: str, place: Path) -> None:
+def test_errors_name_file_and_line(case: str, table_folder: Path) -> None:
     rows, header, expected = CASES[case]
-    table = write(place / "t.csv", *rows, header=header or "image,label,split")
+    table = write(table_folder / "t.csv", *rows, header=header or "image,label,split")
     with pytest.raises(UserError) as error:
         list_split(table, "train")
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_what_is_wrong_in_test_does_not_stop_training(place: Path) -> None:
-    table = write(place / "t.csv", *GOOD, "../images/gone.png,bcc,test")
+def test_errors_in_test_rows_do_not_stop_training(table_folder: Path) -> None:
+    table = write(table_folder / "t.csv", *GOOD, "../images/gone.png,bcc,test")
     assert len(list_split(table, "train")) == 2
     with pytest.raises(UserError, match="line 6: the label 'bcc'"):
         list_split(table, "test")
@@ -136,17 +136,17 @@ def module(table: Path, **options: object) -> MoleDataModule:
 
 
 @pytest.fixture
-def table(place: Path, image_folder: Path) -> Path:
+def table(table_folder: Path, image_folder: Path) -> Path:
     """All images of the folder, with their lesions, three folds, and a metadata table of its own beside it."""
     lines = (image_folder / "metadata.csv").read_text().splitlines()[1:]
     rows = []
     for number, (path, group, _) in enumerate(line.split(",") for line in lines):
         split, name, _ = path.split("/")
         rows.append(f"../images/{path},{name},{split},{group},{number // 4 % 3 if split == 'train' else ''}")
-    return write(place / "t.csv", *rows, header="image,label,split,group,fold")
+    return write(table_folder / "t.csv", *rows, header="image,label,split,group,fold")
 
 
-def test_the_module_takes_a_table(table: Path, image_folder: Path) -> None:
+def test_the_data_module_takes_a_table(table: Path, image_folder: Path) -> None:
     data = module(table, group_column="group")
     data.setup("fit")
     training, validation = data.split("train"), data.split("validation")
@@ -157,7 +157,7 @@ def test_the_module_takes_a_table(table: Path, image_folder: Path) -> None:
     assert not data.shared_with_train(data.list_split("test")).any()
 
 
-def test_metadata_beside_the_table_does_not_count_and_another_can_be_named(table: Path) -> None:
+def test_metadata_beside_the_table_is_ignored_unless_named(table: Path) -> None:
     (table.parent / "metadata.csv").write_text("image,group\n")
     assert module(table, group_column="group").list_split("train").groups is not None
     with pytest.raises(UserError, match=r"metadata.csv has no row for 40 of 40"):
@@ -172,7 +172,7 @@ def test_folds_of_a_table(table: Path) -> None:
     assert len(data.split("train")) == 40 - len(expected)
 
 
-def test_a_table_that_is_not_there(tmp_path: Path) -> None:
+def test_a_table_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         module(tmp_path / "t.csv").setup("fit")
     with pytest.raises(UserError, match="is a folder"):

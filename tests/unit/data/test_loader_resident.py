@@ -1,4 +1,4 @@
-"""Images on the device that trains: the same batches, made there."""
+"""Pixels on the training device: the same batches, made there."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_data_module_makes_batches_where_it_is_told_to(image_folder: Path, monke
     original = ResidentBatches.__getitem__
     monkeypatch.setattr(ResidentBatches, "__getitem__", lambda self, key: made.append(1) or original(self, key))
     train(image_folder, resident="auto")
-    assert made == []  # on a processor the cache is where it is needed already
+    assert made == []  # on a CPU the cache already lies where it is needed
     train(image_folder, resident=True, num_workers=2)
     assert len(made) == 10
 

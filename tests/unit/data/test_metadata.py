@@ -1,4 +1,4 @@
-"""The metadata table: joined by path, and what is wrong with it said by file and line."""
+"""The metadata table: joined by path, with errors that name file and line."""
 
 from pathlib import Path
 

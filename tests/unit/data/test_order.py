@@ -127,11 +127,11 @@ def test_an_iteration_keeps_the_epoch_it_began_with():
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_ranks_have_equally_many_batches_and_miss_no_image(count, world_size, shuffle):
     ranks = [EpochBatches(count, 2, seed=1, shuffle=shuffle, rank=r, world_size=world_size) for r in range(world_size)]
-    shares = [indices_of(rank) for rank in ranks]
+    parts = [indices_of(rank) for rank in ranks]
 
     assert len({tuple(sizes_of(rank)) for rank in ranks}) == 1
-    assert set().union(*shares) == set(range(count))
-    assert sum(len(share) for share in shares) - count < world_size  # as few twice as possible
+    assert set().union(*parts) == set(range(count))
+    assert sum(len(part) for part in parts) - count < world_size  # as few twice as possible
 
 
 def test_ranks_interleave_the_order_and_wrap_to_its_start():

@@ -1,4 +1,4 @@
-"""The validation split: stratified, by lesion, the same again."""
+"""The cut of a validation split or of folds: stratified, by lesion, reproducible."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Images to leave out: of training only, counted, and a list that fits no longer refused."""
+"""Excluded images: left out of training only, counted, and an outdated list is refused."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ def write(path: Path, *images: str) -> Path:
     return path
 
 
-def test_training_does_without_them(image_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_training_leaves_them_out(image_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     gone = ("train/benign/000.png", "train/malignant/003.png")
     exclude = write(tmp_path / "q.csv", *gone, "./test/benign/000.png")
     with caplog.at_level(logging.INFO):

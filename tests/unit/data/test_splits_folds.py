@@ -1,4 +1,4 @@
-"""One fold validates, the others train, and what is wrong with a table of folds."""
+"""One fold validates, the others train, and wrong tables of folds are refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_each_image_validates_once(tmp_path: Path) -> None:
         ("0,0,0,0,0,0,0,0", 0, "in FILE images of one class only are in the folds other than 0"),
     ],
 )
-def test_what_is_wrong_with_a_table(folds: str, fold: int, expected: str, tmp_path: Path) -> None:
+def test_wrong_tables_are_refused(folds: str, fold: int, expected: str, tmp_path: Path) -> None:
     table = write(tmp_path / "split.csv", folds)
     with pytest.raises(UserError) as error:
         cut_fold(IMAGES, table, fold)
@@ -87,13 +87,13 @@ def test_a_lesion_in_two_folds_is_refused(tmp_path: Path) -> None:
     assert str(error.value).endswith("melanoma-data split <images> <target> --folds 4 --group-column lesion")
 
 
-def test_the_module_refuses_it_of_a_folder_and_of_a_table(own_image_folder: Path) -> None:
+def test_the_data_module_refuses_it_in_a_folder_and_in_a_table(own_image_folder: Path) -> None:
     paths = MoleDataModule(own_image_folder).list_split("train").paths
     rows = "".join(f"{path},{path.split('/')[1]},train,{index % 4},one\n" for index, path in enumerate(paths))
     table = own_image_folder / "split.csv"
     table.write_text(f"image,label,split,fold,lesion\n{rows}")
     wanted = r"1 group \(one\) of fold 0 .*--group-column lesion"
-    for places in ({"root": own_image_folder, "metadata": table}, {"table": table}):
-        data = MoleDataModule(**places, fold=0, group_column="lesion", preprocessing=Preprocessing(32))  # type: ignore[arg-type]
+    for sources in ({"root": own_image_folder, "metadata": table}, {"table": table}):
+        data = MoleDataModule(**sources, fold=0, group_column="lesion", preprocessing=Preprocessing(32))  # type: ignore[arg-type]
         with pytest.raises(UserError, match=wanted):
             data.setup("fit")

@@ -1,4 +1,4 @@
-"""`melanoma-data cache`: what is listed, what is removed, and what is left alone."""
+"""`melanoma-data cache`: the datasets that are listed and removed, and the files that stay."""
 
 import os
 import subprocess
@@ -33,18 +33,18 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def sets(work_folder: Path, image_folder: Path) -> list[CachedDataset]:
-    """The sets of training and test images in the default folder, those of the test images used forty days ago."""
+def datasets(work_folder: Path, image_folder: Path) -> list[CachedDataset]:
+    """Cached training and test images in the default folder; the test images were last used forty days ago."""
     for split in ("train", "test"):
         load_images(list_split(image_folder, split), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
-    both = sorted(find_cached(CACHE), key=lambda place: -place.read().images)
+    both = sorted(find_cached(CACHE), key=lambda cached: -cached.read().images)
     for file in both[1].files:
         os.utime(file, (time.time() - 40 * DAY,) * 2)
     return both
 
 
 @pytest.fixture
-def training(sets: list[CachedDataset], image_folder: Path) -> Iterator[None]:
+def training(datasets: list[CachedDataset], image_folder: Path) -> Iterator[None]:
     """Another process that trains on the training images."""
     command = [sys.executable, "-c", TRAINER, str(image_folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -54,31 +54,33 @@ def training(sets: list[CachedDataset], image_folder: Path) -> Iterator[None]:
         process.communicate("")
 
 
-def test_what_is_there(sets: list[CachedDataset], image_folder: Path, run_command: Command) -> None:
-    sets[0].part.write_bytes(b"of a killed process")
+def test_cached_datasets_are_listed(datasets: list[CachedDataset], image_folder: Path, run_command: Command) -> None:
+    datasets[0].part.write_bytes(b"of a killed process")
     (CACHE / "0123456789abcdef").mkdir()
     (CACHE / "0123456789abcdef/.pixels.u8.part").write_bytes(b"of a killed process")
     lines = run_command(data.command, "cache", "list").output.splitlines()
     assert len(lines) == 5
     (train,) = [line for line in lines if "40 images" in line]
     assert f"{image_folder}, {SIZE} px" in train
-    assert sets[0].folder.name in train
+    assert datasets[0].folder.name in train
     assert "kB" in train
-    assert lines[3].startswith(sets[1].folder.name), "what was used last stands first"
+    assert lines[3].startswith(datasets[1].folder.name), "the last used dataset is the first"
     assert time.strftime("%Y-%m-%d", time.localtime(time.time() - 40 * DAY)) in lines[3]
     assert any("unfinished" in line for line in lines)
     assert lines[-1].startswith("3 datasets, ")
     assert "in use" not in " ".join(lines)
 
 
-def test_opening_a_set_is_using_it(sets: list[CachedDataset], image_folder: Path, run_command: Command) -> None:
+def test_opening_a_dataset_counts_as_use(
+    datasets: list[CachedDataset], image_folder: Path, run_command: Command
+) -> None:
     load_images(list_split(image_folder, "test"), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
     assert "nothing to remove" in run_command(data.command, "cache", "clean", "--older-than", "39").output
     assert len(find_cached(CACHE)) == 2
 
 
-def test_everything_is_removed(sets: list[CachedDataset], run_command: Command) -> None:
-    sets[0].part.write_bytes(b"of a killed process")
+def test_everything_is_removed(datasets: list[CachedDataset], run_command: Command) -> None:
+    datasets[0].part.write_bytes(b"of a killed process")
     result = run_command(data.command, "cache", "clean")
     assert result.code == 0
     assert "kB of 2 datasets in outputs/cache" in result.output
@@ -87,17 +89,19 @@ def test_everything_is_removed(sets: list[CachedDataset], run_command: Command) 
     assert "no decoded images are kept" in run_command(data.command, "cache", "list").output
 
 
-def test_only_what_was_not_used_for_long(sets: list[CachedDataset], run_command: Command) -> None:
+def test_only_datasets_that_were_not_used_for_long_are_removed(
+    datasets: list[CachedDataset], run_command: Command
+) -> None:
     assert "nothing to remove" in run_command(data.command, "cache", "clean", "--older-than", "41").output
     assert "1 dataset " in run_command(data.command, "cache", "clean", "--older-than", "39").output
-    assert find_cached(CACHE) == [sets[0]]
+    assert find_cached(CACHE) == [datasets[0]]
     result = run_command(data.command, "cache", "clean", "--older-than", "-1")
     assert result.code == 2
     assert "negative" in result.error
 
 
-def test_nothing_else_is_removed(sets: list[CachedDataset], run_command: Command) -> None:
-    others = [CACHE / "notes.txt", CACHE / "images/train/a.png", sets[0].folder / "mine.txt", CACHE / "other.lock"]
+def test_nothing_else_is_removed(datasets: list[CachedDataset], run_command: Command) -> None:
+    others = [CACHE / "notes.txt", CACHE / "images/train/a.png", datasets[0].folder / "mine.txt", CACHE / "other.lock"]
     for path in others:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
@@ -108,35 +112,35 @@ def test_nothing_else_is_removed(sets: list[CachedDataset], run_command: Command
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
-def test_what_a_training_uses_stays(sets: list[CachedDataset], training: None, run_command: Command) -> None:
+def test_a_dataset_in_training_stays(datasets: list[CachedDataset], training: None, run_command: Command) -> None:
     listed = run_command(data.command, "cache", "list").output
     assert listed.count("in use now") == 1
     result = run_command(data.command, "cache", "clean")
     assert result.code == 2
-    assert str(sets[0].folder) in result.error
+    assert str(datasets[0].folder) in result.error
     assert "another process uses it; freed" in result.error
-    assert find_cached(CACHE) == [sets[0]]
-    assert sets[0].read().images == 40
+    assert find_cached(CACHE) == [datasets[0]]
+    assert datasets[0].read().images == 40
 
 
-def test_what_is_being_written_stays(sets: list[CachedDataset], run_command: Command) -> None:
-    with FileLock(CACHE / f"{sets[0].folder.name}.lock"):
+def test_a_dataset_that_is_being_written_stays(datasets: list[CachedDataset], run_command: Command) -> None:
+    with FileLock(CACHE / f"{datasets[0].folder.name}.lock"):
         result = run_command(data.command, "cache", "clean")
     assert result.code == 2
     assert "another process uses it" in result.error
-    assert sets[0].read().images == 40
+    assert datasets[0].read().images == 40
     assert run_command(data.command, "cache", "clean").code == 0
 
 
-def test_the_mapping_alone_keeps_a_set(work_folder: Path, image_folder: Path) -> None:
+def test_a_mapping_alone_keeps_a_dataset(work_folder: Path, image_folder: Path) -> None:
     loaded = load_images(list_split(image_folder, "test"), Preprocessing(SIZE), cache_fraction=0, cache_folder=CACHE)
-    (place,) = find_cached(CACHE)
-    assert place.is_used()
+    (cached,) = find_cached(CACHE)
+    assert cached.is_used()
     del loaded
-    assert not place.is_used()
+    assert not cached.is_used()
 
 
-def test_folders_of_ones_own(sets: list[CachedDataset], work_folder: Path, run_command: Command) -> None:
+def test_other_folders(datasets: list[CachedDataset], work_folder: Path, run_command: Command) -> None:
     CACHE.rename("elsewhere")
     assert "no decoded images are kept" in run_command(data.command, "cache", "list").output
     assert "2 datasets" in run_command(data.command, "cache", "list", "elsewhere").output
@@ -146,7 +150,7 @@ def test_folders_of_ones_own(sets: list[CachedDataset], work_folder: Path, run_c
     assert "nowhere does not exist" in result.error
 
 
-def test_it_is_light(work_folder: Path) -> None:
+def test_the_command_imports_nothing_heavy(work_folder: Path) -> None:
     code = (
         "import sys\nfrom melanoma_pl.data.__main__ import command\ncommand(sys.argv[1:])\n"
         "print('heavy:', [name for name in ('torch', 'numpy', 'PIL', 'lightning') if name in sys.modules])"

@@ -59,7 +59,7 @@ def load(root: Path, cache_folder: Path | None, on_broken: str = "stop", side: i
     return load_images(images, Preprocessing(side), on_broken, cache_fraction=0, cache_folder=cache_folder)
 
 
-def only_set(folder: Path) -> CachedDataset:
+def only_dataset(folder: Path) -> CachedDataset:
     (found,) = find_cached(folder)
     return found
 
@@ -98,7 +98,7 @@ def test_batches_are_those_of_memory_and_of_files(workers: int | str, image_fold
     assert len(find_cached(tmp_path / "cache")) == 1
 
 
-def test_a_set_that_is_moved_away_can_still_be_read(image_folder: Path, tmp_path: Path) -> None:
+def test_a_dataset_that_is_moved_away_can_still_be_read(image_folder: Path, tmp_path: Path) -> None:
     loaded = load(image_folder, tmp_path / "cache")
     expected = loaded.pixels(torch.arange(40))
     (tmp_path / "cache").rename(tmp_path / "moved")
@@ -152,7 +152,7 @@ def test_nothing_but_broken_images(own_image_folder: Path, tmp_path: Path) -> No
             load(own_image_folder, tmp_path / "cache", "skip")
 
 
-def test_what_can_be_read_again_is_no_longer_broken(own_image_folder: Path, tmp_path: Path) -> None:
+def test_an_image_that_can_be_read_again_is_no_longer_broken(own_image_folder: Path, tmp_path: Path) -> None:
     """A link that leads to a file again: neither its size nor its time of change tell."""
     image = own_image_folder / "train/benign/000.png"
     content, times = image.read_bytes(), image.stat()
@@ -164,7 +164,7 @@ def test_what_can_be_read_again_is_no_longer_broken(own_image_folder: Path, tmp_
     assert len(load(own_image_folder, tmp_path / "cache", "skip").images) == 40
 
 
-def test_a_changed_image_makes_another_set(own_image_folder: Path, tmp_path: Path) -> None:
+def test_a_changed_image_makes_another_dataset(own_image_folder: Path, tmp_path: Path) -> None:
     before = load(own_image_folder, tmp_path / "cache")
     draw_image(own_image_folder / "train/benign/000.png", malignant=True, seed=77)
     after = load(own_image_folder, tmp_path / "cache")
@@ -173,7 +173,9 @@ def test_a_changed_image_makes_another_set(own_image_folder: Path, tmp_path: Pat
     assert not torch.equal(after.pixels(torch.tensor([0])), before.pixels(torch.tensor([0])))
 
 
-def test_the_key_is_of_all_that_decides_the_pixels(own_image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_depends_on_all_that_decides_the_pixels(
+    own_image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = list_split(own_image_folder, "train")
     keys = {cache_key(images, SMALL), cache_key(images, Preprocessing(SIZE + 1)), cache_key(images.take([1, 0]), SMALL)}
     assert cache_key(images, Preprocessing.imagenet(SIZE)) in keys, "scaling comes after decoding"
@@ -186,52 +188,52 @@ def test_the_key_is_of_all_that_decides_the_pixels(own_image_folder: Path, monke
     assert len(keys) == 6
 
 
-def test_a_moved_folder_keeps_its_set(own_image_folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
+def test_a_moved_folder_keeps_its_dataset(own_image_folder: Path, tmp_path: Path, decoded: list[Path]) -> None:
     load(own_image_folder, tmp_path / "cache")
     decoded.clear()
     load(own_image_folder.rename(tmp_path / "moved"), tmp_path / "cache")
     assert len(decoded) == CHECKED
 
 
-def other_pixels(place: CachedDataset) -> None:
-    place.pixels.write_bytes(bytes(place.pixels.stat().st_size))
+def other_pixels(cached: CachedDataset) -> None:
+    cached.pixels.write_bytes(bytes(cached.pixels.stat().st_size))
 
 
-def cut_pixels(place: CachedDataset) -> None:
-    place.pixels.write_bytes(place.pixels.read_bytes()[:-1])
+def cut_pixels(cached: CachedDataset) -> None:
+    cached.pixels.write_bytes(cached.pixels.read_bytes()[:-1])
 
 
-def no_pixels(place: CachedDataset) -> None:
-    place.pixels.unlink()
+def no_pixels(cached: CachedDataset) -> None:
+    cached.pixels.unlink()
 
 
-def cut_record(place: CachedDataset) -> None:
-    place.record.write_bytes(place.record.read_bytes()[:-20])
+def cut_record(cached: CachedDataset) -> None:
+    cached.record.write_bytes(cached.record.read_bytes()[:-20])
 
 
-def empty_record(place: CachedDataset) -> None:
-    place.record.write_text("[]")
+def empty_record(cached: CachedDataset) -> None:
+    cached.record.write_text("[]")
 
 
-def other_format(place: CachedDataset) -> None:
-    place.record.write_text(json.dumps({**json.loads(place.record.read_text()), "format": 0}))
+def other_format(cached: CachedDataset) -> None:
+    cached.record.write_text(json.dumps({**json.loads(cached.record.read_text()), "format": 0}))
 
 
-def other_content(place: CachedDataset) -> None:
-    record = json.loads(place.record.read_text())
-    place.record.write_text(json.dumps({**record, "sha256": ["0" * 64] * len(record["sha256"])}))
+def other_content(cached: CachedDataset) -> None:
+    record = json.loads(cached.record.read_text())
+    cached.record.write_text(json.dumps({**record, "sha256": ["0" * 64] * len(record["sha256"])}))
 
 
-def other_images(place: CachedDataset) -> None:
-    record = json.loads(place.record.read_text())
-    place.record.write_text(json.dumps({**record, "broken": {"train/benign/000.png": "it was"}}))
+def other_images(cached: CachedDataset) -> None:
+    record = json.loads(cached.record.read_text())
+    cached.record.write_text(json.dumps({**record, "broken": {"train/benign/000.png": "it was"}}))
 
 
 DAMAGES = [other_pixels, cut_pixels, no_pixels, cut_record, empty_record, other_format, other_content, other_images]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_damaged_set_is_made_anew(
+def test_a_damaged_dataset_is_made_anew(
     damage: Callable[[CachedDataset], None],
     image_folder: Path,
     tmp_path: Path,
@@ -239,7 +241,7 @@ def test_a_damaged_set_is_made_anew(
     decoded: list[Path],
 ) -> None:
     expected = load(image_folder, tmp_path).pixels(torch.arange(40))
-    damage(only_set(tmp_path))
+    damage(only_dataset(tmp_path))
     again = load(image_folder, tmp_path)
     assert torch.equal(again.pixels(torch.arange(40)), expected)
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
@@ -264,10 +266,10 @@ def test_an_image_that_changed_unnoticed_is_seen(own_image_folder: Path, tmp_pat
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    monkeypatch.setattr(disk_cache.shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+    monkeypatch.setattr(disk_cache.shutil, "disk_usage", lambda cached: SimpleNamespace(free=free))
 
 
-def test_without_room_files_are_read_again(
+def test_files_are_read_again_if_the_disk_lacks_room(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill_disk(monkeypatch, 40 * 3 * SIZE * SIZE)  # for the pixels, and nothing else
@@ -279,7 +281,7 @@ def test_without_room_files_are_read_again(
     assert "0.54 GB are missing" in warning
     assert "data.cache_folder" in warning
     assert "\n" not in warning
-    assert not any(place.size for place in find_cached(tmp_path))
+    assert not any(cached.size for cached in find_cached(tmp_path))
     fill_disk(monkeypatch, 2**40)
     assert load(image_folder, tmp_path).cache is not None
 
@@ -297,13 +299,13 @@ def test_a_disk_that_fills_up_meanwhile(image_folder: Path, tmp_path: Path) -> N
     assert answer.returncode == 0, answer.stderr
     assert "no room for" in answer.stdout
     assert answer.stdout.splitlines()[-1] == "None"
-    assert not any(place.size for place in find_cached(tmp_path))
+    assert not any(cached.size for cached in find_cached(tmp_path))
 
 
-@pytest.mark.parametrize("place", ["a file", "below a file"])
-def test_a_folder_that_cannot_be_made(place: str, image_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("location", ["a file", "below a file"])
+def test_a_folder_that_cannot_be_made(location: str, image_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    folder = tmp_path / "file" if place == "a file" else tmp_path / "file/cache"
+    folder = tmp_path / "file" if location == "a file" else tmp_path / "file/cache"
     with pytest.raises(UserError, match=r"data\.cache_folder=.* cannot be written to"):
         load(image_folder, folder)
 
@@ -335,7 +337,7 @@ def test_killed_while_building(image_folder: Path, tmp_path: Path) -> None:
     process = start(image_folder, tmp_path, SLOWLY)
     assert process.stdout is not None
     while not (
-        parts := [place for place in find_cached(tmp_path) if place.part.exists() and place.part.stat().st_size]
+        parts := [cached for cached in find_cached(tmp_path) if cached.part.exists() and cached.part.stat().st_size]
     ):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
@@ -357,7 +359,7 @@ def test_an_error_leaves_nothing(image_folder: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(decoding, "read_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load(image_folder, tmp_path)
-    assert only_set(tmp_path).size == 0
+    assert only_dataset(tmp_path).size == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
