@@ -117,16 +117,11 @@ def job(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     run = Run(Path(hydra.runtime.output_dir))
     with run.lock():
-        figures, metric = run_training(config, run, is_sweep=hydra.mode == RunMode.MULTIRUN)
-    return figures.get(metric)
+        return run_training(config, run, is_sweep=hydra.mode == RunMode.MULTIRUN)
 
 
-def run_training(config: DictConfig, run: Run, is_sweep: bool) -> tuple[dict[str, float], str]:
-    """Train in a run's folder, and leave the folder consistent whatever happens.
-
-    Returns:
-        The final figures, and the name of the one that a sweep ranks by.
-    """
+def run_training(config: DictConfig, run: Run, is_sweep: bool) -> float | None:
+    """Train in a run's folder, leave the folder consistent whatever happens, and return `optimized_metric`."""
     before = run.read() if (run.folder / run_folder.RECORD).is_file() else None
     record = new_record(config, is_sweep, before)
     began = time.time()
@@ -137,7 +132,7 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool) -> tuple[dict[str
             run.write(record)
         from melanoma_pl.training.fit import train  # PyTorch and Lightning take seconds: only once all else is right
 
-        return train(settings, run, open_test=not record["in_sweep"]), settings.optimized_metric
+        return train(settings, run, open_test=not record["in_sweep"]).get(settings.optimized_metric)
     except Exception as error:
         is_mistake = isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in app.NO_SPACE)
         if not is_mistake:
