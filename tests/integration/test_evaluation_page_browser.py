@@ -10,8 +10,7 @@ import pytest
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import Content, SubgroupTable
-from melanoma_pl.report.figures.figure_files import write_figures
-from melanoma_pl.report.page import write_page
+from melanoma_pl.report.page import write_figures, write_page
 from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
 from tests.unit.report.evaluation_examples import bare_content, full_content, group
 

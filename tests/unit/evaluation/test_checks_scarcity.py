@@ -1,6 +1,6 @@
 import pytest
 
-from melanoma_pl.evaluation.checks import too_small, scarcity_warnings
+from melanoma_pl.evaluation.checks import scarcity_warnings, too_small
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,9 @@ def test_lesions_of_several_images_widen_the_interval():
 
 def test_a_clear_difference_has_the_smallest_p_value_of_the_replicates():
     first, _, targets = draw(np.random.default_rng(9), distance=3)
-    assert paired_auroc_by_lesion(first, 1 - first, targets, np.arange(100), replicates=199).p_value == pytest.approx(0.01)
+    assert paired_auroc_by_lesion(first, 1 - first, targets, np.arange(100), replicates=199).p_value == pytest.approx(
+        0.01
+    )
 
 
 def test_a_detectable_difference_is_found_in_four_of_five_simulations():

@@ -78,7 +78,9 @@ def test_what_follows_from_the_rule_has_no_interval():
     assert always_benign([0, 0]).sensitivity.reason == "no positive images"
 
 
-@pytest.mark.parametrize(("target", "missing", "name"), [(0, "sensitivity", "positive"), (1, "specificity", "negative")])
+@pytest.mark.parametrize(
+    ("target", "missing", "name"), [(0, "sensitivity", "positive"), (1, "specificity", "negative")]
+)
 def test_one_class_has_reasons(target, missing, name):
     found = decide("0.5", [0.2, 0.7, 0.9], [target] * 3, 0.5, prevalence=0.1)
     for estimate in (

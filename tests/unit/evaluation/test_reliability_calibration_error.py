@@ -15,7 +15,9 @@ def draw(random, n, factor):
 
 def estimate(probabilities, targets, groups=None, replicates=500, seed=0, confidence=0.95):
     errors = bin_errors(probabilities, targets)
-    resampled_errors = bootstrap(lambda weights: weighted_metrics.mean(weights, errors), targets.size, groups, replicates, seed)
+    resampled_errors = bootstrap(
+        lambda weights: weighted_metrics.mean(weights, errors), targets.size, groups, replicates, seed
+    )
     return ece_estimate(errors.mean(axis=0), resampled_errors, confidence)
 
 

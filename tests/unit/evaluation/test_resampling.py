@@ -76,7 +76,9 @@ def test_the_bootstrap_of_independent_images_agrees_with_delong():
     targets = np.repeat([1, 0], [150, 200])
     probabilities = norm.cdf(random.normal(targets))
     areas = bootstrap(
-        lambda block: weighted_metrics.auroc(weighted_metrics.curves(block, probabilities, targets)), 350, replicates=1000
+        lambda block: weighted_metrics.auroc(weighted_metrics.curves(block, probabilities, targets)),
+        350,
+        replicates=1000,
     )
     assert percentile_interval(areas) == pytest.approx(delong(probabilities, targets), abs=0.008)
 

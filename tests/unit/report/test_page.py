@@ -12,9 +12,8 @@ from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.metrics import Counts
 from melanoma_pl.report import measures, statements
 from melanoma_pl.report.content import Content
-from melanoma_pl.report.figures.figure_files import FIGURES
 from melanoma_pl.report.model_card import model_card
-from melanoma_pl.report.page import CAPTIONS, drawings, write_page
+from melanoma_pl.report.page import FIGURES, drawings, write_page
 from melanoma_pl.report.statements import limits, of_lesions
 
 SVG = '<svg viewBox="0 0 309.6 200.5"><!-- <script>alert(1)</script> --></svg>'
@@ -146,7 +145,7 @@ def test_what_cannot_be_computed_says_why(bare: Page) -> None:
     assert "0.222 no interval" in text and "The reliability diagram is not drawn" in text
     assert "not computable no positive decisions" in text
     assert "Errors 1" in text and "No details were recorded." in text
-    assert [image["alt"] for image in bare.all("img")] == [CAPTIONS["probabilities"][0]]
+    assert [image["alt"] for image in bare.all("img")] == [FIGURES["probabilities"][1]]
     assert "Open diamond" not in text and "nan" not in text.lower().split()
 
 
@@ -241,7 +240,6 @@ def test_figures_keep_their_size() -> None:
     assert (drawing.width, drawing.height) == (413, 267)
     with pytest.raises(ValueError, match="no viewBox"):
         drawings({"roc": "<svg/>"}, ("benign", "malignant"))
-    assert set(CAPTIONS) == set(FIGURES)
 
 
 def test_one_image_is_one_image(content: Content, tmp_path: Path) -> None:
