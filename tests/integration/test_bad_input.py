@@ -162,7 +162,7 @@ def test_cut_checkpoint(run_command: Command, work_folder: Path, image_folder: P
         run_command(predict.command, "--checkpoint", str(best), image),
     ):
         assert result.code == 2
-        assert "cut short or no checkpoint" in result.error
+        assert f"the checkpoint {best}" in result.error
 
 
 @pytest.mark.slow

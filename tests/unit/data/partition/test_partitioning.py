@@ -230,7 +230,7 @@ def test_broken_images_are_refused(own_image_folder: Path, tmp_path: Path) -> No
     for options in ({}, {"group_column": "group"}):
         with pytest.raises(UserError) as error:
             partition(own_image_folder, tmp_path / "new", **options)  # type: ignore[arg-type]
-        assert "4 images (train/benign/000.png: no image in a format" in str(error.value)
+        assert "4 images (train/benign/000.png: not an image in a format" in str(error.value)
         assert "train/benign/002.png: the file is empty" in str(error.value)
         assert "006.png" not in str(error.value)
         assert not (tmp_path / "new").exists()
