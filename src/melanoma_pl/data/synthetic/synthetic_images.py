@@ -95,28 +95,8 @@ def write_images(
     Raises:
         UserError: If `folder` holds something else, or a setting is out of range.
     """
-    settings = _check(train, test, seed, size, class_names)
-    if _holds_dataset(folder, settings):
-        return folder
-    try:
-        with staged_folder(folder) as staged:
-            _draw(staged, list(_plan(train, test, class_names)), seed, size)
-            (staged / DRAWN_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    except UserError:
-        if not _holds_dataset(folder, settings):  # another process may have drawn the same dataset meanwhile
-            raise
-    return folder
-
-
-def _check(train: int, test: int, seed: int, size: int, class_names: tuple[str, str]) -> dict[str, Any]:
-    """Return the settings as `synthetic.json` keeps them, or refuse one that is out of range."""
-    for name, value, least in (("train", train, 2), ("test", test, 2), ("seed", seed, 0), ("size", size, 16)):
-        if value < least:
-            raise UserError(
-                f"a synthetic dataset cannot have {name}={value}", f"give a whole number of {least} or more"
-            )
-    return {
-        "notice": NOTICE,
+    _check(train, test, seed, size)
+    settings = {
         "drawing_version": DRAWING_VERSION,
         "train": train,
         "test": test,
@@ -124,6 +104,25 @@ def _check(train: int, test: int, seed: int, size: int, class_names: tuple[str, 
         "size": size,
         "class_names": list(class_names),
     }
+    if _holds_dataset(folder, settings):
+        return folder
+    try:
+        with staged_folder(folder) as staged:
+            _draw(staged, list(_plan(train, test, class_names)), seed, size)
+            record = json.dumps({"notice": NOTICE, **settings}, indent=2)
+            (staged / DRAWN_FILE).write_text(f"{record}\n", encoding="utf-8")
+    except UserError:
+        if not _holds_dataset(folder, settings):  # another process may have drawn the same dataset meanwhile
+            raise
+    return folder
+
+
+def _check(train: int, test: int, seed: int, size: int) -> None:
+    for name, value, least in (("train", train, 2), ("test", test, 2), ("seed", seed, 0), ("size", size, 16)):
+        if value < least:
+            raise UserError(
+                f"a synthetic dataset cannot have {name}={value}", f"give a whole number of {least} or more"
+            )
 
 
 def _holds_dataset(folder: Path, settings: dict[str, Any]) -> bool:
