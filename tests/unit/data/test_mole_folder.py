@@ -6,8 +6,8 @@ import pytest
 from tests.conftest import draw_image
 from torchvision.datasets import ImageFolder
 
+from melanoma_pl.data import MoleFolder
 from melanoma_pl.data.labelled_images import list_split
-from melanoma_pl.data.mole_folder import MoleFolder
 from melanoma_pl.data.options import DataOptions
 from melanoma_pl.errors import UserError
 
