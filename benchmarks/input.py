@@ -29,7 +29,8 @@ from melanoma_pl.data.decoding import decode_file
 from melanoma_pl.data.labelled_images import LabelledImages, list_split
 from melanoma_pl.data.loader import ImageBatches, ResumableLoader
 from melanoma_pl.data.order import EpochBatches
-from melanoma_pl.data.synthetic.synthetic_images import JPEG_QUALITY, draw_image, draw_mole
+from melanoma_pl.data.synthetic.mole_drawing import draw_image
+from melanoma_pl.data.synthetic.synthetic_images import JPEG_QUALITY, draw_mole
 from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.preprocessing import Preprocessing
 
