@@ -43,8 +43,8 @@ def model_card(content: Content, data_facts: Mapping[str, str]) -> str:
         section(
             "Model details",
             f"The model distinguishes {positive} from {negative} moles on images of single moles. It estimates the "
-            f"probability that an image is {positive} and compares it with a threshold. Calibration and threshold were fitted on "
-            "validation images unless stated otherwise below.",
+            f"probability that an image is {positive} and compares it with a threshold. Calibration and threshold were "
+            "fitted on validation images unless stated otherwise below.",
             _facts(details),
             bullets(f"member: {code(member.name)}" for member in content.members),
         ),
