@@ -12,7 +12,7 @@ from melanoma_pl.inference.ensemble import Ensemble
 from melanoma_pl.inference.heat_maps import heat_maps, overlay, shuffled, similarity
 from melanoma_pl.models.features import last_convolution
 from melanoma_pl.report.content import Mistake
-from melanoma_pl.report.data.thumbnails import data_uri
+from melanoma_pl.report.markup import data_uri
 
 Integers = NDArray[np.int64]
 Heat = NDArray[np.float32]

@@ -34,12 +34,12 @@ class ImagePair:
 
     @property
     def is_leak(self) -> bool:
-        """Whether the two images are in different splits."""
+        """True if the two images are in different splits."""
         return self.splits[0] != self.splits[1]
 
     @property
     def is_conflict(self) -> bool:
-        """Whether one image has two labels; two moles of one patient may well have different ones."""
+        """True if copies of one image have two labels; two moles of one patient may well have different ones."""
         return self.kind != "lesion" and self.labels[0] != self.labels[1]
 
 
@@ -64,7 +64,7 @@ class LabelConflict:
 
 @dataclass(frozen=True)
 class LabelShortcut:
-    """How well the label can be predicted from something that a network should not need.
+    """The AUROC at which something that a network should not need predicts the label.
 
     Attributes:
         name: `file facts`, `image size`, `mean colour` or `outer border`.
@@ -80,7 +80,7 @@ class LabelShortcut:
 
     @property
     def tells(self) -> bool:
-        """Whether the label is predicted clearly better than by chance."""
+        """True if the label is predicted clearly better than by chance."""
         return self.interval is not None and self.interval[0] >= TELLING
 
 
@@ -98,7 +98,7 @@ class Audit:
         shared_groups: Lesions or patients with images in several splits, by the metadata: name → paths.
         group_column: Column of the metadata that names lesions or patients, or None.
         label_conflicts: Images whose diagnosis contradicts their label; empty where the metadata has no diagnosis.
-        shortcuts: How well the label can be predicted without looking at the lesion.
+        shortcuts: Features that may predict the label without the lesion, with their AUROC.
         leaking_test_images: Sorted paths of the test images that have a partner in another split, by pixels or by
             metadata; without a test split, of the images of the last split.
         clusters: Paths of images that belong together by their pixels; single images are left out.
@@ -144,5 +144,5 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """Whether there is neither a leak nor a conflict."""
+        """True if there is neither a leak nor a conflict."""
         return not (self.leaks or self.shared_groups or self.conflicts or self.label_conflicts)

@@ -23,7 +23,7 @@ MOST_FREQUENT = 20
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a file says before its pixels are decoded; nothing that a network may ever see.
+    """Properties of a file that are known before its pixels are decoded; a network never sees them.
 
     Attributes:
         size: Bytes of the file.

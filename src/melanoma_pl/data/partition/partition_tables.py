@@ -87,10 +87,10 @@ class Partition:
         words = ["melanoma-train", *(["-m"] if self.folds else []), "data=folder"]
         words += [hydra_word("data.root", str(self.target)), "data.group_column=group"]
         words += [f"data.fold={','.join(map(str, self.folds))}"] if self.folds else []
-        return " ".join([*words, *_class_words({image.label for image in self.images})])
+        return " ".join([*words, *class_words({image.label for image in self.images})])
 
 
-def _class_words(names: Iterable[str]) -> list[str]:
+def class_words(names: Iterable[str]) -> list[str]:
     """Return the overrides that tell training which class a foreign class name stands for."""
     if {name.lower() for name in names} == set(MELANOMA_OR_REST):
         return [shlex.quote(f"data.class_names=[{','.join(MELANOMA_OR_REST)}]")]

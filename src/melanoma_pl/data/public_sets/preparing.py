@@ -11,15 +11,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES
 from melanoma_pl.data.metadata import METADATA_FILE
+from melanoma_pl.data.partition.partition_tables import class_words
 from melanoma_pl.data.partition.target_folder import check_target, free_paths, staged_folder, write_csv
 from melanoma_pl.data.public_sets.dermamnist import read_dermamnist
 from melanoma_pl.data.public_sets.diagnoses import read_diagnoses
 from melanoma_pl.data.public_sets.download import Download, LeftOut
 from melanoma_pl.data.public_sets.kaggle import read_kaggle
 from melanoma_pl.data.public_sets.table_sets import HAM10000, ISIC, PAD_UFES_20
-from melanoma_pl.data.public_sets.tasks import TASKS, Chosen, Task, choose_images, group_images
+from melanoma_pl.data.public_sets.tasks import TASKS, Chosen, choose_images, group_images
 from melanoma_pl.errors import UserError, did_you_mean
 from melanoma_pl.messages import DISCLAIMER, amount, format_table, hydra_word
 
@@ -63,7 +63,7 @@ class Prepared:
     Attributes:
         name: Its name.
         target: The folder that was made.
-        task: The classes to tell apart.
+        task: Name of the task.
         download: The download it was made from.
         rows: The rows of `metadata.csv`.
         left_out: Images that are not in it.
@@ -73,7 +73,7 @@ class Prepared:
 
     name: str
     target: Path
-    task: Task
+    task: str
     download: Download
     rows: Sequence[Mapping[str, Any]]
     left_out: Sequence[LeftOut]
@@ -84,11 +84,11 @@ class Prepared:
         """Return the summary for the terminal: counts, images left out, rights, and the next commands."""
         done = ", ".join(f"{count} {what}" for what, count in self.made.items()) or "none copied or linked"
         counts = Counter((row["split"], row["label"]) for row in self.rows)
-        table = [["", *self.task.classes]]
-        table += [[split, *(str(counts[split, label]) for label in self.task.classes)] for split in ("train", "test")]
+        classes = TASKS[self.task]
+        table = [["", *classes], *([split, *(counts[split, name] for name in classes)] for split in ("train", "test"))]
         about = self.download.about
         lines = [
-            f"{self.name}, {self.task.name}: {amount(len(self.rows), 'image')} ({done}) → {self.target}",
+            f"{self.name}, {self.task}: {amount(len(self.rows), 'image')} ({done}) → {self.target}",
             "",
             *format_table(table),
             "",
@@ -126,9 +126,7 @@ class Prepared:
         if any(row["group"] for row in self.rows):
             audit.append("--group-column group")
             train.append("data.group_column=group")
-        if not {*CLASS_NAMES, *FOLDER_NAMES}.issuperset(self.task.classes):
-            train.append(f"'data.class_names=[{','.join(self.task.classes)}]'")
-        return [f"next: {' '.join(audit)}", f"      {' '.join(train)}"]
+        return [f"next: {' '.join(audit)}", f"      {' '.join([*train, *class_words(TASKS[self.task])])}"]
 
 
 def prepare_dataset(
@@ -166,7 +164,8 @@ def prepare_dataset(
     Raises:
         UserError: If an argument or the download is wrong; then `target` is as it was.
     """
-    chosen_task = _check_task(name, task, diagnoses)
+    task = task or DEFAULT_TASK
+    _check_task(name, task, diagnoses)
     _check_split(name, test_fraction, seed)
     if table_only and copy:
         raise UserError("--table-only leaves the images where they are, but --copy copies them", "omit one of them")
@@ -176,9 +175,9 @@ def prepare_dataset(
         download = SETS[name](source, missing, opened)
         if table_only and download.folder is None:
             raise UserError(f"--table-only: the images of {source} are in an archive", "omit --table-only")
-        chosen, not_chosen = choose_images(download.entries, chosen_task, meanings, unknown)
+        chosen, not_chosen = choose_images(download.entries, task, meanings, unknown)
         left_out = (*download.left_out, *not_chosen)
-        _require_classes(chosen, chosen_task, left_out)
+        _require_classes(chosen, task, left_out)
         chosen.sort(key=lambda image: image.name)  # so that neither folders nor the table's order change the split
         chosen = _split(group_images(chosen), test_fraction, seed)
         paths = _new_paths(download, target, chosen, table_only)
@@ -193,20 +192,19 @@ def prepare_dataset(
             write_csv(staged / METADATA_FILE, COLUMNS, sorted(rows, key=lambda row: str(row["image"])))
             if left_out:
                 write_csv(staged / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, map(vars, left_out))
-    return Prepared(name, target, chosen_task, download, rows, left_out, made, table_only)
+    return Prepared(name, target, task, download, rows, left_out, made, table_only)
 
 
-def _check_task(name: str, task: str | None, diagnoses: Path | None) -> Task:
-    """Return the task, or refuse one that does not exist or that the dataset has no diagnoses for."""
+def _check_task(name: str, task: str, diagnoses: Path | None) -> None:
+    """Refuse a dataset or task that does not exist, and a task or table for which the dataset lacks diagnoses."""
     if name not in SETS:
         raise UserError(f"there is no dataset {name}", did_you_mean(name, SETS))
-    if (task or DEFAULT_TASK) not in TASKS:
-        raise UserError(f"there is no task {task}", did_you_mean(str(task), TASKS))
-    if name in WITHOUT_DIAGNOSES and task not in (None, DEFAULT_TASK):
+    if task not in TASKS:
+        raise UserError(f"there is no task {task}", did_you_mean(task, TASKS))
+    if name in WITHOUT_DIAGNOSES and task != DEFAULT_TASK:
         raise UserError(f"{name} has labels but no diagnoses, so {task} is not possible", "omit --task")
     if name in WITHOUT_DIAGNOSES and diagnoses is not None:
         raise UserError(f"{name} has labels but no diagnoses, so --diagnoses {diagnoses} has no effect", "omit it")
-    return TASKS[task or DEFAULT_TASK]
 
 
 def _check_split(name: str, test_fraction: float, seed: int) -> None:
@@ -223,13 +221,13 @@ def _check_split(name: str, test_fraction: float, seed: int) -> None:
         )
 
 
-def _require_classes(chosen: Sequence[Chosen], task: Task, left_out: Sequence[LeftOut]) -> None:
-    for label in task.classes:
+def _require_classes(chosen: Sequence[Chosen], task: str, left_out: Sequence[LeftOut]) -> None:
+    for label in TASKS[task]:
         if not any(image.label == label for image in chosen):
             reasons = Counter(image.reason for image in left_out).most_common(3)
             why = ", ".join(f"{reason} ({count})" for reason, count in reasons)
             raise UserError(
-                f"no image is {label} in {task.name}" + (f"; left out: {why}" if why else ""),
+                f"no image is {label} in {task}" + (f"; left out: {why}" if why else ""),
                 "give more of the dataset, another --task, or a diagnosis table of your own",
             )
 

@@ -1,12 +1,12 @@
 """Classes of images in a task, images that a task leaves out with the reason, and images that must stay together."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from melanoma_pl.data.layout import CLASS_NAMES
-from melanoma_pl.data.public_sets.diagnoses import COLUMNS, Diagnoses, Diagnosis
+from melanoma_pl.data.public_sets.diagnoses import COLUMNS, Diagnoses
 from melanoma_pl.data.public_sets.download import LeftOut, SourceImage
 from melanoma_pl.errors import UserError
 
@@ -16,40 +16,10 @@ UNCERTAIN = "malignancy uncertain"
 TOO_COARSE = "diagnosis too coarse to tell melanoma"
 
 
-@dataclass(frozen=True)
-class Task:
-    """Two classes that a network learns to tell apart.
-
-    Attributes:
-        name: Name as typed.
-        classes: Names of the class folders, the positive class last.
-        choose: Function from a diagnosis of certain malignancy to its class; empty where the task has no use for it.
-        needs_kind: Function that tells of a diagnosis whether the task also needs its kind, not only its malignancy.
-    """
-
-    name: str
-    classes: tuple[str, str]
-    choose: Callable[[Diagnosis], str]
-    needs_kind: Callable[[Diagnosis], bool]
-
-
-TASKS = {
-    task.name: task
-    for task in (
-        Task("malignant-vs-benign", CLASS_NAMES, lambda diagnosis: diagnosis.malignancy, lambda diagnosis: False),
-        Task(
-            "melanoma-vs-nevus",
-            ("nevus", "melanoma"),
-            lambda diagnosis: diagnosis.kind if diagnosis.kind in ("nevus", "melanoma") else "",
-            lambda diagnosis: True,
-        ),
-        Task(
-            "melanoma-vs-rest",
-            ("rest", "melanoma"),
-            lambda diagnosis: "melanoma" if diagnosis.kind == "melanoma" else "rest",
-            lambda diagnosis: diagnosis.malignancy != "benign",  # a benign lesion is not a melanoma, whatever its kind
-        ),
-    )
+TASKS = {  # the classes to tell apart, the positive class last
+    "malignant-vs-benign": CLASS_NAMES,
+    "melanoma-vs-nevus": ("nevus", "melanoma"),
+    "melanoma-vs-rest": ("rest", "melanoma"),
 }
 
 
@@ -78,13 +48,13 @@ class Chosen:
 
 
 def choose_images(
-    entries: Iterable[SourceImage], task: Task, diagnoses: Diagnoses, unknown: str
+    entries: Iterable[SourceImage], task: str, diagnoses: Diagnoses, unknown: str
 ) -> tuple[list[Chosen], list[LeftOut]]:
     """Give each image its class, or leave it out.
 
     Args:
         entries: The images.
-        task: The classes to tell apart.
+        task: Name of the task.
         diagnoses: Meanings of the dataset's diagnoses.
         unknown: What happens to an image whose diagnosis is not among them: `stop` (an error) or `leave-out`.
 
@@ -114,21 +84,24 @@ def choose_images(
     return chosen, left_out
 
 
-def _decide(entry: SourceImage, task: Task, diagnoses: Diagnoses) -> tuple[str, str]:
+def _decide(entry: SourceImage, task: str, diagnoses: Diagnoses) -> tuple[str, str]:
     """Return the class and the diagnosis, or an empty class and the reason why the image is left out."""
-    written = entry.facts.written
+    written, classes = entry.facts.written, TASKS[task]
     if entry.facts.unfit or not written:
         return "", entry.facts.unfit or NO_DIAGNOSIS
     found = diagnoses.find(written)
-    coarse = found is not None and not found.kind and task.needs_kind(found)
-    if found is None or (coarse and written[0] not in diagnoses):
+    if found is None:
+        return "", UNKNOWN
+    # a benign lesion is not a melanoma, whatever its kind
+    is_clear = found.kind or classes == CLASS_NAMES or ("rest" in classes and found.malignancy == "benign")
+    if not is_clear and written[0] not in diagnoses:
         return "", UNKNOWN
     if found.malignancy == "uncertain":
         return "", UNCERTAIN
-    if coarse:
+    if not is_clear:
         return "", TOO_COARSE
-    label = task.choose(found)
-    return (label, found.name) if label else ("", f"not used by {task.name}")
+    label = next((name for name in (found.malignancy, found.kind, "rest") if name in classes), "")
+    return (label, found.name) if label else ("", f"not used by {task}")
 
 
 def group_images(chosen: Sequence[Chosen]) -> list[Chosen]:

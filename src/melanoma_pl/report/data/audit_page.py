@@ -12,8 +12,7 @@ from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.messages import DISCLAIMER, amount
 from melanoma_pl.report.data import audit_summary
 from melanoma_pl.report.data.audit_summary import figure, in_order
-from melanoma_pl.report.data.thumbnails import thumbnails
-from melanoma_pl.report.markup import write_html
+from melanoma_pl.report.markup import thumbnails, write_html
 
 AUDIT_PAGE = "audit.html"
 MOST = 200  # pairs with thumbnails on a page

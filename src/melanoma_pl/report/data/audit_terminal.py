@@ -14,17 +14,7 @@ from melanoma_pl.messages import (
     readable,
     size_in_bytes,
 )
-from melanoma_pl.report.data.audit_summary import (
-    KINDS,
-    describe_clusters,
-    facts,
-    figure,
-    held_out,
-    in_order,
-    pair_table,
-    verdict,
-    ways_out,
-)
+from melanoma_pl.report.data import audit_summary as summary
 
 WIDTH = 100  # columns
 NAMED = 5  # of each finding; audit.json holds the others
@@ -39,7 +29,7 @@ def format_audit(audit: Audit) -> str:
 
     Lines are at most `WIDTH` columns wide, except for commands, which must not be broken.
     """
-    images, total = held_out(audit)
+    images, total = summary.held_out(audit)
     leaking, column = len(audit.leaking_test_images), readable(audit.group_column or "")
     shared = f"{len(audit.shared_groups):,} (column '{column}')" if column else "not known: no --group-column was given"
     columns, rows = count_table(audit.inventory["per_split"])
@@ -47,25 +37,28 @@ def format_audit(audit: Audit) -> str:
         f"{found.path} ({found.split or 'no split'}): label {found.label}, but {found.diagnosis} means {found.means}"
         for found in audit.label_conflicts
     ]
-    ways = [line for sentence, command in ways_out(audit).items() for line in (f"  {sentence}:", f"    {command}")]
+    ways = [
+        line for sentence, command in summary.ways_out(audit).items() for line in (f"  {sentence}:", f"    {command}")
+    ]
     blocks = [
         _title(audit),
         _table(["images", *columns], ([label, *counts] for label, counts in rows)),
         _files(audit),
         _table(
-            ["pairs: one image or one lesion", *KINDS, "all"], ([name, *counts] for name, counts in pair_table(audit))
+            ["pairs: one image or one lesion", *summary.KINDS, "all"],
+            ([name, *counts] for name, counts in summary.pair_table(audit)),
         ),
         [
             f"{f'{images} that leak':<{NAME}}{leaking:,} of {total:,} ({percentage(leaking, total)})",
             f"{'lesions in two splits':<{NAME}}{shared}",
-            f"{'duplicate images':<{NAME}}{describe_clusters(audit)}",
+            f"{'duplicate images':<{NAME}}{summary.describe_clusters(audit)}",
         ],
         _named("labels against the diagnosis", conflicts),
         _label_shortcuts(audit.shortcuts),
         _examples("leaks", audit.leaks),
         _examples("conflicts within a split", [pair for pair in audit.conflicts if not pair.is_leak]),
         [line for note in audit.notes for line in _wrapped(readable(note))],
-        [DISCLAIMER, *_wrapped(verdict(audit)), *ways],
+        [DISCLAIMER, *_wrapped(summary.verdict(audit)), *ways],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -98,7 +91,7 @@ def _files(audit: Audit) -> Lines:
 def _label_shortcuts(shortcuts: Sequence[LabelShortcut]) -> Lines:
     if not shortcuts:
         return []
-    rows = [[shortcut.name, figure(shortcut)] for shortcut in shortcuts]
+    rows = [[shortcut.name, summary.figure(shortcut)] for shortcut in shortcuts]
     header, rule, *body = _table(["label predicted from", "AUROC [95 % CI]"], rows)
     sentences = [_wrapped(f"  {readable(shortcut.sentence)}") for shortcut in shortcuts]
     return [header, rule, *(line for row, said in zip(body, sentences, strict=True) for line in [row, *said])]
@@ -107,12 +100,12 @@ def _label_shortcuts(shortcuts: Sequence[LabelShortcut]) -> Lines:
 def _examples(name: str, pairs: Sequence[ImagePair]) -> Lines:
     if not pairs:
         return []
-    shown = in_order(pairs)[:PAIRS]
+    shown = summary.in_order(pairs)[:PAIRS]
     lines = [f"{name}, {len(shown)} of {len(pairs):,}:"]
     for pair in shown:
         labels = [f"{pair.labels[0]} against {pair.labels[1]}"] if pair.is_conflict else []
         lines += [f"  {_fitted(pair.first, 2)}", f"    = {_fitted(pair.second, 6)}"]
-        lines += _wrapped(" " * 6 + ", ".join([*facts(pair), *labels]), " " * 6)
+        lines += _wrapped(" " * 6 + ", ".join([*summary.facts(pair), *labels]), " " * 6)
     return lines
 
 

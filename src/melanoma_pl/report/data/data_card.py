@@ -194,7 +194,8 @@ def _shortcuts(facts: DataCardFacts) -> list[str]:
         values = [f"{text(value)} only with {text(label)}" for value, label in list(told.items())[:NAMED]]
         values += [f"and {len(told) - NAMED} more values"] if len(told) > NAMED else []
         if told:
-            found.append(f"{code(column.name)} predicts the class: {', '.join(values)}. A network may learn its cause.")
+            name, listed = code(column.name), ", ".join(values)
+            found.append(f"{name} predicts the class: {listed}. A network may learn this link instead of the lesion.")
     return found
 
 

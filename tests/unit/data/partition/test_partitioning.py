@@ -15,6 +15,7 @@ from melanoma_pl.data.audit.duplicates import Match
 from melanoma_pl.data.audit.scanning import Scan
 from melanoma_pl.data.labelled_images import LabelledImages, list_split
 from melanoma_pl.data.metadata import read_groups
+from melanoma_pl.data.options import DataOptions
 from melanoma_pl.data.partition.partitioning import groups_by_column, join_groups, partition
 from melanoma_pl.errors import UserError
 
@@ -184,7 +185,7 @@ def test_melanoma_or_rest_can_be_trained_on_as_the_terminal_says(tmp_path: Path)
         draw_image(tmp_path / f"images/{('melanoma', 'rest')[index % 2]}/{index}.png", index % 2 == 0, index)
     made = partition(tmp_path / "images", tmp_path / "new")
     assert made.text().endswith(" 'data.class_names=[rest,melanoma]'") and "folder_names" not in made.text()
-    images = list_split(tmp_path / "new", "train", ("rest", "melanoma"))
+    images = list_split(tmp_path / "new", "train", DataOptions(class_names=("rest", "melanoma")))
     assert all(
         ("/melanoma/" in path) == bool(target) for path, target in zip(images.paths, images.targets, strict=True)
     )

@@ -24,7 +24,7 @@ def decide(set_name: str, *written: str) -> list[str]:
     decisions = []
     for name in (MALIGNANCY, NEVUS_TASK, REST_TASK):
         entry = SourceImage("image.jpg", "table, line 2", ImageFacts(written))
-        chosen, left_out = choose_images([entry], TASKS[name], read_diagnoses(set_name), "leave-out")
+        chosen, left_out = choose_images([entry], name, read_diagnoses(set_name), "leave-out")
         decisions.append(chosen[0].label if chosen else left_out[0].reason)
     return decisions
 

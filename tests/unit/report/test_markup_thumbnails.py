@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from melanoma_pl.report.data.thumbnails import thumbnail
+from melanoma_pl.report.markup import thumbnail
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "I;16", "1"])
