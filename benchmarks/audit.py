@@ -46,7 +46,7 @@ CHANGES: dict[str, tuple[Change, int]] = {
     "JPEG quality 50": (lambda image: image, 50),
     "resized to half and back": (halve, QUALITY),
     "mirrored": (lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), QUALITY),
-    "turned by 90°": (lambda image: image.transpose(Image.Transpose.ROTATE_90), QUALITY),
+    "rotated by 90°": (lambda image: image.transpose(Image.Transpose.ROTATE_90), QUALITY),
     "cropped to 95 %": (crop, QUALITY),
     "10 % brighter": (lambda image: ImageEnhance.Brightness(image).enhance(1.1), QUALITY),
 }

@@ -33,8 +33,8 @@ OURS, COMPILED, NOT_KEPT = "ours", "ours, by torch.compile", "ours, memory given
 FROM_FILES, IN_MEMORY = "melanoma-predict", "the same images in memory"
 
 
-def images_in_memory() -> torch.Tensor:
-    return torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+def images_in_memory(side: int = SIDE) -> torch.Tensor:
+    return torch.randint(0, 256, (BATCH, side, side, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
 
 
 def memory_rate(variant: str) -> float:
@@ -64,7 +64,8 @@ def compare_memory(rounds: int, keras: list[Path] | None) -> None:
 def compare_files(run: str, images: Path, rounds: int) -> None:
     keep_freed_memory()
     checkpoint = open_run(run).checkpoint("best")
-    classifier, pixels = load_classifier(checkpoint), images_in_memory()
+    classifier = load_classifier(checkpoint)
+    pixels = images_in_memory(classifier.preprocessing.image_size)
     count = len(find_images([str(images)]))
 
     def from_files() -> float:
