@@ -1,20 +1,33 @@
-"""Meanings of diagnoses as the datasets write them: `diagnoses.csv` beside this file, and a table of the user's own.
+"""Meanings of diagnoses as the datasets write them, and the class that an image gets in each task.
 
-Columns: `set`; `written`, in upper or lower case; `diagnosis`, one name for all datasets; `malignancy`: benign,
-malignant or uncertain; `kind`: melanoma, nevus, other, or empty where the name is too coarse to say whether it is a
-melanoma; `why`.
+The meanings are in `diagnoses.csv` beside this file, and in a table of the user's own. Columns: `set`; `written`, in
+upper or lower case; `diagnosis`, one name for all datasets; `malignancy`: benign, malignant or uncertain; `kind`:
+melanoma, nevus, other, or empty where the name is too coarse to say whether it is a melanoma; `why`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
-from melanoma_pl.data.public_sets.download import TableRow, read_rows
+from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.public_sets.download import LeftOut, SourceImage, TableRow, read_rows
 from melanoma_pl.errors import UserError, did_you_mean
 
 TABLE = Path(__file__).with_name("diagnoses.csv")
 COLUMNS = ("set", "written", "diagnosis", "malignancy", "kind", "why")
 ALLOWED = {"malignancy": ("benign", "malignant", "uncertain"), "kind": ("melanoma", "nevus", "other", "")}
+NO_DIAGNOSIS = "no diagnosis"
+UNKNOWN = "unknown diagnosis"
+UNCERTAIN = "malignancy uncertain"
+TOO_COARSE = "diagnosis too coarse to tell melanoma"
+
+
+TASKS = {  # the classes to tell apart, the positive class last
+    "malignant-vs-benign": CLASS_NAMES,
+    "melanoma-vs-nevus": ("nevus", "melanoma"),
+    "melanoma-vs-rest": ("rest", "melanoma"),
+}
 
 
 @dataclass(frozen=True)
@@ -33,32 +46,38 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class Diagnoses:
-    """The diagnoses of one dataset.
+class Chosen:
+    """An image that the task uses.
 
     Attributes:
-        meanings: Diagnosis as written, in lower case → its meaning.
+        entry: The image of the download.
+        label: Its class.
+        diagnosis: Its diagnosis, by the name for all datasets; empty where the dataset has only labels.
+        group: Its patient or lesion; empty where unknown.
+        split: `train` or `test`.
     """
 
-    meanings: dict[str, Diagnosis]
+    entry: SourceImage
+    label: str
+    diagnosis: str
+    group: str = ""
+    split: str = ""
 
-    def __contains__(self, written: str) -> bool:
-        return _normal(written) in self.meanings
-
-    def find(self, written: Sequence[str]) -> Diagnosis | None:
-        """Return the meaning of the first of these names that is known; None if none is.
-
-        A name that is not in the table is so covered by a coarser one that is: ISIC's names form a hierarchy.
-        """
-        return next((self.meanings[_normal(name)] for name in written if name in self), None)
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return PurePosixPath(self.entry.name or self.entry.original).name
 
 
-def read_diagnoses(dataset: str, own: Path | None = None) -> Diagnoses:
+def read_diagnoses(dataset: str, own: Path | None = None) -> dict[str, Diagnosis]:
     """Read the diagnoses of one dataset.
 
     Args:
         dataset: Its name.
         own: A table of the user's own with the same columns, whose rows replace or join ours.
+
+    Returns:
+        Diagnosis as written, in lower case → its meaning.
 
     Raises:
         UserError: If the user's table is missing or wrong; file and line are named.
@@ -74,7 +93,7 @@ def read_diagnoses(dataset: str, own: Path | None = None) -> Diagnoses:
             if (name := row.cells["set"]).lower() not in names:
                 raise UserError(f"{row.where}: there is no dataset '{name}'", did_you_mean(name, names))
         meanings |= _meanings(rows, dataset)
-    return Diagnoses(meanings)
+    return meanings
 
 
 def malignancies() -> dict[str, str]:
@@ -115,3 +134,79 @@ def _meaning(row: TableRow) -> Diagnosis:
 
 def _normal(written: str) -> str:
     return " ".join(written.lower().split())
+
+
+def choose_images(
+    entries: Iterable[SourceImage], task: str, diagnoses: Mapping[str, Diagnosis], unknown: str
+) -> tuple[list[Chosen], list[LeftOut]]:
+    """Give each image its class, or leave it out.
+
+    Args:
+        entries: The images.
+        task: Name of the task.
+        diagnoses: Meanings of the dataset's diagnoses, as of `read_diagnoses`.
+        unknown: What happens to an image whose diagnosis is not among them: `stop` (an error) or `leave-out`.
+
+    Raises:
+        UserError: With `stop`, if there is such an image; it names the first file and line, and all such diagnoses.
+    """
+    chosen: list[Chosen] = []
+    left_out: list[LeftOut] = []
+    strangers: list[SourceImage] = []
+    for entry in entries:
+        label, text = (entry.label, "") if entry.label else _decide(entry, task, diagnoses)
+        if label:
+            chosen.append(Chosen(entry, label, text))
+            continue
+        left_out.append(LeftOut(entry.original, "".join(entry.facts.written[:1]), text))
+        if text == UNKNOWN:
+            strangers.append(entry)
+    if strangers and unknown == "stop":
+        counts = Counter(entry.facts.written[0] for entry in strangers)
+        listed = ", ".join(f"'{name}' ({count})" for name, count in counts.most_common())
+        raise UserError(
+            f"{strangers[0].where}: the diagnosis '{strangers[0].facts.written[0]}' is not in the diagnosis table; all "
+            f"unknown diagnoses, with the number of their images: {listed}",
+            f"say what they mean with --diagnoses FILE (a CSV table with the columns {','.join(COLUMNS)}), or leave "
+            "these images out with --unknown leave-out",
+        )
+    return chosen, left_out
+
+
+def _decide(entry: SourceImage, task: str, diagnoses: Mapping[str, Diagnosis]) -> tuple[str, str]:
+    """Return the class and the diagnosis, or an empty class and the reason why the image is left out."""
+    written, classes = entry.facts.written, TASKS[task]
+    if entry.facts.unfit or not written:
+        return "", entry.facts.unfit or NO_DIAGNOSIS
+    # a name that is not in the table is covered by a coarser one that is: ISIC's names form a hierarchy
+    found = next((diagnoses[name] for name in map(_normal, written) if name in diagnoses), None)
+    if found is None:
+        return "", UNKNOWN
+    # a benign lesion is not a melanoma, whatever its kind
+    is_clear = found.kind or classes == CLASS_NAMES or ("rest" in classes and found.malignancy == "benign")
+    if not is_clear and _normal(written[0]) not in diagnoses:
+        return "", UNKNOWN
+    if found.malignancy == "uncertain":
+        return "", UNCERTAIN
+    if not is_clear:
+        return "", TOO_COARSE
+    label = next((name for name in (found.malignancy, found.kind, "rest") if name in classes), "")
+    return (label, found.name) if label else ("", f"not used by {task}")
+
+
+def group_images(chosen: Sequence[Chosen]) -> list[Chosen]:
+    """Give each image its group: its patient, as it or another image of its lesion says, else its lesion.
+
+    Patients with images of one lesion, which only a mistake in the dataset's table explains, are one group.
+    """
+    from melanoma_pl.data.partition.partitioning import join_groups  # with SciPy
+
+    facts = [image.entry.facts for image in chosen]
+    patients = {fact.lesion: fact.patient for fact in facts if fact.lesion and fact.patient}
+    groups = [fact.patient or patients.get(fact.lesion, fact.lesion) for fact in facts]
+    lesions = defaultdict(list)
+    for index, fact in enumerate(facts):
+        if fact.lesion:
+            lesions[fact.lesion].append(index)
+    groups = join_groups(groups, ((members[0], member) for members in lesions.values() for member in members))
+    return [replace(image, group=group) for image, group in zip(chosen, groups, strict=True)]

@@ -15,11 +15,10 @@ from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.data.partition.partition_tables import class_words
 from melanoma_pl.data.partition.target_folder import check_target, free_paths, staged_folder, write_csv
 from melanoma_pl.data.public_sets.dermamnist import read_dermamnist
-from melanoma_pl.data.public_sets.diagnoses import read_diagnoses
+from melanoma_pl.data.public_sets.diagnoses import TASKS, Chosen, choose_images, group_images, read_diagnoses
 from melanoma_pl.data.public_sets.download import Download, LeftOut
 from melanoma_pl.data.public_sets.kaggle import read_kaggle
 from melanoma_pl.data.public_sets.table_sets import HAM10000, ISIC, PAD_UFES_20
-from melanoma_pl.data.public_sets.tasks import TASKS, Chosen, choose_images, group_images
 from melanoma_pl.errors import UserError, did_you_mean
 from melanoma_pl.messages import DISCLAIMER, amount, format_table, hydra_word
 
@@ -85,7 +84,8 @@ class Prepared:
         done = ", ".join(f"{count} {what}" for what, count in self.made.items()) or "none copied or linked"
         counts = Counter((row["split"], row["label"]) for row in self.rows)
         classes = TASKS[self.task]
-        table = [["", *classes], *([split, *(counts[split, name] for name in classes)] for split in ("train", "test"))]
+        table: list[list[object]] = [["", *classes]]
+        table += ([split, *(counts[split, name] for name in classes)] for split in ("train", "test"))
         about = self.download.about
         lines = [
             f"{self.name}, {self.task}: {amount(len(self.rows), 'image')} ({done}) → {self.target}",

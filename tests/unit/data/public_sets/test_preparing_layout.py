@@ -13,8 +13,8 @@ from tests.unit.data.public_sets import downloads
 
 from melanoma_pl.data import command_line as commands
 from melanoma_pl.data.labelled_images import list_images, list_split
+from melanoma_pl.data.public_sets.diagnoses import TASKS
 from melanoma_pl.data.public_sets.preparing import COLUMNS, SETS
-from melanoma_pl.data.public_sets.tasks import TASKS
 
 Prepare = Callable[..., Result]
 WRITERS = {

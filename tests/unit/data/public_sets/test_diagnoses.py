@@ -8,10 +8,18 @@ import pytest
 from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
-from melanoma_pl.data.public_sets.diagnoses import TABLE, read_diagnoses
+from melanoma_pl.data.public_sets.diagnoses import (
+    NO_DIAGNOSIS,
+    TABLE,
+    TASKS,
+    TOO_COARSE,
+    UNCERTAIN,
+    UNKNOWN,
+    choose_images,
+    read_diagnoses,
+)
 from melanoma_pl.data.public_sets.download import ImageFacts, SourceImage, read_rows
 from melanoma_pl.data.public_sets.preparing import SETS, WITHOUT_DIAGNOSES
-from melanoma_pl.data.public_sets.tasks import NO_DIAGNOSIS, TASKS, TOO_COARSE, UNCERTAIN, UNKNOWN, choose_images
 from melanoma_pl.errors import UserError
 
 Prepare = Callable[..., Result]
@@ -251,6 +259,4 @@ def test_the_guide_names_every_set_and_task_and_its_table_works(tmp_path: Path) 
     for task in TASKS:
         assert f"| `{task}`" in guide
     (tmp_path / "mine.csv").write_text(guide.split("```csv\n")[1].split("```")[0])
-    found = read_diagnoses("ham10000", tmp_path / "mine.csv").find(["akiec"])
-    assert found is not None
-    assert found.malignancy == "malignant"
+    assert read_diagnoses("ham10000", tmp_path / "mine.csv")["akiec"].malignancy == "malignant"
