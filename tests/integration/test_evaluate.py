@@ -284,10 +284,10 @@ def test_every_members_warnings_and_lesions_count_in_any_order(
     assert run_command(train.command, *options, "name=a", "data.group_column=group").code == 0
     assert run_command(train.command, *options, "name=b", *on_test).code == 0
     a, b = only_run(work_folder, "a"), only_run(work_folder, "b")
-    for place, order in enumerate(([a, b], [b, a])):
-        result = run_command(evaluate.command, f"run=[{order[0]},{order[1]}]", f"output=out{place}", "mistakes=0")
+    for index, order in enumerate(([a, b], [b, a])):
+        result = run_command(evaluate.command, f"run=[{order[0]},{order[1]}]", f"output=out{index}", "mistakes=0")
         assert result.code == 0, result.error
-        told = read(f"out{place}/metrics.json")
+        told = read(f"out{index}/metrics.json")
         assert any(f"{b.parent.name}/{b.name}: Validated on the test images" in note for note in told["notes"])
         assert any("decide at 0.5" in note for note in told["notes"])
         assert [row["n"] for row in told["rows"].values()] == [12, 10]
@@ -369,13 +369,13 @@ def test_a_table_that_lacks_images(run_command: Command, runs: tuple[str, str], 
 def test_image_folders_of_one_name_have_a_report_each(
     run_command: Command, runs: tuple[str, str], work_folder: Path, image_folder: Path
 ) -> None:
-    for place in ("a/same", "b/same", "test"):
-        shutil.copytree(image_folder / "test", work_folder / place / "test")
-        arguments = (f"run={runs[0]}", f"data.root={place}", "mistakes=0")
+    for root in ("a/same", "b/same", "test"):
+        shutil.copytree(image_folder / "test", work_folder / root / "test")
+        arguments = (f"run={runs[0]}", f"data.root={root}", "mistakes=0")
         assert run_command(evaluate.command, *arguments).code == 0
     reports = (Path(runs[0]) / "report").glob("*/test/metrics.json")
-    places = {str(work_folder / place) for place in ("a/same", "b/same", "test")}
-    assert {read(path)["images"] for path in reports} == places
+    roots = {str(work_folder / root) for root in ("a/same", "b/same", "test")}
+    assert {read(path)["images"] for path in reports} == roots
     assert not (Path(runs[0]) / "report/test/test").exists()
 
 
@@ -405,4 +405,4 @@ def test_a_network_with_non_finite_logits(run_command: Command, runs: tuple[str,
     torch.save(checkpoint, path)
     result = run_command(evaluate.command, f"run={runs[0]}")
     assert result.code == 2
-    assert "non-finite logits for 12 of 12 images" in result.error
+    assert "non-finite logits" in result.error

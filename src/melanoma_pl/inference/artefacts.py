@@ -31,55 +31,59 @@ _VIOLET, _BLUE = np.array([112.0, 58.0, 150.0]), np.array([52.0, 64.0, 140.0])  
 _RIM_SOFTNESS = 0.12  # half sides
 
 
-def change_each(pixels: Tensor, indices: Tensor, change: Callable[[Field, int], Field]) -> Tensor:
+def change_each(
+    pixels: Tensor,
+    indices: Tensor,
+    change: Callable[[Field, np.random.Generator], Field],
+    stream: int = 0,
+    seed: int = SEED,
+) -> Tensor:
     """Change each image by itself on the CPU, so that the result cannot depend on the others of the batch.
 
     Args:
         pixels: uint8 `(N, 3, S, S)`; they stay unchanged.
         indices: int64 `(N,)`, each image's index in its split.
-        change: Function of an image, float32 `(3, S, S)`, 0 to 255, and its index; the result may have any range.
+        change: Function of an image, float32 `(3, S, S)`, 0 to 255, and of random numbers that only seed, index and
+            stream decide; the result may have any range.
+        stream: Stream of the random numbers.
+        seed: Seed of the random numbers.
 
     Returns:
         uint8 `(N, 3, S, S)`, rounded and clamped, with the device and memory format of `pixels`.
     """
     changed = torch.empty_like(pixels, device="cpu")
     for position, (image, index) in enumerate(zip(pixels.cpu(), indices.tolist(), strict=True)):
-        result = change(np.ascontiguousarray(image.numpy(), dtype=np.float32), index)
+        random = generator(seed, index, stream)
+        result = change(np.ascontiguousarray(image.numpy(), dtype=np.float32), random)
         changed[position] = torch.from_numpy(np.clip(result + 0.5, 0, 255).astype(np.uint8))
     return changed.to(pixels.device)
 
 
 def hairs(pixels: Tensor, count: float, indices: Tensor, seed: int = SEED) -> Tensor:
     """Draw so many hairs on each image, as on synthetic moles."""
-    return change_each(
-        pixels, indices, lambda image, index: lay_hairs(image, generator(seed, index, HAIRS), int(count))
-    )
+    return change_each(pixels, indices, lambda image, random: lay_hairs(image, random, int(count)), HAIRS, seed)
 
 
 def ruler(pixels: Tensor, strength: float, indices: Tensor, seed: int = SEED) -> Tensor:
     """Draw the ticks of a ruler near one edge of each image; at strength 3 a paper ruler with numbers."""
-    return change_each(
-        pixels, indices, lambda image, index: _draw_ruler(image, generator(seed, index, RULER), int(strength))
-    )
+    return change_each(pixels, indices, lambda image, random: _draw_ruler(image, random, int(strength)), RULER, seed)
 
 
 def ink(pixels: Tensor, strength: float, indices: Tensor, seed: int = SEED) -> Tensor:
     """Draw strokes of a surgeon's violet pen around the mole of each image, more and darker with strength 1 to 3."""
-    return change_each(
-        pixels, indices, lambda image, index: _draw_ink(image, generator(seed, index, INK), int(strength))
-    )
+    return change_each(pixels, indices, lambda image, random: _draw_ink(image, random, int(strength)), INK, seed)
 
 
 def dark_corners(pixels: Tensor, diameter: float, indices: Tensor, seed: int = SEED) -> Tensor:
     """Darken each image outside a bright disc, as through a tube; `diameter` is in sides, the diagonal being 1.41."""
 
-    def shade(image: Field, index: int) -> Field:
-        x0, y0 = generator(seed, index, RIM).uniform(-0.05, 0.05, 2)
+    def shade(image: Field, random: np.random.Generator) -> Field:
+        x0, y0 = random.uniform(-0.05, 0.05, 2)
         axis = np.linspace(-1, 1, image.shape[-1], dtype=np.float32)
         radius = np.hypot(axis - x0, axis[:, None] - y0)
         return image * dark_rim(radius, diameter + _RIM_SOFTNESS / 2, _RIM_SOFTNESS)
 
-    return change_each(pixels, indices, shade)
+    return change_each(pixels, indices, shade, RIM, seed)
 
 
 def _draw_ruler(image: Field, random: np.random.Generator, strength: int) -> Field:

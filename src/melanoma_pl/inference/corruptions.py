@@ -19,19 +19,13 @@ from torch import Tensor
 
 from melanoma_pl.data.augmentation import Dermoscopy
 from melanoma_pl.data.synthetic.mole_drawing import Field, generator
-from melanoma_pl.inference.artefacts import (
-    DIRECTION,
-    NOISE,
-    SEED,
-    change_each,
-    dark_corners,
-    hairs,
-    ink,
-    ruler,
-)
+from melanoma_pl.inference.artefacts import DIRECTION, NOISE, SEED, change_each, dark_corners, hairs, ink, ruler
 
 STRENGTHS = (1, 2, 3)
 REFERENCE_SIDE = 224  # pixels: lengths hold for images of this side, and scale with the side
+
+Levels = tuple[float, float, float]
+LevelChange = Callable[[Tensor, float, Tensor], Tensor]
 
 # columns of the augmentation's parameters
 _ROTATION, _ZOOM, _BRIGHTNESS, _CONTRAST, _HUE = 2, 3, 6, 7, 9
@@ -51,8 +45,8 @@ class Perturbation:
 
     name: str
     settings: tuple[str, str, str]
-    levels: tuple[float, float, float]
-    change: Callable[[Tensor, float, Tensor], Tensor]
+    levels: Levels
+    change: LevelChange
 
     def apply(self, pixels: Tensor, strength: int, indices: Tensor) -> Tensor:
         """Return the changed images, uint8 `(N, 3, S, S)`; arguments as of `change`.
@@ -78,10 +72,10 @@ def noise(pixels: Tensor, sigma: float, indices: Tensor, seed: int = SEED) -> Te
     """
     scaled = sigma * pixels.shape[-1] / REFERENCE_SIDE
 
-    def add_noise(image: Field, index: int) -> Field:
-        return image + scaled * generator(seed, index, NOISE).standard_normal(image.shape, dtype=np.float32)
+    def add_noise(image: Field, random: np.random.Generator) -> Field:
+        return image + scaled * random.standard_normal(image.shape, dtype=np.float32)
 
-    return change_each(pixels, indices, add_noise)
+    return change_each(pixels, indices, add_noise, NOISE, seed)
 
 
 def jpeg(pixels: Tensor, quality: float, indices: Tensor) -> Tensor:
@@ -90,7 +84,7 @@ def jpeg(pixels: Tensor, quality: float, indices: Tensor) -> Tensor:
     Images smaller than 224 are enlarged for that and then reduced, or a block of 8 pixels would be much of the mole.
     """
 
-    def compress(image: Field, _: int) -> Field:
+    def compress(image: Field, _: np.random.Generator) -> Field:
         original = Image.fromarray(image.astype(np.uint8).transpose(1, 2, 0))  # (3, S, S) → (S, S, 3)
         side, enlarged = original.width, max(original.width, REFERENCE_SIDE)
         file = BytesIO()
@@ -128,21 +122,12 @@ def adjust(pixels: Tensor, amount: float, indices: Tensor, column: int) -> Tenso
     return Dermoscopy().apply(pixels, parameters)
 
 
-def _perturbation(
-    name: str,
-    setting: str,
-    levels: tuple[float, float, float],
-    change: Callable[[Tensor, float, Tensor], Tensor],
-    scale: float = 1,
-) -> Perturbation:
+def _perturbation(name: str, setting: str, levels: Levels, change: LevelChange, scale: float = 1) -> Perturbation:
     """Return a perturbation whose settings are its levels times a scale, in words."""
     first, second, third = (setting.format(scale * level) for level in levels)
     return Perturbation(name, (first, second, third), levels, change)
 
 
-_rotate, _zoom, _brighten, _contrast, _hue = (
-    partial(adjust, column=column) for column in (_ROTATION, _ZOOM, _BRIGHTNESS, _CONTRAST, _HUE)
-)
 _RULERS = ("faint ticks along a third of an edge", "black ticks along an edge", "a paper ruler along an edge")
 _INKS = ("one short faint stroke", "three strokes", "seven dark strokes around the mole")
 
@@ -150,11 +135,13 @@ PERTURBATIONS: tuple[Perturbation, ...] = (
     _perturbation("blur", "σ {:g} pixels of 224", (0.75, 1.5, 3.0), blur),
     _perturbation("noise", "σ {:g} levels of 255", (4.0, 10.0, 20.0), noise),
     _perturbation("JPEG", "quality {:g} of 100", (60, 30, 12), jpeg),
-    _perturbation("brightness", "±{:g} %", (0.1, 0.2, 0.35), _brighten, 100),
-    _perturbation("contrast", "±{:g} %", (0.1, 0.25, 0.45), _contrast, 100),
-    _perturbation("hue", "±{:g}° of the colour circle", (4 / 360, 10 / 360, 20 / 360), _hue, 360),
-    _perturbation("rotation", "±{:g}°", (10.0, 30.0, 90.0), _rotate),
-    _perturbation("zoom", "{:g} % larger", (0.1, 0.2, 0.4), _zoom, 100),
+    _perturbation("brightness", "±{:g} %", (0.1, 0.2, 0.35), partial(adjust, column=_BRIGHTNESS), 100),
+    _perturbation("contrast", "±{:g} %", (0.1, 0.25, 0.45), partial(adjust, column=_CONTRAST), 100),
+    _perturbation(
+        "hue", "±{:g}° of the colour circle", (4 / 360, 10 / 360, 20 / 360), partial(adjust, column=_HUE), 360
+    ),
+    _perturbation("rotation", "±{:g}°", (10.0, 30.0, 90.0), partial(adjust, column=_ROTATION)),
+    _perturbation("zoom", "{:g} % larger", (0.1, 0.2, 0.4), partial(adjust, column=_ZOOM), 100),
     _perturbation("hairs", "{:g} hairs", (4, 12, 25), hairs),
     Perturbation("ruler", _RULERS, (1, 2, 3), ruler),
     Perturbation("ink", _INKS, (1, 2, 3), ink),

@@ -110,7 +110,7 @@ class Ensemble:
 
     @property
     def is_fitted(self) -> bool:
-        """Whether the decision was fitted; otherwise it has temperature 1 and threshold 0.5."""
+        """True if the decision was fitted; otherwise it has temperature 1 and threshold 0.5."""
         return self.decided_on != NOTHING
 
     def member_logits(self, split: str, title: str, change: Change | None = None) -> Logits:
@@ -140,13 +140,9 @@ class Ensemble:
         return replace(self, members=tuple(self.members[index] for index in kept), references=references)
 
     def _logits(self, splits: Sequence[ImageBatches], title: str, change: Change | None = None) -> Logits:
-        pairs = zip(self.members, splits, strict=True)
-        return np.stack(
-            [
-                predict_logits(member.classifier, split_batches(split, title, change), self.views)
-                for member, split in pairs
-            ]
-        )
+        batches = [split_batches(split, title, change) for split in splits]
+        pairs = zip(self.members, batches, strict=True)
+        return np.stack([predict_logits(member.classifier, pixels, self.views) for member, pixels in pairs])
 
 
 def assemble(members: Sequence[Member], views: Views = "none", combine: Combine = "logit") -> Ensemble:

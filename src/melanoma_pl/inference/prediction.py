@@ -60,7 +60,7 @@ class Prediction:
 
     @property
     def is_malignant(self) -> bool:
-        """Whether the probability reaches the threshold; False if the image is broken."""
+        """True if the probability reaches the threshold; False also if the image is broken."""
         return self.probability is not None and self.probability >= self.threshold
 
 

@@ -58,9 +58,9 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
             if a network returns non-finite logits.
     """
     first, split, is_full = ensemble.members[0], request.split, request.depth == "page"
-    batches, images = first.evaluated.split(split), _common_images(ensemble, split)
     # whatever the user has to mend is found before the images are predicted
     is_seen, notes, warnings = seen_images(ensemble, request)
+    batches, images = first.evaluated.split(split), _common_images(ensemble, split)
     groupings = find_groupings(first.evaluated, batches, request.subgroups) if is_full else []
     predictions = _predict(ensemble, split, images, is_seen)
     logits, probabilities, targets = predictions.logits, predictions.probabilities, images.targets

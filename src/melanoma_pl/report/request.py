@@ -16,6 +16,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.specs import validated
 
 OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")  # keys of `data`
+SHARED = {"split", "combine", "prevalence", "subgroups", "robustness", "mistakes"}  # keys passed on as they are
 ENSEMBLES = Path("outputs/ensembles")
 
 
@@ -42,7 +43,7 @@ class EvaluatedRun:
 
     @property
     def has_validation(self) -> bool:
-        """Whether the run validated on images of its own, and not on the test images."""
+        """True if the run validated on images of its own, not on the test images."""
         return self.own.data.validate_on == "validation"
 
 
@@ -80,7 +81,7 @@ class EvaluationRequest:
 
     @property
     def is_main_report(self) -> bool:
-        """Whether this is a run's own report on the split, which also gives the run its page and its model card."""
+        """True for a run's own report on the split, which also gives the run its page and its model card."""
         return self.folder == self.runs[0].run.folder / runs.REPORT / self.split
 
 
@@ -101,16 +102,11 @@ def make_request(settings: EvaluateSettings, command: str) -> EvaluationRequest:
         )
     return EvaluationRequest(
         evaluated,
-        settings.split,
-        _report_folder(settings, evaluated[0]) if settings.output is None else _output_folder(settings.output),
-        command,
-        settings.data.root is None,
-        settings.tta,
-        settings.combine,
-        settings.prevalence,
-        settings.subgroups,
-        settings.robustness,
-        settings.mistakes,
+        folder=_report_folder(settings, evaluated[0]) if settings.output is None else _output_folder(settings.output),
+        command=command,
+        own_images=settings.data.root is None,
+        views=settings.tta,
+        **settings.model_dump(include=SHARED),
     )
 
 

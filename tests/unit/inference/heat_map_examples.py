@@ -1,4 +1,4 @@
-"""Networks whose maps are known."""
+"""Networks with known heat maps."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ SIDE = 32
 
 
 class RedAgainstGreen(nn.Module):
-    """Red speaks for malignant, green against; wherever they are."""
+    """Red supports malignant and green benign, wherever they are."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()

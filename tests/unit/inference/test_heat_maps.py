@@ -15,7 +15,7 @@ from melanoma_pl.inference.heat_maps import heat_maps
 
 
 @pytest.mark.parametrize("inplace", [False, True])
-def test_a_map_shows_what_speaks_for_malignant_and_nothing_else(inplace: bool) -> None:
+def test_a_map_shows_only_what_supports_malignant(inplace: bool) -> None:
     both, red, green, black = heat_maps(classifier_of(RedAgainstGreen(inplace)), red_and_green())
     expected = np.zeros((SIDE, SIDE), dtype=np.float32)
     expected[:8, :8] = 1
@@ -24,10 +24,10 @@ def test_a_map_shows_what_speaks_for_malignant_and_nothing_else(inplace: bool) -
     assert not green.any() and not black.any()
 
 
-def test_of_an_image_called_benign_it_shows_what_speaks_for_that() -> None:
+def test_the_map_of_an_image_called_benign_shows_what_supports_benign() -> None:
     classifier, images = classifier_of(RedAgainstGreen(False)), red_and_green()
     _, red, green, _ = heat_maps(classifier, images, [True, False, False, False])
-    assert not red.any(), "red speaks against it"
+    assert not red.any(), "red supports malignant"
     assert green.any()
     np.testing.assert_array_equal(heat_maps(classifier, images, [True] * 4), heat_maps(classifier, images))
 
@@ -49,7 +49,7 @@ def test_a_batch_equals_one_by_one_and_again() -> None:
 
 
 @pytest.mark.parametrize("trainable", [False, True])
-def test_nothing_is_left_behind(trainable: bool) -> None:
+def test_the_classifier_stays_unchanged(trainable: bool) -> None:
     classifier = tiny_classifier().requires_grad_(trainable).train()
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     images = random_images(3)
@@ -70,7 +70,7 @@ def test_maps_can_be_drawn_while_predicting() -> None:
             np.testing.assert_array_equal(heat_maps(classifier, random_images(3)), expected)
 
 
-def test_a_network_that_squeezes_its_logit() -> None:
+def test_a_network_that_returns_one_dimension() -> None:
     class Squeezed(RedAgainstGreen):
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images)[:, 0]
@@ -81,7 +81,7 @@ def test_a_network_that_squeezes_its_logit() -> None:
     )
 
 
-def test_a_network_without_convolution() -> None:
+def test_a_network_without_convolution_is_refused() -> None:
     dense = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 1))
     with pytest.raises(ValueError, match="Sequential has no convolution"):
         heat_maps(classifier_of(dense), random_images(1))

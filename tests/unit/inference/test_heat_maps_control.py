@@ -31,7 +31,7 @@ def test_a_wide_layer_whose_weights_are_mostly_negative_is_not_silenced() -> Non
     assert (shuffled(classifier).network(inputs) > 0).float().mean().item() == pytest.approx(speaking, abs=0.1)
 
 
-def test_all_else_is_the_classifiers() -> None:
+def test_the_control_keeps_everything_else() -> None:
     classifier = tiny_classifier()
     classifier.temperature, classifier.threshold = 1.5, 0.3
     control = shuffled(classifier)
@@ -40,7 +40,7 @@ def test_all_else_is_the_classifiers() -> None:
     assert not control.training
 
 
-def test_it_follows_the_seed_and_leaves_global_chance_alone() -> None:
+def test_the_seed_decides_and_the_global_generator_is_not_used() -> None:
     classifier = tiny_classifier()
     state = torch.get_rng_state()
     first, again, other = (shuffled(classifier, seed).network.dense_1.weight for seed in (0, 0, 1))
@@ -59,13 +59,13 @@ def test_the_control_draws_other_maps() -> None:
     assert np.mean(known) < 0.7
 
 
-def test_a_network_without_convolution() -> None:
+def test_the_control_of_a_network_without_convolution_is_refused() -> None:
     dense = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 1))
     with pytest.raises(ValueError, match="Sequential has no convolution"):
         shuffled(classifier_of(dense))
 
 
-def test_likeness_is_that_of_ranks() -> None:
+def test_similarity_is_a_rank_correlation() -> None:
     heat = np.random.default_rng(0).random((9, 9), dtype=np.float32)
     assert similarity(heat, heat**3) == pytest.approx(1)
     assert similarity(heat, 1 - heat) == pytest.approx(-1)
@@ -74,7 +74,7 @@ def test_likeness_is_that_of_ranks() -> None:
     )
 
 
-def test_a_plain_map_has_no_likeness() -> None:
+def test_a_constant_map_has_no_similarity() -> None:
     heat, plain = np.eye(4, dtype=np.float32), np.zeros((4, 4), dtype=np.float32)
     assert similarity(heat, plain) is None
     assert similarity(plain, heat) is None

@@ -7,7 +7,7 @@ from tests.unit.inference.heat_map_examples import random_images
 from melanoma_pl.inference.heat_maps import overlay
 
 
-def test_the_image_stays_where_the_map_is_zero_and_shows_through_elsewhere() -> None:
+def test_the_image_is_unchanged_where_the_map_is_zero_and_visible_elsewhere() -> None:
     image = random_images(1)[0]
     heat = np.zeros((32, 32), dtype=np.float32)
     heat[:16] = 1
@@ -20,7 +20,7 @@ def test_the_image_stays_where_the_map_is_zero_and_shows_through_elsewhere() -> 
     assert np.corrcoef(laid[:16, :, 0].ravel(), plain[:16, :, 0].ravel())[0, 1] > 0.99
 
 
-def test_a_tensor_and_an_array_are_the_same_and_stay() -> None:
+def test_a_tensor_and_an_array_give_the_same_and_stay_unchanged() -> None:
     image = random_images(1)[0]
     before = image.clone()
     heat = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
@@ -28,6 +28,6 @@ def test_a_tensor_and_an_array_are_the_same_and_stay() -> None:
     assert torch.equal(image, before)
 
 
-def test_sizes_that_differ() -> None:
+def test_different_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="they should be equal"):
         overlay(random_images(1)[0], np.zeros((8, 8), dtype=np.float32))
