@@ -1,4 +1,4 @@
-"""Drawn moles with skin, spots and hairs: unlike the plain spots of other tests, no two are alike."""
+"""Drawn moles with skin, spots and hairs, which differ from each other more than the plain spots of other tests."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an audit leaves for training, and what training says of it."""
+"""The record that an audit leaves for training, and the warning that training gives."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def leave(folder: Path, group_column: str | None = None, lesions: tuple[str, ...
     return tuple(found.quarantine)
 
 
-def test_no_audit(mole_folder: Path) -> None:
+def test_a_missing_audit(mole_folder: Path) -> None:
     assert "no audit of these images" in warning(mole_folder)
     assert f"melanoma-data audit {mole_folder}" in warning(mole_folder)
 
@@ -78,7 +78,7 @@ def test_a_leak_until_it_is_left_out(mole_folder: Path, moles: list[Image.Image]
     assert "found 1 training images" in warning(mole_folder, ("train/benign/2.jpg",))
 
 
-def test_what_one_audit_knows_another_does_not_make_forgotten(mole_folder: Path, moles: list[Image.Image]) -> None:
+def test_the_audit_that_finds_most_leaks_counts(mole_folder: Path, moles: list[Image.Image]) -> None:
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
     by_lesion = leave(mole_folder, "lesion", ("train/benign/2.jpg", "test/benign/6.jpg"))
     by_pixels = leave(mole_folder)
@@ -96,7 +96,7 @@ def test_a_validation_folder_counts_as_training(mole_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"test": {', "[1, 2]", '{"test": {}}', ""])
-def test_half_an_audit_is_none(text: str, mole_folder: Path) -> None:
+def test_half_a_record_does_not_count(text: str, mole_folder: Path) -> None:
     records = mole_folder.parent / "audits/records"
     records.mkdir(parents=True)
     (records / "half.json").write_text(text)
@@ -108,7 +108,7 @@ def test_fingerprint() -> None:
     assert fingerprint(["a", "b"], ["1", "2"]) != fingerprint(["a", "b"], ["2", "1"])
 
 
-def test_names_that_are_no_utf8() -> None:
+def test_names_that_are_not_utf8() -> None:
     assert len(fingerprint(["\udcff.jpg"], ["1"])) == 16
 
 

@@ -1,4 +1,4 @@
-"""From images to findings: leaks, conflicts, quarantine, and what the metadata knows."""
+"""From images to findings: leaks, conflicts, quarantine, and lesions in the metadata."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_a_leak(mole_folder: Path, moles: list[Image.Image]) -> None:
     assert found.quarantine == {"train/benign/0.jpg": "belongs together with test/benign/copy.jpg"}
 
 
-def test_a_duplicate_within_train_is_no_leak(mole_folder: Path, moles: list[Image.Image]) -> None:
+def test_a_duplicate_within_train_is_not_a_leak(mole_folder: Path, moles: list[Image.Image]) -> None:
     save(moles[0], mole_folder / "train/benign/copy.jpg", quality=60)
     found = audit(mole_folder)
     assert found.is_clean
@@ -74,7 +74,7 @@ def test_copies_of_conflicting_images_go_too(mole_folder: Path, moles: list[Imag
     assert audit_images(list_images(mole_folder), left_out=tuple(found.quarantine))[0].is_clean
 
 
-def test_two_moles_of_one_patient_are_no_conflict(mole_folder: Path) -> None:
+def test_two_moles_of_one_patient_are_not_a_conflict(mole_folder: Path) -> None:
     rows = {
         path: {"patient": path.split("/")[-1] if "test" not in path else "P"} for path in list_images(mole_folder).paths
     }
@@ -93,7 +93,7 @@ def test_lesions_with_images_of_both_classes(tmp_path: Path) -> None:
     assert audit(tmp_path, rows, "lesion").shortcuts[2].auroc is None
 
 
-def test_nothing_is_left(mole_folder: Path) -> None:
+def test_all_images_left_out(mole_folder: Path) -> None:
     with pytest.raises(UserError, match="all 8 images are left out"):
         audit_images(list_images(mole_folder), left_out=list_images(mole_folder).paths)
 
@@ -126,7 +126,7 @@ def test_lesions_that_only_the_metadata_knows(mole_folder: Path) -> None:
     assert set(found.quarantine) == {"train/benign/4.jpg"}
 
 
-def test_what_the_metadata_says_of_a_pair(mole_folder: Path, moles: list[Image.Image]) -> None:
+def test_lesions_of_a_pair_in_the_metadata(mole_folder: Path, moles: list[Image.Image]) -> None:
     save(moles[0], mole_folder / "test/benign/copy.jpg", quality=60)
     paths = list_images(mole_folder).paths
     assert audit(mole_folder, {path: {"lesion": path} for path in paths}, "lesion").leaks[0].same_lesion is False
@@ -148,7 +148,7 @@ def test_class_folders_without_splits(tmp_path: Path) -> None:
     assert any("no train and test split" in note for note in found.notes)
 
 
-def test_nothing_to_read(tmp_path: Path) -> None:
+def test_no_readable_image(tmp_path: Path) -> None:
     (tmp_path / "train/benign").mkdir(parents=True)
     (tmp_path / "train/benign/a.jpg").write_bytes(b"x")
     with pytest.raises(UserError, match="none of 1 images can be read"):

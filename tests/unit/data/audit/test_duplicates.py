@@ -85,7 +85,7 @@ def test_too_many_doubtful_candidates_are_counted(mole_folder: Path, monkeypatch
     assert left == len(everything) - 2 > 0
 
 
-def test_what_belongs_together_through_others() -> None:
+def test_clusters_join_through_other_images() -> None:
     assert clusters_of([(0, 1), (1, 4), (2, 3)], 6) == [[0, 1, 4], [2, 3]]
     assert clusters_of([], 3) == []
 

@@ -1,4 +1,4 @@
-"""What tells the label, and what does not."""
+"""Features that predict the label, and features that do not."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_colours_that_tell_something(malignant: list[int]) -> None:
     assert colour.sentence.endswith(VERDICTS[1])
 
 
-def test_what_is_the_same_for_all_tells_nothing(malignant: list[int]) -> None:
+def test_a_constant_feature_predicts_nothing(malignant: list[int]) -> None:
     size = found(scan_of([FACTS] * 120, [1.0] * 120), malignant)["image size"]
     assert (size.auroc, size.interval) == (None, None)
     assert "the same for all images" in size.sentence

@@ -1,4 +1,4 @@
-"""One pass over all images, whatever they are."""
+"""One pass over images of any kind."""
 
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def test_inventory(mole_folder: Path) -> None:
     assert found["bytes"] == sum(path.stat().st_size for path in mole_folder.rglob("*.*"))
 
 
-def test_a_resolution_of_nothing(tmp_path: Path) -> None:
+def test_a_density_of_zero_by_zero(tmp_path: Path) -> None:
     nothing = TiffImagePlugin.IFDRational(0, 0)
     Image.new("RGB", (20, 20)).save(tmp_path / "a.tif", tiffinfo={282: nothing, 283: nothing, 296: 2})
     found = scan_file(tmp_path / "a.tif")

@@ -96,7 +96,7 @@ def test_near_duplicates_stay_together_without_metadata(image_folder: Path, tmp_
     assert len(set(named.values())) == 51
 
 
-def test_same_seed_same_split_in_whatever_order_files_are_found(
+def test_the_split_does_not_depend_on_the_order_of_files(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = split_of(image_folder, tmp_path / "first", folds=3)
@@ -192,7 +192,7 @@ def test_melanoma_or_rest_can_be_trained_on_as_the_terminal_says(tmp_path: Path)
     assert 0 < images.targets.sum() < len(images)
 
 
-def test_what_the_terminal_says(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_summary_for_the_terminal(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = partition(image_folder, Path("new"), group_column="group", test_fraction=0.25).text().splitlines()
     assert text[0].split() == ["benign", "malignant", "images", "groups"]
@@ -257,7 +257,7 @@ def test_stopped_while_it_writes(image_folder: Path, tmp_path: Path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def test_what_comes_next_can_be_pasted_for_odd_names(tmp_path: Path) -> None:
+def test_the_next_command_can_be_pasted_for_odd_names(tmp_path: Path) -> None:
     for index in range(30):
         draw_image(tmp_path / f"images/{('nevus', 'basal cell', 'nävi')[index % 3]}/{index}.png", index % 2 == 0, index)
     target = tmp_path / "my 'new' (1)"

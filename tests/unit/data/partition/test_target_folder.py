@@ -51,7 +51,7 @@ def test_a_link_to_an_image_is_followed(tmp_path: Path) -> None:
         (["t", "t", "t", "t"], ["a_b/1.jpg", "a/b/1.jpg", "c/1.jpg", "a/b_1.jpg"], None),
     ],
 )
-def test_no_two_under_one_name(folders: list[str], sources: list[str], expected: list[str] | None) -> None:
+def test_new_names_are_all_different(folders: list[str], sources: list[str], expected: list[str] | None) -> None:
     paths = free_paths(folders, sources)
     assert len({path.casefold() for path in paths}) == len(sources)
     assert [Path(path).suffix for path in paths] == [".jpg"] * len(sources)
@@ -70,7 +70,7 @@ def test_the_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, UserError])
-def test_nothing_is_left_of_an_interrupted_one(error: type[BaseException], tmp_path: Path) -> None:
+def test_an_interrupted_folder_leaves_nothing(error: type[BaseException], tmp_path: Path) -> None:
     with pytest.raises(error), staged_folder(tmp_path / "new/folder") as staged:
         (staged / "a.txt").write_text("a")
         raise error("stop")
@@ -114,7 +114,7 @@ def test_refused_targets(tmp_path: Path) -> None:
     check_target(tmp_path / "images2", source)
 
 
-def test_a_target_where_nothing_can_be_made(tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be made"), staged_folder(tmp_path / "file/folder/target"):
         pass

@@ -1,4 +1,4 @@
-"""A few tiny images of each public set, in the very format that the set is downloaded in."""
+"""A few tiny images of each public dataset, in exactly the format of its download."""
 
 import csv
 import zipfile

@@ -190,7 +190,7 @@ def own_table(folder: Path, *lines: str) -> str:
     return "mine.csv"
 
 
-def test_a_table_of_ones_own(prepare: Prepare, work_folder: Path) -> None:
+def test_a_diagnosis_table_of_the_user(prepare: Prepare, work_folder: Path) -> None:
     downloads.write_ham10000(work_folder / "ham", strange_rows())
     table = own_table(
         work_folder,
@@ -222,21 +222,21 @@ def test_a_table_of_ones_own(prepare: Prepare, work_folder: Path) -> None:
         ("", "mine.csv has no rows"),
     ],
 )
-def test_mistakes_in_a_table_of_ones_own(
+def test_mistakes_in_a_diagnosis_table_of_the_user(
     line: str, expected: str, refused: Callable[..., str], work_folder: Path
 ) -> None:
     downloads.write_ham10000(work_folder / "ham")
     assert expected in refused("ham10000", "ham", "ready", "--diagnoses", own_table(work_folder, line))
 
 
-def test_a_table_of_ones_own_that_is_missing_or_none(refused: Callable[..., str], work_folder: Path) -> None:
+def test_a_diagnosis_table_that_is_missing_or_not_a_table(refused: Callable[..., str], work_folder: Path) -> None:
     downloads.write_ham10000(work_folder / "ham")
     assert "--diagnoses mine.csv does not exist" in refused("ham10000", "ham", "ready", "--diagnoses", "mine.csv")
     (work_folder / "mine.csv").write_text("written,malignancy\nscc,malignant\n")
     assert "mine.csv has no column 'set'" in refused("ham10000", "ham", "ready", "--diagnoses", "mine.csv")
 
 
-def test_a_task_with_no_image_of_a_class(refused: Callable[..., str], work_folder: Path) -> None:
+def test_a_task_without_images_of_a_class(refused: Callable[..., str], work_folder: Path) -> None:
     downloads.write_ham10000(work_folder / "ham", [row for row in downloads.ham_rows() if row["dx"] != "mel"])
     error = refused("ham10000", "ham", "ready", "--task", NEVUS_TASK)
     assert "no image is melanoma in melanoma-vs-nevus" in error

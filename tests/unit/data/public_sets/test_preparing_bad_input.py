@@ -247,7 +247,7 @@ def test_members_packed_otherwise_that_are_damaged(method: int, refused: Refused
     assert "download it again" in error
 
 
-def test_a_disk_that_fails_is_no_damaged_zip(
+def test_a_failing_disk_is_not_reported_as_a_damaged_zip(
     prepare: Prepare, work_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads.zip_folder(downloads.write_kaggle(work_folder / "archive"), work_folder / "archive.zip")
@@ -262,7 +262,7 @@ def test_a_disk_that_fails_is_no_damaged_zip(
     assert "cut short" not in prepare("kaggle-benign-malignant", "archive.zip", "ready").error
 
 
-def test_no_zip(refused: Refused, work_folder: Path) -> None:
+def test_a_file_that_is_not_a_zip(refused: Refused, work_folder: Path) -> None:
     (work_folder / "archive.zip").write_text("<html>log in first</html>")
     assert "archive.zip is cut short" in refused("kaggle-benign-malignant", "archive.zip", "ready")
 
@@ -349,7 +349,7 @@ def test_arrays_that_are_wrong(refused: Refused, work_folder: Path) -> None:
         assert expected in refused("dermamnist", "dermamnist.npz", "ready")
 
 
-def test_no_npz(refused: Refused, work_folder: Path) -> None:
+def test_a_file_that_is_not_an_npz(refused: Refused, work_folder: Path) -> None:
     (work_folder / "dermamnist.npz").write_text("<html>not found</html>")
     error = refused("dermamnist", "dermamnist.npz", "ready")
     assert "is cut short" in error

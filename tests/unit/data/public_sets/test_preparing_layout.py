@@ -1,4 +1,4 @@
-"""Each set, from its own download to the layout and the one table."""
+"""Each dataset, from its own download to the common layout and table."""
 
 import shutil
 import zipfile

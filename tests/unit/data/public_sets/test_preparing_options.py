@@ -1,4 +1,4 @@
-"""Options that would do nothing are refused."""
+"""Options without effect are refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ Refused = Callable[..., str]
         (["--test", "0.25", "--seed", "1"], "--test=0.25 and --seed=1 would"),
     ],
 )
-def test_a_split_of_ones_own_for_sets_that_have_one(
+def test_split_options_for_datasets_with_an_official_split(
     typed: list[str], named: str, refused: Refused, prepare: Prepare, work_folder: Path
 ) -> None:
     downloads.write_kaggle(work_folder / "archive")

@@ -1,4 +1,4 @@
-"""Sets without an official split: by class and group, and the same on any machine."""
+"""Datasets without an official split: split by class and group, the same on any machine."""
 
 import shutil
 from collections import defaultdict
@@ -42,7 +42,7 @@ def test_no_group_on_both_sides_and_both_classes_on_each(
     assert 0.1 < sum(row["split"] == "test" for row in rows) / len(rows) < 0.4
 
 
-def test_same_seed_same_split_whatever_the_folders_and_the_order(prepare: Prepare, work_folder: Path) -> None:
+def test_the_split_does_not_depend_on_folders_or_order(prepare: Prepare, work_folder: Path) -> None:
     downloads.write_ham10000(work_folder / "ham")
     for target in ("first", "second"):
         assert prepare("ham10000", "ham", target).code == 0
@@ -100,7 +100,7 @@ def test_fractions_out_of_range(fraction: str, refused: Callable[..., str], work
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**32)])
-def test_seeds_that_are_none(seed: str, refused: Callable[..., str], work_folder: Path) -> None:
+def test_seeds_out_of_range(seed: str, refused: Callable[..., str], work_folder: Path) -> None:
     downloads.write_pad(work_folder / "pad")
     assert f"--seed={seed} is not allowed" in refused("pad-ufes-20", "pad", "ready", f"--seed={seed}")
 

@@ -44,7 +44,7 @@ def test_the_whole_summary(prepare: Prepare, work_folder: Path) -> None:
     assert lines == [" ".join(line.split()) for line in SUMMARY.format(*counts).splitlines()]
 
 
-def test_nothing_left_out_and_odd_paths(prepare: Prepare, work_folder: Path) -> None:
+def test_all_images_used_and_odd_paths(prepare: Prepare, work_folder: Path) -> None:
     downloads.write_isic(work_folder / "isic")
     result = prepare("isic", "isic", "my images (1)", "--task", "melanoma-vs-rest")
     assert result.code == 0, result.error

@@ -1,4 +1,4 @@
-"""Downloads of the ISIC archive: older columns, rows that say little, images that are no image of one lesion."""
+"""Downloads of the ISIC archive: older columns, sparse rows, images that do not show a single lesion."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -50,9 +50,7 @@ def test_older_columns(prepare: Prepare, work_folder: Path) -> None:
     }
 
 
-def test_benign_alone_tells_that_it_is_no_melanoma_and_malignant_alone_tells_nothing(
-    prepare: Prepare, work_folder: Path
-) -> None:
+def test_a_benign_lesion_is_not_a_melanoma_but_a_malignant_one_may_be(prepare: Prepare, work_folder: Path) -> None:
     rows = old_rows()
     rows[2] |= {"diagnosis": ""}
     downloads.write_isic(work_folder / "isic", rows)
@@ -75,7 +73,7 @@ def test_a_name_of_tomorrow(prepare: Prepare, refused: Callable[..., str], work_
     assert labels_of(work_folder / "ready")["", "malignant"] == 1
 
 
-def test_images_that_show_no_single_lesion(prepare: Prepare, work_folder: Path) -> None:
+def test_images_that_do_not_show_a_single_lesion(prepare: Prepare, work_folder: Path) -> None:
     rows = downloads.isic_rows()
     types = ["RCM: mosaic", "TBP tile: overview", "clinical: overview", "clinical: close-up", "TBP tile: close-up", ""]
     for number, image_type in enumerate(types):

@@ -1,3 +1,5 @@
+"""Synthetic moles: their traits, their images, and folders of them."""
+
 import csv
 import hashlib
 import json

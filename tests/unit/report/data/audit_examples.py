@@ -1,4 +1,4 @@
-"""Audits made by hand, of tiny images whose names are as bad as names can be."""
+"""Audits made by hand, of tiny images with the worst possible names."""
 
 from dataclasses import replace
 from pathlib import Path

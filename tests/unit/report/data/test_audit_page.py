@@ -1,3 +1,5 @@
+"""The page of an audit: safe, self-contained, accessible and complete."""
+
 import base64
 import io
 import re

@@ -1,3 +1,5 @@
+"""The JSON file of an audit."""
+
 import json
 from dataclasses import fields
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The findings of an audit on the terminal."""
+
 from dataclasses import replace
 from pathlib import Path
 

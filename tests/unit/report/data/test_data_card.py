@@ -1,3 +1,5 @@
+"""The data card: what it says of images, metadata, audits and limits."""
+
 import json
 import re
 from dataclasses import replace
