@@ -1,4 +1,4 @@
-"""Weights from files: our checkpoints, and networks trained in Keras."""
+"""Read checkpoints of this project, and weights of networks trained in Keras."""
 
 import zipfile
 from collections.abc import Mapping
@@ -11,59 +11,39 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import flush_to_disk
 from melanoma_pl.models.three_conv import ThreeConvNet
 
-CHECKPOINT_KEY = "melanoma_pl"
+CHECKPOINT_KEY = "melanoma_pl"  # holds what prediction needs beside the weights, as plain values
+CHECKPOINT_FORMAT = 2
 NETWORK_PREFIX = "network."
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of this project; no code in it is run.
+    """Read a checkpoint of this project without running any code in it.
 
     Raises:
-        UserError: If it is missing, cut short, or not ours.
+        UserError: If it is missing, truncated, or was not written by this project.
     """
     if not path.is_file():
         raise UserError(f"the checkpoint {path} does not exist", "a run keeps its own in <run folder>/checkpoints")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what is no checkpoint can fail in any way, down to an IndexError of the unpickler
+    except Exception as error:  # a file of another kind can fail in any way, even with an IndexError of the unpickler
         reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"the checkpoint {path} cannot be read: it is cut short or no checkpoint ({reason[:100]})",
-            "take another one; best.ckpt and last.ckpt of a run are saved apart",
+            f"the checkpoint {path} cannot be read: it is truncated or not a checkpoint ({reason[:100]})",
+            "take another one: best.ckpt and last.ckpt of a run are separate files",
         ) from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
+        raise UserError(f"{path} was not written by melanoma-train", "give best.ckpt or last.ckpt of a run")
+    saved = checkpoint[CHECKPOINT_KEY]
+    if not isinstance(saved, dict) or saved.get("format") != CHECKPOINT_FORMAT:
+        version = saved.get("version", "") if isinstance(saved, dict) else ""
         raise UserError(
-            f"{path} is a checkpoint, but none that melanoma-train wrote", "give best.ckpt or last.ckpt of a run"
+            f"{path} was written by melanoma_pl {version}, whose checkpoints this version does not read",
+            "train anew, or use that version",
         )
     return checkpoint
-
-
-def amend_checkpoint(path: Path, **additions: Any) -> None:
-    """Add what was learnt once training had ended, which prediction reads, to a checkpoint; all else in it stays.
-
-    Args:
-        path: A checkpoint of this project; it is replaced whole or not at all, and other names of it stay as they are.
-        additions: Plain values and tensors.
-
-    Raises:
-        UserError: If it cannot be read or written.
-    """
-    checkpoint = read_checkpoint(path)
-    checkpoint |= additions
-    temporary = path.with_name(f".{path.name}.amended")
-    try:
-        torch.save(checkpoint, temporary)
-        flush_to_disk(temporary)
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # PyTorch's own for a full disk
-        raise UserError(
-            f"{path} cannot be written ({str(error).splitlines()[0]})", "it is as it was: make space, or the right to"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -81,13 +61,13 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise UserError(
             f"model.weights={path} does not fit the network: {first} is {found.get(first, 'missing')} there and "
             f"{expected.get(first, 'missing')} here",
-            "choose the model and data.image_size that it was trained with",
+            "choose the model and the data.image_size that it was trained with",
         )
     network.load_state_dict(state)
 
 
 def network_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the network's part of a checkpoint."""
+    """Return the weights of the network in a checkpoint, by name."""
     return {
         name.removeprefix(NETWORK_PREFIX): value
         for name, value in checkpoint["state_dict"].items()
@@ -96,13 +76,13 @@ def network_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def read_keras(path: Path, network: nn.Module) -> dict[str, Tensor]:
-    """Read the original's weights as Keras keeps them: a kernel and a bias a layer, in the order of the layers.
+    """Read the original's weights from Keras: a kernel and a bias a layer, in the order of the layers.
 
-    Kernels are H×W×in×out and in×out there. Keras flattens H×W×C, PyTorch C×H×W: the first dense kernel's rows are
-    put into that order.
+    Keras stores kernels as H×W×in×out and in×out, and flattens maps as H×W×C where PyTorch flattens C×H×W; the rows of
+    the first dense kernel are reordered accordingly.
 
     Raises:
-        UserError: If the file is no such archive.
+        UserError: If the file is not such an archive.
     """
     if not isinstance(network, ThreeConvNet):
         raise UserError(f"model.weights={path} holds Keras weights", "they fit model=three_conv only")
@@ -110,7 +90,8 @@ def read_keras(path: Path, network: nn.Module) -> dict[str, Tensor]:
     arrays = _read_arrays(path)
     if len(arrays) != 2 * len(layers):
         raise UserError(
-            f"model.weights={path} holds {len(arrays)} arrays", "expected are a kernel and a bias of five layers"
+            f"model.weights={path} holds {len(arrays)} arrays",
+            "it should hold a kernel and a bias of each of five layers",
         )
     state: dict[str, Tensor] = {}
     for layer, kernel, bias in zip(layers, arrays[::2], arrays[1::2], strict=True):
@@ -126,7 +107,7 @@ def _read_arrays(path: Path) -> list[NDArray[np.float32]]:
         with np.load(path, allow_pickle=False) as archive:
             return [archive[name].astype(np.float32) for name in sorted(archive.files)]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"model.weights={path} is no .npz archive of arrays ({error})") from error
+        raise UserError(f"model.weights={path} is not an .npz archive of arrays ({error})") from error
 
 
 def _turn(kernel: NDArray[np.float32], layer: str, network: ThreeConvNet) -> NDArray[np.float32]:

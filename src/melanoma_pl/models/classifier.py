@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from melanoma_pl import __version__
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision, fit_decision
 from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
-from melanoma_pl.models.checkpoint import CHECKPOINT_KEY, network_state, read_checkpoint
+from melanoma_pl.models.checkpoint import CHECKPOINT_FORMAT, CHECKPOINT_KEY, network_state, read_checkpoint
 from melanoma_pl.models.schedules import Constant, Schedule
 from melanoma_pl.models.timm_backbone import FineTuned
 from melanoma_pl.preprocessing import Preprocessing
@@ -254,6 +253,7 @@ class MelanomaClassifier(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add all that prediction needs, as plain values."""
         checkpoint[CHECKPOINT_KEY] = {
+            "format": CHECKPOINT_FORMAT,
             "version": __version__,
             "network": self.network_spec,
             "preprocessing": self.preprocessing.to_dict(),
@@ -329,29 +329,18 @@ class MelanomaClassifier(pl.LightningModule):
 
 
 def seed_dropout(seed: int, device: torch.device) -> None:
-    """Seed the generator that a step's dropout draws from.
+    """Seed the generator of a step's dropout.
 
-    `torch.manual_seed` seeds every kind of device there is, and where one is not in use it notes down the call stack
-    each time: three milliseconds a step.
+    `torch.manual_seed` would seed every kind of device and format a call stack for each that is absent, which takes
+    three milliseconds a step.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
 
 
-def as_tensors(ood_detector: OutOfDistributionDetector) -> dict[str, Any]:
-    """Return what a checkpoint keeps: tensors and plain values."""
-    values = asdict(ood_detector)
-    return {name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
-
-
-def as_array(value: Any) -> Any:
-    """Return a tensor as an array, and anything else as it is."""
-    return value.numpy() if isinstance(value, Tensor) else value
-
-
 def live_metrics() -> dict[str, Metric]:
-    """Return the metrics of the live curves, which take probabilities; decisions are those at 0.5."""
+    """Return the metrics of the live curves; they take probabilities, and decide at 0.5."""
     return {
         "accuracy": BinaryAccuracy(validate_args=False),
         "auroc": BinaryAUROC(validate_args=False),

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-MOST_FEATURES = 2048  # what is learnt of them takes their square
-SMALLEST = 1e-6  # of a deviation: a picture of one colour has none
+MOST_FEATURES = 2048  # their covariance matrix has the square of this size
+SMALLEST = 1e-6  # added to a standard deviation, which is zero for an image of one colour
 
 
 def last_convolution(network: nn.Module, images: Tensor | None = None) -> nn.Module | None:
-    """Return the network's last 2-D convolution, None where it has none.
+    """Return the network's last 2-D convolution, or None if it has none.
 
     Args:
-        network: Any network; a vision transformer's only convolution cuts it into patches.
-        images: Float `(N, 3, S, S)`: if given, the network is run on the first, and the last convolution that ran and
-            returned a map of more than 1×1 is meant: some networks (MobileNetV3) pool before their last one. Without
-            it, the order is that in which the modules were defined.
+        network: Any network; the only convolution of a vision transformer cuts the image into patches.
+        images: Float `(N, 3, S, S)`, or None. With images, the network runs on the first of them, and the last
+            convolution to return a map larger than 1×1 counts, since some networks (MobileNetV3) pool before their last
+            one. Without images, the order in which the modules were defined counts.
     """
     if images is None:
         convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
@@ -42,11 +42,11 @@ def last_convolution(network: nn.Module, images: Tensor | None = None) -> nn.Mod
 
 @contextmanager
 def tapped(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect features while the network runs, one float `(B, D)` a call.
+    """Collect features while the network runs: one float tensor `(B, D)` a call.
 
-    They are mean and log standard deviation over all places of each channel of the last convolution, before any
-    activation, so that no channel is silent; without a convolution what the last dense layer is given. Nothing is
-    collected where there is neither, or where the features are more than `MOST_FEATURES`.
+    The features are the mean and the log standard deviation of each channel of the last convolution over all pixels,
+    before any activation, so that no channel is silent; for a network without a convolution they are the inputs of the
+    last dense layer. A network with neither, or with more than `MOST_FEATURES` features, yields none.
     """
     collected: list[Tensor] = []
     latest: list[Tensor] = []
@@ -56,7 +56,7 @@ def tapped(network: nn.Module) -> Iterator[list[Tensor]]:
         latest[:] = [features]
 
     def choose(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        handles.pop(0).remove()  # this hook: looking for the layer runs the network
+        handles.pop(0).remove()  # this hook itself, because looking for the layer runs the network
         layer = last_convolution(network, inputs[0])
         handles.extend(_watch_dense(network, keep) if layer is None else [_watch(layer, keep)])
 
@@ -73,12 +73,12 @@ def tapped(network: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def _watch(layer: nn.Module, keep: Callable[[Tensor], None]) -> RemovableHandle:
-    """Pass on what a convolution returned, at once: an activation may overwrite its maps in place."""
+    """Summarise the output of a convolution at once, because an activation may overwrite it in place."""
     return layer.register_forward_hook(lambda layer, inputs, maps: keep(_summarise(maps)))
 
 
 def _watch_dense(network: nn.Module, keep: Callable[[Tensor], None]) -> list[RemovableHandle]:
-    """Pass on what each dense layer is given."""
+    """Keep the input of each dense layer."""
     dense = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
     return [
         layer.register_forward_pre_hook(lambda layer, inputs: keep(inputs[0].detach().float().flatten(1)))
@@ -87,11 +87,13 @@ def _watch_dense(network: nn.Module, keep: Callable[[Tensor], None]) -> list[Rem
 
 
 def _summarise(maps: Tensor) -> Tensor:
-    """Return float `(B, 2 C)`, or `(B, C)` where that would be too many, from `(B, C, h, w)`."""
-    places = maps.detach().float().permute(0, 2, 3, 1).flatten(1, 2)  # (B, h · w, C), no copy of channels-last memory
-    means = places.mean(dim=1)
+    """Return float `(B, 2 C)`, or `(B, C)` if that would be too many features, from maps `(B, C, h, w)`."""
+    pixels = (
+        maps.detach().float().permute(0, 2, 3, 1).flatten(1, 2)
+    )  # (B, h · w, C), without a copy of channels-last memory
+    means = pixels.mean(dim=1)
     if 2 * means.shape[1] > MOST_FEATURES:
         return means
-    # torch.std would take four times as long
-    variances = (places - means[:, None]).square_().sum(dim=1) / max(1, places.shape[1] - 1)
+    # torch.std takes four times as long
+    variances = (pixels - means[:, None]).square_().sum(dim=1) / max(1, pixels.shape[1] - 1)
     return torch.cat([means, variances.sqrt().add(SMALLEST).log()], dim=1)

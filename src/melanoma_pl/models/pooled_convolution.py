@@ -1,4 +1,4 @@
-"""Convolution, pooling and ReLU as one step of back-propagation: what training on a processor spends its time in."""
+"""Convolution, max-pooling and ReLU as one autograd function, in which training on a CPU spends most of its time."""
 
 from typing import Any
 
@@ -8,25 +8,26 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, max_pool2d
 
 POOL = 2
-FEW_CHANNELS = 16  # below them the products that make the kernel's gradient are too narrow to be fast
+FEW_CHANNELS = 16  # fewer channels make the products of the kernel's gradient too narrow to be fast
 
 _backward = torch.ops.aten.convolution_backward
 _unpool = torch.ops.aten.max_pool2d_with_indices_backward
 
 
 def pooled_convolution(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return `relu(max_pool(convolution))`, with a gradient that takes fewer passes over memory than PyTorch's.
+    """Return `relu(max_pool(convolution))`, with a gradient that passes over memory fewer times than PyTorch's.
 
-    What differs from the three layers one after another, up to rounding nothing:
+    The result equals that of the three layers one after another up to rounding. The differences:
 
-    - the maps before the pooling, the largest of all, are not kept: their gradient needs only where each maximum was;
-    - the bias's gradient is summed over the pooled maps, a quarter of them: the other three quarters are zeros;
-    - the kernel's gradient is a matrix product a row of the kernel. oneDNN 3 has no fast way of its own from
-      channels-last memory on a processor without AVX-512: this one takes half the time.
+    - the maps before the pooling, the largest tensors, are not kept: the gradient needs only the position of each
+      maximum;
+    - the gradient of the bias is summed over the pooled maps, since three quarters of the unpooled gradient are zero;
+    - the gradient of the kernel is one matrix product for each row of the kernel. This takes half the time of oneDNN 3
+      for channels-last memory on a CPU without AVX-512.
 
     Args:
-        images: float `(N, C, H, W)`, fastest in channels-last memory.
-        weight: float `(D, C, K, K)`, a valid convolution's.
+        images: float `(N, C, H, W)`; channels-last memory is fastest.
+        weight: float `(D, C, K, K)`, the kernel of a valid convolution.
         bias: float `(D,)`.
 
     Returns:
@@ -40,21 +41,21 @@ class _PooledConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         maps = conv2d(images, weight, bias)
-        pooled, places = max_pool2d(maps, POOL, return_indices=True)
+        pooled, positions = max_pool2d(maps, POOL, return_indices=True)
         pooled.relu_()  # after the pooling: the two commute
         ctx.shape = maps.shape
-        ctx.save_for_backward(images, weight, pooled, places)
+        ctx.save_for_backward(images, weight, pooled, positions)
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        images, weight, pooled, places = ctx.saved_tensors
+        images, weight, pooled, positions = ctx.saved_tensors
         gradient = gradient * (pooled > 0)
         of_bias = gradient.sum(dim=(0, 2, 3))
-        # only the shape and the memory format of the unpooled maps are read
+        # the backward pass of pooling reads only the shape and the memory format of the maps
         maps = torch.empty(ctx.shape, dtype=images.dtype, memory_format=torch.channels_last)
-        of_maps = _unpool(gradient, maps, [POOL, POOL], [POOL, POOL], [0, 0], [1, 1], False, places)
+        of_maps = _unpool(gradient, maps, [POOL, POOL], [POOL, POOL], [0, 0], [1, 1], False, positions)
         of_images = _library_gradient(of_maps, images, weight, 0) if ctx.needs_input_grad[0] else None
         if images.shape[1] < FEW_CHANNELS:
             return of_images, _library_gradient(of_maps, images, weight, 1), of_bias
@@ -62,7 +63,7 @@ class _PooledConvolution(torch.autograd.Function):
 
 
 def _library_gradient(of_maps: Tensor, images: Tensor, weight: Tensor, which: int) -> Tensor:
-    """Return PyTorch's own gradient of the images (0) or of the kernel (1)."""
+    """Return the gradient of the images (0) or of the kernel (1), computed by PyTorch."""
     mask = [which == 0, which == 1, False]
     gradients = _backward(of_maps, images, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, mask)
     gradient: Tensor = gradients[which]
@@ -73,19 +74,19 @@ def _kernel_gradient(of_maps: Tensor, images: Tensor, kernel: int) -> Tensor:
     """Return the gradient of a valid convolution's kernel, float `(D, C, K, K)`.
 
     Args:
-        of_maps: Gradient of what the convolution returned, float `(N, D, h, w)`.
-        images: What it was given, float `(N, C, H, W)`.
-        kernel: K.
+        of_maps: Gradient of the convolution's output, float `(N, D, h, w)`.
+        images: Input of the convolution, float `(N, C, H, W)`.
+        kernel: Side K of the kernel.
     """
     count, maps, height, width = of_maps.shape
     channels = images.shape[1]
-    places = of_maps.permute(0, 2, 3, 1).reshape(count, height * width, maps)
+    outputs = of_maps.permute(0, 2, 3, 1).reshape(count, height * width, maps)
     rows = images.permute(0, 2, 3, 1)  # (N, H, W, C)
-    # the K neighbours of a place in its row side by side: the K rows of the kernel then differ by a whole row each
+    # the K neighbours of a pixel in its row stand side by side: the kernel's K rows then differ by a whole row each
     rows = torch.cat([rows[:, :, column : column + width] for column in range(kernel)], dim=3)
     rows = rows.reshape(count, -1, kernel * channels)  # (N, H·w, K·C)
     products = [
-        torch.bmm(rows[:, row * width :][:, : height * width].transpose(1, 2), places).sum(dim=0)
+        torch.bmm(rows[:, row * width :][:, : height * width].transpose(1, 2), outputs).sum(dim=0)
         for row in range(kernel)
     ]
     return torch.stack(products).view(kernel, kernel, channels, maps).permute(3, 2, 0, 1)

@@ -1,4 +1,4 @@
-"""Networks of timm by name, with weights from its hub, the hub's cache, or a file; every failure in one line."""
+"""Build networks of timm by name, with weights from its hub, from the hub's cache, or from a file."""
 
 import difflib
 import importlib
@@ -11,13 +11,13 @@ from torch import nn
 
 from melanoma_pl.errors import UserError
 
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # the first is what timm looks for first
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # in the order in which timm looks for them
 RANDOM = "start from random weights: model.pretrained=false model.head_epochs=0"
 NEAR = 3  # names that an error proposes
 
 
 def import_timm() -> Any:
-    """Return the package.
+    """Import timm and return it.
 
     Raises:
         UserError: If it is not installed.
@@ -29,10 +29,10 @@ def import_timm() -> Any:
 
 
 def find_configuration(backbone: str) -> Any:
-    """Return timm's `PretrainedCfg` of a network: what its weights were trained with. Builds nothing.
+    """Return timm's `PretrainedCfg` of a network, which describes its pretraining, without building the network.
 
     Raises:
-        UserError: If timm is not installed or does not have the network.
+        UserError: If timm is not installed or lacks the network.
     """
     timm = import_timm()
     names = {*timm.list_models(), *timm.list_pretrained()}
@@ -47,12 +47,12 @@ def create_network(backbone: str, pretrained: bool | str, **options: Any) -> nn.
     """Build a network with one output.
 
     Args:
-        backbone: Its name, with a tag or without.
-        pretrained: True (the weights of timm's hub), False (random), or a file of weights for that network.
-        options: More arguments of the network.
+        backbone: Name of the network, with or without a tag.
+        pretrained: True (weights of timm's hub), False (random weights), or a file of weights of that network.
+        options: Further arguments of the network.
 
     Raises:
-        UserError: If there are no such weights, they cannot be fetched or read, or they do not fit.
+        UserError: If the weights do not exist, cannot be fetched or read, or do not fit.
     """
     if str(pretrained).lower() == "false":
         return _create(backbone, **options)
@@ -67,13 +67,13 @@ def create_network(backbone: str, pretrained: bool | str, **options: Any) -> nn.
 
 
 def heads_of(network: nn.Module) -> Sequence[nn.Module]:
-    """Return the layers that timm calls the classifier of one of its networks; distilled transformers have two."""
+    """Return the classifier layers of a network of timm; distilled transformers have two."""
     head: Any = network.get_classifier()  # type: ignore[operator]
     return list(head) if isinstance(head, tuple | list | nn.ModuleList) else [head]
 
 
 def one_line(error: Exception) -> str:
-    """Return the beginning of what an error of another package says."""
+    """Return the message of another package's error as one short line."""
     return (" ".join(str(error).split()) or type(error).__name__)[:150]
 
 
@@ -83,57 +83,57 @@ def _create(backbone: str, **options: Any) -> nn.Module:
 
 
 def _find_in_hub(backbone: str) -> str | None:
-    """Return the cached file of a network's weights; None where there is none and the hub answers.
+    """Return the cached file of a network's weights, or None if it must be fetched and the hub answers.
 
     Raises:
-        UserError: If there are no such weights, or the hub does not answer.
+        UserError: If timm has no weights of this network, or the hub does not answer.
     """
     configuration = find_configuration(backbone)
     if not configuration.has_weights:
         raise UserError(f"timm has no pretrained weights for {backbone}", f"take another network, or {RANDOM}")
     if not configuration.hf_hub_id or configuration.custom_load:
-        return None  # from an address of their own
+        return None  # these weights come from an address of their own
     hub = importlib.import_module("huggingface_hub")
     for name in HUB_FILES:
         cached = hub.try_to_load_from_cache(configuration.hf_hub_id, name)
         if isinstance(cached, str):
             return cached
-    try:  # without this question a download would be tried again and again for most of a minute
+    try:  # asking first saves most of a minute of repeated downloads
         hub.get_hf_file_metadata(hub.hf_hub_url(configuration.hf_hub_id, HUB_FILES[0]))
     except hub.errors.EntryNotFoundError:
-        pass  # it answers
-    except Exception as error:  # no network, a proxy, a gate, HF_HUB_OFFLINE: each has a class of its own
+        pass  # the hub answers
+    except Exception as error:  # no network, a proxy, a gated model or HF_HUB_OFFLINE: each raises another class
         raise _not_fetched(backbone, error) from error
     return None
 
 
 def _not_fetched(backbone: str, error: Exception) -> UserError:
-    """Return what to do without the hub."""
+    """Return the error for weights that the hub does not give, with the other ways to get them."""
     configuration = find_configuration(backbone)
-    place = f"{configuration.hf_hub_id} of huggingface.co" if configuration.hf_hub_id else configuration.url
+    location = f"{configuration.hf_hub_id} of huggingface.co" if configuration.hf_hub_id else configuration.url
     return UserError(
         f"the pretrained weights of {backbone} cannot be fetched ({one_line(error)})",
-        f"fetch the weights file of {place} elsewhere and give it, model.pretrained=<file>, or bring the hub's cache "
-        f"along and name it in HF_HOME, or {RANDOM}",
+        f"fetch the weights file of {location} elsewhere and give it, model.pretrained=<file>, or bring the hub's "
+        f"cache along and name it in HF_HOME, or {RANDOM}",
     )
 
 
 def _from_file(backbone: str, path: Path, **options: Any) -> nn.Module:
-    """Build a network with the weights of a file; timm passes over what it does not find there, and that is refused.
+    """Build a network with the weights of a file, and refuse a file that lacks some: timm would ignore that.
 
     Raises:
         UserError: If the file does not exist, cannot be read, or holds the weights of another network.
     """
     if not path.is_file():
         raise UserError(
-            f"model.pretrained={path} does not exist", "allowed are true (timm's hub), false (random), and a file"
+            f"model.pretrained={path} does not exist", "give true (timm's hub), false (random weights) or a file"
         )
     filled = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}, **options}
     try:
         network = _create(backbone, **filled)
         with torch.random.fork_rng(devices=[]):
             again = _create(backbone, **filled)
-    except Exception as error:  # what is no file of weights can fail in any way
+    except Exception as error:  # a file of another kind can fail in any way
         raise UserError(
             f"model.pretrained={path} cannot be read as weights of {backbone} ({one_line(error)})",
             "give a .safetensors or .pth file of that network; checkpoints of this project go into model.weights",
@@ -141,14 +141,14 @@ def _from_file(backbone: str, path: Path, **options: Any) -> nn.Module:
     if missing := _differing(network, again):
         more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
         raise UserError(
-            f"model.pretrained={path} holds no weights of {backbone} for {missing[0]}{more}",
+            f"model.pretrained={path} lacks the weights of {backbone} for {missing[0]}{more}",
             "give a file of that network; checkpoints of this project go into model.weights",
         )
     return network
 
 
 def _differing(network: nn.Module, again: nn.Module) -> list[str]:
-    """Return the names of the weights that differ, the head's left out: no file has filled them, they are random."""
+    """Return the names of weights, except the head's, that differ between two builds: they are random, not read."""
     of_head = {id(parameter) for layer in heads_of(network) for parameter in layer.parameters()}
     return [
         name

@@ -1,7 +1,4 @@
-"""The learning rate as a pure function of (step, total steps): nothing to save, nothing to restore.
-
-Each schedule returns the factor by which the optimizer's learning rate is multiplied in a step.
-"""
+"""Learning-rate schedules: pure functions of (step, total steps), so that there is no state to save or restore."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,16 +6,16 @@ from dataclasses import dataclass
 
 
 class Schedule(ABC):
-    """A factor for each step of a training."""
+    """A factor of the optimizer's learning rate for each step of a training."""
 
     @abstractmethod
     def factor(self, step: int, total: int) -> float:
-        """Return the factor of the learning rate in step `step` (from 0) of `total`, in [0, 1]."""
+        """Return the factor of the learning rate at step `step`, from 0, of `total` steps; it lies in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The learning rate stays as it is."""
+    """Keep the learning rate constant."""
 
     def factor(self, step: int, total: int) -> float:
         """Return 1."""
@@ -27,10 +24,10 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine from the full rate down to a share of it, after a linear warm-up (Loshchilov & Hutter 2017).
+    """Lower the rate along half a cosine, after a linear warm-up (Loshchilov and Hutter, ICLR 2017).
 
     Attributes:
-        warm_up: Share of the steps that the rate rises in, in [0, 1).
+        warm_up: Fraction of the steps in which the rate rises, in [0, 1).
         final: Factor at the end, in [0, 1].
     """
 
@@ -41,7 +38,7 @@ class Cosine(Schedule):
         require(0 <= self.warm_up < 1 and 0 <= self.final <= 1, self)
 
     def factor(self, step: int, total: int) -> float:
-        """Return the factor."""
+        """Return the factor at a step."""
         rising = round(self.warm_up * total)
         if step < rising:
             return (step + 1) / rising
@@ -50,10 +47,10 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up along a cosine from a share of the rate, then down to almost nothing (Smith & Topin 2018).
+    """Raise the rate along half a cosine, then lower it to almost zero (Smith and Topin, 2018).
 
     Attributes:
-        rise: Share of the steps that the rate rises in, in (0, 1).
+        rise: Fraction of the steps in which the rate rises, in (0, 1).
         start: Factor of the first step, in [0, 1].
         final: Factor at the end, in [0, 1].
     """
@@ -66,7 +63,7 @@ class OneCycle(Schedule):
         require(0 < self.rise < 1 and 0 <= self.start <= 1 and 0 <= self.final <= 1, self)
 
     def factor(self, step: int, total: int) -> float:
-        """Return the factor."""
+        """Return the factor at a step."""
         peak = max(1, round(self.rise * total))
         if step < peak:
             return falling_cosine(self.start, 1.0, step / peak)
@@ -74,9 +71,9 @@ class OneCycle(Schedule):
 
 
 def require(is_allowed: bool, schedule: Schedule) -> None:
-    """Refuse a schedule whose shares are out of their ranges."""
+    """Refuse a schedule with a value out of its range."""
     if not is_allowed:
-        raise ValueError(f"{schedule}: its shares should lie between 0 and 1")
+        raise ValueError(f"{schedule}: its values must lie between 0 and 1")
 
 
 def falling_cosine(first: float, last: float, progress: float) -> float:

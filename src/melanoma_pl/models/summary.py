@@ -1,4 +1,4 @@
-"""The table that Keras prints of a network: each layer's output shape and parameters."""
+"""Summarise a network as Keras does: output shape and number of parameters of each layer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MOST_ROWS = 40  # of a table that can still be read
+MOST_ROWS = 40  # a longer table is hard to read
 
 
 def summarize(network: nn.Module, image_size: int) -> str:
-    """Return a table with one row a layer; of a network with very many of them a row a block.
+    """Return a table with one row a layer, or one row a block for a network of very many layers.
 
     Args:
         network: Takes float `(N, 3, S, S)`.
@@ -29,12 +29,12 @@ def summarize(network: nn.Module, image_size: int) -> str:
         handle.remove()
     total = sum(parameter.numel() for parameter in network.parameters())
     if rest := total - sum(parameters for _, parameters in rows.values()):
-        rows["outside of these"] = ("", rest)
+        rows["other parameters"] = ("", rest)
     return _table(rows, total)
 
 
 def _choose(network: nn.Module) -> dict[str, nn.Module]:
-    """Return the layers, or the smallest blocks of one depth that are few enough, by their titles."""
+    """Return the layers by title, or the blocks of the greatest depth that still make a short table."""
     layers = list(_blocks(network, depth=None))
     depth = 1
     if len(layers) > MOST_ROWS:
@@ -45,7 +45,7 @@ def _choose(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def _blocks(block: nn.Module, depth: int | None, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Go through the modules `depth` levels down (None: the last ones), and those above that hold no further layers."""
+    """Yield the modules `depth` levels down (None: the innermost), and those above that contain no further layers."""
     children = list(block.named_children())
     if name and (not children or depth == 0 or _is_fused(block)):
         if not isinstance(block, nn.Identity):
@@ -56,7 +56,7 @@ def _blocks(block: nn.Module, depth: int | None, name: str = "") -> Iterator[tup
 
 
 def _is_fused(block: nn.Module) -> bool:
-    """Tell whether a module is one layer and what follows it, such as timm's normalisation with an activation."""
+    """Tell whether a module is one layer with its activation, such as the normalisation layers of timm."""
     own = sum(1 for _ in block.parameters(recurse=False))
     return own > 0 and own == sum(1 for _ in block.parameters())
 
@@ -74,5 +74,5 @@ def _table(rows: dict[str, tuple[str, int]], total: int) -> str:
     width = max(len(title) for title in rows)
     lines = [f"{'layer':<{width}}  {'output':>16}  {'parameters':>12}"]
     lines += [f"{title:<{width}}  {shape:>16}  {parameters:>12,}" for title, (shape, parameters) in rows.items()]
-    lines.append(f"{'in all':<{width}}  {'':>16}  {total:>12,}")
+    lines.append(f"{'total':<{width}}  {'':>16}  {total:>12,}")
     return "\n".join(lines)

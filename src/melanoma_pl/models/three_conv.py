@@ -10,19 +10,19 @@ from melanoma_pl.models.pooled_convolution import POOL, pooled_convolution
 from melanoma_pl.specs import TARGET, name_of
 
 KERNEL = 3
-IMAGES_AT_ONCE = 16  # in a block: what two layers pass to each other then stays in the processor's cache
+IMAGES_AT_ONCE = 16  # in a block: the maps between two layers then stay in the CPU's cache
 
 
 class ThreeConvNet(nn.Module):
     """Three times (3×3 valid convolution, ReLU, 2×2 max-pooling), then dense, ReLU, dropout, dense: one logit.
 
-    With the default values the network of the presentation: 4,373,257 parameters at 224×224.
+    The default values give the network of the presentation: 4,373,257 parameters at 224×224.
 
     Args:
-        channels: Of the three convolutions.
+        channels: Output channels of the three convolutions.
         hidden: Neurons of the dense layer.
-        dropout: Share of those set to zero in training, in [0, 1).
-        image_size: Side of the input, in pixels; at least 22, so that something is left to pool.
+        dropout: Fraction of those that training sets to zero, in [0, 1).
+        image_size: Side of the input, in pixels; at least 22, so that the last pooling has an input.
         initial_weights: `torch` (PyTorch's default) or `keras` (Glorot uniform kernels, zero biases).
 
         blockwise: Whether training on a CPU in 32 bits computes the convolutions block by block, with
@@ -40,13 +40,17 @@ class ThreeConvNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(channels) != 3 or min(channels) < 1:
-            raise ValueError(f"channels={list(channels)}: three numbers are needed, one a convolution, each 1 or more")
+            raise ValueError(f"channels={list(channels)}: it must be three numbers, one a convolution, each 1 or more")
         if hidden < 1 or not 0 <= dropout < 1:
-            raise ValueError(f"hidden={hidden}, dropout={dropout}: allowed are 1 or more, and 0 to below 1")
+            raise ValueError(
+                f"hidden={hidden}, dropout={dropout}: hidden must be 1 or more, dropout at least 0 and below 1"
+            )
         if (side := pooled_side(image_size)) < 1:
-            raise ValueError(f"image_size={image_size} is too small for three convolutions and poolings: 22 or more")
+            raise ValueError(
+                f"image_size={image_size} is too small for three convolutions and poolings: it must be 22 or more"
+            )
         if initial_weights not in ("torch", "keras"):
-            raise ValueError(f"initial_weights={initial_weights}: allowed are torch and keras")
+            raise ValueError(f"initial_weights={initial_weights}: it must be torch or keras")
         self.spec: dict[str, Any] = {
             TARGET: name_of(type(self)),
             "channels": list(channels),
@@ -71,7 +75,7 @@ class ThreeConvNet(nn.Module):
             self.apply(glorot_uniform)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return a logit an image.
+        """Return one logit an image.
 
         Args:
             images: float `(N, 3, S, S)`.
@@ -111,7 +115,7 @@ def pooled_side(image_size: int) -> int:
 
 
 def glorot_uniform(layer: nn.Module) -> None:
-    """Give a layer Keras's initial values: Glorot and Bengio (2010), uniform; zero biases."""
+    """Initialise a layer as Keras does: Glorot-uniform kernel (Glorot and Bengio, AISTATS 2010), zero bias."""
     if isinstance(layer, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(layer.weight)
         if layer.bias is not None:

@@ -1,7 +1,4 @@
-"""Two stages of fine-tuning, as a pure function of the epoch: first the new head alone, then everything.
-
-Any network of timm with one logit, and the preprocessing that it was pretrained with.
-"""
+"""Pretrained networks of timm with one logit, fine-tuned in two stages: first the new head alone, then all layers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -20,20 +17,21 @@ from melanoma_pl.specs import TARGET, name_of
 class FineTuned(nn.Module, ABC):
     """A pretrained network with a new head, which `MelanomaClassifier` trains in two stages.
 
-    The gradients of a random head would spoil what the backbone knows: for some epochs the head learns alone.
+    For some epochs only the head learns, because the gradients of a random head would damage the backbone's features.
+    The stage is a pure function of the epoch.
 
     Args:
-        head_epochs: Epochs of the first stage, 0 or more: the backbone keeps its weights and is in evaluation mode, so
-            that it keeps its batch statistics too.
-        backbone_lr: Factor of the learning rate for the backbone in the second stage, above 0 to 1.
+        head_epochs: Epochs of the first stage, 0 or more. The backbone then keeps its weights and is in evaluation
+            mode, so that it keeps its batch statistics as well.
+        backbone_lr: Factor of the learning rate for the backbone in the second stage, in (0, 1].
     """
 
     def __init__(self, head_epochs: int, backbone_lr: float) -> None:
         super().__init__()
         if head_epochs < 0 or head_epochs != int(head_epochs):
-            raise ValueError(f"head_epochs={head_epochs}: allowed are whole numbers, 0 or more")
+            raise ValueError(f"head_epochs={head_epochs}: it must be a whole number, 0 or more")
         if not 0 < backbone_lr <= 1:
-            raise ValueError(f"backbone_lr={backbone_lr}: allowed is above 0 to 1")
+            raise ValueError(f"backbone_lr={backbone_lr}: it must be above 0 and at most 1")
         self.head_epochs = head_epochs
         self.backbone_lr = backbone_lr
 
@@ -54,7 +52,7 @@ class FineTuned(nn.Module, ABC):
         return [module for module in self.modules() if id(module) not in of_head]
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
-        """Return the optimizer's groups, the head's first: the same in both stages, so that a run can be resumed.
+        """Return the optimizer's parameter groups, the head's first, equal in both stages so that a run can be resumed.
 
         Args:
             lr: Learning rate of the head.
@@ -63,36 +61,36 @@ class FineTuned(nn.Module, ABC):
         return [{"params": head}, {"params": self.backbone_parameters, "lr": lr * self.backbone_lr}]
 
     def enter_stage(self, epoch: int) -> None:
-        """Put the network into the stage of an epoch, counted from 0.
+        """Set which parameters learn in an epoch, counted from 0.
 
-        To be called before each training batch: Lightning skips the start of an epoch that it resumes in the middle,
-        and puts all modules into training mode, or back into the mode that they had, whenever it comes from elsewhere.
+        Call this before each training batch: Lightning skips the hook at the start of an epoch that it resumes in the
+        middle, and it resets the modes of all modules after validation.
         """
         learns = epoch >= self.head_epochs
         for parameter in self.backbone_parameters:
             if parameter.requires_grad != learns:
                 parameter.requires_grad_(learns)
         for module in self.backbone_modules:
-            if module.training != learns:  # to set it costs more than to ask, for each of hundreds in each step
+            if module.training != learns:  # setting it for hundreds of modules at each step is slower than asking
                 module.training = learns
         for layer in self.head():
             layer.train()
 
 
 class TimmBackbone(FineTuned):
-    """A network of timm, pretrained or not, with a new head of one neuron.
+    """A network of timm, pretrained or random, with a new head of one neuron.
 
     Args:
-        backbone: Name of the network, as `timm.list_models()` and, with a tag, `timm.list_pretrained()` give it.
-        pretrained: True (the weights of timm's hub), False (random), or a file of weights for that network.
-        dropout: Share of what the head is given that is set to zero in training, in [0, 1); in the first stage nothing.
+        backbone: Name of the network, one of `timm.list_models()` or, with a tag, of `timm.list_pretrained()`.
+        pretrained: True (weights of timm's hub), False (random weights), or a file of weights of that network.
+        dropout: Fraction of the head's inputs that training sets to zero, in [0, 1); none in the first stage.
         image_size: Side of the input, in pixels.
-        head_epochs: Epochs in which only the head is trained, 0 or more.
-        backbone_lr: Factor of the learning rate for all but the head after those, above 0 to 1.
+        head_epochs: Epochs in which only the head learns, 0 or more.
+        backbone_lr: Factor of the learning rate for all other layers afterwards, in (0, 1].
 
     Raises:
-        UserError: If timm is not installed, does not have the network, cannot fetch its weights, or its network does
-            not take images of that size.
+        UserError: If timm is not installed, lacks the network or cannot fetch its weights, or if the network does not
+            accept images of that size.
     """
 
     def __init__(
@@ -106,9 +104,9 @@ class TimmBackbone(FineTuned):
     ) -> None:
         super().__init__(head_epochs, backbone_lr)
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout}: allowed is 0 to below 1")
+            raise ValueError(f"dropout={dropout}: it must be at least 0 and below 1")
         self.backbone = self._build(backbone, pretrained, dropout, image_size)
-        # a checkpoint holds the weights: nothing is fetched again
+        # a checkpoint holds the weights, so that loading it fetches nothing
         self.spec: dict[str, Any] = {
             TARGET: name_of(type(self)),
             "backbone": backbone,
@@ -120,7 +118,7 @@ class TimmBackbone(FineTuned):
         }
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return a logit an image.
+        """Return one logit an image.
 
         Args:
             images: float `(N, 3, S, S)`.
@@ -132,12 +130,12 @@ class TimmBackbone(FineTuned):
         return logits
 
     def head(self) -> Sequence[nn.Module]:
-        """Return what timm calls the classifier; distilled transformers have two."""
+        """Return the layers that timm calls the classifier; distilled transformers have two."""
         return heads_of(self.backbone)
 
     @staticmethod
     def _build(backbone: str, pretrained: bool | str, dropout: float, image_size: int) -> nn.Module:
-        """Build the network and run it once: some fail at sizes that leave no places in their maps."""
+        """Build the network and run it once, since some networks fail at sizes that reduce their maps to nothing."""
         configuration = find_configuration(backbone)
         options: dict[str, Any] = {"drop_rate": dropout} if dropout else {}
         if configuration.fixed_input_size:
@@ -158,14 +156,14 @@ class TimmBackbone(FineTuned):
 
 
 def backbone_preprocessing(backbone: str, image_size: int) -> Preprocessing:
-    """Return the preprocessing that a network of timm was pretrained with, but for size and crop.
+    """Return the preprocessing of a network's pretraining, except its size and crop.
 
     Args:
-        backbone: Its name, with a tag or without; each tag has its own.
-        image_size: Side in pixels; images are squashed to it and nothing is cropped.
+        backbone: Name of the network in timm, with or without a tag; each tag has its own preprocessing.
+        image_size: Side in pixels; images are resized to a square of this side, and nothing is cropped.
 
     Raises:
-        UserError: If timm is not installed or does not have the network.
+        UserError: If timm is not installed or lacks the network.
     """
     configuration = find_configuration(backbone)
     interpolation: Literal["bilinear", "bicubic"] = (

@@ -56,15 +56,15 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
         load_weights(torch.nn.Linear(1, 1), tmp_path / "weights.npz")
 
 
-def test_no_archive(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive(tmp_path: Path) -> None:
     (tmp_path / "weights.npz").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="no .npz archive"):
+    with pytest.raises(UserError, match="npz archive"):
         load_weights(ThreeConvNet(CHANNELS, HIDDEN, image_size=SIZE), tmp_path / "weights.npz")
     with pytest.raises(UserError, match="does not exist"):
         load_weights(ThreeConvNet(CHANNELS, HIDDEN, image_size=SIZE), tmp_path / "nowhere.npz")
 
 
-def test_checkpoints_that_are_none(tmp_path: Path) -> None:
+def test_files_that_are_not_checkpoints(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     with pytest.raises(UserError, match="does not exist"):
         read_checkpoint(path)
@@ -72,11 +72,11 @@ def test_checkpoints_that_are_none(tmp_path: Path) -> None:
     content = path.read_bytes()
     for broken in (content[: len(content) // 2], b"", b"text"):
         path.write_bytes(broken)
-        with pytest.raises(UserError, match="cut short or no checkpoint") as error:
+        with pytest.raises(UserError, match="truncated or not a checkpoint") as error:
             read_checkpoint(path)
         assert "\n" not in str(error.value)
     torch.save({"state_dict": {}}, path)
-    with pytest.raises(UserError, match="none that melanoma-train wrote"):
+    with pytest.raises(UserError, match="not written by melanoma-train"):
         read_checkpoint(path)
 
 
@@ -90,3 +90,9 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(UserError):
         read_checkpoint(tmp_path / "evil.ckpt")
     assert "was run" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    torch.save({"melanoma_pl": {"version": "0.1.0"}, "state_dict": {}}, tmp_path / "old.ckpt")
+    with pytest.raises(UserError, match=r"old\.ckpt was written by melanoma_pl 0\.1\.0.*train anew"):
+        read_checkpoint(tmp_path / "old.ckpt")

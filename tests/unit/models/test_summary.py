@@ -42,14 +42,14 @@ def test_a_deep_network_has_a_row_a_block_and_the_parameters_add_up() -> None:
     assert table["blocks.29"] == 12
     assert "blocks.0.0" not in table
     assert "nothing" not in table
-    assert table["outside"] == 3
+    assert table["other"] == 3
     assert table.pop("in") == sum(table.values()) == sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_a_small_network_has_a_row_a_layer() -> None:
     network = nn.Sequential(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU()), nn.Flatten(), nn.Linear(72, 1))
     table = summarize(network, 8)
-    assert list(rows(table)) == ["0.0", "0.1", "1", "2", "in"]
+    assert list(rows(table)) == ["0.0", "0.1", "1", "2", "total"]
     assert "2 × 6 × 6" in table
 
 

@@ -1,4 +1,4 @@
-"""`best.ckpt` and `last.ckpt`, each whole at any moment, and a stop that loses nothing."""
+"""Save `best.ckpt` and `last.ckpt`, each whole at any moment, and stop at a signal without losing a step."""
 
 import logging
 import shlex
@@ -22,7 +22,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunStopped(BaseException):
-    """Training was stopped by a signal, after `last.ckpt` was saved; no `Exception`, so that nothing swallows it.
+    """A signal stopped the training after `last.ckpt` was saved; not an `Exception`, so that nothing swallows it.
 
     Args:
         number: The signal.
@@ -34,17 +34,17 @@ class RunStopped(BaseException):
 
 
 class RunCheckpoints(Checkpoint):
-    """Saves a run so that it can be killed at any moment and go on to the same bits.
+    """Save a run so that it can be killed at any moment and resumed to the same bits.
 
     Lightning's own `ModelCheckpoint` keeps absolute paths, forgets the best epoch once the folder moved, and cannot
     save by steps and by minutes at once.
 
     Args:
-        folder: Where `best.ckpt` and `last.ckpt` go.
-        monitor: Figure that decides which epoch is best.
+        folder: Folder of `best.ckpt` and `last.ckpt`.
+        monitor: Tag of the figure that decides which epoch is best.
         mode: `min` or `max`.
-        every_n_steps: Save `last.ckpt` also within an epoch.
-        every_n_minutes: The same by the clock.
+        every_n_steps: Steps after which `last.ckpt` is also saved within an epoch, or None.
+        every_n_minutes: The same in minutes, or None.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class RunCheckpoints(Checkpoint):
         self._handlers: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return which epoch is best, and whether training came to its end."""
+        """Return which epoch is best, and whether the training has ended."""
         return {
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
@@ -78,7 +78,7 @@ class RunCheckpoints(Checkpoint):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them back."""
+        """Restore which epoch is best."""
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
 
     @property
@@ -90,7 +90,7 @@ class RunCheckpoints(Checkpoint):
     # Signals
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let a signal set a flag: saving within a signal's handler could catch half a step."""
+        """Let a signal set a flag, because saving in the signal's handler could save half a step."""
         self._saved_at = time.monotonic()
         self.max_epochs = trainer.max_epochs or 0
         if threading.current_thread() is threading.main_thread():
@@ -100,7 +100,7 @@ class RunCheckpoints(Checkpoint):
         if self._signal is not None:
             raise RunStopped(number)
         self._signal = number
-        logger.warning("stopping after this step, and saving first; once more to stop at once")
+        logger.warning("stopping after this step, once it is saved; a second signal stops at once")
 
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():
@@ -108,11 +108,11 @@ class RunCheckpoints(Checkpoint):
         self._handlers = {}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back."""
+        """Restore the handlers of the signals."""
         self._restore_handlers()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Restore the handlers of the signals."""
         self._restore_handlers()
 
     # When to save
@@ -120,8 +120,8 @@ class RunCheckpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within an epoch; what is due at its last step is saved after its validation."""
-        is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0  # gradients half gathered are not saved
+        """Save within an epoch; a save due at the epoch's last step follows its validation."""
+        is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0  # accumulated gradients are not saved
         if trainer.is_last_batch or is_mid_step:
             return
         by_steps = self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
@@ -132,7 +132,7 @@ class RunCheckpoints(Checkpoint):
         self._stop_if_asked()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the epoch, and as the best if it is."""
+        """Save the epoch, also as the best if it is the best."""
         score = trainer.callback_metrics.get(self.monitor)
         is_best = score is not None and self._is_better(float(score))
         if is_best:
@@ -155,12 +155,12 @@ class RunCheckpoints(Checkpoint):
     # How to save
 
     def save(self, trainer: pl.Trainer, is_best: bool = False) -> None:
-        """Save the whole training as `last.ckpt`; the file stays as it was until the new one is on the disk.
+        """Save the whole training as `last.ckpt`; the old file stays until the new one is on the disk.
 
-        The best comes first: killed between the two, the run goes on before this epoch and makes the same best again.
+        The best is saved first: a run killed between the two repeats this epoch and saves the same best again.
 
         Raises:
-            UserError: If it cannot be written, for want of space for instance.
+            UserError: If it cannot be written, for instance because the disk is full.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".{LAST}.part"

@@ -1,9 +1,4 @@
-"""Images in TensorBoard: as the network gets them, and those that it is most wrong about.
-
-Precision-recall and ROC curve on validation, in TensorBoard.
-
-The network's graph, in TensorBoard.
-"""
+"""Callbacks that draw images, curves and the network's graph in TensorBoard."""
 
 import warnings
 from typing import cast
@@ -24,12 +19,12 @@ from melanoma_pl.evaluation.metrics import auroc
 from melanoma_pl.models.classifier import MelanomaClassifier
 
 COLUMNS = 4
-INCHES = 2.4  # of one image in a grid, with half a gap around it
+INCHES = 2.4  # side of one image in a grid, with half a gap around it
 TITLE_INCHES, GAP = 0.3, 0.04
 
 
 class TrainingImages(pl.Callback):
-    """Shows the first training images with their labels, augmented as the network gets them.
+    """Show some training images with their labels, augmented as the network sees them.
 
     Args:
         count: Number of images.
@@ -39,7 +34,7 @@ class TrainingImages(pl.Callback):
         self.count = at_least_one("count", count)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show them once, when the run begins."""
+        """Show them once, at the start of the run."""
         if trainer.current_epoch > 0 or not writers(trainer):
             return
         data, classifier = data_of(trainer), cast(MelanomaClassifier, pl_module)
@@ -52,11 +47,11 @@ class TrainingImages(pl.Callback):
 
 
 class WorstMistakes(pl.Callback):
-    """Shows the validation images that the network is most wrong about, with the probability of malignant.
+    """Show the validation images with the largest errors, and their probability of malignant.
 
     Args:
         count: Number of images.
-        every_n_epochs: How often.
+        every_n_epochs: Epochs between two drawings.
     """
 
     def __init__(self, count: int = 12, every_n_epochs: int = 5) -> None:
@@ -64,7 +59,7 @@ class WorstMistakes(pl.Callback):
         self.every_n_epochs = at_least_one("every_n_epochs", every_n_epochs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show them."""
+        """Show them if they are due."""
         if not is_due(trainer, self.every_n_epochs) or not writers(trainer):
             return
         data, classifier = data_of(trainer), cast(MelanomaClassifier, pl_module)
@@ -78,50 +73,50 @@ class WorstMistakes(pl.Callback):
 
 
 def data_of(trainer: pl.Trainer) -> MoleDataModule:
-    """Return the data module that the trainer was given."""
+    """Return the trainer's data module."""
     data: MoleDataModule = trainer.datamodule  # type: ignore[attr-defined]
     return data
 
 
 def most_wrong(malignant: NDArray[np.float64], targets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the places of the largest differences between probability and target, the largest first."""
+    """Return the indices of the largest differences between probability and target, the largest first."""
     return np.argsort(-np.abs(malignant - targets), kind="stable")[:count].astype(np.int64)
 
 
 def at_least_one(name: str, value: int) -> int:
-    """Return the value.
+    """Return a value of 1 or more.
 
     Raises:
         ValueError: If it is below 1.
     """
     if value < 1:
-        raise ValueError(f"{name}={value}: allowed are 1 and more")
+        raise ValueError(f"{name}={value}: it must be 1 or more")
     return value
 
 
 def is_due(trainer: pl.Trainer, every_n_epochs: int) -> bool:
-    """Tell whether something that comes every few epochs comes now; it does in the last of `max_epochs`."""
+    """Tell whether a drawing of every few epochs is due now; in the last epoch it always is."""
     epoch = trainer.current_epoch + 1
     return trainer.is_global_zero and (epoch % every_n_epochs == 0 or epoch == trainer.max_epochs)
 
 
 def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
-    """Return what writes TensorBoard's files; empty where no such logger is used."""
+    """Return the writers of all TensorBoard loggers."""
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
 
 def grid(pixels: Tensor, titles: list[str]) -> Figure:
-    """Draw images, uint8 `(N, 3, S, S)`, with a title each.
+    """Draw images, uint8 `(N, 3, S, S)`, with a title above each.
 
-    All on one axis, in inches: an axis for each takes Matplotlib a second, and the first training step waits for it.
+    All are drawn on one axis in inches, because an axis for each takes a second, and the first training step waits.
     """
     columns, rows = COLUMNS, -(-len(titles) // COLUMNS)
     width, height = columns * INCHES, rows * (INCHES + TITLE_INCHES)
     figure = Figure(figsize=(width, height))
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
-    for place, (image, title) in enumerate(zip(pixels.cpu().permute(0, 2, 3, 1).numpy(), titles, strict=True)):
-        left, bottom = place % columns * INCHES, height - (place // columns + 1) * (INCHES + TITLE_INCHES)
+    for index, (image, title) in enumerate(zip(pixels.cpu().permute(0, 2, 3, 1).numpy(), titles, strict=True)):
+        left, bottom = index % columns * INCHES, height - (index // columns + 1) * (INCHES + TITLE_INCHES)
         axis.imshow(image, extent=(left + GAP, left + INCHES - GAP, bottom + GAP, bottom + INCHES - GAP))
         axis.text(left + INCHES / 2, bottom + INCHES, title, fontsize=13, ha="center")
     axis.set(xlim=(0, width), ylim=(0, height))
@@ -129,17 +124,17 @@ def grid(pixels: Tensor, titles: list[str]) -> Figure:
 
 
 class ValidationCurves(pl.Callback):
-    """Draws the curves every few epochs.
+    """Draw the precision-recall and the ROC curve of validation every few epochs.
 
     Args:
-        every_n_epochs: How often.
+        every_n_epochs: Epochs between two drawings.
     """
 
     def __init__(self, every_n_epochs: int = 5) -> None:
         self.every_n_epochs = at_least_one("every_n_epochs", every_n_epochs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw them, where validation has images of both classes."""
+        """Draw them if they are due and validation has images of both classes."""
         classifier = cast(MelanomaClassifier, pl_module)
         targets = classifier.validation_targets
         if not is_due(trainer, self.every_n_epochs) or len(np.unique(targets)) < 2:
@@ -152,7 +147,7 @@ class ValidationCurves(pl.Callback):
 
 
 def draw_roc(malignant: NDArray[np.float64], targets: NDArray[np.int64], threshold: float) -> Figure:
-    """Draw the ROC curve with the operating point of the threshold."""
+    """Draw the ROC curve and the operating point of the threshold."""
     false_positives, sensitivities, _ = roc_curve(targets, malignant)
     figure = Figure(figsize=(5, 5), layout="constrained")
     axis = figure.subplots()
@@ -166,10 +161,10 @@ def draw_roc(malignant: NDArray[np.float64], targets: NDArray[np.int64], thresho
 
 
 class NetworkGraph(pl.Callback):
-    """Draws the graph once, when the run begins."""
+    """Draw the network's graph once, at the start of the run."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw it."""
+        """Trace the network with one black image and draw its graph."""
         if trainer.current_epoch > 0 or not trainer.is_global_zero:
             return
         classifier = cast(MelanomaClassifier, pl_module)
