@@ -43,7 +43,7 @@ def test_a_deep_network_has_a_row_a_block_and_the_parameters_add_up() -> None:
     assert "blocks.0.0" not in table
     assert "nothing" not in table
     assert table["other"] == 3
-    assert table.pop("in") == sum(table.values()) == sum(parameter.numel() for parameter in network.parameters())
+    assert table.pop("total") == sum(table.values()) == sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_a_small_network_has_a_row_a_layer() -> None:

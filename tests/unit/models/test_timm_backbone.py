@@ -149,7 +149,9 @@ def test_files_that_are_no_weights_of_it(weights: Path, tmp_path: Path) -> None:
         build_from(weights, "test_vit")
     state = torch.load(weights, weights_only=True)
     torch.save({f"network.{name}": value for name, value in state.items()}, tmp_path / "renamed.pth")
-    with pytest.raises(UserError, match=r"no weights of test_resnet for conv1.0.weight and \d+ others.*model.weights"):
+    with pytest.raises(
+        UserError, match=r"lacks the weights of test_resnet for conv1.0.weight and \d+ others.*model.weights"
+    ):
         build_from(tmp_path / "renamed.pth")
 
 
@@ -166,7 +168,8 @@ def test_dropout_out_of_range() -> None:
 
 def test_weights_of_another_backbone(tmp_path: Path) -> None:
     torch.save(
-        {"melanoma_pl": {}, "state_dict": {"network.backbone.fc.weight": torch.zeros(1, 2)}}, tmp_path / "a.ckpt"
+        {"melanoma_pl": {"format": 2}, "state_dict": {"network.backbone.fc.weight": torch.zeros(1, 2)}},
+        tmp_path / "a.ckpt",
     )
     with pytest.raises(UserError, match="does not fit the network"):
         load_weights(random_network(), tmp_path / "a.ckpt")
