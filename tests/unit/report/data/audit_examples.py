@@ -21,7 +21,7 @@ ON_DISK = (*PLAIN, MARKUP, FOREIGN, BROKEN_LINE, LONG)
 SHORTCUTS = (
     LabelShortcut("file facts", 0.971, (0.962, 0.98), "How the files were written gives the label away."),
     LabelShortcut("mean colour", 0.51, (0.45, 0.57), "The mean colour hardly tells the label."),
-    LabelShortcut("image size", None, None, "Not computable: all pictures have one size."),
+    LabelShortcut("image size", None, None, "Not computable: all images have one size."),
     LabelShortcut("outer border", 0.7, None, "Told by <i>what</i> is around the mole."),
 )
 

@@ -117,8 +117,8 @@ def test_thumbnails_are_small_and_missing_images_are_named(page: Page) -> None:
     assert page.text.count("no image: the file cannot be read") == 1
     for image in page.all("img"):
         content = base64.b64decode(str(image["src"]).partition(",")[2])
-        with Image.open(io.BytesIO(content)) as picture:
-            assert picture.format == "JPEG" and (str(picture.width), str(picture.height)) == (
+        with Image.open(io.BytesIO(content)) as small:
+            assert small.format == "JPEG" and (str(small.width), str(small.height)) == (
                 image["width"],
                 image["height"],
             )
