@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from melanoma_pl.data.cache.memory_cache import LoadedImages
+from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.order import EpochBatches
 
 MOST_OF_FREE_MEMORY = 0.5  # fraction of a GPU's free memory: the network and its activations need the rest
@@ -50,6 +51,11 @@ class ImageBatches(Dataset[Batch]):
     def device(self) -> torch.device:
         """The device that batches are made on."""
         return self.positions.device
+
+    @property
+    def images(self) -> LabelledImages:
+        """The split's images."""
+        return self.loaded.images.take(self.positions.cpu().numpy())
 
     @property
     def contents(self) -> list[str]:

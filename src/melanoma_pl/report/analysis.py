@@ -110,7 +110,7 @@ def _common_images(ensemble: Ensemble, split: str) -> LabelledImages:
         UserError: If the members have different images.
     """
     splits = [member.evaluated.split(split) for member in ensemble.members]
-    images = [batches.loaded.images.take(batches.positions.numpy()) for batches in splits]
+    images = [batches.images for batches in splits]
     for member, batches, other in zip(ensemble.members[1:], splits[1:], images[1:], strict=True):
         is_same = other.paths == images[0].paths and np.array_equal(other.targets, images[0].targets)
         if not is_same or batches.contents != splits[0].contents:

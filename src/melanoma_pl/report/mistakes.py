@@ -49,7 +49,7 @@ def _describe(
         return []
     classifier, batches = ensemble.members[0].classifier, ensemble.members[0].evaluated.split(split)
     pixels = batches[0, torch.tensor(chosen)].pixels
-    paths = batches.loaded.images.take(batches.positions.numpy()[list(chosen)]).paths
+    paths = batches.images.take(chosen).paths
     images = np.ascontiguousarray(pixels.cpu().permute(0, 2, 3, 1).numpy())  # uint8 (N, S, S, 3)
     maps: Sequence[Heat | None] = [None] * len(chosen)
     controls = maps

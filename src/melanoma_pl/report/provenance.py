@@ -21,9 +21,7 @@ from melanoma_pl.runs.image_list import ListedImage, listed_images
 VIEWS = {"none": "one view of each image", "dihedral": "mean logit of eight flips and quarter turns of each image"}
 ON_TEST = "Validated on the test images, as the original did: no figure here is that of unseen images."
 CHOSEN_ON = "These images chose epoch, temperature and threshold: unseen ones will look a little worse."
-UNFITTED = (
-    "No images were validated on by all of these networks and trained on by none: they decide at 0.5, uncalibrated."
-)
+UNFITTED = "The networks share no validation images that none of them trained on: they decide at 0.5, uncalibrated."
 
 
 def dataset_name(data: MoleDataModule) -> str:
@@ -101,7 +99,7 @@ def _audit_in_words(evaluated: EvaluatedRun, data: MoleDataModule) -> str:
         return "unknown: the run has no list of its images"
     test = _paths_and_hashes(listed["test"]) if "test" in listed else None
     warning = audit_warning(data.source, _paths_and_hashes(train), test)
-    return warning or "an audit of these images found no training image that shows what a test image shows"
+    return warning or "an audit of these images found no training image that shows the same as a test image"
 
 
 def _paths_and_hashes(listed: Sequence[ListedImage]) -> tuple[list[str], list[str]]:
@@ -165,8 +163,7 @@ def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray
             )
         trained |= is_seen
         if request.own_images and request.split == "test":
-            batches = member.evaluated.split("test")
-            shared |= member.evaluated.shared_with_train(batches.loaded.images.take(batches.positions.numpy()))
+            shared |= member.evaluated.shared_with_train(member.evaluated.split("test").images)
     if trained.any():
         warnings.append(f"The network trained or chose on {trained.sum()} of these {len(trained)} images.")
     count = int((shared | trained).sum())
@@ -182,7 +179,7 @@ def held_out_images(run: Run) -> frozenset[str]:
 
 
 def has_training_images(member: Member) -> bool:
-    """Return whether the images of a member's train folder are still there."""
+    """Return whether the images of a member's train folder still exist."""
     try:
         return member.own.list_split("train").files[0].is_file()
     except UserError:  # the folder or the table is missing

@@ -109,7 +109,7 @@ def find_shortcuts(
     if training is None:
         gone = Estimate(None, None, "the run's training images are not where they were")
         return (*found, *(Shortcut(name, meaning, gone, gone, "", False) for name, (meaning, _) in TRIVIAL.items()))
-    scores = trivial_scores(training, batches.loaded.images.take(batches.positions.numpy()))
+    scores = trivial_scores(training, batches.images)
     found += [_shortcut(name, meaning, scores[name], logits, targets) for name, (meaning, _) in TRIVIAL.items()]
     return tuple(found)
 

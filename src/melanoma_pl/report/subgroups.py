@@ -82,7 +82,7 @@ def find_groupings(data: MoleDataModule, split: ImageBatches, wanted: Sequence[s
     Raises:
         UserError: If a wanted column is missing, or the table lacks images that need a row.
     """
-    images = split.loaded.images.take(split.positions.numpy())
+    images = split.images
     try:
         rows = _rows(data, images, wanted)
     except UserError as error:
