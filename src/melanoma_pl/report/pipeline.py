@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lightning.pytorch.loggers import TensorBoardLogger
-
 from melanoma_pl.config.instantiate import draw_synthetic_images, make_data
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.datamodule import MoleDataModule
@@ -26,12 +24,10 @@ from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
 from melanoma_pl.report.terminal import format_report
 from melanoma_pl.runs import REPORT, Run, now
 from melanoma_pl.runs.image_list import compare_images
-from melanoma_pl.specs import TARGET, build
 
 logger = logging.getLogger(__name__)
 
 Lock = Callable[[], AbstractContextManager[object]]
-HPARAM_METRICS = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "log_loss")
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,6 @@ def evaluate_trained_run(
     if open_test:
         reports.append(write_report(ensemble, replace(request, split="test", folder=run.folder / REPORT / "test")))
     figures = {tag: value for report in reports for tag, value in report.figures.items()}
-    _log_hyper_parameters(settings, run, reports[0].figures)
     run.update(figures=figures, evaluated=checkpoint.name, finished=True, ended=now())
     for report in reports:
         logger.info("\n%s", report.text)
@@ -167,28 +162,3 @@ def _save_extras(ensemble: Ensemble, request: EvaluationRequest, lock: Lock) -> 
             save_extras(ensemble.members[0].classifier, checkpoint)
     except (UserError, OSError, RuntimeError) as error:  # PyTorch raises RuntimeError on a full disk
         logger.warning("what was fitted for %s is not saved (%s)", checkpoint, str(error).splitlines()[0])
-
-
-def _log_hyper_parameters(settings: TrainSettings, run: Run, figures: dict[str, float]) -> None:
-    """Log the final validation figures to TensorBoard's HPARAMS, so that runs can be compared there."""
-    spec = settings.logger.get("tensorboard")
-    if spec is None:
-        return
-    chosen = {
-        "experiment": settings.name,
-        "images": settings.images_note or "real",
-        "seed": settings.seed,
-        "augmentation": settings.augmentation[TARGET].rpartition(".")[2],
-        "scheduler": settings.scheduler[TARGET].rpartition(".")[2],
-        "optimizer": settings.optimizer.model_dump()[TARGET].rpartition(".")[2],
-        "lr": settings.optimizer.lr,
-        "batch_size": settings.data.batch_size,
-        "max_epochs": settings.trainer.max_epochs,
-        "dropout": settings.model.get("dropout", ""),
-        "pos_weight": settings.loss.pos_weight,
-    }
-    metrics = {f"val_final/{name}": figures[f"val/{name}"] for name in HPARAM_METRICS if f"val/{name}" in figures}
-    (run.folder / TensorBoardLogger.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning wrote an empty one
-    board = build(spec, TensorBoardLogger)
-    board.log_hyperparams(chosen, metrics, step=settings.trainer.max_epochs)
-    board.finalize("success")

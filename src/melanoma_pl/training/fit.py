@@ -24,6 +24,7 @@ from melanoma_pl.runs.run_folder import LAST
 from melanoma_pl.specs import TARGET, build
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
 from melanoma_pl.training.callbacks.run_checkpoints import RunCheckpoints
+from melanoma_pl.training.callbacks.tensorboard import log_hyper_parameters
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,9 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     # the first step must not wait for the libraries that draw figures, pages and heat maps
     from melanoma_pl.report.pipeline import evaluate_trained_run
 
-    return evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
+    figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
+    log_hyper_parameters(settings, run.folder, figures)
+    return figures
 
 
 def _arithmetic(

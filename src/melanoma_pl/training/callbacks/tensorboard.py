@@ -1,6 +1,8 @@
 """Callbacks that draw images, curves and the network's graph in TensorBoard."""
 
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import lightning.pytorch as pl
@@ -13,13 +15,16 @@ from sklearn.metrics import roc_curve
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.evaluation.calibration import probabilities
 from melanoma_pl.evaluation.metrics import auroc
 from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.specs import TARGET, build
 
 COLUMNS = 4
 INCHES = 2.4  # side of one image in a grid, with half a gap around it
+HPARAM_METRICS = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "log_loss")
 TITLE_INCHES, GAP = 0.3, 0.04
 
 
@@ -177,3 +182,34 @@ class NetworkGraph(pl.Callback):
                 warnings.simplefilter("ignore")
                 writer.add_graph(classifier.network, example)
         classifier.network.train()
+
+
+def log_hyper_parameters(settings: TrainSettings, folder: Path, figures: Mapping[str, float]) -> None:
+    """Log the final validation figures to TensorBoard's HPARAMS, so that runs can be compared there.
+
+    Args:
+        settings: The run's settings.
+        folder: The run's folder.
+        figures: The final figures by tag, such as `val/auroc`.
+    """
+    spec = settings.logger.get("tensorboard")
+    if spec is None:
+        return
+    chosen = {
+        "experiment": settings.name,
+        "images": settings.images_note or "real",
+        "seed": settings.seed,
+        "augmentation": settings.augmentation[TARGET].rpartition(".")[2],
+        "scheduler": settings.scheduler[TARGET].rpartition(".")[2],
+        "optimizer": settings.optimizer.model_dump()[TARGET].rpartition(".")[2],
+        "lr": settings.optimizer.lr,
+        "batch_size": settings.data.batch_size,
+        "max_epochs": settings.trainer.max_epochs,
+        "dropout": settings.model.get("dropout", ""),
+        "pos_weight": settings.loss.pos_weight,
+    }
+    metrics = {f"val_final/{name}": figures[f"val/{name}"] for name in HPARAM_METRICS if f"val/{name}" in figures}
+    (folder / TensorBoardLogger.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning wrote an empty one
+    board = build(spec, TensorBoardLogger)
+    board.log_hyperparams(chosen, metrics, step=settings.trainer.max_epochs)
+    board.finalize("success")
