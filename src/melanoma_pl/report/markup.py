@@ -18,7 +18,7 @@ from PIL import Image
 
 from melanoma_pl.files import write_atomically
 from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, to_rgb
-from melanoma_pl.messages import readable
+from melanoma_pl.messages import amount, readable
 
 SPECIAL = re.compile(r"[\\`*\[\]|#~]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word has no meaning
 LIST_MARK = re.compile(r"^(\s*(?:\d{1,9}(?=[.)])|(?=[-+])))([-+.)])(?=[\s+-]|$)")  # starts a list at a text's start
@@ -38,25 +38,52 @@ def write_html(path: Path, template: str, context: Mapping[str, Any]) -> Path:
     Returns:
         Path of the page.
     """
+    content = _environment().get_template(template).render(context)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as file:
+        file.write(content)
+    return path
+
+
+def render_markdown(template: str, **context: Any) -> str:
+    """Return a Markdown text in which every value of the context is shown as plain text.
+
+    Several empty lines become one. A value is inserted unchanged only if it is `Markup`, as from the filter `code`.
+
+    Args:
+        template: Name of the template in `templates/`.
+        context: Variables of the template.
+    """
+    content = _environment(finalize=_markdown).get_template(template).render(context)
+    return re.sub(r"\n{3,}", "\n\n", content).strip() + "\n"
+
+
+def _environment(**options: Any) -> Environment:
     environment = Environment(
         loader=PackageLoader("melanoma_pl.report"),
         autoescape=True,  # names of files and of lesions may contain < & "
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **options,
     )
     environment.filters |= {
         "readable": readable,
         "breakable": _breakable,
         "command": _command,
+        "code": code,
         "number": "{:,}".format,
         "percent": "{:.2f}%".format,
     }
-    content = environment.get_template(template).render(context)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with write_atomically(path) as file:
-        file.write(content)
-    return path
+    environment.globals["amount"] = amount
+    return environment
+
+
+def _markdown(value: object) -> Markup:
+    """Return a value of a Markdown template as Markdown."""
+    if isinstance(value, Markup):
+        return value
+    return Markup(f"{value:,}") if isinstance(value, int) else text(str(value))
 
 
 def _breakable(path: str) -> Markup:
@@ -69,18 +96,18 @@ def _command(command: str) -> Markup:
     return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in command.split(" "))
 
 
-def text(content: str) -> str:
+def text(content: str) -> Markup:
     """Return a text escaped so that Markdown shows it unchanged."""
     escaped = SPECIAL.sub(r"\\\g<0>", html.escape(readable(content), quote=False))
-    return LIST_MARK.sub(r"\1\\\2", escaped)
+    return Markup(LIST_MARK.sub(r"\1\\\2", escaped))
 
 
-def code(content: str) -> str:
+def code(content: str) -> Markup:
     """Return a name as inline code, also within a table cell."""
     shown = readable(content)
     if not shown.strip():
-        return NO_NAME
-    return text(content) if "`" in shown or "|" in shown else f"`{shown}`"
+        return Markup(NO_NAME)
+    return text(content) if "`" in shown or "|" in shown else Markup(f"`{shown}`")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
