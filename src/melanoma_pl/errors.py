@@ -1,6 +1,7 @@
-"""Mistakes of the user, as one line with the way out."""
+"""Mistakes of the user, as one line with the way out, and the stop by a signal."""
 
 import difflib
+import signal
 from collections.abc import Iterable, Sequence
 
 NAMED = 3  # names in an error: enough to find the others
@@ -16,6 +17,21 @@ class UserError(Exception):
 
     def __init__(self, message: str, way_out: str = "") -> None:
         super().__init__(f"{message}: {way_out}" if way_out else message)
+
+
+class RunStopped(BaseException):
+    """A signal stopped the command; not an `Exception`, so that nothing swallows it.
+
+    Args:
+        number: The signal.
+
+    Attributes:
+        exit_code: 130 for SIGINT, 143 for SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

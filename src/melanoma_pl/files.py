@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -12,13 +12,17 @@ from typing import TextIO
 def write_atomically(path: Path) -> Iterator[TextIO]:
     """Open a text file that replaces `path` once it is complete; until then the previous file stays as it is.
 
-    The file is UTF-8, but names of files that are not UTF-8 keep their bytes.
+    File and folder are flushed to the disk: after a power cut a renamed file that was not flushed would be empty. The
+    file is UTF-8, but names of files that are not UTF-8 keep their bytes.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
         with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
+        flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -27,6 +31,16 @@ def flush_to_disk(path: Path) -> None:
     """Wait until the operating system has written a file to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until the operating system has written the names in a folder to the disk, if the system supports it."""
+    if os.name == "nt":  # Windows does not open folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):  # some network disks cannot
+        os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -42,3 +56,4 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
         flush_to_disk(temporary)
     temporary.replace(target)
+    flush_folder(target.parent)

@@ -16,7 +16,7 @@ from melanoma_pl.config import app
 from melanoma_pl.config.resume import resume_arguments
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.options import check_image_paths
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import RunStopped, UserError
 from melanoma_pl.runs import run_folder
 from melanoma_pl.runs.run_folder import Run, is_main_process
 from melanoma_pl.specs import validated
@@ -77,10 +77,8 @@ def command(arguments: list[str]) -> int:
             raise
         # each job's error was printed when it occurred
         return app.FAILED if any(job.status == sweeps.FINISHED for job in jobs) else app.MISUSED
-    except BaseException as error:
-        if not hasattr(error, "exit_code"):  # RunStopped; its module is too heavy to import here
-            raise
-        return int(error.exit_code)
+    except RunStopped as error:
+        return error.exit_code
     finally:
         for folder in folders:
             sweeps.summarize(folder)
@@ -140,8 +138,8 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool) -> float | None:
         if is_main_process():
             clean_up(run, record, before, error, began)
         raise
-    except BaseException as error:
-        if hasattr(error, "exit_code") or any(run.checkpoints.glob("*.ckpt")):
+    except RunStopped:
+        if any(run.checkpoints.glob("*.ckpt")):
             logger.warning("stopped; go on with: melanoma-train resume=%s", shlex.quote(str(run.folder)))
         raise
 

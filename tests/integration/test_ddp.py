@@ -1,29 +1,85 @@
-"""Two processes on one machine: the same run, books kept by one."""
+"""Two processes on one machine: one run, the same bits after a stop, and no rank that waits for another."""
 
+import csv
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import TINY, only_run
 
+TWO = ["trainer.devices=2", "+trainer.strategy=ddp", "augmentation=dermoscopy", "scheduler=one_cycle"]
+TIMES = {"train/seconds", "train/images_per_second"}
 
-@pytest.mark.ddp
-@pytest.mark.slow
-def test_two_processes_train_and_one_evaluates(tmp_path: Path, image_folder: Path) -> None:
-    two = ["data=folder", f"data.root={image_folder}", "trainer.devices=2", "+trainer.strategy=ddp"]
-    answer = subprocess.run(
-        [sys.executable, "-m", "melanoma_pl.train", *TINY, *two],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+# stops one rank only, in the middle of the second epoch
+STOPPER = """
+import os, signal
+import lightning.pytorch as pl
+
+
+class Stopper(pl.Callback):
+    def __init__(self, rank):
+        self.rank = rank
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, index):
+        if trainer.global_rank == self.rank and trainer.current_epoch == 1 and index == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder; a deadlock ends it after five minutes."""
+    return subprocess.run(
+        [sys.executable, "-m", "melanoma_pl.train", *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+def figures(run: Path) -> list[dict[str, str]]:
+    """Return the logged figures of every epoch except the times."""
+    with (run / "metrics.csv").open() as file:
+        return [{name: value for name, value in row.items() if name not in TIMES} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
+    """The folder of a run of two processes that nothing stopped; it saves by the clock all the time."""
+    folder = tmp_path_factory.mktemp("ddp")
+    answer = train(
+        folder, *TINY, *TWO, "data=folder", f"data.root={image_folder}", "checkpoint.every_n_minutes=0.0001"
+    )
     assert answer.returncode == 0, answer.stdout + answer.stderr
+    return only_run(folder)
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_two_processes_train_and_one_evaluates(whole: Path) -> None:
+    assert sorted(path.name for path in (whole / "report").iterdir()) == ["test", "validation"]
+    assert [row["epoch"] for row in figures(whole)] == ["1", "2"]
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_rank_stops_all_and_resuming_gives_the_same_bits(
+    rank: int, whole: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "stopper.py").write_text(STOPPER)
+    stopper = f"+callbacks.stopper={{_target_:stopper.Stopper,rank:{rank}}}"
+    answer = train(tmp_path, *TINY, *TWO, "data=folder", f"data.root={image_folder}", stopper)
+    assert answer.returncode == 143, answer.stdout + answer.stderr
     run = only_run(tmp_path)
-    assert sorted(path.name for path in (run / "report").iterdir()) == ["test", "validation"]
-    assert len((run / "metrics.csv").read_text().splitlines()) == 3
+    answer = train(tmp_path, f"resume={run}", "callbacks.stopper=null")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert figures(run) == figures(whole)
+    one, two = (torch.load(each / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for each in (run, whole))
+    assert all(torch.equal(value, two[name]) for name, value in one.items() if name.startswith("network."))

@@ -1,6 +1,7 @@
 """Resumed equals uninterrupted: the same bits of weights, optimizer and figures, however the run ended."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -89,6 +90,10 @@ class Assassin(pl.Callback):
         if trainer.current_epoch == self.epoch:
             os.killpg(os.getpgrp(), self.number) if self.group else os.kill(os.getpid(), self.number)
 
+    def on_fit_start(self, trainer, module):
+        if self.hook == "start":
+            self._strike(trainer)
+
     def on_train_batch_end(self, trainer, module, outputs, batch, index):
         if self.hook == "batch" and index == self.step:
             self._strike(trainer)
@@ -150,6 +155,20 @@ def test_resumed_equals_uninterrupted(
     assert result.returncode == 0, result.stdout
     assert "going on in epoch" in result.stdout or "training has already ended" in result.stdout
     assert_same(uninterrupted, moved)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(15, 143), (2, 130)])
+def test_a_signal_while_training_starts(
+    number: int, code: int, uninterrupted: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    run, exit_code = interrupted(tmp_path, image_folder, epoch=0, hook="start", number=number)
+    assert exit_code == code
+    assert not (run / "checkpoints").exists()
+    assert not json.loads((run / "run.json").read_text())["finished"]
+    result = train(tmp_path, "resume=auto", "callbacks.assassin=null")
+    assert result.returncode == 0, result.stdout
+    assert_same(uninterrupted, run)
 
 
 @pytest.mark.slow

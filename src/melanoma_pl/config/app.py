@@ -4,12 +4,16 @@ import errno
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from textwrap import indent
+from types import FrameType
 from typing import Any
 
 from hydra import compose, initialize_config_dir, main
@@ -23,12 +27,13 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from melanoma_pl.config.schema import direction
-from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.errors import RunStopped, UserError, did_you_mean
 from melanoma_pl.messages import format_table
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WRONG_PATH = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 FULL_ERROR = "HYDRA_FULL_ERROR"
 QUOTING = (
     "put a value with spaces, accents, parentheses, commas or = into two kinds of quotes: "
@@ -85,7 +90,8 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
     """
     traceback_wanted = os.environ.get(FULL_ERROR) == "1"
     try:
-        return command(sys.argv[1:] if arguments is None else arguments)
+        with raising_signals():
+            return command(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
         if traceback_wanted:
             raise
@@ -99,9 +105,30 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         if error.errno in NO_SPACE:
             return _refuse(f"no space is left to write {error.filename or 'a file'}: make some, then go on")
         return _refuse(f"{error.filename or 'a file'}: {error.strerror}")
-    except KeyboardInterrupt:
+    except RunStopped as error:
         print("stopped", file=sys.stderr)
-        return 130
+        return error.exit_code
+
+
+@contextmanager
+def raising_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise `RunStopped`, so that files are cleaned up and the exit code tells the reason.
+
+    Without it, a SIGTERM while Lightning sets up a training would end it with exit code 0. A signal that is ignored, as
+    under nohup, stays so.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise RunStopped(number)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = [each for each in STOPPING if is_main and signal.getsignal(each) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _refuse(text: str) -> int:

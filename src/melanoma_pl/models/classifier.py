@@ -162,6 +162,8 @@ class MelanomaClassifier(pl.LightningModule):
         """
         total = self.trainer.estimated_stepping_batches
         self._total_steps = int(total) if math.isfinite(total) else 2**62
+        if self.global_rank > 0:
+            self.train_metrics.reset()  # a resumed epoch's sums over all ranks are those of the first
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, LambdaLR):
                 factor = self.schedule.factor(self.trainer.global_step, self._total_steps)
@@ -251,7 +253,11 @@ class MelanomaClassifier(pl.LightningModule):
     # Checkpoints and export
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add all that prediction needs, as plain values."""
+        """Add all that prediction needs, as plain values, and the sums of the interrupted epoch over all ranks."""
+        if self.trainer.world_size > 1:
+            with self.train_metrics["loss"].sync_context(), self.train_metrics["accuracy"].sync_context():
+                sums = self.train_metrics.state_dict(prefix="train_metrics.")
+            checkpoint["state_dict"] |= {name: value.clone() for name, value in sums.items()}
         checkpoint[CHECKPOINT_KEY] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,

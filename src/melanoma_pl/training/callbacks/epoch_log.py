@@ -71,8 +71,9 @@ class EpochLog(pl.Callback):
         self._seconds, self._since = self._elapsed(), 0.0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note that this epoch has validation figures of its own."""
+        """Note that this epoch has validation figures, and start the clock again."""
         self._is_validated = True
+        self._since = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row."""

@@ -12,25 +12,13 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from melanoma_pl.errors import UserError
-from melanoma_pl.files import copy, flush_to_disk
+from melanoma_pl.errors import RunStopped, UserError
+from melanoma_pl.files import copy, flush_folder, flush_to_disk
 from melanoma_pl.runs.run_folder import BEST, LAST
 
 logger = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-
-
-class RunStopped(BaseException):
-    """A signal stopped the training after `last.ckpt` was saved; not an `Exception`, so that nothing swallows it.
-
-    Args:
-        number: The signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
 
 
 class RunCheckpoints(Checkpoint):
@@ -64,6 +52,8 @@ class RunCheckpoints(Checkpoint):
         self.best_epoch: int | None = None
         self.ended = False
         self.max_epochs = 0
+        self.saves = 0
+        self._validated_step = -1
         self._saved_at = time.monotonic()
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
@@ -94,7 +84,8 @@ class RunCheckpoints(Checkpoint):
         self._saved_at = time.monotonic()
         self.max_epochs = trainer.max_epochs or 0
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._on_signal) for number in STOPPING}
+            numbers = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # nohup
+            self._handlers = {number: signal.signal(number, self._on_signal) for number in numbers}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
@@ -127,19 +118,27 @@ class RunCheckpoints(Checkpoint):
         by_steps = self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
         minutes = (time.monotonic() - self._saved_at) / 60
         by_clock = self.every_n_minutes is not None and minutes >= self.every_n_minutes
-        if by_steps or by_clock or self._signal is not None:
+        stops = _any_rank(trainer, self._signal is not None)
+        if stops or by_steps or (self.every_n_minutes is not None and _any_rank(trainer, by_clock)):
             self.save(trainer)
-        self._stop_if_asked()
+        if stops:
+            raise RunStopped(self._signal or signal.SIGTERM)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note which weights the validation figures belong to."""
+        self._validated_step = trainer.global_step
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the epoch, also as the best if it is the best."""
         score = trainer.callback_metrics.get(self.monitor)
-        is_best = score is not None and self._is_better(float(score))
+        is_of_these_weights = self._validated_step == trainer.global_step or not self.monitor.startswith("val/")
+        is_best = score is not None and is_of_these_weights and self._is_better(float(score))
         if is_best:
             self.best_score, self.best_epoch = float(score), trainer.current_epoch + 1  # type: ignore[arg-type]
         self.ended = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         self.save(trainer, is_best)
-        self._stop_if_asked()
+        if _any_rank(trainer, self._signal is not None):
+            raise RunStopped(self._signal or signal.SIGTERM)
 
     def _is_better(self, score: float) -> bool:
         if score != score:  # NaN is never best
@@ -147,10 +146,6 @@ class RunCheckpoints(Checkpoint):
         if self.best_score is None:
             return True
         return score < self.best_score if self.mode == "min" else score > self.best_score
-
-    def _stop_if_asked(self) -> None:
-        if self._signal is not None:
-            raise RunStopped(self._signal)
 
     # How to save
 
@@ -171,6 +166,7 @@ class RunCheckpoints(Checkpoint):
                 if is_best:
                     copy(temporary, self.folder / BEST)
                 temporary.replace(self.folder / LAST)
+                flush_folder(self.folder)
         except (OSError, RuntimeError) as error:
             raise UserError(
                 f"{self.folder / LAST} cannot be saved ({str(error).splitlines()[0]})",
@@ -181,3 +177,8 @@ class RunCheckpoints(Checkpoint):
             if trainer.is_global_zero:
                 temporary.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
+
+
+def _any_rank(trainer: pl.Trainer, is_due: bool) -> bool:
+    """Tell whether something is due at any rank, since saving waits for all ranks and each has a clock of its own."""
+    return (trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(is_due, all=False)) or is_due
