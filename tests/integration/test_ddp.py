@@ -53,9 +53,7 @@ def figures(run: Path) -> list[dict[str, str]]:
 def whole(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
     """The folder of a run of two processes that nothing stopped; it saves by the clock all the time."""
     folder = tmp_path_factory.mktemp("ddp")
-    answer = train(
-        folder, *TINY, *TWO, "data=folder", f"data.root={image_folder}", "checkpoint.every_n_minutes=0.0001"
-    )
+    answer = train(folder, *TINY, *TWO, "data=folder", f"data.root={image_folder}", "checkpoint.every_n_minutes=0.0001")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return only_run(folder)
 

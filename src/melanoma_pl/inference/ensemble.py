@@ -148,17 +148,18 @@ class Ensemble:
 def assemble(members: Sequence[Member], views: Views = "none", combine: Combine = "logit") -> Ensemble:
     """Return an ensemble with its decision.
 
-    A single network keeps the decision of its checkpoint, or, for `dihedral` views, the one that an earlier evaluation
-    fitted. Any other decision is fitted on images that all members validated on and none trained on.
+    A single network keeps the decision of its checkpoint, if that was fitted with the checkpoint's weights, or, for
+    `dihedral` views, the one that an earlier evaluation fitted. Any other decision is fitted on images that all members
+    validated on and none trained on.
 
     Raises:
         UserError: If ranks are to be combined and there are no such images.
     """
     ensemble, classifier = Ensemble(tuple(members), views, combine), members[0].classifier
-    if len(members) == 1 and views == "none":
+    if len(members) == 1 and views == "none" and (classifier.is_decided or not members[0].fits):
         own = Decision(classifier.temperature, classifier.threshold)
         return replace(ensemble, decision=own, decided_on=OWN if members[0].fits else NOTHING)
-    if len(members) == 1 and classifier.augmented_decision is not None:
+    if len(members) == 1 and views == "dihedral" and classifier.augmented_decision is not None:
         return replace(ensemble, decision=classifier.augmented_decision, decided_on=OWN)
     held_out = _held_out(members)
     if held_out is None:

@@ -26,7 +26,7 @@ def extras_file(checkpoint: Path) -> Path:
 
 
 def save_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
-    """Save a classifier's out-of-distribution detector and the decision of its eight views, if it has them.
+    """Save a classifier's out-of-distribution detector and its decisions, of one and of eight views, if it has them.
 
     The file holds tensors and plain values only, and names the checkpoint that it belongs to by its hash.
 
@@ -43,6 +43,8 @@ def save_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
         extras["ood_detector"] = {
             name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in values
         }
+    if classifier.is_decided:
+        extras["decision"] = {"temperature": classifier.temperature, "threshold": classifier.threshold}
     if classifier.augmented_decision is not None:
         extras["augmented_decision"] = asdict(classifier.augmented_decision)
     path = extras_file(checkpoint)
@@ -69,6 +71,8 @@ def restore_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
         if detector is not None:
             arrays = {name: value.numpy() for name, value in detector.items() if isinstance(value, torch.Tensor)}
             classifier.ood_detector = OutOfDistributionDetector(**{**detector, **arrays})
+        if "decision" in extras and not classifier.is_decided:
+            classifier.decide(Decision(**extras["decision"]))
         if decision is not None:
             classifier.augmented_decision = Decision(**decision)
     except Exception as error:  # a damaged file can fail anywhere in the unpickler

@@ -51,7 +51,8 @@ class MelanomaClassifier(pl.LightningModule):
         class_names: Negative class, positive class.
         optimizer: Spec of a `torch.optim.Optimizer`, with `lr`.
         schedule: Factor of the learning rate at each step.
-        pos_weight: Weight of a malignant image in the loss; a benign one has weight 1.
+        pos_weight: Weight of a malignant image in the loss; a benign one has 1. It shifts the network's output by
+            log(pos_weight), which `forward` subtracts: probabilities are those at the training images' prevalence.
         threshold: Rule by which validation chooses the threshold: arguments of `evaluation.choose_threshold`.
         fit_decision: Whether each validation fits temperature and threshold. Must be False if validation runs on the
             test images: temperature and threshold then stay at 1 and 0.5.
@@ -96,6 +97,7 @@ class MelanomaClassifier(pl.LightningModule):
         self._to_loggers = None if log_to_loggers else False  # None is Lightning's default: to all there are
         self.temperature = 1.0
         self.threshold = 0.5
+        self.is_decided = False  # whether temperature and threshold were fitted with these weights
         self.augmented_decision: Decision | None = None
         self.ood_detector: OutOfDistributionDetector | None = None
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
@@ -110,6 +112,7 @@ class MelanomaClassifier(pl.LightningModule):
         self.validation_targets: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._collected: list[tuple[Tensor, Tensor]] = []
         self._total_steps = 1
+        self._decided_step = -1
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return one logit an image.
@@ -118,15 +121,22 @@ class MelanomaClassifier(pl.LightningModule):
             pixels: uint8 `(N, 3, S, S)`, as `preprocessing` returns them.
 
         Returns:
-            float `(N,)`.
+            float `(N,)`, the log-odds of malignant at the prevalence of the training images.
         """
         logits: Tensor = self.network(self.preprocessing.to_input(pixels))
-        return logits.reshape(pixels.shape[0])  # not len(): it would fix the batch size of an export
+        # shape, not len(): that would fix the batch size of an export
+        return logits.reshape(pixels.shape[0]) - self.logit_shift
+
+    @property
+    def logit_shift(self) -> float:
+        """Shift of the network's output by the weighted loss, log(pos_weight)."""
+        return math.log(float(self.pos_weight))  # type: ignore[arg-type]
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean binary cross-entropy: float scalar from float `(N,)` and int64 `(N,)`."""
+        """Return the mean weighted binary cross-entropy: float scalar from float `(N,)` and int64 `(N,)`."""
         weight: Tensor = self.pos_weight  # type: ignore[assignment]
-        return functional.binary_cross_entropy_with_logits(logits.float(), targets.float(), pos_weight=weight)
+        shifted = logits.float() + self.logit_shift
+        return functional.binary_cross_entropy_with_logits(shifted, targets.float(), pos_weight=weight)
 
     # Training
 
@@ -216,11 +226,16 @@ class MelanomaClassifier(pl.LightningModule):
         self.validation_logits, self.validation_targets = logits.cpu().numpy(), targets.cpu().numpy()
         if self.fit_decision and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             decision = fit_decision(self.validation_logits, self.validation_targets, self.threshold_rule)
-            self.temperature, self.threshold = decision.temperature, decision.threshold
+            self.decide(decision)
+            self._decided_step = self.trainer.global_step
         figures = self._figures("val", logits, targets)
         auroc = {"val/auroc": figures.pop("val/auroc")}
         self.log_dict(auroc, prog_bar=True, logger=self._to_loggers)
         self.log_dict(figures | {"val/threshold": torch.tensor(self.threshold)}, logger=self._to_loggers)
+
+    def decide(self, decision: Decision) -> None:
+        """Take a temperature and a threshold that were fitted with the present weights."""
+        self.temperature, self.threshold, self.is_decided = decision.temperature, decision.threshold, True
 
     def on_test_epoch_start(self) -> None:
         """Forget the logits of the previous test."""
@@ -258,14 +273,17 @@ class MelanomaClassifier(pl.LightningModule):
             with self.train_metrics["loss"].sync_context(), self.train_metrics["accuracy"].sync_context():
                 sums = self.train_metrics.state_dict(prefix="train_metrics.")
             checkpoint["state_dict"] |= {name: value.clone() for name, value in sums.items()}
+        # steps after the last validation change the weights, and a decision belongs to the weights it was fitted with
+        is_decided = self._decided_step == self.trainer.global_step
         checkpoint[CHECKPOINT_KEY] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
             "network": self.network_spec,
             "preprocessing": self.preprocessing.to_dict(),
             "class_names": list(self.class_names),
-            "temperature": self.temperature,
-            "threshold": self.threshold,
+            "temperature": self.temperature if is_decided else 1.0,
+            "threshold": self.threshold if is_decided else 0.5,
+            "is_decided": is_decided,
             "threshold_rule": self.threshold_rule,
             "pos_weight": float(self.pos_weight),  # type: ignore[arg-type]
             "images_note": self.images_note,
@@ -279,6 +297,7 @@ class MelanomaClassifier(pl.LightningModule):
                     group["fused"] = self.optimizer_spec.get("fused")
         saved = checkpoint[CHECKPOINT_KEY]
         self.temperature, self.threshold = float(saved["temperature"]), float(saved["threshold"])
+        self.is_decided = bool(saved["is_decided"])
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]

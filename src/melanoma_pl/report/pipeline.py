@@ -149,9 +149,14 @@ def _fit_extras(ensemble: Ensemble, request: EvaluationRequest) -> bool:
     if ensemble.views == "dihedral" and classifier.augmented_decision is None and ensemble.is_fitted:
         classifier.augmented_decision = ensemble.decision
         return True
-    if ensemble.views == "none" and request.own_images and classifier.ood_detector is None:
-        return fit_ood_detector(classifier, first.own.split("train"), first.own.split("validation"))
-    return False
+    if ensemble.views != "none":
+        return False
+    is_new = ensemble.is_fitted and not classifier.is_decided
+    if is_new:
+        classifier.decide(ensemble.decision)
+    if request.own_images and classifier.ood_detector is None:
+        is_new |= fit_ood_detector(classifier, first.own.split("train"), first.own.split("validation"))
+    return is_new
 
 
 def _save_extras(ensemble: Ensemble, request: EvaluationRequest, lock: Lock) -> None:

@@ -27,7 +27,7 @@ def test_the_eight_views_are_those_of_the_augmentation() -> None:
 
 def test_one_network_alone_decides_as_its_checkpoint_says(members: list[Member]) -> None:
     first = members[0]
-    first.classifier.temperature, first.classifier.threshold = 2.0, 0.3
+    first.classifier.decide(Decision(2.0, 0.3))
     ensemble = assemble([first])
     expected = predict_logits(first.classifier, split_batches(first.own.split("test"), ""))
     np.testing.assert_array_equal(ensemble.logits("test", ""), expected)
@@ -85,6 +85,7 @@ def test_nothing_is_fitted_on_test_images(image_folder: Path) -> None:
 
 
 def test_a_network_with_non_finite_logits_is_refused(members: list[Member]) -> None:
+    members[0].classifier.decide(Decision())
     torch.nn.init.constant_(members[0].classifier.network.dense_2.weight, float("nan"))
     with pytest.raises(UserError, match="non-finite logits for 12 of 12 images"):
         assemble(members[:1]).logits("test", "")

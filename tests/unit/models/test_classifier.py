@@ -12,6 +12,7 @@ from torch import nn
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import probabilities, summarise
+from melanoma_pl.evaluation.decision import fit_decision
 from melanoma_pl.inference.prediction import predict_logits, split_batches
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.preprocessing import Preprocessing
@@ -72,7 +73,32 @@ def test_live_curves_are_the_reported_numbers(image_folder: Path) -> None:
 def test_pos_weight_is_in_the_loss() -> None:
     logits, targets = torch.tensor([0.3, -0.2]), torch.tensor([1, 0])
     expected = -(3 * torch.log(torch.sigmoid(logits[0])) + torch.log(1 - torch.sigmoid(logits[1]))) / 2
-    torch.testing.assert_close(classifier(pos_weight=3.0).loss(logits, targets), expected)
+    model = classifier(pos_weight=3.0)
+    torch.testing.assert_close(model.loss(logits - model.logit_shift, targets), expected)
+
+
+@pytest.mark.parametrize("prevalence", [0.3, 0.095, 0.018])
+def test_probabilities_under_pos_weight_are_those_of_the_training_images(prevalence: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    count = 20_000
+    targets = (torch.rand(count, generator=generator) < prevalence).long()
+    features = torch.randn(count, generator=generator) + 1.5 * targets
+    # black images whose first pixel holds the feature, and a network that reads it
+    pixels = torch.zeros(count, 3, 1, 1, dtype=torch.uint8)
+    pixels[:, 0, 0, 0] = (features * 20 + 100).clamp(0, 255).to(torch.uint8)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(3, 1))
+    model = MelanomaClassifier(linear, preprocessing=Preprocessing(1), pos_weight=float((1 - prevalence) / prevalence))
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = model.loss(model(pixels), targets)
+        loss.backward()
+        return loss
+
+    optimizer.step(step)
+    mean = torch.sigmoid(model(pixels)).mean().item()
+    assert mean == pytest.approx(targets.float().mean().item(), rel=0.1)
 
 
 def test_checkpoint_holds_all_that_prediction_needs(image_folder: Path, tmp_path: Path) -> None:
@@ -85,6 +111,35 @@ def test_checkpoint_holds_all_that_prediction_needs(image_folder: Path, tmp_path
     assert (loaded.temperature, loaded.threshold) == (model.temperature, model.threshold) != (1.0, 0.5)
     batches = [data.split("validation")[0, torch.arange(8)].pixels]
     assert np.array_equal(predict_logits(loaded, batches), predict_logits(model.eval(), batches))
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_steps": 6}, {"val_check_interval": 3}, {"check_val_every_n_epoch": 2}, {"limit_val_batches": 0}]
+)
+def test_a_checkpoint_keeps_only_a_decision_of_its_own_weights(
+    options: dict[str, object], image_folder: Path, tmp_path: Path
+) -> None:
+    model = classifier()
+    data = MoleDataModule(image_folder, preprocessing=SMALL, batch_size=8)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        **{"max_epochs": 3, **options},  # type: ignore[arg-type]
+        callbacks=[RunCheckpoints(tmp_path, every_n_steps=1)],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, data)
+    split = data.split("validation")
+    for path in tmp_path.glob("*.ckpt"):
+        loaded = MelanomaClassifier.load_from_checkpoint(path)
+        if not loaded.is_decided:
+            assert (loaded.temperature, loaded.threshold) == (1.0, 0.5), path.name
+            continue
+        logits = predict_logits(loaded, split_batches(split, "validation"))
+        expected = fit_decision(logits, split.targets.numpy(), loaded.threshold_rule)
+        assert (loaded.temperature, loaded.threshold) == pytest.approx((expected.temperature, expected.threshold))
+    assert not MelanomaClassifier.load_from_checkpoint(tmp_path / "last.ckpt").is_decided
 
 
 def test_validating_on_test_fits_no_decision(image_folder: Path) -> None:

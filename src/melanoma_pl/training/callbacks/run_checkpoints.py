@@ -5,6 +5,7 @@ import shlex
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -52,8 +53,7 @@ class RunCheckpoints(Checkpoint):
         self.best_epoch: int | None = None
         self.ended = False
         self.max_epochs = 0
-        self.saves = 0
-        self._validated_step = -1
+        self._is_best = False
         self._saved_at = time.monotonic()
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
@@ -125,20 +125,30 @@ class RunCheckpoints(Checkpoint):
             raise RunStopped(self._signal or signal.SIGTERM)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note which weights the validation figures belong to."""
-        self._validated_step = trainer.global_step
+        """Save the best within an epoch; a validation at the epoch's end is followed by the save of the epoch."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        is_best = self._note_best(trainer)
+        self._is_best = is_best and trainer.is_last_batch
+        if is_best and not trainer.is_last_batch:
+            self.save(trainer, [BEST])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the epoch, also as the best if it is the best."""
-        score = trainer.callback_metrics.get(self.monitor)
-        is_of_these_weights = self._validated_step == trainer.global_step or not self.monitor.startswith("val/")
-        is_best = score is not None and is_of_these_weights and self._is_better(float(score))
-        if is_best:
-            self.best_score, self.best_epoch = float(score), trainer.current_epoch + 1  # type: ignore[arg-type]
+        is_best = self._is_best if self.monitor.startswith("val/") else self._note_best(trainer)
         self.ended = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        self.save(trainer, is_best)
+        self.save(trainer, [BEST, LAST] if is_best else [LAST])
+        self._is_best = False
         if _any_rank(trainer, self._signal is not None):
             raise RunStopped(self._signal or signal.SIGTERM)
+
+    def _note_best(self, trainer: pl.Trainer) -> bool:
+        """Tell whether the monitored figure is the best so far, and if so note it."""
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is None or not self._is_better(float(score)):
+            return False
+        self.best_score, self.best_epoch = float(score), trainer.current_epoch + 1
+        return True
 
     def _is_better(self, score: float) -> bool:
         if score != score:  # NaN is never best
@@ -149,8 +159,8 @@ class RunCheckpoints(Checkpoint):
 
     # How to save
 
-    def save(self, trainer: pl.Trainer, is_best: bool = False) -> None:
-        """Save the whole training as `last.ckpt`; the old file stays until the new one is on the disk.
+    def save(self, trainer: pl.Trainer, names: Sequence[str] = (LAST,)) -> None:
+        """Save the whole training under one or two names; an old file stays until the new one is on the disk.
 
         The best is saved first: a run killed between the two repeats this epoch and saves the same best again.
 
@@ -163,13 +173,13 @@ class RunCheckpoints(Checkpoint):
             trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:
                 flush_to_disk(temporary)
-                if is_best:
-                    copy(temporary, self.folder / BEST)
-                temporary.replace(self.folder / LAST)
+                for name in names[:-1]:
+                    copy(temporary, self.folder / name)
+                temporary.replace(self.folder / names[-1])
                 flush_folder(self.folder)
         except (OSError, RuntimeError) as error:
             raise UserError(
-                f"{self.folder / LAST} cannot be saved ({str(error).splitlines()[0]})",
+                f"{self.folder / names[-1]} cannot be saved ({str(error).splitlines()[0]})",
                 "the checkpoints saved before are whole: make space, then go on with melanoma-train "
                 f"resume={shlex.quote(str(self.folder.parent))}",
             ) from error

@@ -20,8 +20,16 @@ class FakeTrainer(SimpleNamespace):
 
 
 def trainer(epoch: int, score: float, **more: Any) -> Any:
-    state = {"is_global_zero": True, "should_stop": False, "max_epochs": 9, "accumulate_grad_batches": 1, **more}
+    state = {"is_global_zero": True, "should_stop": False, "max_epochs": 9, "accumulate_grad_batches": 1}
+    state |= {"world_size": 1, "sanity_checking": False, "state": SimpleNamespace(fn="fit"), "is_last_batch": True}
+    state |= {"global_step": 5 * (epoch + 1), **more}
     return FakeTrainer(current_epoch=epoch, callback_metrics={"val/auroc": torch.tensor(score)}, **state)
+
+
+def end_epoch(callback: RunCheckpoints, state: Any) -> None:
+    """Call what Lightning calls at the end of an epoch with validation."""
+    callback.on_validation_end(state, None)  # type: ignore[arg-type]
+    callback.on_train_epoch_end(state, None)  # type: ignore[arg-type]
 
 
 def epochs(folder: Path) -> dict[str, int]:
@@ -32,23 +40,23 @@ def epochs(folder: Path) -> dict[str, int]:
 def test_best_and_last(mode: str, best: int, tmp_path: Path) -> None:
     callback = RunCheckpoints(tmp_path, mode=mode)
     for epoch, score in enumerate([0.6, 0.8, 0.5, 0.8, float("nan")]):
-        callback.on_train_epoch_end(trainer(epoch, score), None)  # type: ignore[arg-type]
+        end_epoch(callback, trainer(epoch, score))
     assert epochs(tmp_path) == {"best": best, "last": 4}
     assert callback.best_epoch == best + 1
 
 
 def test_best_is_remembered(tmp_path: Path) -> None:
     callback = RunCheckpoints(tmp_path)
-    callback.on_train_epoch_end(trainer(0, 0.9), None)  # type: ignore[arg-type]
+    end_epoch(callback, trainer(0, 0.9))
     resumed = RunCheckpoints(tmp_path)
     resumed.load_state_dict(callback.state_dict())
-    resumed.on_train_epoch_end(trainer(1, 0.7), None)  # type: ignore[arg-type]
+    end_epoch(resumed, trainer(1, 0.7))
     assert epochs(tmp_path) == {"best": 0, "last": 1}
 
 
 def test_failing_to_save_leaves_the_old_one(tmp_path: Path) -> None:
     callback = RunCheckpoints(tmp_path / "checkpoints")
-    callback.on_train_epoch_end(trainer(0, 0.9), None)  # type: ignore[arg-type]
+    end_epoch(callback, trainer(0, 0.9))
 
     def fails(path: Path, weights_only: bool) -> None:
         path.write_bytes(b"half")
@@ -57,8 +65,21 @@ def test_failing_to_save_leaves_the_old_one(tmp_path: Path) -> None:
     full = trainer(1, 0.95)
     full.save_checkpoint = fails
     with pytest.raises(UserError, match="No space left on device"):
-        callback.on_train_epoch_end(full, None)  # type: ignore[arg-type]
+        end_epoch(callback, full)
     assert epochs(tmp_path / "checkpoints") == {"best": 0, "last": 0}
+
+
+def test_weights_that_were_not_validated_are_never_best(tmp_path: Path) -> None:
+    callback = RunCheckpoints(tmp_path)
+    end_epoch(callback, trainer(0, 0.6))
+    middle = trainer(1, 0.9, is_last_batch=False)
+    callback.on_validation_end(middle, None)  # type: ignore[arg-type]
+    assert epochs(tmp_path) == {"best": 1, "last": 0}, "the best within an epoch is saved at its validation"
+    before = (tmp_path / "best.ckpt").read_bytes()
+    for epoch in (1, 2):  # further steps, and an epoch without validation, which still shows the old figure
+        callback.on_train_epoch_end(trainer(epoch, 0.9), None)  # type: ignore[arg-type]
+    assert (tmp_path / "best.ckpt").read_bytes() == before
+    assert epochs(tmp_path)["last"] == 2
 
 
 def test_steps_and_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
