@@ -156,7 +156,8 @@ def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None
     if before is None:
         return record
     # a job of a sweep must not open the test split, even if it is resumed on its own
-    return record | {"started": before["started"], "resumed": run_folder.now(), "in_sweep": before["in_sweep"]}
+    kept = {key: before[key] for key in ("started", "in_sweep", "threads") if key in before}
+    return record | kept | {"resumed": run_folder.now()}
 
 
 def clean_up(run: Run, record: dict[str, Any], before: dict[str, Any] | None, error: Exception, began: float) -> None:

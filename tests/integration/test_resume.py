@@ -28,10 +28,10 @@ RECIPE = [
 TIMES = {"train/seconds", "train/images_per_second"}
 
 
-def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def train(folder: Path, *arguments: str, threads: int = 1) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder."""
     command = [sys.executable, "-m", "melanoma_pl.train", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     return subprocess.run(
         command,
         cwd=folder,
@@ -178,6 +178,15 @@ def test_killed_before_its_first_checkpoint(uninterrupted: Path, image_folder: P
     assert result.returncode == 0, result.stdout
     assert "starts afresh" in result.stdout
     assert_same(uninterrupted, only_run(tmp_path))
+
+
+@pytest.mark.slow
+def test_resumed_with_another_number_of_threads(uninterrupted: Path, image_folder: Path, tmp_path: Path) -> None:
+    run, _ = interrupted(tmp_path, image_folder, "checkpoint.every_n_steps=1", epoch=1, step=2, hook="batch")
+    result = train(tmp_path, f"resume={run}", "callbacks.assassin=null", threads=2)
+    assert result.returncode == 0, result.stdout
+    assert "as when the run began" in result.stdout
+    assert_same(uninterrupted, run)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import sys
 import warnings
 
 import lightning.pytorch as pl
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 
@@ -23,7 +24,7 @@ from melanoma_pl.runs.image_list import check_images
 from melanoma_pl.runs.run_folder import LAST
 from melanoma_pl.specs import TARGET, build
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
-from melanoma_pl.training.callbacks.run_checkpoints import RunCheckpoints
+from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints
 from melanoma_pl.training.callbacks.tensorboard import log_hyper_parameters
 
 logger = logging.getLogger(__name__)
@@ -58,10 +59,13 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     if open_test:
         data.load("test")  # broken images are reported now, not after hours of training
     is_resumed = check_images(run, data, ("train", "validation", "test") if open_test else ("train", "validation"))
+    if is_resumed:
+        _restore_threads(run, accelerator)
     classifier = make_classifier(settings, data, is_resumed)
     if is_main_process():
         run.update(
             resolved={"accelerator": accelerator, "precision": precision, "keep_memory": keeps_memory},
+            threads=torch.get_num_threads(),
             arithmetic=_arithmetic(settings, classifier, accelerator, precision),
             fingerprint=data.load("train").fingerprint(),
         )
@@ -87,6 +91,14 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
     log_hyper_parameters(settings, run.folder, figures)
     return figures
+
+
+def _restore_threads(run: Run, accelerator: str) -> None:
+    """Take the number of CPU threads with which the run began, since another number rounds differently."""
+    threads = run.read().get("threads")
+    if accelerator == "cpu" and threads and threads != torch.get_num_threads():
+        logger.info("threads     %d, as when the run began, instead of %d", threads, torch.get_num_threads())
+        torch.set_num_threads(threads)
 
 
 def _arithmetic(
@@ -156,6 +168,7 @@ def make_trainer(
             # Lightning moves checkpoint callbacks to the end: the first of them answers ckpt_path="best"
             callbacks=[checkpoints, *chosen, EpochLog(run.folder), *([ProgressBar()] if on_screen else [])],
             logger=_make_loggers(settings, first_epoch),
+            plugins=DirectCheckpointIO(),
             deterministic=settings.deterministic,
             num_sanity_val_steps=0,
             enable_progress_bar=on_screen,

@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from melanoma_pl.errors import RunStopped, UserError
@@ -20,6 +22,14 @@ from melanoma_pl.runs.run_folder import BEST, LAST
 logger = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class DirectCheckpointIO(TorchCheckpointIO):
+    """Write checkpoints straight into their folder; Lightning's own writer fills memory and `$TMPDIR` first."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Save a checkpoint with `torch.save`; `RunCheckpoints` flushes and renames the file."""
+        torch.save(checkpoint, path)
 
 
 class RunCheckpoints(Checkpoint):
