@@ -191,7 +191,7 @@ def forest(shortcuts: Sequence[LabelShortcut]) -> Forest:
     rows = tuple(
         ForestRow(
             shortcut.name,
-            figure(shortcut),
+            figure(shortcut.auroc, shortcut.interval),
             None if shortcut.auroc is None else position(shortcut.auroc),
             shortcut.interval and (position(shortcut.interval[0]), position(shortcut.interval[1])),
             shortcut.tells,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from melanoma_pl.data.audit.findings import Audit, ImagePair, Kind, LabelShortcut
+from melanoma_pl.data.audit.findings import Audit, ImagePair, Kind
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import DISCLAIMER, SPLITS, amount, brackets, decimal, readable, split_names
 
@@ -21,11 +21,11 @@ NEW_FOLDER = "clean"
 # Wording
 
 
-def figure(shortcut: LabelShortcut) -> str:
-    """Return the AUROC with its interval, as "0.971 [0.962–0.980]"."""
-    if shortcut.auroc is None:
+def figure(auroc: float | None, interval: tuple[float, float] | None) -> str:
+    """Return an AUROC with its interval, as "0.971 [0.962–0.980]"."""
+    if auroc is None:
         return "not computable"
-    return f"{decimal(shortcut.auroc)} {brackets(shortcut.interval) if shortcut.interval else '[not computable]'}"
+    return f"{decimal(auroc)} {brackets(interval) if interval else '[not computable]'}"
 
 
 def facts(pair: ImagePair) -> list[str]:
