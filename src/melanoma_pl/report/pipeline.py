@@ -16,8 +16,7 @@ from melanoma_pl.inference.extras import save_extras
 from melanoma_pl.inference.hardware import Accelerator
 from melanoma_pl.inference.prediction import fit_ood_detector, load_classifier
 from melanoma_pl.report.analysis import analyse
-from melanoma_pl.report.model_card import MODEL_CARD, model_card
-from melanoma_pl.report.page import REPORT_PAGE, write_figures, write_page
+from melanoma_pl.report.page import MODEL_CARD, REPORT_PAGE, model_card, write_figures, write_page
 from melanoma_pl.report.provenance import held_out_images, training_data_facts
 from melanoma_pl.report.report_files import write_metrics, write_predictions
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest

@@ -10,9 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from melanoma_pl.evaluation.assessment import Calibration
-from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.evaluation.outcomes import Decisions
+from melanoma_pl.evaluation import Calibration, Decisions, Estimate
 from melanoma_pl.messages import readable
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.figures.canvas import (
@@ -26,8 +24,7 @@ from melanoma_pl.report.figures.canvas import (
     fraction_axes,
     legend_below,
 )
-from melanoma_pl.report.measures import is_scaled, percent, told
-from melanoma_pl.report.statements import named
+from melanoma_pl.report.wording import named, percent, told
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ def reliability(content: Content) -> Figure | None:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=5.0)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
-    if is_scaled(content):
+    if content.is_scaled:
         _draw_bins(ax, before, "s-", ORANGE, "before temperature scaling", face="white")
         _draw_bins(ax, after, "o-", BLUE, f"after: temperature {after.temperature:.3g}")
     else:
