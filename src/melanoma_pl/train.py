@@ -17,6 +17,7 @@ from melanoma_pl.config.resume import resume_arguments
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import NO_SPACE
 from melanoma_pl.runs import run_folder
 from melanoma_pl.runs.run_folder import Run, is_main_process
 from melanoma_pl.specs import validated
@@ -134,7 +135,7 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool) -> float | None:
 
         return train(settings, run, open_test=not record["in_sweep"]).get(settings.optimized_metric)
     except Exception as error:
-        is_mistake = isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in app.NO_SPACE)
+        is_mistake = isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in NO_SPACE)
         if not is_mistake:
             logger.exception("the run failed")
         if is_main_process():

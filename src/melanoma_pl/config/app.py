@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.files import NO_SPACE
 from melanoma_pl.messages import format_table
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WRONG_PATH = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 FULL_ERROR = "HYDRA_FULL_ERROR"
 QUOTING = (

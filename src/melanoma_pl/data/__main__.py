@@ -91,16 +91,12 @@ def read_source(
 
 def typed(chosen: argparse.Namespace) -> tuple[str, ...]:
     """Return the source and the options that concern it, as the user would type them."""
-    options = (
-        ("--metadata", chosen.metadata, "auto"),
-        ("--image-column", chosen.image_column, "image"),
-        ("--label-column", chosen.label_column, "label"),
-        ("--split-column", chosen.split_column, "split"),
-        ("--group-column", chosen.group_column, None),
-        ("--exclude", chosen.exclude, None),
-    )
-    words = [word for option, value, default in options if value != default for word in (option, str(value))]
-    return (str(chosen.source), *words)
+    defaults = {"metadata": "auto", "image_column": "image", "label_column": "label", "split_column": "split"}
+    words = [str(chosen.source)]
+    for name in (*defaults, "group_column", "exclude"):
+        if (value := vars(chosen)[name]) != defaults.get(name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return tuple(words)
 
 
 def check_report_folder(folder: Path) -> None:

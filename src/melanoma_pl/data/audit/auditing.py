@@ -12,7 +12,7 @@ from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelConflict, Lab
 from melanoma_pl.data.audit.label_shortcuts import find_label_conflicts, find_label_shortcuts
 from melanoma_pl.data.audit.scanning import Scan, inventory, scan
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
-from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError, first_of
 
 SPLIT_ORDER = ("", "train", "validation", "test")  # where splits share a lesion, the images of the latest one are kept

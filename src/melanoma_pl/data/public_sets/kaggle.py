@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from melanoma_pl.data.layout import CLASS_NAMES, is_image
+from melanoma_pl.data.options import CLASS_NAMES, is_image
 from melanoma_pl.data.public_sets.download import (
     About,
     Download,

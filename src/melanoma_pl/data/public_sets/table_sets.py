@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from melanoma_pl.data.layout import ENDINGS, is_image
+from melanoma_pl.data.options import ENDINGS, is_image
 from melanoma_pl.data.public_sets.download import (
     About,
     Download,

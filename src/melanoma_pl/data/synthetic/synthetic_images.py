@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from melanoma_pl.data.layout import CLASS_NAMES, DRAWN_FILE
 from melanoma_pl.data.metadata import METADATA_FILE
+from melanoma_pl.data.options import CLASS_NAMES, DRAWN_FILE
 from melanoma_pl.data.partition.target_folder import staged_folder, write_csv
 from melanoma_pl.data.synthetic.mole_drawing import Mole, draw_image, generator
 from melanoma_pl.errors import UserError
