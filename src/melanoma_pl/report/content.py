@@ -185,11 +185,11 @@ class Content:
 
     @property
     def is_scaled(self) -> bool:
-        """Whether a temperature was fitted; otherwise both calibrations have temperature 1."""
+        """True if a temperature was fitted; otherwise both calibrations have temperature 1."""
         before, after = self.calibration
         return before.temperature != after.temperature
 
     @property
     def has_maps(self) -> bool:
-        """Whether any mistake is shown with a heat map."""
+        """True if any mistake is shown with a heat map."""
         return any(mistake.heat_map for mistake in (*self.false_negatives, *self.false_positives))

@@ -2,10 +2,7 @@
 
 from collections.abc import Iterable
 
-from melanoma_pl.evaluation import Calibration, Decisions, Estimate
-from melanoma_pl.evaluation.checks import SMALLEST
-from melanoma_pl.evaluation.intervals import BY_DEFINITION
-from melanoma_pl.evaluation.strata import UNKNOWN
+from melanoma_pl.evaluation import BY_DEFINITION, SMALLEST, UNKNOWN, Calibration, Decisions, Estimate
 from melanoma_pl.messages import amount, brackets, decimal
 from melanoma_pl.report.content import Content, SubgroupTable
 

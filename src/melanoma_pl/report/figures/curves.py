@@ -60,7 +60,7 @@ BIN_EDGES = [edge / 25 for edge in range(26)]
 
 def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Figure | None:
     """Draw the ROC curve, chance level, the operating point of each threshold with intervals, and published points."""
-    if not _has_both_classes(content):
+    if len(set(content.curves.targets)) < 2:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=5.3)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="chance level")
@@ -83,7 +83,7 @@ def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Fi
 
 def precision_recall(content: Content) -> Figure | None:
     """Draw the precision-recall curve, and chance level: the proportion of malignant images."""
-    if not _has_both_classes(content):
+    if len(set(content.curves.targets)) < 2:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=4.8)
     probabilities, targets = _predictions(content)
@@ -147,10 +147,6 @@ def reliability(content: Content) -> Figure | None:
 
 def _predictions(content: Content) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return np.asarray(content.curves.probabilities, np.float64), np.asarray(content.curves.targets, np.int64)
-
-
-def _has_both_classes(content: Content) -> bool:
-    return len(set(content.curves.targets)) == 2
 
 
 def _positive(content: Content) -> str:
