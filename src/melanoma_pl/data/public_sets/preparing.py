@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.data.partition.partition_tables import class_words
-from melanoma_pl.data.partition.target_folder import check_target, free_paths, staged_folder, write_csv
+from melanoma_pl.data.partition.target_folder import check_target, free_paths, link_or_copy, staged_folder, write_csv
 from melanoma_pl.data.public_sets.dermamnist import read_dermamnist
 from melanoma_pl.data.public_sets.diagnoses import TASKS, Chosen, choose_images, group_images, read_diagnoses
 from melanoma_pl.data.public_sets.download import Download, LeftOut
@@ -86,7 +86,6 @@ class Prepared:
         classes = TASKS[self.task]
         table: list[list[object]] = [["", *classes]]
         table += ([split, *(counts[split, name] for name in classes)] for split in ("train", "test"))
-        about = self.download.about
         lines = [
             f"{self.name}, {self.task}: {amount(len(self.rows), 'image')} ({done}) → {self.target}",
             "",
@@ -95,9 +94,9 @@ class Prepared:
             *self._left_out(),
             "",
             f"licence: {self._licences()}",
-            f"cite: {about.citation}",
+            f"cite: {self.download.citation}",
             *(f"note: {note}" for note in self.download.notes),
-            *(f"warning: {warning}" for warning in about.warnings),
+            *(f"warning: {warning}" for warning in self.download.warnings),
             "",
             *self._next(),
             DISCLAIMER,
@@ -173,7 +172,7 @@ def prepare_dataset(
     meanings = read_diagnoses(name, diagnoses)
     with ExitStack() as opened:
         download = SETS[name](source, missing, opened)
-        if table_only and download.folder is None:
+        if table_only and not isinstance(download.images, Path):
             raise UserError(f"--table-only: the images of {source} are in an archive", "omit --table-only")
         chosen, not_chosen = choose_images(download.entries, task, meanings, unknown)
         left_out = (*download.left_out, *not_chosen)
@@ -187,7 +186,7 @@ def prepare_dataset(
             if not table_only:
                 images = tqdm(chosen, "images", leave=False, unit="image", disable=None)
                 made.update(
-                    download.save(image.entry, staged / path, copy) for image, path in zip(images, paths, strict=True)
+                    _make_file(download, image, staged / path, copy) for image, path in zip(images, paths, strict=True)
                 )
             write_csv(staged / METADATA_FILE, COLUMNS, sorted(rows, key=lambda row: str(row["image"])))
             if left_out:
@@ -246,11 +245,20 @@ def _split(chosen: Sequence[Chosen], test_fraction: float, seed: int) -> list[Ch
 
 def _new_paths(download: Download, target: Path, chosen: Sequence[Chosen], table_only: bool) -> list[str]:
     """Return each image's path relative to `target`: in the new folders, or, for a table alone, where it lies."""
-    if table_only and download.folder is not None:
-        there = os.path.relpath(download.folder.resolve(), target.resolve())
+    if table_only and isinstance(download.images, Path):
+        there = os.path.relpath(download.images.resolve(), target.resolve())
         return [Path(there, image.entry.original).as_posix() for image in chosen]
     folders = [f"{image.split}/{image.label}" for image in chosen]
     return free_paths(folders, [image.entry.name or image.entry.original for image in chosen])
+
+
+def _make_file(download: Download, image: Chosen, file: Path, copy: bool) -> str:
+    """Link, copy or write the file of an image, and return what was done."""
+    if isinstance(download.images, Path):
+        return "linked" if link_or_copy(download.images / image.entry.original, file, copy) else "copied"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    download.images(image.entry, file)
+    return "written"
 
 
 def _row(image: Chosen, path: str) -> dict[str, Any]:
