@@ -68,12 +68,11 @@ def command(arguments: list[str]) -> int:
     if app.wants_help(arguments):
         print(HELP.format(groups=app.list_groups(), conf=app.conf_dir()))
         return app.OK
-    is_sweep = not MULTIRUN.isdisjoint(arguments)
-    folders: list[Path] = []  # that of the sweep, once it has begun
+    arguments = with_resume(arguments)
     try:
-        app.run_hydra_with_argv("train", job, with_resume(arguments, is_sweep), folders)
+        app.run_hydra_with_argv("train", job, arguments)
     except Exception:
-        jobs = [job for folder in folders for job in sweeps.read_jobs(folder)]
+        jobs = [job for folder in app.SWEEP_FOLDERS for job in sweeps.read_jobs(folder)]
         if not jobs:
             raise
         # each job's error was printed when it occurred
@@ -83,12 +82,12 @@ def command(arguments: list[str]) -> int:
             raise
         return int(error.exit_code)
     finally:
-        for folder in folders:
+        for folder in app.SWEEP_FOLDERS:
             sweeps.summarize(folder)
     return app.OK
 
 
-def with_resume(arguments: list[str], is_sweep: bool) -> list[str]:
+def with_resume(arguments: list[str]) -> list[str]:
     """Return the arguments with `resume=…` replaced by those of the run that it names.
 
     Raises:
@@ -97,7 +96,7 @@ def with_resume(arguments: list[str], is_sweep: bool) -> list[str]:
     values = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
     if not values:
         return arguments
-    if is_sweep:
+    if not MULTIRUN.isdisjoint(arguments):
         raise UserError("-m and resume do not go together", "resume one job's folder, or start the sweep anew")
     run = run_folder.newest_unfinished() if values[-1] == "auto" else run_folder.open_run(values[-1].strip("'\""))
     typed = [argument for argument in arguments if not argument.startswith(RESUME)]

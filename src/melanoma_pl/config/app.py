@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from textwrap import indent
@@ -109,12 +108,12 @@ def _refuse(text: str) -> int:
     return MISUSED
 
 
-SWEEP_FOLDERS: ContextVar[list[Path] | None] = ContextVar("SWEEP_FOLDERS", default=None)
-"""The list that the caller of `run_hydra_with_argv` gave for a sweep's folder."""
+SWEEP_FOLDERS: list[Path] = []
+"""The folder of the sweep that `run_hydra_with_argv` has begun; empty without a sweep."""
 
 
 class SweepFolder(Callback):
-    """Tells the caller of `run_hydra_with_argv` the folder of a sweep, for its summary.
+    """Notes the folder of a sweep in `SWEEP_FOLDERS`, for its summary.
 
     Hydra calls nothing of ours at the end of a sweep whose jobs fail.
     """
@@ -123,16 +122,10 @@ class SweepFolder(Callback):
         """Note the folder before the first job."""
         folder = Path(config.hydra.sweep.dir)
         folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study also lies in outputs/
-        if (folders := SWEEP_FOLDERS.get()) is not None:
-            folders.append(folder)
+        SWEEP_FOLDERS.append(folder)
 
 
-def run_hydra_with_argv(
-    config_name: str,
-    job: Callable[[DictConfig], Any],
-    arguments: Iterable[str],
-    sweep_folders: list[Path] | None = None,
-) -> None:
+def run_hydra_with_argv(config_name: str, job: Callable[[DictConfig], Any], arguments: Iterable[str]) -> None:
     """Run a Hydra app with these arguments in `sys.argv`, where Hydra and the processes of DDP read them.
 
     `sys.argv` and the environment are restored afterwards.
@@ -141,7 +134,6 @@ def run_hydra_with_argv(
         config_name: `train` or `evaluate`.
         job: Takes the composed configuration; a sweep calls it once for each job.
         arguments: Overrides and Hydra's flags.
-        sweep_folders: Receives the folder of a sweep as soon as it is known.
 
     Raises:
         UserError: If the job raised it, or if Hydra or OmegaConf refuse an argument.
@@ -158,7 +150,8 @@ def run_hydra_with_argv(
             # Hydra would print a line of its own first
             raised.append(error if isinstance(error, UserError) else as_user_error(error, config_name))
 
-    argv, full_error, token = sys.argv, os.environ.get(FULL_ERROR), SWEEP_FOLDERS.set(sweep_folders)
+    argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
+    SWEEP_FOLDERS.clear()
     sys.argv = [*argv[:1], *arguments]
     os.environ[FULL_ERROR] = "1"  # or Hydra would print an exception and exit instead of raising it
     try:
@@ -167,7 +160,6 @@ def run_hydra_with_argv(
         raise as_user_error(error, config_name) from error
     finally:
         sys.argv = argv
-        SWEEP_FOLDERS.reset(token)
         del os.environ[FULL_ERROR]
         if full_error is not None:
             os.environ[FULL_ERROR] = full_error

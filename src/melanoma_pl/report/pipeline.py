@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from melanoma_pl.config.instantiate import draw_synthetic_images, make_data
+from melanoma_pl.config.instantiate import make_data
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.errors import UserError
@@ -131,7 +131,6 @@ def _open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerato
     Raises:
         UserError: If the checkpoint cannot be read, or the run's images have changed since it began.
     """
-    draw_synthetic_images(evaluated.own)
     data = make_data(evaluated.evaluated, every_class=request.own_images)  # other images may be of one class
     own = data if evaluated.own == evaluated.evaluated else make_data(evaluated.own)
     if request.own_images:

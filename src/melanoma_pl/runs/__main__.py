@@ -30,15 +30,15 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = parsing.add_subparsers(required=True, dest="command", metavar="COMMAND")
     listing = commands.add_parser("list", help="the finished runs below a folder, ranked by a figure of validation")
-    listing.add_argument(
-        "folder", nargs="?", type=Path, default=OUTPUTS, metavar="FOLDER", help="default: %(default)s, with sweeps"
-    )
-    listing.add_argument("--by", default=BY, metavar="FIGURE", help="of validation; default: %(default)s")
-    listing.add_argument("--all", action="store_true", help="name the runs that did not finish, too")
+    add = listing.add_argument
+    add("folder", nargs="?", type=Path, default=OUTPUTS, metavar="FOLDER", help="default: %(default)s, with sweeps")
+    add("--by", default=BY, metavar="FIGURE", help="of validation; default: %(default)s")
+    add("--all", action="store_true", help="name the runs that did not finish, too")
     comparing = commands.add_parser("compare", help="two runs on the same images: differences, intervals, tests")
-    comparing.add_argument("first", type=Path, metavar="A", help="a run's folder, a report's folder, a predictions.csv")
-    comparing.add_argument("second", type=Path, metavar="B", help="the other one; differences are B − A")
-    comparing.add_argument("--split", choices=SPLITS, help="default: test if both were evaluated on it")
+    add = comparing.add_argument
+    add("first", type=Path, metavar="A", help="a run's folder, a report's folder, a predictions.csv")
+    add("second", type=Path, metavar="B", help="the other one; differences are B − A")
+    add("--split", choices=SPLITS, help="default: test if both were evaluated on it")
     for command in (listing, comparing):
         command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parsing
