@@ -66,7 +66,7 @@ def _prepare_options(command: argparse.ArgumentParser) -> None:
     add("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     add("source", type=Path, metavar="SOURCE", help="the download: a folder, a zip or an npz file")
     _target_option(command)
-    add("--task", choices=TASKS, default=None, help="default: malignant-vs-benign")
+    add("--task", choices=TASKS, default="malignant-vs-benign", help=DEFAULT)
     add("--diagnoses", type=Path, metavar="CSV", help="a diagnosis table of your own")
     add("--unknown", choices=ON_PROBLEM, default="stop", help="images whose diagnosis is not in the table")
     add("--missing", choices=ON_PROBLEM, default="stop", help="rows without an image and images without a row")

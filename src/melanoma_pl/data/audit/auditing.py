@@ -60,13 +60,15 @@ def audit_images(
         broken=scanned.broken,
         others=listing.others,
         pairs=_pairs(images, matches, lesions),
-        shared_groups=_shared(images, lesions),
+        shared_groups={
+            name: images.take(members).paths for name, members in lesions.items() if _in_several_splits(images, members)
+        },
         group_column=group_column,
         label_conflicts=conflicts,
         shortcuts=_label_shortcuts(scanned, together),
         leaking_test_images=leaking_test,
         leaking_train_images=leaking_train,
-        clusters=tuple(_paths(images, members) for members in clusters),
+        clusters=tuple(images.take(members).paths for members in clusters),
         quarantine=_quarantine(images, together, clusters, conflicts),
         fingerprint=fingerprint(images.paths, [image.sha256 for image in scanned.images]),
         seconds=round(time.perf_counter() - began, 2),
@@ -131,16 +133,8 @@ def _pair(listing: LabelledImages, match: Match, same_lesion: bool | None) -> Im
     )
 
 
-def _shared(listing: LabelledImages, lesions: Mapping[str, Sequence[int]]) -> dict[str, tuple[str, ...]]:
-    return {name: _paths(listing, members) for name, members in lesions.items() if _in_several_splits(listing, members)}
-
-
 def _in_several_splits(listing: LabelledImages, members: Sequence[int]) -> bool:
     return len({listing.splits[member] for member in members}) > 1
-
-
-def _paths(listing: LabelledImages, members: Sequence[int]) -> tuple[str, ...]:
-    return tuple(listing.paths[member] for member in members)
 
 
 def _latest(listing: LabelledImages, members: Sequence[int]) -> str:

@@ -66,8 +66,8 @@ class Prepared:
         download: The download it was made from.
         rows: The rows of `metadata.csv`.
         left_out: Images that are not in it.
-        made: What was done with images (linked, copied, written) → number of images.
-        table_only: Whether the images stayed where they were.
+        made: What was done with images (linked, copied, written) → number of images; empty where only the table was
+            written.
     """
 
     name: str
@@ -77,7 +77,6 @@ class Prepared:
     rows: Sequence[Mapping[str, Any]]
     left_out: Sequence[LeftOut]
     made: Mapping[str, int]
-    table_only: bool
 
     def text(self) -> str:
         """Return the summary for the terminal: counts, images left out, rights, and the next commands."""
@@ -118,7 +117,7 @@ class Prepared:
 
     def _next(self) -> list[str]:
         audited, data = self.target, f"data=folder {hydra_word('data.root', str(self.target))}"
-        if self.table_only:
+        if not self.made:
             audited = self.target / METADATA_FILE
             data = f"data=table {hydra_word('data.table', str(audited))}"
         audit, train = ["melanoma-data audit", shlex.quote(str(audited))], ["melanoma-train", data]
@@ -133,7 +132,7 @@ def prepare_dataset(
     source: Path,
     target: Path,
     *,
-    task: str | None = None,
+    task: str = DEFAULT_TASK,
     diagnoses: Path | None = None,
     unknown: str = "stop",
     missing: str = "stop",
@@ -151,7 +150,7 @@ def prepare_dataset(
         name: One of `SETS`.
         source: The download: a folder, Kaggle's zip file or DermaMNIST's npz file.
         target: Folder to make; absent or empty.
-        task: One of `TASKS`; None is `malignant-vs-benign`.
+        task: One of `TASKS`.
         diagnoses: A diagnosis table of the user's own.
         unknown: What happens to images whose diagnosis is in no table: `stop` (an error) or `leave-out`.
         missing: What happens to rows without an image and images without a row: `stop` or `leave-out`.
@@ -163,7 +162,6 @@ def prepare_dataset(
     Raises:
         UserError: If an argument or the download is wrong; then `target` is as it was.
     """
-    task = task or DEFAULT_TASK
     _check_task(name, task, diagnoses)
     _check_split(name, test_fraction, seed)
     if table_only and copy:
@@ -191,7 +189,7 @@ def prepare_dataset(
             write_csv(staged / METADATA_FILE, COLUMNS, sorted(rows, key=lambda row: str(row["image"])))
             if left_out:
                 write_csv(staged / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, map(vars, left_out))
-    return Prepared(name, target, task, download, rows, left_out, made, table_only)
+    return Prepared(name, target, task, download, rows, left_out, made)
 
 
 def _check_task(name: str, task: str, diagnoses: Path | None) -> None:
