@@ -1,4 +1,23 @@
-"""`melanoma-train`: training, resuming and sweeps, as a Hydra app."""
+"""melanoma-train trains a network on images of moles, and evaluates its best checkpoint.
+
+Research software, not a medical device.
+
+Usage: melanoma-train [group=option] [key=value] …
+
+Examples:
+  melanoma-train                                            on synthetic images, drawn at the first run
+  melanoma-train data=folder data.root=images               on your own: images/{train,test}/{benign,malignant}
+  melanoma-train data=table data.table=images.csv           wherever a table says that your images are
+  melanoma-train data=folder data.root=images experiment=baseline
+  melanoma-train data=folder data.root=images experiment=tipe      the original, faithfully
+  melanoma-train optimizer.lr=3e-4 data.batch_size=64 trainer=gpu trainer.precision=bf16-mixed
+  melanoma-train data=folder 'data.root="/my images (1)"'   a path with spaces or parentheses
+  melanoma-train -m optimizer.lr=1e-4,1e-3 seed=1,2         a sweep of four
+  melanoma-train -m data=folder data.root=images data.fold=0,1,2,3,4   cross-validation; melanoma-data split cuts folds
+  melanoma-train resume=outputs/default/<run>               go on with a run; resume=auto: the newest unfinished
+  melanoma-train --cfg job                                  every key with its value
+  tensorboard --logdir outputs                              watch
+"""
 
 import logging
 import shlex
@@ -25,31 +44,6 @@ from melanoma_pl.training import sweeps
 
 logger = logging.getLogger(__name__)
 
-HELP = """\
-melanoma-train trains a network on images of moles, and evaluates its best checkpoint.
-Research software, not a medical device.
-
-Usage: melanoma-train [group=option] [key=value] …
-
-Groups:
-{groups}
-
-Examples:
-  melanoma-train                                            on synthetic images, drawn at the first run
-  melanoma-train data=folder data.root=images               on your own: images/{{train,test}}/{{benign,malignant}}
-  melanoma-train data=table data.table=images.csv           wherever a table says that your images are
-  melanoma-train data=folder data.root=images experiment=baseline
-  melanoma-train data=folder data.root=images experiment=tipe      the original, faithfully
-  melanoma-train optimizer.lr=3e-4 data.batch_size=64 trainer=gpu trainer.precision=bf16-mixed
-  melanoma-train data=folder 'data.root="/my images (1)"'   a path with spaces or parentheses
-  melanoma-train -m optimizer.lr=1e-4,1e-3 seed=1,2         a sweep of four
-  melanoma-train -m data=folder data.root=images data.fold=0,1,2,3,4   cross-validation; melanoma-data split cuts folds
-  melanoma-train resume=outputs/default/<run>               go on with a run; resume=auto: the newest unfinished
-  melanoma-train --cfg job                                  every key with its value
-  tensorboard --logdir outputs                              watch
-
-Every key with its unit and allowed values: {conf}/train.yaml and the folders beside it.
-"""
 RESUME = "resume="
 MULTIRUN = {"-m", "--multirun"}
 
@@ -66,7 +60,8 @@ def command(arguments: list[str]) -> int:
         The exit code: 0, 1 if a job of a sweep failed, 130 or 143 if a signal stopped the run.
     """
     if app.wants_help(arguments):
-        print(HELP.format(groups=app.list_groups(), conf=app.conf_dir()))
+        print(f"{__doc__}\nGroups:\n{app.list_groups()}\n")
+        print(f"Every key with its unit and allowed values: {app.conf_dir()}/train.yaml and the folders beside it.")
         return app.OK
     arguments = with_resume(arguments)
     try:

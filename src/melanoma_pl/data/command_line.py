@@ -1,16 +1,6 @@
-"""Command-line options of `melanoma-data`."""
+"""Prepare, audit and describe images before training.
 
-import argparse
-from pathlib import Path
-
-from melanoma_pl.data.cache.cache_files import DEFAULT_FOLDER
-
-DESCRIPTION = "Prepare, audit and describe images before training."
-NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")
-TASKS = ("melanoma-vs-nevus", "malignant-vs-benign", "melanoma-vs-rest")
-ON_PROBLEM = ("stop", "leave-out")
-DEFAULT = "default: %(default)s"
-EXAMPLES = """examples:
+Examples:
   melanoma-data audit images                                   leaks, duplicates, shortcuts to the label
   melanoma-data audit images --group-column group --fix quarantine.csv
   melanoma-data split images clean --group-column group        new train and test splits, no lesion in both
@@ -22,6 +12,17 @@ EXAMPLES = """examples:
   melanoma-data cache clean --older-than 30                    remove those that were not used for 30 days
   melanoma-data audit --help                                   all options of one command
 """
+
+import argparse
+from pathlib import Path
+
+from melanoma_pl.data.cache.cache_files import DEFAULT_FOLDER
+
+DESCRIPTION, EXAMPLES = (__doc__ or "").split("\n\n", 1)
+NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")
+TASKS = ("melanoma-vs-nevus", "malignant-vs-benign", "melanoma-vs-rest")
+ON_PROBLEM = ("stop", "leave-out")
+DEFAULT = "default: %(default)s"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from melanoma_pl.data.loader import Batch, ImageBatches, ResidentBatches, Resuma
 from melanoma_pl.data.metadata import find_metadata, read_groups
 from melanoma_pl.data.options import SPLIT_FILE, DataOptions, check_image_paths, split_folders, takes_options
 from melanoma_pl.data.order import EpochBatches
-from melanoma_pl.data.splits import Indices, cut_fold, cut_validation, leave_out, shared_lesions
+from melanoma_pl.data.splits import Indices, cut_fold, cut_validation, leave_out
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import validated
@@ -148,8 +148,14 @@ class MoleDataModule(pl.LightningDataModule):
         return cut_fold(images, self.root / SPLIT_FILE, options.fold, group_column=options.group_column)
 
     def shared_with_train(self, images: LabelledImages) -> NDArray[np.bool_]:
-        """Tell which of the test images show a lesion that is also in the train split: bool `(N,)`."""
-        return shared_lesions(images, (images.groups and self.list_split("train").groups) or ())
+        """Tell which of the test images show a lesion that is also in the train split.
+
+        Returns:
+            bool `(N,)`; all False where the images' lesions are unknown.
+        """
+        if images.groups is None:
+            return np.zeros(len(images), dtype=bool)
+        return np.isin(images.groups, self.list_split("train").groups or ())
 
     # Hooks of Lightning
 

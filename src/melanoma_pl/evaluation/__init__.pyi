@@ -13,8 +13,8 @@ from .calibration import fit_temperature as fit_temperature
 from .calibration import probabilities as probabilities
 from .calibration import recalibration_intercept as recalibration_intercept
 from .calibration import recalibration_slope as recalibration_slope
-from .checks import NO_POSITIVES as NO_POSITIVES
 from .checks import NO_NEGATIVES as NO_NEGATIVES
+from .checks import NO_POSITIVES as NO_POSITIVES
 from .checks import SMALLEST as SMALLEST
 from .checks import scarcity_warnings as scarcity_warnings
 from .comparison import LEVEL as LEVEL

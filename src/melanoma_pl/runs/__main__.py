@@ -1,4 +1,12 @@
-"""`melanoma-runs`: which run is best on validation, and whether two runs differ by more than chance."""
+"""Runs side by side: which is best on validation, and whether two differ by more than chance.
+
+Examples:
+  melanoma-runs list                                   every finished run below outputs/, the best first
+  melanoma-runs list outputs/sweeps --by val/log_loss
+  melanoma-runs compare outputs/baseline/<A> outputs/baseline/<B>
+  melanoma-runs compare <A> <B> --split validation --json
+  melanoma-runs compare <A> <B>/report/other/test      reports on other images, of ensembles, or a predictions.csv
+"""
 
 import argparse
 import json
@@ -12,14 +20,7 @@ from melanoma_pl.runs.predictions import SPLITS, choose_split, find_source, read
 from melanoma_pl.runs.ranking import BY, format_listing, listing_json, rank_runs
 from melanoma_pl.runs.run_folder import OUTPUTS
 
-DESCRIPTION = "Runs side by side: which is best on validation, and whether two differ by more than chance."
-EXAMPLES = """examples:
-  melanoma-runs list                                   every finished run below outputs/, the best first
-  melanoma-runs list outputs/sweeps --by val/log_loss
-  melanoma-runs compare outputs/baseline/<A> outputs/baseline/<B>
-  melanoma-runs compare <A> <B> --split validation --json
-  melanoma-runs compare <A> <B>/report/other/test      reports on other images, of ensembles, or a predictions.csv
-"""
+DESCRIPTION, EXAMPLES = (__doc__ or "").split("\n\n", 1)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -27,11 +27,13 @@ class Group:
     """Runs with the same validation images.
 
     Attributes:
+        images: Name of the dataset in the newest run.
         validation: The choices that decide on the validation images.
         ranked: The best first; none of them if the test images served as validation.
         unranked: Those that cannot be ranked, the newest first.
     """
 
+    images: str
     validation: ValidationImages
     ranked: tuple[Overview, ...]
     unranked: tuple[Overview, ...]
@@ -40,11 +42,6 @@ class Group:
     def runs(self) -> tuple[Overview, ...]:
         """All runs, in the order of the table."""
         return (*self.ranked, *self.unranked)
-
-    @property
-    def images(self) -> str:
-        """Name of the dataset in the newest run."""
-        return max(self.runs, key=lambda run: run.started).images
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,9 @@ def _groups(finished: Iterable[Overview], by: str) -> tuple[Group, ...]:
     groups = []
     for validation, runs in together.items():
         can_be_ranked = [run for run in runs if by in run.figures and not validation.on_test]
-        ranked = sorted(can_be_ranked, key=lambda run: sign * run.figures[by])
-        groups.append(Group(validation, tuple(ranked), tuple(run for run in runs if run not in can_be_ranked)))
+        ranked = tuple(sorted(can_be_ranked, key=lambda run: sign * run.figures[by]))
+        unranked = tuple(run for run in runs if run not in can_be_ranked)
+        groups.append(Group(runs[0].images, validation, ranked, unranked))
     return tuple(sorted(groups, key=lambda group: group.validation.on_test))
 
 
