@@ -20,10 +20,12 @@ Examples:
 """
 
 import logging
+import platform
 import shlex
 import shutil
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ from melanoma_pl.training import sweeps
 logger = logging.getLogger(__name__)
 
 RESUME = "resume="
+PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 MULTIRUN = {"-m", "--multirun"}
 
 
@@ -142,9 +145,22 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool) -> float | None:
 
 
 def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the record of a run that begins, or that goes on and had the record `before`."""
+    """Return the record of a run that begins, or that goes on and had the record `before`.
+
+    It holds the command, the folder it was typed in, the configuration, and the versions of the software.
+    """
     hydra = HydraConfig.get()
-    record = run_folder.describe(sys.argv[1:], list(hydra.overrides.task)) | {
+    record = {
+        "format": run_folder.FORMAT,
+        "command": " ".join(["melanoma-train", *sys.argv[1:]]),
+        "folder": str(Path.cwd()),
+        "overrides": list(hydra.overrides.task),
+        "started": run_folder.now(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": {package: version(package) for package in PACKAGES},
+        "git_commit": run_folder.git_commit(),
+        "finished": False,
         "config_dirs": [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"],
         "config": OmegaConf.to_container(config, resolve=True),
         "composed": OmegaConf.to_container(config, resolve=False),  # a resumed run is compared with it

@@ -85,26 +85,22 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
     traceback_wanted = os.environ.get(FULL_ERROR) == "1"
     try:
         return command(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        if traceback_wanted:
-            raise
-        return _refuse(str(error))
-    except BrokenPipeError:  # the reader of the output, `head` for instance, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except OSError as error:
-        if error.errno not in (*NO_SPACE, *WRONG_PATH) or traceback_wanted:
-            raise
-        if error.errno in NO_SPACE:
-            return _refuse(f"no space is left to write {error.filename or 'a file'}: make some, then go on")
-        return _refuse(f"{error.filename or 'a file'}: {error.strerror}")
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-
-
-def _refuse(text: str) -> int:
-    print(f"error: {text}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of the output, `head` for instance, has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except UserError as error:
+        if traceback_wanted:
+            raise
+        message = str(error)
+    except OSError as error:
+        if traceback_wanted or error.errno not in (*NO_SPACE, *WRONG_PATH):
+            raise
+        file, is_full = error.filename or "a file", error.errno in NO_SPACE
+        message = f"no space is left to write {file}: make some, then go on" if is_full else f"{file}: {error.strerror}"
+    print(f"error: {message}", file=sys.stderr)
     return MISUSED
 
 

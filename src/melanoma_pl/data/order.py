@@ -156,7 +156,9 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         return whole if self.drop_last else whole + (rest > 0)
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        batches = torch.split(self._indices().to(self.device), self.batch_size)
+        order = epoch_order(self.count, self.seed, self.epoch) if self.shuffle else torch.arange(self.count)
+        positions = self.rank + self.world_size * torch.arange(self._per_rank)
+        batches = torch.split(order[positions % self.count].to(self.device), self.batch_size)
         # a list, not a generator: a later set_epoch must not change an iteration that has begun
         return iter([(self.epoch, indices) for indices in batches[self.skip : len(self)]])
 
@@ -164,9 +166,3 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
     def _per_rank(self) -> int:
         whole, rest = divmod(self.count, self.world_size)
         return whole if self.drop_last else whole + (rest > 0)
-
-    def _indices(self) -> Tensor:
-        """Return this rank's images in this epoch's order, int64 `(self._per_rank,)`."""
-        order = epoch_order(self.count, self.seed, self.epoch) if self.shuffle else torch.arange(self.count)
-        positions = self.rank + self.world_size * torch.arange(self._per_rank)
-        return order[positions % self.count]
