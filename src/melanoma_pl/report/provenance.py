@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
-from melanoma_pl.data.options import DRAWN_FILE
 from melanoma_pl.data.labelled_images import LabelledImages
+from melanoma_pl.data.options import DRAWN_FILE
 from melanoma_pl.errors import UserError
 from melanoma_pl.inference.ensemble import Ensemble, Member
 from melanoma_pl.messages import SYNTHETIC
