@@ -53,32 +53,25 @@ class CacheRecord:
     broken: dict[str, str]
 
 
-@dataclass(frozen=True)
 class CachedDataset:
-    """The folder of a cached dataset, which need not exist."""
+    """The folder of a cached dataset, which need not exist.
 
-    folder: Path
+    Attributes:
+        folder: The folder.
+        pixels: The file of the pixels.
+        part: The file of pixels that are being written, or were when their writer was killed.
+        record: The file of the record; its modification time is the time of the last use.
+    """
 
-    @property
-    def pixels(self) -> Path:
-        """The file of the pixels."""
-        return self.folder / "pixels.u8"
-
-    @property
-    def record(self) -> Path:
-        """The file of the record; its modification time is the time of the last use."""
-        return self.folder / "set.json"
-
-    @property
-    def part(self) -> Path:
-        """The file of pixels that are being written, or were when their writer was killed."""
-        return self.folder / ".pixels.u8.part"
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.pixels = folder, folder / "pixels.u8"
+        self.part, self.record = folder / ".pixels.u8.part", folder / "set.json"
 
     @property
     def files(self) -> list[Path]:
         """The files that exist in the folder, unfinished ones included."""
-        names = ("pixels.u8", ".pixels.u8.part", "set.json", ".set.json.part")
-        return [self.folder / name for name in names if (self.folder / name).is_file()]
+        record_part = self.folder / ".set.json.part"
+        return [file for file in (self.pixels, self.part, self.record, record_part) if file.is_file()]
 
     @property
     def size(self) -> int:

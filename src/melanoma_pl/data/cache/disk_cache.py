@@ -9,8 +9,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -53,16 +52,23 @@ def open_or_build(
         UserError: If the folder cannot be written to.
     """
     cached = CachedDataset(folder / cache_key(images, preprocessing))
-    with _locked(cached, title):
-        record, origin = _open(cached, images, preprocessing), "taken from"
-        if record is None:
-            record, origin = _build(cached, images, preprocessing, title), "kept in"
-        if record is None:
-            return None
-        os.utime(cached.record)
-        logger.info("cache       %d %s %s %s", len(record.sha256), title, origin, cached.folder)
-        pixels = _map(cached.pixels, len(record.sha256), record.image_size)
-        return pixels, record, cached.pixels.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(cached, title):
+            record, origin = _open(cached, images, preprocessing), "taken from"
+            if record is None:
+                record, origin = _build(cached, images, preprocessing, title), "kept in"
+            if record is None:
+                return None
+            os.utime(cached.record)
+            logger.info("cache       %d %s %s %s", len(record.sha256), title, origin, cached.folder)
+            pixels = _map(cached.pixels, len(record.sha256), record.image_size)
+            return pixels, record, cached.pixels.resolve()
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise UserError(
+            f"data.cache_folder={folder} cannot be written to ({error.strerror})",
+            "name another folder, or null to read the files again each epoch",
+        ) from error
 
 
 def cache_key(images: LabelledImages, preprocessing: Preprocessing) -> str:
@@ -79,24 +85,14 @@ def cache_key(images: LabelledImages, preprocessing: Preprocessing) -> str:
     return digest.hexdigest()[:16]
 
 
-@contextmanager
-def _locked(cached: CachedDataset, title: str) -> Iterator[None]:
-    """Hold the dataset's lock, and say so if another process makes this one wait."""
+def _locked(cached: CachedDataset, title: str) -> AbstractContextManager[object]:
+    """Take the dataset's lock, which the context releases, and say so if another process makes this one wait."""
+    lock = cached.lock()
     try:
-        cached.folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = cached.lock()
-        try:
-            held = lock.acquire(PATIENCE)
-        except Timeout:
-            logger.info("cache       another process is writing the %s to %s: waiting for it", title, cached.folder)
-            held = lock.acquire()
-        with held:
-            yield
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise UserError(
-            f"data.cache_folder={cached.folder.parent} cannot be written to ({error.strerror})",
-            "name another folder, or null to read the files again each epoch",
-        ) from error
+        return lock.acquire(PATIENCE)
+    except Timeout:
+        logger.info("cache       another process is writing the %s to %s: waiting for it", title, cached.folder)
+        return lock.acquire()
 
 
 def _open(cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing) -> CacheRecord | None:
