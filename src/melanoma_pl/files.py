@@ -89,5 +89,7 @@ def check_folder_target(folder: str | Path, typed: str) -> None:
         raise UserError(f"{typed} names no folder", "name one, or leave the option out")
     path = Path(folder).resolve()
     nearest = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"{typed} cannot be made or written in {nearest}", "name another folder")
+    if not nearest.is_dir():
+        raise UserError(f"{typed} cannot be made: {nearest} is a file", "name another folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"{typed} cannot be written: {nearest} is not writable", "name another folder")

@@ -44,5 +44,5 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
 def test_targets_in_a_read_only_folder_are_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     for check in (check_folder_target, check_file_target):
-        with pytest.raises(UserError, match="cannot be made or written"):
+        with pytest.raises(UserError, match="is not writable"):
             check(tmp_path / "new", "--to new")
