@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from melanoma_pl.data.layout import is_image
+from melanoma_pl.data.options import is_image
 from melanoma_pl.evaluation import wilson
 from melanoma_pl.inference.hardware import keep_freed_memory
 from melanoma_pl.inference.prediction import iterate_predictions, load_classifier

@@ -19,7 +19,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from benchmarks.machine import describe
-from melanoma_pl.data.layout import is_image
+from melanoma_pl.data.options import is_image
 from melanoma_pl.data.synthetic.synthetic_images import write_images
 from melanoma_pl.messages import literal
 from melanoma_pl.runs import all_runs

@@ -1,5 +1,6 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and checks that they can be written. Light."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,24 +8,38 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from melanoma_pl.errors import UserError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """Give a path beside `path`; the file written there replaces `path` at the end, unless an error comes first.
+
+    File and folder are flushed to the disk: after a power cut a renamed file that was not flushed would be empty.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        flush_to_disk(temporary)
+        temporary.replace(path)
+        flush_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[TextIO]:
     """Open a text file that replaces `path` once it is complete; until then the previous file stays as it is.
 
-    File and folder are flushed to the disk: after a power cut a renamed file that was not flushed would be empty. The
-    file is UTF-8, but names of files that are not UTF-8 keep their bytes.
+    The file is UTF-8, but names of files that are not UTF-8 keep their bytes.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        flush_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacement(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        yield file
 
 
 def flush_to_disk(path: Path) -> None:
@@ -57,3 +72,40 @@ def copy(source: Path, target: Path) -> None:
         flush_to_disk(temporary)
     temporary.replace(target)
     flush_folder(target.parent)
+
+
+def check_file_target(path: Path, typed: str) -> None:
+    """Refuse a path that no file can be written to, before time is spent on its content.
+
+    Args:
+        path: The file; an existing one will be replaced.
+        typed: The user's words for it, such as `--csv predictions.csv`.
+
+    Raises:
+        UserError: If the path is a folder, or its folder does not exist or is not writable.
+    """
+    if path.is_dir():
+        raise UserError(f"{typed} is a folder", f"name a file, {path / 'file'} for instance")
+    if not path.resolve().parent.is_dir():
+        raise UserError(f"{typed}: the folder {path.parent} does not exist", "make it first")
+    check_folder_target(path.resolve().parent, typed)
+
+
+def check_folder_target(folder: str | Path, typed: str) -> None:
+    """Refuse a folder that cannot be made or written, without making it.
+
+    Args:
+        folder: The folder; its parents need not exist.
+        typed: The user's words for it, such as `--heatmaps maps`.
+
+    Raises:
+        UserError: If the name is empty, or the folder or its first existing parent is a file or not writable.
+    """
+    if not str(folder):
+        raise UserError(f"{typed} names no folder", "name one, or leave the option out")
+    path = Path(folder).resolve()
+    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{typed} cannot be made: {nearest} is a file", "name another folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"{typed} cannot be written: {nearest} is not writable", "name another folder")

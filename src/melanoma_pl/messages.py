@@ -60,8 +60,9 @@ def decimal(value: float) -> str:
 
 
 def brackets(interval: tuple[float, float]) -> str:
-    """Return an interval as "[0.884–0.938]"."""
-    return f"[{decimal(interval[0])}–{decimal(interval[1])}]"
+    """Return an interval as "[0.884–0.938]", or as "[−0.014 to 0.030]": a dash after a minus is hard to read."""
+    low, high = map(decimal, interval)
+    return f"[{low}{' to ' if '−' in low + high else '–'}{high}]"
 
 
 # Tables

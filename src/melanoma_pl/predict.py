@@ -3,7 +3,6 @@
 import argparse
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 from melanoma_pl import runs
 from melanoma_pl.config.app import FAILED, OK, run_command
 from melanoma_pl.errors import UserError, did_you_mean
-from melanoma_pl.files import write_atomically
+from melanoma_pl.files import check_file_target, check_folder_target, write_atomically
 from melanoma_pl.messages import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def predict_images(
     """Predict images, with the numbers that `melanoma-predict` prints for the same files.
 
     Args:
-        source: A run's folder, a checkpoint file, or a classifier, which is put into evaluation mode on its own device.
+        source: A run's folder, a checkpoint file, or a classifier, which predicts in evaluation mode on its own device.
         images: One image or a list: paths of files or folders, PIL images, uint8 arrays or tensors `(H, W, 3)` in RGB.
             Arrays are taken to be upright; files and PIL images are turned as their EXIF data say.
         views: `dihedral` averages the logits of each image's eight flips and quarter turns.
@@ -80,10 +79,16 @@ def predict_images(
 
         classifier = load_classifier(checkpoint, choose_accelerator(device, 'device="cpu"'))
     else:
-        classifier = source.eval()
+        classifier = source
     from melanoma_pl.inference.prediction import iterate_predictions
 
-    return [replace(prediction, pixels=None) for prediction in iterate_predictions(classifier, sources, views)]
+    modes = [(module, module.training) for module in classifier.modules()]
+    classifier.eval()
+    try:
+        return [replace(prediction, pixels=None) for prediction in iterate_predictions(classifier, sources, views)]
+    finally:
+        for module, is_training in modes:
+            module.training = is_training
 
 
 def _image_sources(image: Any, position: int) -> "Sequence[ImageSource]":
@@ -125,14 +130,14 @@ def parser() -> argparse.ArgumentParser:
     )
     source = parsing.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", metavar="FOLDER", help="a run's folder: the checkpoint that it evaluates predicts")
-    source.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of a run")
+    source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a checkpoint of a run")
     parsing.add_argument("images", nargs="+", metavar="IMAGE", help="images, or folders with images at any depth")
     parsing.add_argument(
         "--names", default=NAMES, metavar="A,B", help="names of the two decisions (default: %(default)s)"
     )
     parsing.add_argument("--tta", action="store_true", help="average the logits of each image's eight flips and turns")
     parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each image with a heat map of its decision")
-    parsing.add_argument("--csv", metavar="FILE", help="write a table")
+    parsing.add_argument("--csv", type=Path, metavar="FILE", help="write a table")
     parsing.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
     parsing.add_argument("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="default: %(default)s")
     return parsing
@@ -146,12 +151,11 @@ def command(arguments: list[str]) -> int:
     """
     chosen = parser().parse_args(arguments)
     names = decision_names(chosen.names)
-    checkpoint = Path(chosen.checkpoint) if chosen.checkpoint else evaluated_checkpoint(chosen.run)
+    checkpoint = chosen.checkpoint or evaluated_checkpoint(chosen.run)
     if not checkpoint.is_file():
         raise UserError(f"the checkpoint {checkpoint} does not exist", "give best.ckpt or last.ckpt of a run, or --run")
     paths = find_images(chosen.images)
-    check_table_path(chosen.csv, paths)
-    check_heat_map_folder(chosen.heatmaps, chosen.images)
+    check_targets(chosen.csv, chosen.heatmaps, paths, chosen.images)
     # PyTorch takes seconds to import: only once all else is right
     from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
     from melanoma_pl.inference.prediction import load_classifier
@@ -161,7 +165,7 @@ def command(arguments: list[str]) -> int:
     for notice in (ADVICE, *cautions(classifier, chosen.tta)):
         notify(notice)
     rows = prediction_rows(classifier, paths, names, chosen.tta, Path(chosen.heatmaps) if chosen.heatmaps else None)
-    broken, ood = write_rows(rows, chosen.json, Path(chosen.csv) if chosen.csv else None)
+    broken, ood = write_rows(rows, chosen.json, chosen.csv)
     if ood:
         notify(f"{ood} of {len(paths)} images are out of distribution: their probabilities are unreliable")
     if broken:
@@ -213,43 +217,27 @@ def find_images(arguments: Iterable[str | Path]) -> list[Path]:
     return paths
 
 
-def check_table_path(path: str | None, images: Sequence[Path]) -> None:
-    """Refuse a table that cannot be written or would replace an image.
+def check_targets(
+    table: Path | None, heat_maps: str | None, images: Sequence[Path], arguments: Sequence[str | Path]
+) -> None:
+    """Refuse a table or a folder for heat maps that cannot be written, or that would get mixed up with the images.
 
     Raises:
-        UserError: If its folder is missing or not writable, or it is a folder or one of the images.
+        UserError: If the table would replace an image, the heat maps lie in a folder of images, or a target cannot be
+            written.
     """
-    if path is None:
-        return
-    table = Path(path).resolve()
-    if table in {image.resolve() for image in images}:
-        raise UserError(f"--csv {path} is one of the images", "name another file, predictions.csv for instance")
-    if table.is_dir():
-        raise UserError(f"--csv {path} is a folder", f"name a file, {Path(path) / 'predictions.csv'} for instance")
-    if not table.parent.is_dir():
-        raise UserError(f"--csv {path}: the folder {Path(path).parent} does not exist", "make it first")
-    if not os.access(table.parent, os.F_OK | os.W_OK):
-        raise UserError(f"--csv {path}: the folder {table.parent} is not writable", "name a file elsewhere")
-
-
-def check_heat_map_folder(folder: str | None, arguments: Sequence[str]) -> None:
-    """Make the folder for heat maps, and refuse one that cannot be written or whose files would be taken for images.
-
-    Raises:
-        UserError: If it has no name, cannot be made or written, or lies in a folder of images.
-    """
-    if folder is None:
-        return
-    inputs = [Path(argument).resolve() for argument in arguments if Path(argument).is_dir()]
-    if not folder or any(Path(folder).resolve().is_relative_to(path) for path in inputs):
-        message = f"--heatmaps {folder} lies among the images" if folder else "--heatmaps names no folder"
-        raise UserError(message, "name a folder elsewhere: the next prediction would take heat maps for images")
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--heatmaps {folder} cannot be made ({error.strerror})", "name another folder") from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"--heatmaps {folder} is not writable", "name another folder")
+    if table is not None:
+        if table.resolve() in {image.resolve() for image in images}:
+            raise UserError(f"--csv {table} is one of the images", "name another file, predictions.csv for instance")
+        check_file_target(table, f"--csv {table}")
+    if heat_maps is not None:
+        check_folder_target(heat_maps, f"--heatmaps {heat_maps}")
+        inputs = [Path(argument).resolve() for argument in arguments if Path(argument).is_dir()]
+        if any(Path(heat_maps).resolve().is_relative_to(folder) for folder in inputs):
+            raise UserError(
+                f"--heatmaps {heat_maps} lies among the images",
+                "name a folder elsewhere: the next prediction would take heat maps for images",
+            )
 
 
 def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
@@ -279,7 +267,7 @@ def prediction_rows(
     from melanoma_pl.inference.prediction import iterate_predictions
 
     targets: Sequence[Path | None] = [None] * len(paths)
-    if heat_maps is not None:
+    if heat_maps:
         from melanoma_pl.inference.heat_maps import heat_map_files, write_heat_map
         from melanoma_pl.models.features import last_convolution
 

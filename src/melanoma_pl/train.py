@@ -1,10 +1,31 @@
-"""`melanoma-train`: training, resuming and sweeps, as a Hydra app."""
+"""melanoma-train trains a network on images of moles, and evaluates its best checkpoint.
+
+Research software, not a medical device.
+
+Usage: melanoma-train [group=option] [key=value] …
+
+Examples:
+  melanoma-train                                            on synthetic images, drawn at the first run
+  melanoma-train data=folder data.root=images               on your own: images/{train,test}/{benign,malignant}
+  melanoma-train data=table data.table=images.csv           wherever a table says that your images are
+  melanoma-train data=folder data.root=images experiment=baseline
+  melanoma-train data=folder data.root=images experiment=tipe      the original, faithfully
+  melanoma-train optimizer.lr=3e-4 data.batch_size=64 trainer=gpu trainer.precision=bf16-mixed
+  melanoma-train data=folder 'data.root="/my images (1)"'   a path with spaces or parentheses
+  melanoma-train -m optimizer.lr=1e-4,1e-3 seed=1,2         a sweep of four
+  melanoma-train -m data=folder data.root=images data.fold=0,1,2,3,4   cross-validation; melanoma-data split cuts folds
+  melanoma-train resume=outputs/default/<run>               go on with a run; resume=auto: the newest unfinished
+  melanoma-train --cfg job                                  every key with its value
+  tensorboard --logdir outputs                              watch
+"""
 
 import logging
+import platform
 import shlex
 import shutil
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +38,7 @@ from melanoma_pl.config.resume import resume_arguments
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError
+from melanoma_pl.files import NO_SPACE
 from melanoma_pl.runs import run_folder
 from melanoma_pl.runs.run_folder import Run, is_main_process
 from melanoma_pl.specs import validated
@@ -24,32 +46,8 @@ from melanoma_pl.training import sweeps
 
 logger = logging.getLogger(__name__)
 
-HELP = """\
-melanoma-train trains a network on images of moles, and evaluates its best checkpoint.
-Research software, not a medical device.
-
-Usage: melanoma-train [group=option] [key=value] …
-
-Groups:
-{groups}
-
-Examples:
-  melanoma-train                                            on synthetic images, drawn at the first run
-  melanoma-train data=folder data.root=images               on your own: images/{{train,test}}/{{benign,malignant}}
-  melanoma-train data=table data.table=images.csv           wherever a table says that your images are
-  melanoma-train data=folder data.root=images experiment=baseline
-  melanoma-train data=folder data.root=images experiment=tipe      the original, faithfully
-  melanoma-train optimizer.lr=3e-4 data.batch_size=64 trainer=gpu trainer.precision=bf16-mixed
-  melanoma-train data=folder 'data.root="/my images (1)"'   a path with spaces or parentheses
-  melanoma-train -m optimizer.lr=1e-4,1e-3 seed=1,2         a sweep of four
-  melanoma-train -m data=folder data.root=images data.fold=0,1,2,3,4   cross-validation; melanoma-data split cuts folds
-  melanoma-train resume=outputs/default/<run>               go on with a run; resume=auto: the newest unfinished
-  melanoma-train --cfg job                                  every key with its value
-  tensorboard --logdir outputs                              watch
-
-Every key with its unit and allowed values: {conf}/train.yaml and the folders beside it.
-"""
 RESUME = "resume="
+PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 MULTIRUN = {"-m", "--multirun"}
 
 
@@ -65,14 +63,14 @@ def command(arguments: list[str]) -> int:
         The exit code: 0, 1 if a job of a sweep failed, 130 or 143 if a signal stopped the run.
     """
     if app.wants_help(arguments):
-        print(HELP.format(groups=app.list_groups(), conf=app.conf_dir()))
+        print(f"{__doc__}\nGroups:\n{app.list_groups()}\n")
+        print(f"Every key with its unit and allowed values: {app.conf_dir()}/train.yaml and the folders beside it.")
         return app.OK
-    is_sweep = not MULTIRUN.isdisjoint(arguments)
-    folders: list[Path] = []  # that of the sweep, once it has begun
+    arguments = with_resume(arguments)
     try:
-        app.run_hydra_with_argv("train", job, with_resume(arguments, is_sweep), folders)
+        app.run_hydra_with_argv("train", job, arguments)
     except Exception:
-        jobs = [job for folder in folders for job in sweeps.read_jobs(folder)]
+        jobs = [job for folder in app.SWEEP_FOLDERS for job in sweeps.read_jobs(folder)]
         if not jobs:
             raise
         # each job's error was printed when it occurred
@@ -80,12 +78,12 @@ def command(arguments: list[str]) -> int:
     except RunStopped as error:
         return error.exit_code
     finally:
-        for folder in folders:
+        for folder in app.SWEEP_FOLDERS:
             sweeps.summarize(folder)
     return app.OK
 
 
-def with_resume(arguments: list[str], is_sweep: bool) -> list[str]:
+def with_resume(arguments: list[str]) -> list[str]:
     """Return the arguments with `resume=…` replaced by those of the run that it names.
 
     Raises:
@@ -94,7 +92,7 @@ def with_resume(arguments: list[str], is_sweep: bool) -> list[str]:
     values = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
     if not values:
         return arguments
-    if is_sweep:
+    if not MULTIRUN.isdisjoint(arguments):
         raise UserError("-m and resume do not go together", "resume one job's folder, or start the sweep anew")
     run = run_folder.newest_unfinished() if values[-1] == "auto" else run_folder.open_run(values[-1].strip("'\""))
     typed = [argument for argument in arguments if not argument.startswith(RESUME)]
@@ -132,7 +130,7 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool) -> float | None:
 
         return train(settings, run, open_test=not record["in_sweep"]).get(settings.optimized_metric)
     except Exception as error:
-        is_mistake = isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in app.NO_SPACE)
+        is_mistake = isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in NO_SPACE)
         if not is_mistake:
             logger.exception("the run failed")
         if is_main_process():
@@ -145,9 +143,22 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool) -> float | None:
 
 
 def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the record of a run that begins, or that goes on and had the record `before`."""
+    """Return the record of a run that begins, or that goes on and had the record `before`.
+
+    It holds the command, the folder it was typed in, the configuration, and the versions of the software.
+    """
     hydra = HydraConfig.get()
-    record = run_folder.describe(sys.argv[1:], list(hydra.overrides.task)) | {
+    record = {
+        "format": run_folder.FORMAT,
+        "command": " ".join(["melanoma-train", *sys.argv[1:]]),
+        "folder": str(Path.cwd()),
+        "overrides": list(hydra.overrides.task),
+        "started": run_folder.now(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": {package: version(package) for package in PACKAGES},
+        "git_commit": run_folder.git_commit(),
+        "finished": False,
         "config_dirs": [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"],
         "config": OmegaConf.to_container(config, resolve=True),
         "composed": OmegaConf.to_container(config, resolve=False),  # a resumed run is compared with it

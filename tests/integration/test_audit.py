@@ -95,7 +95,7 @@ def test_a_table(images: Path, run_command: Command) -> None:
 WRONG = {
     "nowhere": (["audit", "nowhere"], "nowhere does not exist"),
     "an empty folder": (["audit", "empty"], "holds no labelled images"),
-    "no table": (["audit", "images", "--metadata", "nowhere.csv"], "--metadata nowhere.csv does not exist"),
+    "no table": (["audit", "images", "--metadata", "nowhere.csv"], "--metadata=nowhere.csv does not exist"),
     "no such column": (["audit", "images", "--group-column", "grup"], "did you mean 'group'"),
     "an image column": (["audit", "images", "--image-column", "file"], "has no column 'file' (--image-column)"),
     "no list": (["audit", "images", "--exclude", "nowhere.csv"], "--exclude nowhere.csv does not exist"),

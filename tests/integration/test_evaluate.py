@@ -333,7 +333,7 @@ MISTAKES = {
     "unknown key": (["run={run}", "robust=true"], "did you mean 'robustness'"),
     "validation of another set": (["run={run}", "split=validation", "data.root=x"], "has no validation split"),
     "output in a run": (["run={run}", "output={run}/report"], "lies in the run"),
-    "output without a name": (["run={run}", "output="], "output names no folder"),
+    "output without a name": (["run={run}", "output="], "output= names no folder"),
     "output is a file": (["run={run}", "output={run}/../../../file/x"], "cannot be made"),
     "an option of another command": (["--run", "{run}"], "--run is not of the form key=value"),
     "a sweep": (["-m", "run={run},{run}"], "has no sweeps (-m)"),

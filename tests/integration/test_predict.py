@@ -196,7 +196,11 @@ def test_the_function_gives_what_the_command_gives(
                 )
     assert predictions[0].path == plain and predictions[4].path is None
     eight = run_command(predict.command, "--run", run_folder, str(plain), "--tta", "--json")
-    (alone,) = predict_images(MelanomaClassifier.load_from_checkpoint(checkpoint), pixels, views="dihedral")
+    classifier = MelanomaClassifier.load_from_checkpoint(checkpoint).train()
+    classifier.network.dense_1.eval()
+    modes = [module.training for module in classifier.modules()]
+    (alone,) = predict_images(classifier, pixels, views="dihedral")
+    assert [module.training for module in classifier.modules()] == modes, "as before the prediction"
     assert alone.probability == pytest.approx(json.loads(eight.output)["probability"], abs=1e-6)
     assert alone.is_ood is None, "the classifier alone has no detector"
 

@@ -33,7 +33,7 @@ CASES = {
         "13 lesions of the class 'benign' are too few for a test split in 20 parts",
     ),
     "seed": (["images", "new", "--seed", "-1"], "--seed -1 is not allowed"),
-    "no metadata of that name": (["images", "new", "--metadata", "no.csv"], "--metadata no.csv does not exist"),
+    "no metadata of that name": (["images", "new", "--metadata", "no.csv"], "--metadata=no.csv does not exist"),
     "no metadata": (["images/train", "new", "--group-column", "group"], "images/train has no metadata.csv"),
     "group column": (["images", "new", "--group-column", "grup"], "did you mean 'group'?"),
     "image column": (["images", "new", "--group-column", "group", "--image-column", "img"], "has no column 'img'"),

@@ -12,13 +12,13 @@ from melanoma_pl.preprocessing import Preprocessing
 from tests.conftest import SIZE
 
 
-def member(root: Path, name: str = "one", seed: int = 0, *, fits: bool = True, **options: object) -> Member:
+def member(root: Path, name: str = "one", seed: int = 0, **options: object) -> Member:
     """Return an untrained network with the images of a folder."""
     torch.manual_seed(seed)
     network = ThreeConvNet((4, 4, 4), hidden=8, image_size=SIZE, initial_weights="keras")
     classifier = MelanomaClassifier(network, preprocessing=Preprocessing(SIZE)).eval()
     data = MoleDataModule(root, preprocessing=Preprocessing(SIZE), **options)  # type: ignore[arg-type]
-    return Member(name, classifier, data, data, fits)
+    return Member(name, classifier, data, data)
 
 
 @pytest.fixture

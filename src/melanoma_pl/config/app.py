@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from textwrap import indent
@@ -28,10 +27,10 @@ from tqdm import tqdm
 
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import RunStopped, UserError, did_you_mean
+from melanoma_pl.files import NO_SPACE
 from melanoma_pl.messages import format_table
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WRONG_PATH = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -81,35 +80,6 @@ def list_groups() -> str:
 # Running a command
 
 
-def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
-    """Run a command's body; a user's mistake becomes one line and exit code 2, without a traceback unless asked for.
-
-    Args:
-        command: Takes the arguments and returns the exit code.
-        arguments: What follows the command's name; None: those of `sys.argv`.
-    """
-    traceback_wanted = os.environ.get(FULL_ERROR) == "1"
-    try:
-        with raising_signals():
-            return command(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        if traceback_wanted:
-            raise
-        return _refuse(str(error))
-    except BrokenPipeError:  # the reader of the output, `head` for instance, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except OSError as error:
-        if error.errno not in (*NO_SPACE, *WRONG_PATH) or traceback_wanted:
-            raise
-        if error.errno in NO_SPACE:
-            return _refuse(f"no space is left to write {error.filename or 'a file'}: make some, then go on")
-        return _refuse(f"{error.filename or 'a file'}: {error.strerror}")
-    except RunStopped as error:
-        print("stopped", file=sys.stderr)
-        return error.exit_code
-
-
 @contextmanager
 def raising_signals() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise `RunStopped`, so that files are cleaned up and the exit code tells the reason.
@@ -131,17 +101,42 @@ def raising_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _refuse(text: str) -> int:
-    print(f"error: {text}", file=sys.stderr)
+def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
+    """Run a command's body; a user's mistake becomes one line and exit code 2, without a traceback unless asked for.
+
+    Args:
+        command: Takes the arguments and returns the exit code.
+        arguments: What follows the command's name; None: those of `sys.argv`.
+    """
+    traceback_wanted = os.environ.get(FULL_ERROR) == "1"
+    try:
+        with raising_signals():
+            return command(sys.argv[1:] if arguments is None else arguments)
+    except RunStopped as error:
+        print("stopped", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of the output, `head` for instance, has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except UserError as error:
+        if traceback_wanted:
+            raise
+        message = str(error)
+    except OSError as error:
+        if traceback_wanted or error.errno not in (*NO_SPACE, *WRONG_PATH):
+            raise
+        file, is_full = error.filename or "a file", error.errno in NO_SPACE
+        message = f"no space is left to write {file}: make some, then go on" if is_full else f"{file}: {error.strerror}"
+    print(f"error: {message}", file=sys.stderr)
     return MISUSED
 
 
-SWEEP_FOLDERS: ContextVar[list[Path] | None] = ContextVar("SWEEP_FOLDERS", default=None)
-"""The list that the caller of `run_hydra_with_argv` gave for a sweep's folder."""
+SWEEP_FOLDERS: list[Path] = []
+"""The folder of the sweep that `run_hydra_with_argv` has begun; empty without a sweep."""
 
 
 class SweepFolder(Callback):
-    """Tells the caller of `run_hydra_with_argv` the folder of a sweep, for its summary.
+    """Notes the folder of a sweep in `SWEEP_FOLDERS`, for its summary.
 
     Hydra calls nothing of ours at the end of a sweep whose jobs fail.
     """
@@ -150,16 +145,10 @@ class SweepFolder(Callback):
         """Note the folder before the first job."""
         folder = Path(config.hydra.sweep.dir)
         folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study also lies in outputs/
-        if (folders := SWEEP_FOLDERS.get()) is not None:
-            folders.append(folder)
+        SWEEP_FOLDERS.append(folder)
 
 
-def run_hydra_with_argv(
-    config_name: str,
-    job: Callable[[DictConfig], Any],
-    arguments: Iterable[str],
-    sweep_folders: list[Path] | None = None,
-) -> None:
+def run_hydra_with_argv(config_name: str, job: Callable[[DictConfig], Any], arguments: Iterable[str]) -> None:
     """Run a Hydra app with these arguments in `sys.argv`, where Hydra and the processes of DDP read them.
 
     `sys.argv` and the environment are restored afterwards.
@@ -168,7 +157,6 @@ def run_hydra_with_argv(
         config_name: `train` or `evaluate`.
         job: Takes the composed configuration; a sweep calls it once for each job.
         arguments: Overrides and Hydra's flags.
-        sweep_folders: Receives the folder of a sweep as soon as it is known.
 
     Raises:
         UserError: If the job raised it, or if Hydra or OmegaConf refuse an argument.
@@ -185,7 +173,8 @@ def run_hydra_with_argv(
             # Hydra would print a line of its own first
             raised.append(error if isinstance(error, UserError) else as_user_error(error, config_name))
 
-    argv, full_error, token = sys.argv, os.environ.get(FULL_ERROR), SWEEP_FOLDERS.set(sweep_folders)
+    argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
+    SWEEP_FOLDERS.clear()
     sys.argv = [*argv[:1], *arguments]
     os.environ[FULL_ERROR] = "1"  # or Hydra would print an exception and exit instead of raising it
     try:
@@ -194,7 +183,6 @@ def run_hydra_with_argv(
         raise as_user_error(error, config_name) from error
     finally:
         sys.argv = argv
-        SWEEP_FOLDERS.reset(token)
         del os.environ[FULL_ERROR]
         if full_error is not None:
             os.environ[FULL_ERROR] = full_error

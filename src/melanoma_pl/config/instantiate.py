@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torchmetrics import Metric
 
-from melanoma_pl.config.schema import SyntheticSettings, TrainSettings
+from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.augmentation import Augmentation
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.options import DataOptions
@@ -18,34 +18,25 @@ from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build
 
 
-def draw_synthetic_images(settings: TrainSettings) -> None:
-    """Draw the images of `data=synthetic` where they have not been drawn yet; do nothing for other images."""
-    chosen, drawn = settings.data, settings.data.synthetic
-    if drawn is not None:
-        folder = _synthetic_folder(drawn, chosen.image_size)
-        write_images(folder, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
-
-
 def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataModule:
-    """Return the data module. Images of `data=synthetic` are drawn by `draw_synthetic_images` before.
+    """Return the data module. Images of `data=synthetic` are drawn where they have not been drawn yet.
 
     Args:
         settings: All settings of a training.
         every_class: Whether each class needs an image.
     """
-    chosen, drawn = settings.data, settings.data.synthetic
+    chosen, drawn, root = settings.data, settings.data.synthetic, settings.data.root
+    if drawn is not None:
+        root = drawn.folder / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{chosen.image_size}px"
+        write_images(root, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
     return MoleDataModule(
-        chosen.root if drawn is None else _synthetic_folder(drawn, chosen.image_size),
+        root,
         preprocessing=make_preprocessing(settings),
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
         seed=settings.seed,
         every_class=every_class,
         **chosen.model_dump(include=set(DataOptions.model_fields)),
     )
-
-
-def _synthetic_folder(drawn: SyntheticSettings, image_size: int) -> Path:
-    return drawn.folder / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{image_size}px"
 
 
 def make_preprocessing(settings: TrainSettings) -> Preprocessing:
@@ -90,13 +81,8 @@ def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool
         log_to_loggers=False,  # the epoch log does, with the epoch as the step
     )
     classifier.network_spec = from_checkpoint
-    _make_fast(classifier, settings)
-    return classifier
-
-
-def _make_fast(classifier: MelanomaClassifier, settings: TrainSettings) -> None:
-    """Apply what changes a training's speed, and its last bits."""
     if settings.trainer.channels_last:
-        classifier.network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)
     if settings.trainer.compile != "none":
         classifier.compile_training(settings.trainer.compile)
+    return classifier

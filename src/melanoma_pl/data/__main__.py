@@ -1,7 +1,6 @@
 """`melanoma-data`: audits, splits, public datasets, synthetic images, data cards and caches."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ from melanoma_pl.data.audit.audit_record import AUDITS
 from melanoma_pl.data.command_line import parser
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import check_file_target, check_folder_target
 from melanoma_pl.messages import amount, hydra_word
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def audit(chosen: argparse.Namespace) -> int:
     from melanoma_pl.report.data.audit_terminal import format_audit
 
     folder = chosen.report or default_folder(chosen.source)
-    check_report_folder(folder)
-    check_file("--fix", chosen.fix)
-    if chosen.fix and not chosen.fix.resolve().parent.is_dir():
-        raise UserError(f"--fix {chosen.fix}: the folder {chosen.fix.parent} does not exist", "make it first")
+    check_folder_target(folder, f"--report {folder}")
+    check_folder_target(AUDITS, f"the folder of all audits, {AUDITS},")
+    if chosen.fix:
+        check_file_target(chosen.fix, f"--fix {chosen.fix}")
     excluded = read_quarantine(chosen.exclude, listing.paths) if chosen.exclude else {}
     found, scanned = audit_images(listing, rows, chosen.group_column, sorted(excluded))
     found = replace(found, words=typed(chosen))
@@ -91,42 +91,12 @@ def read_source(
 
 def typed(chosen: argparse.Namespace) -> tuple[str, ...]:
     """Return the source and the options that concern it, as the user would type them."""
-    options = (
-        ("--metadata", chosen.metadata, "auto"),
-        ("--image-column", chosen.image_column, "image"),
-        ("--label-column", chosen.label_column, "label"),
-        ("--split-column", chosen.split_column, "split"),
-        ("--group-column", chosen.group_column, None),
-        ("--exclude", chosen.exclude, None),
-    )
-    words = [word for option, value, default in options if value != default for word in (option, str(value))]
-    return (str(chosen.source), *words)
-
-
-def check_report_folder(folder: Path) -> None:
-    """Refuse a folder for the report that cannot be written, before any image is read.
-
-    Raises:
-        UserError: If the folder is a file, or it or the folder of all audits cannot be made.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--report {folder} is a file", "name a folder")
-    for wanted in (folder, AUDITS):
-        nearest = next(parent for parent in (wanted.absolute(), *wanted.absolute().parents) if parent.exists())
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            raise UserError(
-                f"{wanted} cannot be made in {nearest}", "name another folder with --report, or work elsewhere"
-            )
-
-
-def check_file(option: str, path: Path | None) -> None:
-    """Refuse a folder where a file is to be written.
-
-    Raises:
-        UserError: If the path is a folder.
-    """
-    if path is not None and path.is_dir():
-        raise UserError(f"{option} {path} is a folder", "name a file in it")
+    defaults = {"metadata": "auto", "image_column": "image", "label_column": "label", "split_column": "split"}
+    words = [str(chosen.source)]
+    for name in (*defaults, "group_column", "exclude"):
+        if (value := vars(chosen)[name]) != defaults.get(name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return tuple(words)
 
 
 def default_folder(source: Path) -> Path:
@@ -168,7 +138,8 @@ def synthesize(chosen: argparse.Namespace) -> int:
 
 def card(chosen: argparse.Namespace) -> int:
     """Write a data card; it includes the audit of the same images, where there is one."""
-    check_file("--to", chosen.to)
+    if chosen.to and chosen.to.is_dir():
+        raise UserError(f"--to {chosen.to} is a folder", "name a file in it")
     listing, rows = read_source(chosen)
     from melanoma_pl.report.data.audit_summary import AUDIT_JSON
     from melanoma_pl.report.data.data_card import DATA_CARD, data_card, read_audit, write_card

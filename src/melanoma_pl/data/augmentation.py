@@ -8,7 +8,8 @@ bfloat16 under autocast and in TF32 on newer GPUs, which is too coarse for coord
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,15 +80,9 @@ class Dihedral(Augmentation):
         return _in_pieces(_permute, pixels, parameters)
 
 
-_LARGEST = {
-    "rotation_degrees": 180.0,
-    "zoom": 0.9,
-    "shift": 0.5,
-    "brightness": 1.0,
-    "contrast": 1.0,
-    "saturation": 1.0,
-    "hue": 0.5,
-}
+def _strength(default: float, largest: float) -> Any:
+    """Return a field of `Dermoscopy` with its largest value, which is 1 for the other fields."""
+    return field(default=default, metadata={"largest": largest})
 
 
 @dataclass(frozen=True)
@@ -112,20 +107,20 @@ class Dermoscopy(Augmentation):
         ValueError: If a strength is out of its range.
     """
 
-    rotation_degrees: float = 180.0
-    zoom: float = 0.2
-    shift: float = 0.1
+    rotation_degrees: float = _strength(180.0, largest=180.0)
+    zoom: float = _strength(0.2, largest=0.9)
+    shift: float = _strength(0.1, largest=0.5)
     flips: bool = True
     brightness: float = 0.2
     contrast: float = 0.2
     saturation: float = 0.2
-    hue: float = 0.02
+    hue: float = _strength(0.02, largest=0.5)
 
     def __post_init__(self) -> None:
-        for name, largest in _LARGEST.items():
-            value = getattr(self, name)
+        for each in fields(self):
+            value, largest = getattr(self, each.name), each.metadata.get("largest", 1)
             if not 0 <= value <= largest:
-                raise ValueError(f"augmentation.{name} is {value}: allowed are 0 to {largest:g}")
+                raise ValueError(f"augmentation.{each.name} is {value}: allowed are 0 to {largest:g}")
 
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
         """Return float32 `(N, 10)`; each parameter has its own random numbers, so no strength affects another."""

@@ -1,15 +1,6 @@
-"""Command-line options of `melanoma-data`."""
+"""Prepare, audit and describe images before training.
 
-import argparse
-from pathlib import Path
-
-from melanoma_pl.data.cache.cache_files import DEFAULT_FOLDER
-
-DESCRIPTION = "Prepare, audit and describe images before training."
-NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")
-TASKS = ("melanoma-vs-nevus", "malignant-vs-benign", "melanoma-vs-rest")
-ON_PROBLEM = ("stop", "leave-out")
-EXAMPLES = """examples:
+Examples:
   melanoma-data audit images                                   leaks, duplicates, shortcuts to the label
   melanoma-data audit images --group-column group --fix quarantine.csv
   melanoma-data split images clean --group-column group        new train and test splits, no lesion in both
@@ -22,14 +13,23 @@ EXAMPLES = """examples:
   melanoma-data audit --help                                   all options of one command
 """
 
+import argparse
+from pathlib import Path
+
+from melanoma_pl.data.cache.cache_files import DEFAULT_FOLDER
+
+DESCRIPTION, EXAMPLES = (__doc__ or "").split("\n\n", 1)
+NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")
+TASKS = ("melanoma-vs-nevus", "malignant-vs-benign", "melanoma-vs-rest")
+ON_PROBLEM = ("stop", "leave-out")
+DEFAULT = "default: %(default)s"
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
+    formatter = argparse.RawDescriptionHelpFormatter
     parsing = argparse.ArgumentParser(
-        "melanoma-data",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "melanoma-data", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=formatter
     )
     commands = parsing.add_subparsers(required=True, dest="command", metavar="COMMAND")
     for name, (description, add_options) in {
@@ -40,100 +40,84 @@ def parser() -> argparse.ArgumentParser:
         "card": ("write a data card in Markdown", _card_options),
         "cache": ("list or remove decoded images on the disk, of datasets that do not fit into memory", _cache_options),
     }.items():
-        add_options(
-            commands.add_parser(name, help=description, description=f"{description[0].upper()}{description[1:]}.")
-        )
+        command = commands.add_parser(name, help=description, description=f"{description[0].upper()}{description[1:]}.")
+        add_options(command)
     return parsing
 
 
-def _audit_options(parsing: argparse.ArgumentParser) -> None:
-    _source_options(parsing, "ROOT")
-    _split_column_option(parsing)
-    _group_column_option(parsing)
-    parsing.add_argument("--report", type=Path, metavar="FOLDER", help="default: outputs/audits/<name of ROOT>")
-    parsing.add_argument("--fix", type=Path, metavar="CSV", help="write the list of images to leave out of training")
-    parsing.add_argument("--exclude", type=Path, metavar="CSV", help="ignore the images on such a list")
+def _audit_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    _source_options(command, with_splits=True)
+    _group_column_option(command)
+    add("--report", type=Path, metavar="FOLDER", help="default: outputs/audits/<name of ROOT>")
+    add("--fix", type=Path, metavar="CSV", help="write the list of images to leave out of training")
+    add("--exclude", type=Path, metavar="CSV", help="ignore the images on such a list")
 
 
-def _split_options(parsing: argparse.ArgumentParser) -> None:
-    _source_options(parsing, "SOURCE")
-    _target_option(parsing)
-    _group_column_option(parsing)
-    _cut_options(parsing)
-    parsing.add_argument("--folds", type=int, metavar="K", help="also cut the training images into K folds")
+def _split_options(command: argparse.ArgumentParser) -> None:
+    _source_options(command, with_splits=False)
+    _target_option(command)
+    _group_column_option(command)
+    _cut_options(command)
+    command.add_argument("--folds", type=int, metavar="K", help="also cut the training images into K folds")
 
 
-def _prepare_options(parsing: argparse.ArgumentParser) -> None:
-    parsing.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parsing.add_argument("source", type=Path, metavar="SOURCE", help="the download: a folder, a zip or an npz file")
-    _target_option(parsing)
-    parsing.add_argument("--task", choices=TASKS, default=None, help="default: malignant-vs-benign")
-    parsing.add_argument("--diagnoses", type=Path, metavar="CSV", help="a diagnosis table of your own")
-    parsing.add_argument(
-        "--unknown", choices=ON_PROBLEM, default="stop", help="images whose diagnosis is not in the table"
-    )
-    parsing.add_argument(
-        "--missing", choices=ON_PROBLEM, default="stop", help="rows without an image and images without a row"
-    )
-    parsing.add_argument("--table-only", action="store_true", help="write only the table, for data=table")
-    _cut_options(parsing)
+def _prepare_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    add("source", type=Path, metavar="SOURCE", help="the download: a folder, a zip or an npz file")
+    _target_option(command)
+    add("--task", choices=TASKS, default="malignant-vs-benign", help=DEFAULT)
+    add("--diagnoses", type=Path, metavar="CSV", help="a diagnosis table of your own")
+    add("--unknown", choices=ON_PROBLEM, default="stop", help="images whose diagnosis is not in the table")
+    add("--missing", choices=ON_PROBLEM, default="stop", help="rows without an image and images without a row")
+    add("--table-only", action="store_true", help="write only the table, for data=table")
+    _cut_options(command)
 
 
-def _synthesize_options(parsing: argparse.ArgumentParser) -> None:
-    _target_option(parsing)
+def _synthesize_options(command: argparse.ArgumentParser) -> None:
+    _target_option(command)
     for option, value in (("train", 600), ("test", 120), ("seed", 0), ("size", 224)):
-        parsing.add_argument(f"--{option}", type=int, default=value, metavar="N", help="default: %(default)s")
+        command.add_argument(f"--{option}", type=int, default=value, metavar="N", help=DEFAULT)
 
 
-def _card_options(parsing: argparse.ArgumentParser) -> None:
-    _source_options(parsing, "ROOT")
-    _split_column_option(parsing)
-    parsing.add_argument("--to", type=Path, metavar="FILE", help="default: outputs/audits/<name of ROOT>/DATA_CARD.md")
+def _card_options(command: argparse.ArgumentParser) -> None:
+    _source_options(command, with_splits=True)
+    command.add_argument("--to", type=Path, metavar="FILE", help="default: outputs/audits/<name of ROOT>/DATA_CARD.md")
 
 
-def _cache_options(parsing: argparse.ArgumentParser) -> None:
-    actions = parsing.add_subparsers(required=True, dest="action", metavar="ACTION")
+def _cache_options(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(required=True, dest="action", metavar="ACTION")
     listing = actions.add_parser("list", help="show each dataset: images, size, last use")
     cleaning = actions.add_parser("clean", help="remove the decoded images; training decodes again what it needs")
     for action in (listing, cleaning):
-        action.add_argument(
-            "folder", nargs="?", type=Path, default=DEFAULT_FOLDER, metavar="FOLDER", help="default: %(default)s"
-        )
-    cleaning.add_argument(
-        "--older-than", type=float, default=0, metavar="DAYS", help="only datasets that were not used for DAYS days"
-    )
+        action.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER, metavar="FOLDER", help=DEFAULT)
+    older = "only datasets that were not used for DAYS days"
+    cleaning.add_argument("--older-than", type=float, default=0, metavar="DAYS", help=older)
 
 
-def _source_options(parsing: argparse.ArgumentParser, name: str) -> None:
-    parsing.add_argument("source", type=Path, metavar=name, help="an image folder, or a CSV table of images")
-    parsing.add_argument("--metadata", metavar="CSV", default="auto", help="default: <folder>/metadata.csv if present")
-    parsing.add_argument(
-        "--image-column", default="image", metavar="NAME", help="column with the image's path; default: %(default)s"
-    )
-    parsing.add_argument(
-        "--label-column", default="label", metavar="NAME", help="column of a table with the class; default: %(default)s"
-    )
+def _source_options(command: argparse.ArgumentParser, *, with_splits: bool) -> None:
+    add = command.add_argument
+    name = "ROOT" if with_splits else "SOURCE"
+    add("source", type=Path, metavar=name, help="an image folder, or a CSV table of images")
+    add("--metadata", metavar="CSV", default="auto", help="default: <folder>/metadata.csv if present")
+    add("--image-column", default="image", metavar="NAME", help=f"column with the image's path; {DEFAULT}")
+    add("--label-column", default="label", metavar="NAME", help=f"column of a table with the class; {DEFAULT}")
+    if with_splits:
+        add("--split-column", default="split", metavar="NAME", help=f"column of a table with the split; {DEFAULT}")
 
 
-def _split_column_option(parsing: argparse.ArgumentParser) -> None:
-    parsing.add_argument(
-        "--split-column", default="split", metavar="NAME", help="column of a table with the split; default: %(default)s"
-    )
+def _group_column_option(command: argparse.ArgumentParser) -> None:
+    meaning = "column of the metadata whose equal values mean one lesion or patient"
+    command.add_argument("--group-column", metavar="NAME", help=meaning)
 
 
-def _group_column_option(parsing: argparse.ArgumentParser) -> None:
-    parsing.add_argument(
-        "--group-column", metavar="NAME", help="column of the metadata whose equal values mean one lesion or patient"
-    )
+def _target_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("target", type=Path, metavar="TARGET", help="folder to make; it must be absent or empty")
 
 
-def _target_option(parsing: argparse.ArgumentParser) -> None:
-    parsing.add_argument("target", type=Path, metavar="TARGET", help="folder to make; it must be absent or empty")
-
-
-def _cut_options(parsing: argparse.ArgumentParser) -> None:
-    parsing.add_argument(
-        "--test", type=float, default=0.2, dest="test_fraction", metavar="FRACTION", help="default: %(default)s"
-    )
-    parsing.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the split; default: %(default)s")
-    parsing.add_argument("--copy", action="store_true", help="copy the images instead of linking them")
+def _cut_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--test", type=float, default=0.2, dest="test_fraction", metavar="FRACTION", help=DEFAULT)
+    add("--seed", type=int, default=0, metavar="N", help=f"seed of the split; {DEFAULT}")
+    add("--copy", action="store_true", help="copy the images instead of linking them")

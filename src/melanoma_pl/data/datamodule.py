@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,11 @@ from torch.utils.data import DataLoader
 from melanoma_pl.data.augmentation import Augmentation, NoAugmentation
 from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.labelled_images import LabelledImages, find_images, list_split
-from melanoma_pl.data.layout import SPLIT_FILE, split_folders
-from melanoma_pl.data.loader import (
-    Batch,
-    ImageBatches,
-    ResidentBatches,
-    ResumableLoader,
-    ignore_interrupts,
-    is_resident,
-)
+from melanoma_pl.data.loader import Batch, ImageBatches, ResidentBatches, ResumableLoader, ignore_interrupts
 from melanoma_pl.data.metadata import find_metadata, read_groups
-from melanoma_pl.data.options import DataOptions, check_image_paths, takes_options
+from melanoma_pl.data.options import SPLIT_FILE, DataOptions, check_image_paths, split_folders, takes_options
 from melanoma_pl.data.order import EpochBatches
-from melanoma_pl.data.splits import Indices, cut_fold, cut_validation, leave_out, shared_lesions
+from melanoma_pl.data.splits import Indices, cut_fold, cut_validation, leave_out
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import validated
@@ -81,7 +74,6 @@ class MoleDataModule(pl.LightningDataModule):
         self.every_class = every_class
         self._listed: dict[str, LabelledImages] = {}
         self._loaded: dict[str, LoadedImages] = {}
-        self._cut: tuple[Indices, Indices] | None = None
 
     # Images
 
@@ -135,8 +127,7 @@ class MoleDataModule(pl.LightningDataModule):
         if name == "test" or (name == "validation" and self.options.validate_on == "test"):
             loaded = self.load("test")
             return ImageBatches(loaded, torch.arange(len(loaded.images)))
-        loaded = self.load("train")
-        training, validation = self._cut_train(loaded.images)
+        loaded, (training, validation) = self.load("train"), self._cut
         if name == "validation":
             return ImageBatches(loaded, torch.from_numpy(validation))
         limit = self.options.limit
@@ -144,24 +135,27 @@ class MoleDataModule(pl.LightningDataModule):
             training = training[np.linspace(0, len(training) - 1, limit).astype(np.int64)]
         return ImageBatches(loaded, torch.from_numpy(training))
 
-    def _cut_train(self, images: LabelledImages) -> tuple[Indices, Indices]:
-        """Return the indices of the training and of the validation images."""
-        options = self.options
+    @cached_property
+    def _cut(self) -> tuple[Indices, Indices]:
+        """The indices of the training and of the validation images."""
+        images, options = self.load("train").images, self.options
         if options.validate_on == "test":
             return np.arange(len(images)), np.empty(0, dtype=np.int64)
-        if self._cut is not None:
-            return self._cut
         if options.fold is None:
-            self._cut = cut_validation(images, options.validation_fraction, options.split_seed)
-        elif options.table is not None:
-            self._cut = cut_fold(images, options.table, options.fold, options.image_column, options.group_column)
-        else:
-            self._cut = cut_fold(images, self.root / SPLIT_FILE, options.fold, group_column=options.group_column)
-        return self._cut
+            return cut_validation(images, options.validation_fraction, options.split_seed)
+        if options.table is not None:
+            return cut_fold(images, options.table, options.fold, options.image_column, options.group_column)
+        return cut_fold(images, self.root / SPLIT_FILE, options.fold, group_column=options.group_column)
 
     def shared_with_train(self, images: LabelledImages) -> NDArray[np.bool_]:
-        """Tell which of the test images show a lesion that is also in the train split: bool `(N,)`."""
-        return shared_lesions(images, (images.groups and self.list_split("train").groups) or ())
+        """Tell which of the test images show a lesion that is also in the train split.
+
+        Returns:
+            bool `(N,)`; all False where the images' lesions are unknown.
+        """
+        if images.groups is None:
+            return np.zeros(len(images), dtype=bool)
+        return np.isin(images.groups, self.list_split("train").groups or ())
 
     # Hooks of Lightning
 
@@ -243,7 +237,7 @@ class MoleDataModule(pl.LightningDataModule):
         if self.trainer is None:
             return dataset
         device = self.trainer.strategy.root_device
-        return ResidentBatches(dataset, device) if is_resident(dataset, device, self.options.resident) else dataset
+        return ResidentBatches(dataset, device) if dataset.is_resident(device, self.options.resident) else dataset
 
     def _workers(self, dataset: ImageBatches) -> int:
         if isinstance(dataset, ResidentBatches):

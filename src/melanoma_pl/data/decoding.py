@@ -51,22 +51,9 @@ def stack(pixels: Sequence[Tensor]) -> Tensor:
     return torch.stack([image.permute(1, 2, 0) for image in pixels]).permute(0, 3, 1, 2)
 
 
-@dataclass(frozen=True)
-class FileCheck:
-    """The files of some images: which can be read, and which not.
-
-    Attributes:
-        sha256: Hash of the file of each image that can be read, in order.
-        broken: Path → reason, of the images that cannot be read.
-    """
-
-    sha256: tuple[str, ...]
-    broken: dict[str, str]
-
-
 def decode_images(
     images: LabelledImages, preprocessing: Preprocessing, title: str, keep: Callable[[int, Tensor], object]
-) -> FileCheck:
+) -> tuple[tuple[str, ...], dict[str, str]]:
     """Decode every image once on all cores, with a progress bar and a bounded number of images in memory.
 
     Args:
@@ -74,6 +61,9 @@ def decode_images(
         preprocessing: What makes the pixels.
         title: Name of the images in the progress bar.
         keep: Called with each image that can be read: its index among them, and its pixels, uint8 `(S, S, 3)`.
+
+    Returns:
+        The hash of the file of each image that can be read, in order; and path → reason of those that cannot.
     """
     sha256: list[str] = []
     broken: dict[str, str] = {}
@@ -84,4 +74,4 @@ def decode_images(
             continue
         keep(len(sha256), image.pixels.permute(1, 2, 0))
         sha256.append(image.sha256)
-    return FileCheck(tuple(sha256), broken)
+    return tuple(sha256), broken

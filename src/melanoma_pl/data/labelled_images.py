@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from melanoma_pl.data.layout import CLASS_NAMES, ENDINGS, SPLIT_NAMES, is_image, split_folders, split_of
 from melanoma_pl.data.metadata import image_path, read_table, require_column
-from melanoma_pl.data.options import DataOptions, check_layout
+from melanoma_pl.data.options import ENDINGS, SPLIT_NAMES, DataOptions, check_layout, is_image, split_folders, split_of
 from melanoma_pl.errors import UserError, did_you_mean, first_of
 from melanoma_pl.messages import class_word
 
@@ -47,7 +46,7 @@ class LabelledImages:
     splits: tuple[str, ...]
     others: tuple[str, ...] = ()
     groups: tuple[str, ...] | None = None
-    class_names: tuple[str, ...] = CLASS_NAMES
+    class_names: tuple[str, ...] = DEFAULT_OPTIONS.class_names
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -72,13 +71,11 @@ class LabelledImages:
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "LabelledImages":
         """Return some of the images, in the order of `indices`."""
         chosen = np.asarray(indices, dtype=np.int64).tolist()
-        return replace(
-            self,
-            paths=tuple(self.paths[index] for index in chosen),
-            labels=tuple(self.labels[index] for index in chosen),
-            splits=tuple(self.splits[index] for index in chosen),
-            groups=None if self.groups is None else tuple(self.groups[index] for index in chosen),
-        )
+        taken: dict[str, Any] = {}
+        for name in ("paths", "labels", "splits", "groups"):
+            values = getattr(self, name)
+            taken[name] = None if values is None else tuple(values[index] for index in chosen)
+        return replace(self, **taken)
 
     def without(self, excluded: Iterable[str]) -> "LabelledImages":
         """Return the images without those of some paths."""
@@ -216,7 +213,7 @@ def standard_labels(labels: Sequence[str]) -> tuple[str, ...]:
     differ only in case become one.
     """
     standard = {label: standard_label(label) for label in set(labels)}
-    if not set(standard.values()) <= set(CLASS_NAMES):
+    if not set(standard.values()) <= set(DEFAULT_OPTIONS.class_names):
         spellings = {label.lower(): label for label in sorted(standard, reverse=True)}
         standard = {label: spellings[label.lower()] for label in standard}
     return tuple(map(standard.__getitem__, labels))

@@ -1,14 +1,17 @@
-"""Batches of pixels from the cache or from files, and a DataLoader that continues in the middle of an epoch."""
+"""Datasets of whole batches and of single images, and a DataLoader that continues in the middle of an epoch."""
 
 import signal
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torchvision.datasets import ImageFolder
 
 from melanoma_pl.data.cache.memory_cache import LoadedImages
-from melanoma_pl.data.labelled_images import LabelledImages
+from melanoma_pl.data.labelled_images import DEFAULT_OPTIONS, LabelledImages, list_split
+from melanoma_pl.data.options import DataOptions
 from melanoma_pl.data.order import EpochBatches
 
 MOST_OF_FREE_MEMORY = 0.5  # fraction of a GPU's free memory: the network and its activations need the rest
@@ -62,6 +65,21 @@ class ImageBatches(Dataset[Batch]):
         """The hash of each image's file, in the order of the split."""
         return [self.loaded.sha256[position] for position in self.positions.tolist()]
 
+    def is_resident(self, device: torch.device, wanted: Literal["auto"] | bool) -> bool:
+        """Tell whether the pixels of the split are to lie on the training device.
+
+        Args:
+            device: The training device.
+            wanted: True if the pixels are cached; `auto` if also the device is a GPU with room for them.
+        """
+        cache = self.loaded.cache
+        if cache is None or wanted is False:
+            return False
+        if wanted is True or device.type != "cuda":
+            return wanted is True
+        free, _ = torch.cuda.mem_get_info(device)
+        return len(self) * cache[0].numel() <= MOST_OF_FREE_MEMORY * free
+
     def __getitem__(self, key: tuple[int, Tensor]) -> Batch:
         epoch, indices = key
         positions = self.positions[indices]
@@ -91,24 +109,6 @@ class ResidentBatches(ImageBatches):
 
     def _pixels(self, indices: Tensor) -> Tensor:
         return self.pixels.index_select(0, indices).permute(0, 3, 1, 2)  # channels-last memory
-
-
-def is_resident(split: ImageBatches, device: torch.device, wanted: Literal["auto"] | bool) -> bool:
-    """Tell whether the pixels of a split are to lie on the training device.
-
-    Args:
-        split: The images.
-        device: The training device.
-        wanted: True if the pixels are cached; `auto` if also the device is a GPU with room for them.
-    """
-    if split.loaded.cache is None or wanted is False:
-        return False
-    if wanted is True:
-        return True
-    if device.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    return len(split) * split.loaded.cache[0].numel() <= MOST_OF_FREE_MEMORY * free
 
 
 def ignore_interrupts(worker: int) -> None:
@@ -150,3 +150,36 @@ class ResumableLoader(DataLoader[Batch]):
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Do nothing: the constructor gets the position to start from."""
+
+
+class MoleFolder(ImageFolder):  # type: ignore[misc]
+    """torchvision's `ImageFolder` with the classes, the images and the order that training uses.
+
+    Classes are numbered by `class_names` instead of the alphabet, and hidden files are left out. Sample `i` is the
+    image `i` of `MoleDataModule.list_split`. Training itself reads whole batches, see
+    `ImageBatches`.
+
+    Args:
+        root: The image folder, laid out as `{train,test}/{benign,malignant}`, or a CSV table of images.
+        split: `train`, `validation` or `test`.
+        options: Names of the classes, and of the columns of a table.
+        **others: `transform`, `target_transform` and `loader` of `ImageFolder`.
+
+    Raises:
+        UserError: If the images are laid out otherwise.
+    """
+
+    def __init__(
+        self, root: str | Path, split: str = "train", options: DataOptions = DEFAULT_OPTIONS, **others: Any
+    ) -> None:
+        self.images = list_split(Path(root), split, options)
+        super().__init__(str(root), **others)
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Return the class names and the target of each."""
+        names = self.images.class_names
+        return list(names), {name: target for target, name in enumerate(names)}
+
+    def make_dataset(self, *_: Any, **__: Any) -> list[tuple[str, int]]:
+        """Return each image's file and target."""
+        return list(zip(map(str, self.images.files), self.images.targets.tolist(), strict=True))

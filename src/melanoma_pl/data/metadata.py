@@ -27,10 +27,8 @@ def find_metadata(source: Path, metadata: str | Path | None, option: str = "--me
     if metadata == "auto":
         return beside if beside.is_file() else None
     table = Path(metadata)
-    if not table.is_file() and option.startswith("-"):
-        raise UserError(f"{option} {metadata} does not exist", "name a CSV file, or leave it out")
     if not table.is_file():
-        raise UserError(f"{option}={metadata} does not exist", f"allowed are auto ({beside} if there), null, or a file")
+        raise UserError(f"{option}={metadata} does not exist", f"name a CSV file, or leave it out (auto: {beside})")
     return table
 
 

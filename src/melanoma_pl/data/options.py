@@ -1,4 +1,4 @@
-"""Options of the data module: name, type, range, default and meaning of each, and checks of the paths. Light.
+"""Options of the data module, names in a dataset that they do not change, and checks of the paths. Light.
 
 `conf/data/*.yaml` gives the same options with the same defaults, and `config/schema.py` checks them by this class.
 """
@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES, SPLIT_FILE, split_folders
 from melanoma_pl.errors import UserError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -20,6 +19,20 @@ Natural = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Text = Annotated[str, BeforeValidator(lambda value: value if value is None else str(value))]
 FilePath = Annotated[Path, BeforeValidator(lambda value: value if value is None else Path(str(value)))]
+
+CLASS_NAMES = ("benign", "malignant")
+FOLDER_NAMES = {  # other names of class folders → the class that they stand for
+    **dict.fromkeys(("nevus", "nevi", "naevus", "naevi", "mole", "normal"), "benign"),
+    **dict.fromkeys(("melanoma", "melanome"), "malignant"),
+}
+SPLIT_NAMES = {  # names of folders and cells of tables, in upper or lower case → the split
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")  # torchvision's
+SPLIT_FILE = "split.csv"  # source and fold of each image of a folder
+DRAWN_FILE = "synthetic.json"  # marks a folder of synthetic images
 
 CUT_FOLDS = "cut folds: melanoma-data split <images> <target> --folds 5, then data.root=<target>"
 LAYOUT = "<root>/{train,test}/{benign,malignant}"
@@ -86,6 +99,26 @@ def takes_options(function: Function) -> Function:
     return function
 
 
+def is_image(path: Path) -> bool:
+    """Tell whether a file is an image by its name and its folders' names, which must not be hidden.
+
+    Args:
+        path: Relative to the folder that was searched.
+    """
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    return not is_hidden and path.suffix.lower() in ENDINGS
+
+
+def split_of(name: str) -> str:
+    """Return `train`, `validation` or `test` for a folder's name or a table's cell, empty if it names no split."""
+    return SPLIT_NAMES.get(name.lower(), "")
+
+
+def split_folders(root: Path, split: str) -> list[Path]:
+    """Return the folders of a split, sorted: `root/train`, or `root/val` and `root/valid`."""
+    return sorted(entry for entry in root.iterdir() if split_of(entry.name) == split and entry.is_dir())
+
+
 def check_image_paths(root: Path | None, options: DataOptions, splits: Sequence[str]) -> None:
     """Refuse folders, tables and lists that do not exist, before anything heavy is imported.
 
@@ -118,10 +151,9 @@ def check_layout(root: Path, split: str, options: DataOptions) -> None:
     Raises:
         UserError: If `root/<split>` does not exist.
     """
-    if not root.exists():
-        raise UserError(f"data.root={root} does not exist", f"give the folder of your images, laid out as {LAYOUT}")
     if not root.is_dir():
-        raise UserError(f"data.root={root} is a file", f"give a folder, laid out as {LAYOUT}")
+        problem = "is a file" if root.exists() else "does not exist"
+        raise UserError(f"data.root={root} {problem}", f"give the folder of your images, laid out as {LAYOUT}")
     if split_folders(root, split):
         return
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))

@@ -7,6 +7,7 @@ constants of Vigna's public-domain reference, https://prng.di.unimi.it/splitmix6
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -93,6 +94,7 @@ def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
     return torch.argsort(keys[:, 0], stable=True)
 
 
+@dataclass(eq=False)
 class EpochBatches(Sampler[tuple[int, Tensor]]):
     """A sampler that yields `(epoch, indices)`: the epoch's number and the int64 indices of one batch.
 
@@ -122,30 +124,26 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         ValueError: If an argument is out of its range, or no batch would be left.
     """
 
-    def __init__(
-        self,
-        count: int,
-        batch_size: int,
-        seed: int,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-        device: torch.device = CPU,
-    ) -> None:
-        for name, value in (("count", count), ("batch_size", batch_size), ("world_size", world_size)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}: allowed are 1 and more")
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank is {rank}: allowed are 0 to {world_size - 1}")
-        self.count, self.batch_size, self.seed = count, batch_size, seed
-        self.shuffle, self.drop_last = shuffle, drop_last
-        self.rank, self.world_size = rank, world_size
-        self.device = device
-        self.epoch = 0
-        self.skip = 0
+    count: int
+    batch_size: int
+    seed: int
+    shuffle: bool = True
+    drop_last: bool = False
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = CPU
+    epoch: int = field(default=0, init=False)
+    skip: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("count", "batch_size", "world_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: allowed are 1 and more")
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank is {self.rank}: allowed are 0 to {self.world_size - 1}")
         if len(self) == 0:
-            raise ValueError(f"batch_size is {batch_size}: allowed are 1 to {self._per_rank} where drop_last is on")
+            most = self._per_rank
+            raise ValueError(f"batch_size is {self.batch_size}: allowed are 1 to {most} where drop_last is on")
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next iteration, from 0."""
@@ -158,7 +156,9 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         return whole if self.drop_last else whole + (rest > 0)
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        batches = torch.split(self._indices().to(self.device), self.batch_size)
+        order = epoch_order(self.count, self.seed, self.epoch) if self.shuffle else torch.arange(self.count)
+        positions = self.rank + self.world_size * torch.arange(self._per_rank)
+        batches = torch.split(order[positions % self.count].to(self.device), self.batch_size)
         # a list, not a generator: a later set_epoch must not change an iteration that has begun
         return iter([(self.epoch, indices) for indices in batches[self.skip : len(self)]])
 
@@ -166,9 +166,3 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
     def _per_rank(self) -> int:
         whole, rest = divmod(self.count, self.world_size)
         return whole if self.drop_last else whole + (rest > 0)
-
-    def _indices(self) -> Tensor:
-        """Return this rank's images in this epoch's order, int64 `(self._per_rank,)`."""
-        order = epoch_order(self.count, self.seed, self.epoch) if self.shuffle else torch.arange(self.count)
-        positions = self.rank + self.world_size * torch.arange(self._per_rank)
-        return order[positions % self.count]

@@ -126,17 +126,6 @@ def _require_every_class(
         raise UserError(f"lesions with images of several classes leave a part of {purpose} without a class", way_out)
 
 
-def shared_lesions(images: LabelledImages, other_groups: Sequence[str]) -> NDArray[np.bool_]:
-    """Tell which images show a lesion that is also among `other_groups`.
-
-    Returns:
-        bool `(N,)`; all False where the images' groups are unknown.
-    """
-    if images.groups is None:
-        return np.zeros(len(images), dtype=bool)
-    return np.isin(np.array(images.groups), np.array(list(other_groups)))
-
-
 def cut_fold(
     images: LabelledImages, table: Path, fold: int, image_column: str = "image", group_column: str | None = None
 ) -> tuple[Indices, Indices]:

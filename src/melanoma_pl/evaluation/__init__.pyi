@@ -3,6 +3,7 @@
 from .assessment import Calibration as Calibration
 from .assessment import Ranking as Ranking
 from .assessment import Subgroup as Subgroup
+from .assessment import auroc_with_delong as auroc_with_delong
 from .assessment import calibrate as calibrate
 from .assessment import intervals_of as intervals_of
 from .assessment import rank as rank
@@ -12,7 +13,11 @@ from .calibration import fit_temperature as fit_temperature
 from .calibration import probabilities as probabilities
 from .calibration import recalibration_intercept as recalibration_intercept
 from .calibration import recalibration_slope as recalibration_slope
+from .checks import NO_NEGATIVES as NO_NEGATIVES
+from .checks import NO_POSITIVES as NO_POSITIVES
+from .checks import SMALLEST as SMALLEST
 from .checks import scarcity_warnings as scarcity_warnings
+from .comparison import LEVEL as LEVEL
 from .comparison import Difference as Difference
 from .comparison import Discordance as Discordance
 from .comparison import mcnemar as mcnemar
@@ -21,6 +26,7 @@ from .comparison import paired_delong as paired_delong
 from .comparison import paired_proportion_difference as paired_proportion_difference
 from .decision import RULES as RULES
 from .decision import choose_threshold as choose_threshold
+from .intervals import BY_DEFINITION as BY_DEFINITION
 from .intervals import Estimate as Estimate
 from .intervals import corrected_resampled_t as corrected_resampled_t
 from .intervals import delong as delong
@@ -46,6 +52,7 @@ from .reliability import reliability_bins as reliability_bins
 from .resampling import bootstrap as bootstrap
 from .resampling import percentile_interval as percentile_interval
 from .resampling import replicate_weights as replicate_weights
+from .strata import UNKNOWN as UNKNOWN
 from .strata import age_bands as age_bands
 from .strata import lab as lab
 from .strata import split_by as split_by

@@ -8,14 +8,7 @@ from numpy.typing import ArrayLike
 from melanoma_pl.evaluation import metrics, weighted_metrics
 from melanoma_pl.evaluation.calibration import probabilities as sigmoid
 from melanoma_pl.evaluation.calibration import recalibration_intercept, recalibration_slope
-from melanoma_pl.evaluation.checks import (
-    SMALLEST,
-    Floats,
-    Integers,
-    check_scores,
-    missing_class,
-    too_small,
-)
+from melanoma_pl.evaluation.checks import SMALLEST, Floats, Integers, check_scores, missing_class, too_small
 from melanoma_pl.evaluation.intervals import Estimate, Interval, delong, proportion, wilson
 from melanoma_pl.evaluation.reliability import Bin, bin_errors, calibrated_ece_range, ece_estimate, reliability_bins
 from melanoma_pl.evaluation.resampling import bootstrap, resampled

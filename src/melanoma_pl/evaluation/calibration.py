@@ -14,14 +14,7 @@ from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from melanoma_pl.evaluation.checks import (
-    Floats,
-    Integers,
-    check_no_nan,
-    check_scores,
-    check_unit,
-    missing_class,
-)
+from melanoma_pl.evaluation.checks import Floats, Integers, check_no_nan, check_scores, check_unit, missing_class
 from melanoma_pl.evaluation.intervals import Estimate
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)
@@ -171,12 +164,7 @@ def _information(design: Floats, probabilities: Floats) -> Floats:
 
 
 def _wald(
-    value: float,
-    design: Floats,
-    probabilities: Floats,
-    targets: Integers,
-    groups: ArrayLike | None,
-    confidence: float,
+    value: float, design: Floats, probabilities: Floats, targets: Integers, groups: ArrayLike | None, confidence: float
 ) -> Estimate:
     """Return the last coefficient with Wald's interval.
 

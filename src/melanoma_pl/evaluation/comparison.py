@@ -12,13 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, norm
 
 from melanoma_pl.evaluation import metrics, weighted_metrics
-from melanoma_pl.evaluation.checks import (
-    Floats,
-    Integers,
-    check_scores,
-    check_unit,
-    missing_class,
-)
+from melanoma_pl.evaluation.checks import Floats, Integers, check_scores, check_unit, missing_class
 from melanoma_pl.evaluation.intervals import Interval, placements, wilson
 from melanoma_pl.evaluation.resampling import bootstrap, resampled
 

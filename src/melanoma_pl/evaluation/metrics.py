@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from melanoma_pl.evaluation.checks import Integers, check_probabilities, check_scores, check_unit
+from melanoma_pl.evaluation.checks import check_probabilities, check_scores, check_unit, missing_class
 
 
 def auroc(scores: ArrayLike, targets: ArrayLike) -> float | None:
@@ -27,7 +27,7 @@ def auroc(scores: ArrayLike, targets: ArrayLike) -> float | None:
         A number in [0, 1], 0.5 at chance level; None if there is only one class.
     """
     scores, targets = check_scores(scores, targets)
-    return float(roc_auc_score(targets, scores)) if _has_both_classes(targets) else None
+    return None if missing_class(targets) else float(roc_auc_score(targets, scores))
 
 
 def average_precision(scores: ArrayLike, targets: ArrayLike) -> float | None:
@@ -42,7 +42,7 @@ def average_precision(scores: ArrayLike, targets: ArrayLike) -> float | None:
         alone it is 1 for every model).
     """
     scores, targets = check_scores(scores, targets)
-    return float(average_precision_score(targets, scores)) if _has_both_classes(targets) else None
+    return None if missing_class(targets) else float(average_precision_score(targets, scores))
 
 
 def partial_auroc(scores: ArrayLike, targets: ArrayLike, sensitivity: float = 0.8) -> float | None:
@@ -64,7 +64,7 @@ def partial_auroc(scores: ArrayLike, targets: ArrayLike, sensitivity: float = 0.
     """
     scores, targets = check_scores(scores, targets)
     highest = 1 - check_unit("sensitivity", sensitivity, "(0, 1)")
-    if not _has_both_classes(targets):
+    if missing_class(targets):
         return None
     standardised = roc_auc_score(1 - targets, -scores, max_fpr=highest)
     lowest = highest**2 / 2
@@ -84,7 +84,7 @@ def specificity_at_sensitivity(scores: ArrayLike, targets: ArrayLike, sensitivit
     """
     scores, targets = check_scores(scores, targets)
     check_unit("sensitivity", sensitivity, "(0, 1]")
-    if not _has_both_classes(targets):
+    if missing_class(targets):
         return None
     false_positive_rate, true_positive_rate, _ = roc_curve(targets, scores, drop_intermediate=False)
     return float(1 - false_positive_rate[true_positive_rate >= sensitivity].min())
@@ -189,10 +189,6 @@ def count(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> Cou
     outcomes = np.bincount(2 * targets + decisions, minlength=4)
     true_negatives, false_positives, false_negatives, true_positives = (int(outcome) for outcome in outcomes)
     return Counts(true_positives, false_positives, true_negatives, false_negatives)
-
-
-def _has_both_classes(targets: Integers) -> bool:
-    return 0 < int(targets.sum()) < targets.size
 
 
 def _divide(part: int, whole: int) -> float | None:

@@ -55,11 +55,7 @@ def _band(age: float) -> str:
 
 # Linear sRGB → CIE XYZ for illuminant D65 (IEC 61966-2-1).
 TO_XYZ = np.array(
-    [
-        [0.4124564, 0.3575761, 0.1804375],
-        [0.2126729, 0.7151522, 0.0721750],
-        [0.0193339, 0.1191920, 0.9503041],
-    ]
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 WHITE = TO_XYZ.sum(axis=1)
 SAMPLED_ROWS = 112  # larger images are subsampled to at least this many rows and columns

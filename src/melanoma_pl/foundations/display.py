@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.report.figures.canvas import bare, canvas
 
 

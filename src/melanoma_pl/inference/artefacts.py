@@ -2,24 +2,17 @@
 
 Benign and malignant moles are photographed by different people on different days, so a network may learn these
 artefacts instead of moles (Bissoto et al., CVPR workshops 2019; for ink Winkler et al., JAMA Dermatology 2019). Lengths
-are fractions of the image's side; seed and index of an image decide where things lie.
+are fractions of the image's side. An image is float32 `(3, S, S)`, 0 to 255; the random numbers decide on positions.
 """
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
-from torch import Tensor
 
-from melanoma_pl.data.synthetic.mole_drawing import Field, dark_rim, generator, lay_hairs
-
-SEED = 0  # the same in all evaluations, so that networks can be compared
-# streams of random numbers, apart from those of synthetic moles
-DIRECTION, NOISE, HAIRS, RULER, INK, RIM = range(101, 107)
+from melanoma_pl.data.synthetic.mole_drawing import Field, dark_rim, lay_hairs
 
 _CANVAS = 448  # pixels, smallest side to draw on, at least twice the image's: PIL draws hard edges and whole widths
 _TICK_OPACITY = (0.45, 0.85, 1.0)
@@ -31,70 +24,29 @@ _VIOLET, _BLUE = np.array([112.0, 58.0, 150.0]), np.array([52.0, 64.0, 140.0])  
 _RIM_SOFTNESS = 0.12  # half sides
 
 
-def change_each(
-    pixels: Tensor,
-    indices: Tensor,
-    change: Callable[[Field, np.random.Generator], Field],
-    stream: int = 0,
-    seed: int = SEED,
-) -> Tensor:
-    """Change each image by itself on the CPU, so that the result cannot depend on the others of the batch.
-
-    Args:
-        pixels: uint8 `(N, 3, S, S)`; they stay unchanged.
-        indices: int64 `(N,)`, each image's index in its split.
-        change: Function of an image, float32 `(3, S, S)`, 0 to 255, and of random numbers that only seed, index and
-            stream decide; the result may have any range.
-        stream: Stream of the random numbers.
-        seed: Seed of the random numbers.
-
-    Returns:
-        uint8 `(N, 3, S, S)`, rounded and clamped, with the device and memory format of `pixels`.
-    """
-    changed = torch.empty_like(pixels, device="cpu")
-    for position, (image, index) in enumerate(zip(pixels.cpu(), indices.tolist(), strict=True)):
-        random = generator(seed, index, stream)
-        result = change(np.ascontiguousarray(image.numpy(), dtype=np.float32), random)
-        changed[position] = torch.from_numpy(np.clip(result + 0.5, 0, 255).astype(np.uint8))
-    return changed.to(pixels.device)
+def hairs(image: Field, count: float, random: np.random.Generator) -> Field:
+    """Draw so many hairs, as on synthetic moles."""
+    return lay_hairs(image, random, int(count))
 
 
-def hairs(pixels: Tensor, count: float, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Draw so many hairs on each image, as on synthetic moles."""
-    return change_each(pixels, indices, lambda image, random: lay_hairs(image, random, int(count)), HAIRS, seed)
+def dark_corners(image: Field, diameter: float, random: np.random.Generator) -> Field:
+    """Darken everything outside a bright disc, as through a tube; `diameter` is in sides, the diagonal being 1.41."""
+    x0, y0 = random.uniform(-0.05, 0.05, 2)
+    axis = np.linspace(-1, 1, image.shape[-1], dtype=np.float32)
+    radius = np.hypot(axis - x0, axis[:, None] - y0)
+    return image * dark_rim(radius, diameter + _RIM_SOFTNESS / 2, _RIM_SOFTNESS)
 
 
-def ruler(pixels: Tensor, strength: float, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Draw the ticks of a ruler near one edge of each image; at strength 3 a paper ruler with numbers."""
-    return change_each(pixels, indices, lambda image, random: _draw_ruler(image, random, int(strength)), RULER, seed)
-
-
-def ink(pixels: Tensor, strength: float, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Draw strokes of a surgeon's violet pen around the mole of each image, more and darker with strength 1 to 3."""
-    return change_each(pixels, indices, lambda image, random: _draw_ink(image, random, int(strength)), INK, seed)
-
-
-def dark_corners(pixels: Tensor, diameter: float, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Darken each image outside a bright disc, as through a tube; `diameter` is in sides, the diagonal being 1.41."""
-
-    def shade(image: Field, random: np.random.Generator) -> Field:
-        x0, y0 = random.uniform(-0.05, 0.05, 2)
-        axis = np.linspace(-1, 1, image.shape[-1], dtype=np.float32)
-        radius = np.hypot(axis - x0, axis[:, None] - y0)
-        return image * dark_rim(radius, diameter + _RIM_SOFTNESS / 2, _RIM_SOFTNESS)
-
-    return change_each(pixels, indices, shade, RIM, seed)
-
-
-def _draw_ruler(image: Field, random: np.random.Generator, strength: int) -> Field:
-    size = image.shape[-1]
+def ruler(image: Field, strength: float, random: np.random.Generator) -> Field:
+    """Draw the ticks of a ruler near one edge; at strength 3 a paper ruler with numbers."""
+    size, stage = image.shape[-1], int(strength)
     angle = random.uniform(0, 360)
     spacing, start = random.uniform(0.035, 0.05), random.uniform(0, 0.6)
-    if strength == 3:
+    if stage == 3:
         image = _blend(image, _draw_paper(size, angle), _PAPER_COLOUR)
-    ends = (start, start + 1 / 3) if strength == 1 else (0.0, 1.0)
-    ticks = _draw_ticks(size, spacing, ends, numbers=strength == 3).rotate(angle, Image.Resampling.BILINEAR)
-    return _blend(image, _TICK_OPACITY[strength - 1] * _reduced(ticks, size), _TICK_COLOUR)
+    ends = (start, start + 1 / 3) if stage == 1 else (0.0, 1.0)
+    ticks = _draw_ticks(size, spacing, ends, numbers=stage == 3).rotate(angle, Image.Resampling.BILINEAR)
+    return _blend(image, _TICK_OPACITY[stage - 1] * _reduced(ticks, size), _TICK_COLOUR)
 
 
 def _draw_paper(size: int, angle: float) -> NDArray[np.float32]:
@@ -125,19 +77,22 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _draw_ink(image: Field, random: np.random.Generator, strength: int) -> Field:
-    """Draw pen strokes on a wide ring around the centre; skin shows through the ink."""
-    size = image.shape[-1]
+def ink(image: Field, strength: float, random: np.random.Generator) -> Field:
+    """Draw strokes of a surgeon's violet pen on a wide ring around the centre; skin shows through the ink.
+
+    The strokes are more and darker with strength 1 to 3.
+    """
+    size, stage = image.shape[-1], int(strength)
     canvas = _canvas(size)
     side, pen = canvas.width, ImageDraw.Draw(canvas)
-    first, count = random.uniform(0, 2 * math.pi), _STROKES[strength - 1]
+    first, count = random.uniform(0, 2 * math.pi), _STROKES[stage - 1]
     colour = _VIOLET + random.random() * (_BLUE - _VIOLET)
     for stroke in range(count):
         direction = first + 2 * math.pi * stroke / count + random.normal(0, 0.15)
         pen.line(_stroke(random, direction, side), fill=255, width=round(0.022 * side), joint="curve")
     coverage = _reduced(canvas, size, blur=0.006)
     absorbed = np.asarray(1 - colour / 255, dtype=np.float32)[:, None, None]
-    inked: Field = image * (1 - _INK_OPACITY[strength - 1] * coverage * absorbed)
+    inked: Field = image * (1 - _INK_OPACITY[stage - 1] * coverage * absorbed)
     return inked
 
 

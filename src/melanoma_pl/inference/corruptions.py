@@ -19,13 +19,16 @@ from torch import Tensor
 
 from melanoma_pl.data.augmentation import Dermoscopy
 from melanoma_pl.data.synthetic.mole_drawing import Field, generator
-from melanoma_pl.inference.artefacts import DIRECTION, NOISE, SEED, change_each, dark_corners, hairs, ink, ruler
+from melanoma_pl.inference.artefacts import dark_corners, hairs, ink, ruler
 
+SEED = 0  # the same in all evaluations, so that networks can be compared
+# streams of random numbers, apart from those of synthetic moles
+DIRECTION, NOISE, HAIRS, RULER, INK, RIM = range(101, 107)
 STRENGTHS = (1, 2, 3)
 REFERENCE_SIDE = 224  # pixels: lengths hold for images of this side, and scale with the side
 
 Levels = tuple[float, float, float]
-LevelChange = Callable[[Tensor, float, Tensor], Tensor]
+ImageChange = Callable[[Field, float, np.random.Generator], Field]
 
 # columns of the augmentation's parameters
 _ROTATION, _ZOOM, _BRIGHTNESS, _CONTRAST, _HUE = 2, 3, 6, 7, 9
@@ -39,93 +42,89 @@ class Perturbation:
         name: Such as "blur".
         settings: Meaning of the strengths 1, 2 and 3, such as "σ 1 pixel of 224".
         levels: Parameter of `change` at each strength.
-        change: Function of pixels, uint8 `(N, 3, S, S)`, level and each image's index in its split, int64 `(N,)` →
-            changed pixels of the same shape and type.
+        change: Function of an image, float32 `(3, S, S)`, 0 to 255, a level and random numbers → the changed image, of
+            any range.
+        stream: Stream of the random numbers.
     """
 
     name: str
     settings: tuple[str, str, str]
     levels: Levels
-    change: LevelChange
+    change: ImageChange
+    stream: int = DIRECTION
 
     def apply(self, pixels: Tensor, strength: int, indices: Tensor) -> Tensor:
-        """Return the changed images, uint8 `(N, 3, S, S)`; arguments as of `change`.
+        """Change each image by itself on the CPU, so that the result cannot depend on the others of the batch.
+
+        Args:
+            pixels: uint8 `(N, 3, S, S)`; they stay unchanged.
+            strength: 1, 2 or 3.
+            indices: int64 `(N,)`, each image's index in its split; they and `SEED` decide the random numbers.
+
+        Returns:
+            uint8 `(N, 3, S, S)`, rounded and clamped, with the device and memory format of `pixels`.
 
         Raises:
             ValueError: If the strength is not 1, 2 or 3.
         """
         if strength not in STRENGTHS:
             raise ValueError(f"strength is {strength}: allowed are 1, 2 and 3")
-        return self.change(pixels, self.levels[strength - 1], indices)
+        changed = torch.empty_like(pixels, device="cpu")
+        for position, (image, index) in enumerate(zip(pixels.cpu(), indices.tolist(), strict=True)):
+            values = np.ascontiguousarray(image.numpy(), dtype=np.float32)
+            result = self.change(values, self.levels[strength - 1], generator(SEED, index, self.stream))
+            changed[position] = torch.from_numpy(np.clip(result + 0.5, 0, 255).astype(np.uint8))
+        return changed.to(pixels.device)
 
 
-def blur(pixels: Tensor, sigma: float, indices: Tensor) -> Tensor:
-    """Blur each image by a Gaussian; `sigma` is in pixels of an image of 224."""
-    scaled = sigma * pixels.shape[-1] / REFERENCE_SIDE
-    return change_each(pixels, indices, lambda image, _: np.asarray(gaussian_filter(image, (0, scaled, scaled))))
+def blur(image: Field, sigma: float, _: np.random.Generator) -> Field:
+    """Blur an image by a Gaussian; `sigma` is in pixels of an image of 224."""
+    scaled = sigma * image.shape[-1] / REFERENCE_SIDE
+    return np.asarray(gaussian_filter(image, (0, scaled, scaled)))
 
 
-def noise(pixels: Tensor, sigma: float, indices: Tensor, seed: int = SEED) -> Tensor:
-    """Add normal noise to each image; `sigma` is in levels of 255 for an image of 224.
+def noise(image: Field, sigma: float, random: np.random.Generator) -> Field:
+    """Add normal noise to an image; `sigma` is in levels of 255 for an image of 224.
 
     For another size it is in proportion to the side, as if an image of 224 had been resized.
     """
-    scaled = sigma * pixels.shape[-1] / REFERENCE_SIDE
-
-    def add_noise(image: Field, random: np.random.Generator) -> Field:
-        return image + scaled * random.standard_normal(image.shape, dtype=np.float32)
-
-    return change_each(pixels, indices, add_noise, NOISE, seed)
+    scaled = sigma * image.shape[-1] / REFERENCE_SIDE
+    return np.asarray(image + scaled * random.standard_normal(image.shape, dtype=np.float32))
 
 
-def jpeg(pixels: Tensor, quality: float, indices: Tensor) -> Tensor:
-    """Compress each image as JPEG.
+def jpeg(image: Field, quality: float, _: np.random.Generator) -> Field:
+    """Compress an image as JPEG.
 
-    Images smaller than 224 are enlarged for that and then reduced, or a block of 8 pixels would be much of the mole.
+    One smaller than 224 is enlarged for that and then reduced, or a block of 8 pixels would be much of the mole.
     """
-
-    def compress(image: Field, _: np.random.Generator) -> Field:
-        original = Image.fromarray(image.astype(np.uint8).transpose(1, 2, 0))  # (3, S, S) → (S, S, 3)
-        side, enlarged = original.width, max(original.width, REFERENCE_SIDE)
-        file = BytesIO()
-        original.resize((enlarged, enlarged), Image.Resampling.BICUBIC).save(file, "JPEG", quality=int(quality))
-        with Image.open(file) as stored:
-            reduced = stored.resize((side, side), Image.Resampling.BICUBIC)
-        return np.asarray(reduced, dtype=np.float32).transpose(2, 0, 1)
-
-    return change_each(pixels, indices, compress)
+    original = Image.fromarray(image.astype(np.uint8).transpose(1, 2, 0))  # (3, S, S) → (S, S, 3)
+    side, enlarged = original.width, max(original.width, REFERENCE_SIDE)
+    file = BytesIO()
+    original.resize((enlarged, enlarged), Image.Resampling.BICUBIC).save(file, "JPEG", quality=int(quality))
+    with Image.open(file) as stored:
+        reduced = stored.resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(reduced, dtype=np.float32).transpose(2, 0, 1)
 
 
-def directions(indices: Tensor, seed: int = SEED) -> Tensor:
-    """Return a random -1 or 1 for each image: alternating signs would follow classes that alternate.
+def adjust(image: Field, amount: float, random: np.random.Generator, column: int) -> Field:
+    """Change one parameter of the augmentation by an amount, in a random direction.
 
-    Args:
-        indices: int64 `(N,)`, each image's index in its split.
-        seed: Seed of the random numbers.
-
-    Returns:
-        float32 `(N,)`, on the device of `indices`.
+    Alternating directions would follow classes that alternate. Zoom only enlarges, since a smaller image would need
+    skin that nobody has seen.
     """
-    signs = [1.0 if generator(seed, index, DIRECTION).random() < 0.5 else -1.0 for index in indices.tolist()]
-    return torch.tensor(signs, dtype=torch.float32, device=indices.device)
+    direction = 1 if column == _ZOOM or random.random() < 0.5 else -1
+    parameters = torch.zeros(1, 10)
+    parameters[0, column] = amount * direction
+    pixels = torch.from_numpy(image.astype(np.uint8))[None]
+    return np.asarray(Dermoscopy().apply(pixels, parameters)[0], dtype=np.float32)
 
 
-def adjust(pixels: Tensor, amount: float, indices: Tensor, column: int) -> Tensor:
-    """Change one parameter of the augmentation by an amount, in each image's random direction.
-
-    Zoom only enlarges, since a smaller image would need skin that nobody has seen.
-    """
-    if len(pixels) == 0:
-        return pixels
-    parameters = torch.zeros(len(pixels), 10, device=pixels.device)
-    parameters[:, column] = amount if column == _ZOOM else amount * directions(indices).to(pixels.device)
-    return Dermoscopy().apply(pixels, parameters)
-
-
-def _perturbation(name: str, setting: str, levels: Levels, change: LevelChange, scale: float = 1) -> Perturbation:
+def _perturbation(
+    name: str, setting: str, levels: Levels, change: ImageChange, scale: float = 1, stream: int = DIRECTION
+) -> Perturbation:
     """Return a perturbation whose settings are its levels times a scale, in words."""
     first, second, third = (setting.format(scale * level) for level in levels)
-    return Perturbation(name, (first, second, third), levels, change)
+    return Perturbation(name, (first, second, third), levels, change, stream)
 
 
 _RULERS = ("faint ticks along a third of an edge", "black ticks along an edge", "a paper ruler along an edge")
@@ -133,7 +132,7 @@ _INKS = ("one short faint stroke", "three strokes", "seven dark strokes around t
 
 PERTURBATIONS: tuple[Perturbation, ...] = (
     _perturbation("blur", "σ {:g} pixels of 224", (0.75, 1.5, 3.0), blur),
-    _perturbation("noise", "σ {:g} levels of 255", (4.0, 10.0, 20.0), noise),
+    _perturbation("noise", "σ {:g} levels of 255", (4.0, 10.0, 20.0), noise, stream=NOISE),
     _perturbation("JPEG", "quality {:g} of 100", (60, 30, 12), jpeg),
     _perturbation("brightness", "±{:g} %", (0.1, 0.2, 0.35), partial(adjust, column=_BRIGHTNESS), 100),
     _perturbation("contrast", "±{:g} %", (0.1, 0.25, 0.45), partial(adjust, column=_CONTRAST), 100),
@@ -142,9 +141,11 @@ PERTURBATIONS: tuple[Perturbation, ...] = (
     ),
     _perturbation("rotation", "±{:g}°", (10.0, 30.0, 90.0), partial(adjust, column=_ROTATION)),
     _perturbation("zoom", "{:g} % larger", (0.1, 0.2, 0.4), partial(adjust, column=_ZOOM), 100),
-    _perturbation("hairs", "{:g} hairs", (4, 12, 25), hairs),
-    Perturbation("ruler", _RULERS, (1, 2, 3), ruler),
-    Perturbation("ink", _INKS, (1, 2, 3), ink),
-    _perturbation("dark corners", "dark outside a disc {:g} % of the side wide", (1.3, 1.15, 1.0), dark_corners, 100),
+    _perturbation("hairs", "{:g} hairs", (4, 12, 25), hairs, stream=HAIRS),
+    Perturbation("ruler", _RULERS, (1, 2, 3), ruler, RULER),
+    Perturbation("ink", _INKS, (1, 2, 3), ink, INK),
+    _perturbation(
+        "dark corners", "dark outside a disc {:g} % of the side wide", (1.3, 1.15, 1.0), dark_corners, 100, RIM
+    ),
 )
 """All perturbations that robustness is measured with, in the order of the report."""

@@ -75,7 +75,6 @@ class Member:
         classifier: In evaluation mode.
         own: The images of its training run.
         evaluated: The images to evaluate; the same object as `own` for the run's own images.
-        fits: Whether a decision may be fitted on its validation images; False if those are the test images.
         held_out: Hashes of the images that its run has listed as validation and not as train. None, as in a notebook,
             trusts the data module's split.
     """
@@ -84,8 +83,12 @@ class Member:
     classifier: MelanomaClassifier
     own: MoleDataModule
     evaluated: MoleDataModule
-    fits: bool
     held_out: frozenset[str] | None = None
+
+    @property
+    def fits(self) -> bool:
+        """True if a decision may be fitted on its validation images; False if those are the test images."""
+        return self.own.options.validate_on == "validation"
 
 
 @dataclass(frozen=True)
@@ -185,8 +188,11 @@ def _held_out(members: Sequence[Member]) -> list[ImageBatches] | None:
     except UserError as error:
         logger.warning("no decision can be fitted on validation images: %s", error)
         return None
-    positions = [_listed_positions(split, member.held_out) for split, member in zip(splits, members, strict=True)]
-    common = [content for content in positions[0] if all(content in other for other in positions[1:])]
+    positions = [dict(zip(split.contents, split.positions.tolist(), strict=True)) for split in splits]
+    # the runs' lists decide, not the present splits: other metadata or other files would cut other splits
+    listed = [member.held_out for member in members if member.held_out is not None]
+    in_all = set(positions[0]).intersection(*positions[1:], *listed)
+    common = [content for content in positions[0] if content in in_all]
     chosen = [
         ImageBatches(split.loaded, torch.tensor([found[content] for content in common], dtype=torch.int64))
         for split, found in zip(splits, positions, strict=True)
@@ -194,12 +200,3 @@ def _held_out(members: Sequence[Member]) -> list[ImageBatches] | None:
     positives = int(chosen[0].targets.sum())
     is_enough = len(common) >= min(FEWEST, len(splits[0])) and 0 < positives < len(common)
     return chosen if is_enough else None
-
-
-def _listed_positions(split: ImageBatches, listed: frozenset[str] | None) -> dict[str, int]:
-    """Return the hash of each image that the run has listed, with the image's position in its folder's list.
-
-    The run's list decides, not the present split: other metadata or other files would cut another split.
-    """
-    positions = dict(zip(split.contents, split.positions.tolist(), strict=True))
-    return {content: position for content, position in positions.items() if listed is None or content in listed}

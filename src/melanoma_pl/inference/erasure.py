@@ -16,20 +16,16 @@ _EDGE = 0.06  # width of the fading zone outside the disc, in sides: a hard edge
 _IMAGES_AT_ONCE = 16  # a copy of all images in 64 bits would take eight times their memory
 
 
-def erase_centre(pixels: Tensor, diameter: float = DIAMETER) -> Tensor:
+def erase_centre(pixels: Tensor) -> Tensor:
     """Fill the disc in the centre with the mean colour of what each image shows outside it.
 
     Args:
         pixels: uint8 `(N, 3, S, S)`; they stay unchanged.
-        diameter: Diameter of the disc in sides, in (0, 1].
 
     Returns:
         uint8 `(N, 3, S, S)`; nothing is left of the original inside the disc.
-
-    Raises:
-        ValueError: If the diameter is out of its range.
     """
-    inside = _disc(pixels, diameter)
+    inside = _disc(pixels)
     outside = (1 - inside).double()  # in 64 bits the order of summation, which depends on the batch, is lost
     erased = []
     for images in torch.split(pixels, _IMAGES_AT_ONCE):
@@ -38,33 +34,27 @@ def erase_centre(pixels: Tensor, diameter: float = DIAMETER) -> Tensor:
     return torch.cat(erased)
 
 
-def erase_border(pixels: Tensor, fill: Tensor, diameter: float = DIAMETER) -> Tensor:
+def erase_border(pixels: Tensor, fill: Tensor) -> Tensor:
     """Fill everything outside the disc with one colour, the same for all images, so that it reveals nothing.
 
     Args:
         pixels: uint8 `(N, 3, S, S)`; they stay unchanged.
         fill: `(3,)`, 0 to 255, such as the mean colour of the split.
-        diameter: Diameter of the disc in sides, in (0, 1].
 
     Returns:
         uint8 `(N, 3, S, S)`; the kept part is what `erase_centre` replaces.
-
-    Raises:
-        ValueError: If the diameter is out of its range.
     """
     colour = fill.to(pixels.device, torch.float32).view(1, 3, 1, 1)
-    inside = _disc(pixels, diameter)
+    inside = _disc(pixels)
     return torch.cat([_mix(images, colour, inside) for images in torch.split(pixels, _IMAGES_AT_ONCE)])
 
 
-def _disc(pixels: Tensor, diameter: float) -> Tensor:
+def _disc(pixels: Tensor) -> Tensor:
     """Return each pixel's weight in the disc: float32 `(S, S)`, 1 inside, falling to 0 beyond the edge."""
-    if not 0 < diameter <= 1:
-        raise ValueError(f"diameter is {diameter}: allowed are above 0 to 1, in sides of the image")
     side = pixels.shape[-1]
     axis = (torch.arange(side, device=pixels.device) + 0.5) / side - 0.5
     radius = torch.hypot(axis[:, None], axis)
-    return (1 - (radius - diameter / 2) / _EDGE).clamp(0, 1)
+    return (1 - (radius - DIAMETER / 2) / _EDGE).clamp(0, 1)
 
 
 def _mix(inner: Tensor, outer: Tensor, inside: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
-from melanoma_pl.files import flush_to_disk
+from melanoma_pl.files import replacement
 from melanoma_pl.models.classifier import MelanomaClassifier
 
 logger = logging.getLogger(__name__)
@@ -47,14 +47,8 @@ def save_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
         extras["decision"] = {"temperature": classifier.temperature, "threshold": classifier.threshold}
     if classifier.augmented_decision is not None:
         extras["augmented_decision"] = asdict(classifier.augmented_decision)
-    path = extras_file(checkpoint)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with replacement(extras_file(checkpoint)) as temporary:
         torch.save(extras, temporary)
-        flush_to_disk(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def restore_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
@@ -67,13 +61,12 @@ def restore_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
         if extras["checkpoint_sha256"] != _sha256(checkpoint):
             logger.warning("%s belongs to another checkpoint and is ignored; melanoma-evaluate renews it", path)
             return
-        detector, decision = extras.get("ood_detector"), extras.get("augmented_decision")
-        if detector is not None:
+        if detector := extras.get("ood_detector"):
             arrays = {name: value.numpy() for name, value in detector.items() if isinstance(value, torch.Tensor)}
             classifier.ood_detector = OutOfDistributionDetector(**{**detector, **arrays})
         if "decision" in extras and not classifier.is_decided:
             classifier.decide(Decision(**extras["decision"]))
-        if decision is not None:
+        if decision := extras.get("augmented_decision"):
             classifier.augmented_decision = Decision(**decision)
     except Exception as error:  # a damaged file can fail anywhere in the unpickler
         logger.warning("%s cannot be read (%s) and is ignored; melanoma-evaluate renews it", path, type(error).__name__)

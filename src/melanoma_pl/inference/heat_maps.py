@@ -10,7 +10,7 @@ layers draws the same map, the map shows edges of the image, not what the networ
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +35,7 @@ _IMAGES_AT_ONCE = 16  # bounds the memory of the gradients
 SIDE = 1024  # pixels: longest side of a written file
 
 
-def heat_maps(
-    classifier: MelanomaClassifier, pixels: Tensor, is_malignant: ArrayLike | None = None
-) -> NDArray[np.float32]:
+def heat_maps(classifier: MelanomaClassifier, pixels: Tensor, is_malignant: ArrayLike) -> NDArray[np.float32]:
     """Compute where each image supports its decision.
 
     The classifier is left in evaluation mode, without gradients.
@@ -46,7 +44,6 @@ def heat_maps(
         classifier: On any device.
         pixels: uint8 `(N, 3, S, S)`.
         is_malignant: bool `(N,)`, the decisions: the map of an image that was called benign shows what supports benign.
-            None shows what supports malignant in every image.
 
     Returns:
         float32 `(N, S, S)` in [0, 1]; each map is scaled by its own largest value. The map is zero for an image in
@@ -58,12 +55,11 @@ def heat_maps(
     classifier.eval()
     if len(pixels) == 0:
         return np.empty((0, *pixels.shape[2:]), dtype=np.float32)
-    called = np.ones(len(pixels), dtype=bool) if is_malignant is None else np.asarray(is_malignant, dtype=bool)
     with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may be in inference mode
         layer = last_convolution(classifier.network, _input(classifier, pixels[:1]))
         if layer is None:
             raise ValueError(f"{type(classifier.network).__name__} has no convolution: there is no map to draw")
-        signs = torch.where(torch.from_numpy(called), 1.0, -1.0).to(classifier.device)  # (N,)
+        signs = torch.where(torch.from_numpy(np.asarray(is_malignant)), 1.0, -1.0).to(classifier.device)  # (N,)
         batches = zip(torch.split(pixels, _IMAGES_AT_ONCE), torch.split(signs, _IMAGES_AT_ONCE), strict=True)
         maps = torch.cat([_grad_cam(classifier, layer, images, batch_signs) for images, batch_signs in batches])
     return maps.numpy()
@@ -83,11 +79,11 @@ def _input(classifier: MelanomaClassifier, pixels: Tensor) -> Tensor:
     return classifier.preprocessing.to_input(pixels.to(classifier.device)).requires_grad_()
 
 
-def overlay(pixels: Tensor | NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Lay a heat map over its image, with an opacity in proportion to the map.
 
     Args:
-        pixels: A uint8 tensor `(3, S, S)` on any device, or a uint8 array `(S, S, 3)`.
+        image: RGB, uint8 `(S, S, 3)`.
         heat: Float `(S, S)` in [0, 1].
 
     Returns:
@@ -96,7 +92,6 @@ def overlay(pixels: Tensor | NDArray[np.uint8], heat: NDArray[np.float32]) -> ND
     Raises:
         ValueError: If map and image differ in size.
     """
-    image = pixels.permute(1, 2, 0).cpu().numpy() if isinstance(pixels, Tensor) else pixels
     if image.shape[:2] != heat.shape:
         raise ValueError(f"the image's sides are {image.shape[:2]} and the map's {heat.shape}: they should be equal")
     colours = 255 * colormaps[_COLOUR_MAP](heat)[..., :3]
@@ -122,27 +117,18 @@ def shuffled(classifier: MelanomaClassifier, seed: int = 0) -> MelanomaClassifie
     Raises:
         ValueError: If the network has no convolution.
     """
-    network = copy.deepcopy(classifier.network)
-    generator = torch.Generator().manual_seed(seed)
+    control = copy.deepcopy(classifier).eval()
+    convolution = last_convolution(control.network)
+    if convolution is None:
+        raise ValueError(f"{type(control.network).__name__} has no convolution: there is no map to check")
+    modules, generator = list(control.network.modules()), torch.Generator().manual_seed(seed)
+    parameters = [each for module in modules[modules.index(convolution) :] for each in module.parameters(recurse=False)]
     with torch.no_grad():
-        for weights in _last_weights(network):
+        for weights in filter(lambda each: each.ndim > 1, parameters):
             rows = weights.flatten(1)  # (neurons, weights of each)
             order = torch.rand(rows.shape, generator=generator).argsort(dim=1)
             weights.copy_(rows.gather(1, order.to(rows.device)).view_as(weights))
-    control = MelanomaClassifier(
-        network, preprocessing=classifier.preprocessing, class_names=classifier.class_names, fit_decision=False
-    )
-    control.temperature, control.threshold = classifier.temperature, classifier.threshold
-    return control.to(classifier.device).eval()
-
-
-def _last_weights(network: nn.Module) -> Iterator[nn.Parameter]:
-    convolution = last_convolution(network)
-    if convolution is None:
-        raise ValueError(f"{type(network).__name__} has no convolution: there is no map to check")
-    modules = list(network.modules())
-    for module in modules[modules.index(convolution) :]:
-        yield from (parameter for parameter in module.parameters(recurse=False) if parameter.ndim > 1)
+    return control
 
 
 def similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.decoding import Decoded, decode_file, stack
 from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.errors import UserError
@@ -96,8 +97,12 @@ def predict_logits(
     Raises:
         UserError: If a logit is not finite.
     """
+    parts = []
     with torch.inference_mode():
-        parts = [_mean_logits(classifier, pixels.to(classifier.device), views).cpu() for pixels in batches]
+        for pixels in batches:
+            on_device = pixels.to(classifier.device)
+            seen = dihedral_views(on_device) if views == "dihedral" else [on_device]
+            parts.append(torch.stack([classifier(view).float() for view in seen]).mean(dim=0).cpu())
     logits = torch.cat(parts).numpy() if parts else np.empty(0, dtype=np.float32)
     if lost := int((~np.isfinite(logits)).sum()):
         raise UserError(
@@ -105,13 +110,6 @@ def predict_logits(
             "its weights are broken: take the run's other checkpoint, or train with a smaller optimizer.lr",
         )
     return logits
-
-
-def _mean_logits(classifier: MelanomaClassifier, pixels: Tensor, views: Views) -> Tensor:
-    if views == "none":
-        logits: Tensor = classifier(pixels).float()
-        return logits
-    return torch.stack([classifier(view).float() for view in dihedral_views(pixels)]).mean(dim=0)
 
 
 def dihedral_views(pixels: Tensor) -> Iterator[Tensor]:
@@ -131,28 +129,27 @@ def split_batches(split: ImageBatches, title: str, change: Change | None = None)
             bar.update(len(indices))
 
 
-def fit_ood_detector(classifier: MelanomaClassifier, training: ImageBatches, validation: ImageBatches) -> bool:
+def fit_ood_detector(classifier: MelanomaClassifier, data: MoleDataModule) -> bool:
     """Fit a classifier's out-of-distribution detector, and leave it in `classifier.ood_detector`.
 
     Args:
         classifier: In evaluation mode.
-        training: The images that it was trained on.
-        validation: Images that it was not trained on; they set the detector's threshold.
+        data: The images that it was trained on; those of the validation split set the detector's threshold.
 
     Returns:
         False if the network has no features to tap, or there are too few images.
     """
     classifier.ood_detector = fit_detector(
-        _features(classifier, training, "features of training images"),
-        _features(classifier, validation, "features of validation images"),
+        _features(classifier, data, "train"), _features(classifier, data, "validation")
     )
     return classifier.ood_detector is not None
 
 
-def _features(classifier: MelanomaClassifier, split: ImageBatches, title: str) -> NDArray[np.float32]:
+def _features(classifier: MelanomaClassifier, data: MoleDataModule, name: str) -> NDArray[np.float32]:
     """Return the features of a split's images, float32 `(N, D)`; D is 0 if the network has none."""
+    split = data.split(name)
     with tapped(classifier.network) as collected:
-        predict_logits(classifier, split_batches(split, title))
+        predict_logits(classifier, split_batches(split, f"features of {name} images"))
     return torch.cat(collected).cpu().numpy() if collected else np.empty((len(split), 0), dtype=np.float32)
 
 
@@ -193,17 +190,17 @@ def _predict_batch(
     readable = [decoded.pixels for decoded in batch if decoded.pixels is not None]
     with tapped(classifier.network) as collected:
         logits = predict_logits(classifier, [stack(readable)] if readable else [], views)
-    is_ood: Iterator[bool | None] = iter([None] * len(readable))
+    is_ood: list[bool | None] = [None] * len(readable)
     if classifier.ood_detector is not None and readable:
-        is_ood = iter(classifier.ood_detector.is_ood(collected[0].cpu().numpy()).tolist())
+        is_ood = classifier.ood_detector.is_ood(collected[0].cpu().numpy()).tolist()
     stored = classifier.augmented_decision if views == "dihedral" else None
-    decision, names = stored or Decision(classifier.temperature, classifier.threshold), classifier.class_names
-    probabilities = iter(decision.probabilities(logits).tolist())
+    decision = stored or Decision(classifier.temperature, classifier.threshold)
+    predicted = iter(zip(decision.probabilities(logits).tolist(), is_ood, strict=True))
     for index, (image, decoded) in enumerate(zip(images, batch, strict=True), first):
         path = image if isinstance(image, Path) else None
         if decoded.pixels is None:
             yield Prediction(index, path, None, decision.threshold, None, reason=decoded.reason)
             continue
-        probability: float = next(probabilities)
-        name = names[probability >= decision.threshold]
-        yield Prediction(index, path, probability, decision.threshold, name, next(is_ood), pixels=decoded.pixels)
+        probability, is_outside = next(predicted)
+        name = classifier.class_names[probability >= decision.threshold]
+        yield Prediction(index, path, probability, decision.threshold, name, is_outside, pixels=decoded.pixels)

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
-from melanoma_pl.evaluation.assessment import auroc_with_delong, calibrate, rank
-from melanoma_pl.evaluation.checks import Floats, scarcity_warnings
-from melanoma_pl.evaluation.outcomes import always_benign, decide
+from melanoma_pl.evaluation import always_benign, auroc_with_delong, calibrate, decide, rank, scarcity_warnings
+from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.ensemble import Ensemble, Logits
 from melanoma_pl.messages import DISCLAIMER
 from melanoma_pl.models.features import tapped
@@ -21,8 +20,8 @@ from melanoma_pl.report.provenance import (
     dataset_name,
     evaluation_facts,
     evaluation_warnings,
-    has_training_images,
     seen_images,
+    training_images,
 )
 from melanoma_pl.report.request import EvaluationRequest
 from melanoma_pl.report.shortcuts import auroc_lost, find_shortcuts, measure_robustness
@@ -65,9 +64,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     predictions = _predict(ensemble, split, images, is_seen)
     logits, probabilities, targets = predictions.logits, predictions.probabilities, images.targets
     threshold, prevalence = ensemble.decision.threshold, request.prevalence
-    training = None
-    if is_full and has_training_images(first):
-        training = first.own.list_split("train").without(images.paths)
+    is_chosen = ensemble.is_fitted and first.classifier.threshold_rule["rule"] != "fixed"
     missed, alarms = worst_mistakes(ensemble, split, probabilities, targets, request.mistakes if is_full else 0)
     class_names = (first.classifier.class_names[0], first.classifier.class_names[1])
     return predictions, Content(
@@ -82,7 +79,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
         notes=(*notes, *_notes(batches.loaded.broken, predictions.is_ood)),
         sets=_main_figures(predictions, split, threshold, prevalence),
         decisions=(
-            decide(_origin_of_threshold(ensemble), probabilities, targets, threshold, prevalence),
+            decide("chosen on validation" if is_chosen else "fixed", probabilities, targets, threshold, prevalence),
             *([decide("0.5", probabilities, targets, 0.5, prevalence)] if threshold != 0.5 else []),
             always_benign(targets, prevalence, f"always {class_names[0]}"),
         ),
@@ -92,7 +89,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
             calibrate(logits, targets, ensemble.decision.temperature, images.groups),
         ),
         subgroups=tuple(subgroup_table(each, logits, probabilities, targets, threshold) for each in groupings),
-        shortcuts=find_shortcuts(ensemble, split, logits, targets, training) if is_full else (),
+        shortcuts=(find_shortcuts(ensemble, split, logits, targets, training_images(first, images)) if is_full else ()),
         robustness=measure_robustness(ensemble, split, logits, targets) if request.robustness else (),
         false_negatives=missed,
         false_positives=alarms,
@@ -111,7 +108,7 @@ def _common_images(ensemble: Ensemble, split: str) -> LabelledImages:
     """
     splits = [member.evaluated.split(split) for member in ensemble.members]
     images = [batches.images for batches in splits]
-    for member, batches, other in zip(ensemble.members[1:], splits[1:], images[1:], strict=True):
+    for member, batches, other in zip(ensemble.members, splits, images, strict=True):
         is_same = other.paths == images[0].paths and np.array_equal(other.targets, images[0].targets)
         if not is_same or batches.contents != splits[0].contents:
             raise UserError(
@@ -131,11 +128,6 @@ def _predict(ensemble: Ensemble, split: str, images: LabelledImages, is_seen: ND
         is_ood = detector.is_ood(torch.cat(features).cpu().numpy())
     logits = ensemble.combined(member_logits)
     return SplitPredictions(images, is_seen, member_logits, logits, ensemble.decision.probabilities(logits), is_ood)
-
-
-def _origin_of_threshold(ensemble: Ensemble) -> str:
-    is_fixed = ensemble.members[0].classifier.threshold_rule["rule"] == "fixed"
-    return "fixed" if is_fixed or not ensemble.is_fitted else "chosen on validation"
 
 
 def _main_figures(

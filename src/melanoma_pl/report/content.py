@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-from melanoma_pl.evaluation.assessment import Calibration, Ranking, Subgroup
-from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.evaluation.metrics import Counts
-from melanoma_pl.evaluation.outcomes import Decisions
+from melanoma_pl.evaluation import Calibration, Counts, Decisions, Estimate, Ranking, Subgroup
 
 
 @dataclass(frozen=True)
@@ -185,3 +182,14 @@ class Content:
     def confusion(self) -> Counts:
         """The confusion matrix at the chosen threshold."""
         return self.decisions[0].counts
+
+    @property
+    def is_scaled(self) -> bool:
+        """True if a temperature was fitted; otherwise both calibrations have temperature 1."""
+        before, after = self.calibration
+        return before.temperature != after.temperature
+
+    @property
+    def has_maps(self) -> bool:
+        """True if any mistake is shown with a heat map."""
+        return any(mistake.heat_map for mistake in (*self.false_negatives, *self.false_positives))

@@ -7,7 +7,7 @@ import base64
 import html
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,47 +110,19 @@ def code(content: str) -> Markup:
     return text(content) if "`" in shown or "|" in shown else Markup(f"`{shown}`")
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
-    """Return a table whose first column is aligned left and whose others are aligned right.
-
-    Args:
-        header: Names of the columns, in Markdown.
-        rows: Cells in Markdown, or counts.
-    """
-    lines = [header, ["---", *("---:" for _ in header[1:])]]
-    lines += [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def bullets(items: Iterable[str]) -> str:
-    """Return a bulleted list."""
-    return "\n".join(f"- {item}" for item in items)
-
-
-def section(title: str, *parts: str) -> str:
-    """Return a section without its empty parts."""
-    return "\n\n".join([f"## {title}", *filter(None, parts)])
-
-
 # Images embedded in a page
 
 
 @dataclass(frozen=True)
-class Thumbnail:
-    """A small copy of an image.
-
-    Attributes:
-        uri: `data:image/jpeg;base64,…`.
-        width: Width in pixels.
-        height: Height in pixels.
-    """
+class EmbeddedImage:
+    """An image as a data URI, and its size in pixels."""
 
     uri: str
     width: int
     height: int
 
 
-def thumbnails(root: Path, paths: Iterable[str], side: int = SIDE) -> dict[str, Thumbnail]:
+def thumbnails(root: Path, paths: Iterable[str], side: int = SIDE) -> dict[str, EmbeddedImage]:
     """Return a thumbnail of each image that can be read.
 
     Args:
@@ -163,14 +135,14 @@ def thumbnails(root: Path, paths: Iterable[str], side: int = SIDE) -> dict[str, 
     return {path: small for path, small in zip(wanted, found, strict=True) if small}
 
 
-def thumbnail(file: Path, side: int = SIDE) -> Thumbnail | None:
+def thumbnail(file: Path, side: int = SIDE) -> EmbeddedImage | None:
     """Return a thumbnail of an image, or None if it cannot be read."""
     try:
         with open_image(file) as image:
             draft(image, side)
             small = to_rgb(image)
             small.thumbnail((side, side), reducing_gap=2.0)
-            return Thumbnail(data_uri(small), *small.size)
+            return EmbeddedImage(data_uri(small), *small.size)
     except BrokenImageError:
         return None
 

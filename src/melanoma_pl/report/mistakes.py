@@ -31,10 +31,10 @@ def worst_mistakes(
         count: 0 or more.
     """
     is_called = probabilities >= ensemble.decision.threshold
-    false_negatives = _worst(np.flatnonzero((targets == 1) & ~is_called), probabilities, count)
-    false_positives = _worst(np.flatnonzero((targets == 0) & is_called), -probabilities, count)
-    shown = _describe(ensemble, split, probabilities, targets, [*false_negatives, *false_positives])
-    return tuple(shown[: len(false_negatives)]), tuple(shown[len(false_negatives) :])
+    missed = _worst(np.flatnonzero((targets == 1) & ~is_called), probabilities, count)
+    alarms = _worst(np.flatnonzero((targets == 0) & is_called), -probabilities, count)
+    shown = _describe(ensemble, split, probabilities, [*missed, *alarms], is_called[[*missed, *alarms]])
+    return shown[: len(missed)], shown[len(missed) :]
 
 
 def _worst(candidates: Integers, scores: Floats, count: int) -> list[int]:
@@ -43,10 +43,10 @@ def _worst(candidates: Integers, scores: Floats, count: int) -> list[int]:
 
 
 def _describe(
-    ensemble: Ensemble, split: str, probabilities: Floats, targets: Integers, chosen: Sequence[int]
-) -> list[Mistake]:
+    ensemble: Ensemble, split: str, probabilities: Floats, chosen: Sequence[int], is_called: NDArray[np.bool_]
+) -> tuple[Mistake, ...]:
     if not chosen:
-        return []
+        return ()
     classifier, batches = ensemble.members[0].classifier, ensemble.members[0].evaluated.split(split)
     pixels = batches[0, torch.tensor(chosen)].pixels
     paths = batches.images.take(chosen).paths
@@ -54,12 +54,11 @@ def _describe(
     maps: Sequence[Heat | None] = [None] * len(chosen)
     controls = maps
     if last_convolution(classifier.network) is not None:
-        is_called = probabilities[list(chosen)] >= ensemble.decision.threshold
         maps, controls = (list(heat_maps(each, pixels, is_called)) for each in (classifier, shuffled(classifier)))
-    return [
+    return tuple(
         Mistake(
             path=path,
-            label=classifier.class_names[targets[index]],
+            label=classifier.class_names[not called],
             probability=float(probabilities[index]),
             image=data_uri(Image.fromarray(image)),
             heat_map=_overlay_uri(image, heat),
@@ -68,8 +67,10 @@ def _describe(
             map_is_empty=heat is not None and not heat.any(),
             control_is_empty=control is not None and not control.any(),
         )
-        for index, path, image, heat, control in zip(chosen, paths, images, maps, controls, strict=True)
-    ]
+        for index, called, path, image, heat, control in zip(
+            chosen, is_called, paths, images, maps, controls, strict=True
+        )
+    )
 
 
 def _overlay_uri(image: NDArray[np.uint8], heat: Heat | None) -> str:

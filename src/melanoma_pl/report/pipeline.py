@@ -1,25 +1,31 @@
 """The report pipeline: from runs to a written report, for `melanoma-evaluate` and for the end of every training."""
 
+import csv
+import json
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+import math
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from melanoma_pl.config.instantiate import draw_synthetic_images, make_data
+import numpy as np
+import torch
+
+from melanoma_pl.config.instantiate import make_data
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.errors import UserError
+from melanoma_pl.evaluation import intervals_of, summarise
 from melanoma_pl.files import copy, write_atomically
 from melanoma_pl.inference.ensemble import Ensemble, Member, assemble
 from melanoma_pl.inference.extras import save_extras
 from melanoma_pl.inference.hardware import Accelerator
 from melanoma_pl.inference.prediction import fit_ood_detector, load_classifier
-from melanoma_pl.report.analysis import analyse
-from melanoma_pl.report.model_card import MODEL_CARD, model_card
-from melanoma_pl.report.page import REPORT_PAGE, write_figures, write_page
+from melanoma_pl.report.analysis import SplitPredictions, analyse
+from melanoma_pl.report.content import Content
+from melanoma_pl.report.page import MODEL_CARD, REPORT_PAGE, model_card, write_figures, write_page
 from melanoma_pl.report.provenance import held_out_images, training_data_facts
-from melanoma_pl.report.report_files import write_metrics, write_predictions
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
 from melanoma_pl.report.terminal import format_report
 from melanoma_pl.runs import REPORT, Run, now
@@ -27,7 +33,11 @@ from melanoma_pl.runs.image_list import compare_images
 
 logger = logging.getLogger(__name__)
 
-Lock = Callable[[], AbstractContextManager[object]]
+TAGS = {"validation": "val", "test": "test"}
+# not in metrics.json: images of mistakes, which only the page shows, predictions, and times: equal evaluations give
+# equal files
+OMITTED = ("image", "heat_map", "control", "curves", "evaluated", "evaluated with")
+COLUMNS = ("path", "probability", "decision", "label", "logit", "group", "shares_lesion_with_train")
 
 
 @dataclass(frozen=True)
@@ -53,11 +63,8 @@ def evaluate(request: EvaluationRequest, accelerator: Accelerator) -> Report:
     """
     members = [_open_member(each, request, accelerator) for each in request.runs]
     ensemble = assemble(members, request.views, request.combine)
-    has_extras = _fit_extras(ensemble, request)
-    report = write_report(ensemble, request)
-    if has_extras:
-        _save_extras(ensemble, request, request.runs[0].run.lock)
-    return report
+    _add_extras(ensemble, request)
+    return write_report(ensemble, request)
 
 
 def evaluate_trained_run(
@@ -79,7 +86,7 @@ def evaluate_trained_run(
     checkpoint = run.checkpoint(settings.checkpoint.evaluate)
     evaluated = EvaluatedRun(run, checkpoint, settings, settings)
     classifier = load_classifier(checkpoint, accelerator)
-    ensemble = assemble([Member(evaluated.name, classifier, data, data, evaluated.has_validation)])
+    ensemble = assemble([Member(evaluated.name, classifier, data, data)])
     request = EvaluationRequest(
         (evaluated,),
         "validation",
@@ -87,8 +94,8 @@ def evaluate_trained_run(
         f"at the end of: {run.read()['command']}",
         depth="numbers" if in_sweep else settings.report,
     )
-    if not in_sweep and _fit_extras(ensemble, request):
-        _save_extras(ensemble, request, nullcontext)
+    if not in_sweep:
+        _add_extras(ensemble, request, is_locked=True)
     reports = [write_report(ensemble, request)]
     if open_test:
         reports.append(write_report(ensemble, replace(request, split="test", folder=run.folder / REPORT / "test")))
@@ -107,10 +114,10 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
         UserError: As of `analyse`.
     """
     predictions, content = analyse(ensemble, request)
-    folder, threshold = request.folder, ensemble.decision.threshold
+    folder = request.folder
     folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(predictions, threshold, content.class_names, folder)
-    report = Report(write_metrics(ensemble, request, predictions, content), format_report(content), folder)
+    _write_predictions(ensemble, request, predictions)
+    report = Report(_write_metrics(ensemble, request, predictions, content), format_report(content), folder)
     if request.depth == "numbers":
         return report
     write_page(content, write_figures(content, folder / "figures"), folder)
@@ -132,38 +139,96 @@ def _open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerato
     Raises:
         UserError: If the checkpoint cannot be read, or the run's images have changed since it began.
     """
-    draw_synthetic_images(evaluated.own)
     data = make_data(evaluated.evaluated, every_class=request.own_images)  # other images may be of one class
     own = data if evaluated.own == evaluated.evaluated else make_data(evaluated.own)
     if request.own_images:
         compare_images(evaluated.run, data, [request.split])
     classifier = load_classifier(evaluated.checkpoint, accelerator)
-    return Member(evaluated.name, classifier, own, data, evaluated.has_validation, held_out_images(evaluated.run))
+    return Member(evaluated.name, classifier, own, data, held_out_images(evaluated.run))
 
 
-def _fit_extras(ensemble: Ensemble, request: EvaluationRequest) -> bool:
-    """Fit what a single network can learn from its run's images and does not have yet; return whether it did."""
-    first, classifier = ensemble.members[0], ensemble.members[0].classifier
+def _add_extras(ensemble: Ensemble, request: EvaluationRequest, *, is_locked: bool = False) -> None:
+    """Fit what a single network can learn from its run's images and does not have yet, and save it for predictions.
+
+    A run that another process is training, or that is read-only, goes without the file.
+    """
+    first, classifier, evaluated = ensemble.members[0], ensemble.members[0].classifier, request.runs[0]
     if len(ensemble.members) > 1 or not first.fits:
-        return False
-    if ensemble.views == "dihedral" and classifier.augmented_decision is None and ensemble.is_fitted:
+        return
+    lacks_decision = ensemble.views == "dihedral" and ensemble.is_fitted and classifier.augmented_decision is None
+    lacks_own = ensemble.views == "none" and ensemble.is_fitted and not classifier.is_decided
+    lacks_detector = ensemble.views == "none" and request.own_images and classifier.ood_detector is None
+    if lacks_decision:
         classifier.augmented_decision = ensemble.decision
-        return True
-    if ensemble.views != "none":
-        return False
-    is_new = ensemble.is_fitted and not classifier.is_decided
-    if is_new:
-        classifier.decide(ensemble.decision)
-    if request.own_images and classifier.ood_detector is None:
-        is_new |= fit_ood_detector(classifier, first.own.split("train"), first.own.split("validation"))
-    return is_new
-
-
-def _save_extras(ensemble: Ensemble, request: EvaluationRequest, lock: Lock) -> None:
-    """Save the extras for later predictions; a run that is being trained or is read-only goes without."""
-    checkpoint = request.runs[0].checkpoint
+    elif lacks_own or lacks_detector:
+        if lacks_own:
+            classifier.decide(ensemble.decision)
+        if lacks_detector and not fit_ood_detector(classifier, first.own) and not lacks_own:
+            return
+    else:
+        return
     try:
-        with lock():
-            save_extras(ensemble.members[0].classifier, checkpoint)
+        with nullcontext() if is_locked else evaluated.run.lock():
+            save_extras(classifier, evaluated.checkpoint)
     except (UserError, OSError, RuntimeError) as error:  # PyTorch raises RuntimeError on a full disk
-        logger.warning("what was fitted for %s is not saved (%s)", checkpoint, str(error).splitlines()[0])
+        logger.warning("what was fitted for %s is not saved (%s)", evaluated.checkpoint, str(error).splitlines()[0])
+
+
+def _write_metrics(
+    ensemble: Ensemble, request: EvaluationRequest, predictions: SplitPredictions, content: Content
+) -> dict[str, float]:
+    """Write `metrics.json`.
+
+    Returns:
+        The figures of all images by their tags (`val/auroc`); those that cannot be computed are omitted.
+    """
+    decision, tag = ensemble.decision, TAGS[request.split]
+    rows: dict[str, dict[str, Any]] = {}
+    for figures in content.sets:
+        mask = ~predictions.is_seen if rows else np.ones(len(predictions.images), dtype=bool)
+        arguments = predictions.probabilities[mask], predictions.images.targets[mask], decision.threshold
+        rows[figures.title] = {**summarise(*arguments), "intervals": intervals_of(*arguments)}
+    if len(ensemble.members) == 1:
+        classifier, arrays = ensemble.members[0].classifier, (predictions.logits, predictions.images.targets)
+        with torch.inference_mode():  # as the live curve's: weighted, before calibration
+            loss = classifier.loss(*(torch.from_numpy(array).to(classifier.device) for array in arrays))
+        rows[request.split]["loss"] = float(loss)
+    metrics = {f"{tag}/{name}": value for name, value in rows[request.split].items() if isinstance(value, int | float)}
+    text = {
+        "split": request.split,
+        "runs": [str(each.run.folder.resolve()) for each in request.runs],
+        "images": str(predictions.images.root.resolve()),
+        "temperature": decision.temperature,
+        "threshold": decision.threshold,
+        "notes": [*content.warnings, *content.notes, content.disclaimer],
+        "metrics": metrics,
+        "rows": rows,
+        "report": _plain(asdict(content)),
+    }
+    with write_atomically(request.folder / "metrics.json") as file:
+        json.dump(text, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+    return metrics
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without the omitted keys, and with NaN and infinity, which JSON lacks, as null."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items() if key not in OMITTED}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_predictions(ensemble: Ensemble, request: EvaluationRequest, predictions: SplitPredictions) -> None:
+    """Write `predictions.csv`, one row an image."""
+    images, is_ood, class_names = predictions.images, predictions.is_ood, ensemble.members[0].classifier.class_names
+    with write_atomically(request.folder / "predictions.csv") as file:
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, "out_of_distribution"])
+        for index, (path, probability) in enumerate(zip(images.paths, predictions.probabilities.tolist(), strict=True)):
+            decision = class_names[probability >= ensemble.decision.threshold]
+            label = class_names[images.targets[index]]
+            group = images.groups[index] if images.groups else ""
+            flags = int(predictions.is_seen[index]), "" if is_ood is None else int(is_ood[index])
+            writer.writerow([path, probability, decision, label, float(predictions.logits[index]), group, *flags])

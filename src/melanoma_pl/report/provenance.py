@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
-from melanoma_pl.data.layout import DRAWN_FILE
+from melanoma_pl.data.labelled_images import LabelledImages
+from melanoma_pl.data.options import DRAWN_FILE
 from melanoma_pl.errors import UserError
 from melanoma_pl.inference.ensemble import Ensemble, Member
 from melanoma_pl.messages import SYNTHETIC
@@ -93,7 +94,7 @@ def _split_in_words(own: TrainSettings) -> str:
 def _audit_in_words(evaluated: EvaluatedRun, data: MoleDataModule) -> str:
     if evaluated.own.images_note:
         return f"none: the images are {evaluated.own.images_note}"
-    listed = _listed_images(evaluated.run)
+    listed = listed_images(evaluated.run)
     train = [*listed.get("train", ()), *listed.get("validation", ())]
     if not train:
         return "unknown: the run has no list of its images"
@@ -104,14 +105,6 @@ def _audit_in_words(evaluated: EvaluatedRun, data: MoleDataModule) -> str:
 
 def _paths_and_hashes(listed: Sequence[ListedImage]) -> tuple[list[str], list[str]]:
     return [image.path for image in listed], [image.sha256 for image in listed]
-
-
-def _listed_images(run: Run) -> dict[str, list[ListedImage]]:
-    """Return the images that a run has listed by their split; empty if it has no list."""
-    listed: dict[str, list[ListedImage]] = {}
-    for image in listed_images(run):
-        listed.setdefault(image.split, []).append(image)
-    return listed
 
 
 def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[str]:
@@ -150,7 +143,7 @@ def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray
     trained, shared = (np.zeros(len(contents), dtype=bool) for _ in range(2))
     warnings = []
     for each, member in zip(request.runs, ensemble.members, strict=True):
-        listed = _listed_images(each.run)
+        listed = listed_images(each.run)
         if not listed:
             warnings.append(f"{each.name} has no list of its images: whether it trained on these cannot be checked.")
         learnt_from = ("train", "validation") if request.split == "test" and member.fits else ("train",)
@@ -173,14 +166,15 @@ def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray
 
 def held_out_images(run: Run) -> frozenset[str]:
     """Return the hashes of the images that a run has listed as validation and not as train."""
-    listed = _listed_images(run)
+    listed = listed_images(run)
     train, validation = ({image.sha256 for image in listed.get(split, ())} for split in ("train", "validation"))
     return frozenset(validation - train)
 
 
-def has_training_images(member: Member) -> bool:
-    """Return whether the images of a member's train folder still exist."""
+def training_images(member: Member, evaluated: LabelledImages) -> LabelledImages | None:
+    """Return the images of a member's train folder but the evaluated ones; None if the folder no longer exists."""
     try:
-        return member.own.list_split("train").files[0].is_file()
+        images = member.own.list_split("train")
     except UserError:  # the folder or the table is missing
-        return False
+        return None
+    return images.without(evaluated.paths) if images.files[0].is_file() else None

@@ -13,6 +13,7 @@ from melanoma_pl.config.resume import paths_at_start
 from melanoma_pl.config.schema import EvaluateSettings, TrainSettings
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import check_folder_target
 from melanoma_pl.specs import validated
 
 OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")  # keys of `data`
@@ -40,11 +41,6 @@ class EvaluatedRun:
     def name(self) -> str:
         """The last two folders of the run's path."""
         return "/".join(self.run.folder.resolve().parts[-2:])
-
-    @property
-    def has_validation(self) -> bool:
-        """True if the run validated on images of its own, not on the test images."""
-        return self.own.data.validate_on == "validation"
 
 
 @dataclass(frozen=True)
@@ -141,28 +137,27 @@ def _other_images(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[s
 
 
 def _output_folder(output: str) -> Path:
-    """Make the folder that the user named for the report.
+    """Return the folder that the user named for the report.
 
     Raises:
-        UserError: If the name is empty, or the folder cannot be made or lies in a run's folder.
+        UserError: If the name is empty, or the folder cannot be written or lies in a run's folder.
     """
+    check_folder_target(output, f"output={output}")
     folder = Path(output).resolve()
-    own = next((parent for parent in (folder, *folder.parents) if (parent / runs.RECORD).is_file()), None)
-    if not output or own is not None:
-        message = f"output={output} lies in the run {own}" if output else "output names no folder"
-        raise UserError(message, "name another folder, or leave output out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"output={output} cannot be made ({error.strerror})", "name another folder") from error
+    for parent in (folder, *folder.parents):
+        if (parent / runs.RECORD).is_file():
+            raise UserError(f"output={output} lies in the run {parent}", "name another folder, or leave output out")
     return Path(output)
 
 
 def _report_folder(settings: EvaluateSettings, first: EvaluatedRun) -> Path:
     """Return the report's default folder; other images, another checkpoint or other views have one of their own."""
-    is_other = first.checkpoint.stem != first.own.checkpoint.evaluate
-    parts = [settings.split, *([settings.tta] if settings.tta != "none" else [])]
-    name = "_".join([*parts, *([first.checkpoint.stem] if is_other else [])])
+    parts: list[str] = [settings.split]
+    if settings.tta != "none":
+        parts.append(settings.tta)
+    if first.checkpoint.stem != first.own.checkpoint.evaluate:
+        parts.append(first.checkpoint.stem)
+    name = "_".join(parts)
     if len(settings.run) > 1:
         return ENSEMBLES / f"{datetime.now(UTC).astimezone():%Y-%m-%d_%H-%M-%S-%f}" / name
     reports = first.run.folder / runs.REPORT
@@ -180,8 +175,7 @@ def _images_folder(reports: Path, root: str, name: str) -> Path:
     images = Path(root).resolve()
     metrics = reports / images.name / name / "metrics.json"
     is_taken = metrics.is_file() and json.loads(metrics.read_text(encoding="utf-8")).get("images") != str(images)
-    if is_taken or images.name.startswith(("test", "validation")):  # the run's own reports have these names
-        return (
-            reports / f"{images.name}-{hashlib.sha256(str(images).encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
-        )
-    return reports / images.name
+    if not is_taken and not images.name.startswith(("test", "validation")):  # the run's own reports have these names
+        return reports / images.name
+    sha256 = hashlib.sha256(str(images).encode("utf-8", "surrogateescape")).hexdigest()
+    return reports / f"{images.name}-{sha256[:6]}"

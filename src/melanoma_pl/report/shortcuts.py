@@ -20,10 +20,8 @@ from melanoma_pl.data.audit.label_shortcuts import features_of, fit_trees
 from melanoma_pl.data.audit.scanning import scan
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.loader import ImageBatches
-from melanoma_pl.evaluation.assessment import auroc_with_delong
+from melanoma_pl.evaluation import Estimate, auroc_with_delong, paired_delong, proportion
 from melanoma_pl.evaluation.checks import Floats
-from melanoma_pl.evaluation.comparison import paired_delong
-from melanoma_pl.evaluation.intervals import Estimate, wilson
 from melanoma_pl.inference.corruptions import PERTURBATIONS, STRENGTHS, Perturbation
 from melanoma_pl.inference.ensemble import Ensemble, Logits
 from melanoma_pl.inference.erasure import erase_border, erase_centre
@@ -33,16 +31,21 @@ from melanoma_pl.report.content import Robustness, Shortcut
 Integers = NDArray[np.int64]
 
 CHANCE = 0.5  # AUROC at chance level
-CENTRE = (
-    "The network on images whose centre, where the lesion is, has the colour of the border; of a large lesion the rim "
-    "remains"
-)
-BORDER = "The network on images of which only the centre remains: a control, not a shortcut"
-COLOUR = (
-    "A logistic regression on nothing but each image's mean red, green and blue: light, camera, skin, and how large "
-    "and dark the lesion is, but neither shape nor structure"
-)
-FILES = "Boosted trees that see no pixel, only how the files were written (bytes, density, EXIF, compression)"
+MEANINGS = {
+    "centre erased": (
+        "The network on images whose centre, where the lesion is, has the colour of the border; of a large lesion the "
+        "rim remains"
+    ),
+    "border erased": "The network on images of which only the centre remains: a control, not a shortcut",
+    "mean colour": (
+        "A logistic regression on nothing but each image's mean red, green and blue: light, camera, skin, and how "
+        "large and dark the lesion is, but neither shape nor structure"
+    ),
+    "file facts": (
+        "Boosted trees that see no pixel, only how the files were written (bytes, density, EXIF, compression)"
+    ),
+}
+"""Name of each shortcut → meaning; the second is the control."""
 WITHOUT = {"centre erased": "the lesion", "mean colour": "any shape or structure", "file facts": "a single pixel"}
 
 
@@ -74,7 +77,7 @@ def _under_perturbation(
         setting=perturbation.settings[strength - 1],
         auroc=auroc_with_delong(changed, targets),
         lost=auroc_lost(logits, changed, targets),
-        flipped=Estimate(float(np.mean(before != after)), wilson(int((before != after).sum()), len(targets))),
+        flipped=proportion(int((before != after).sum()), len(targets)),
         to_benign=int((before & ~after).sum()),
         to_malignant=int((~before & after).sum()),
     )
@@ -100,18 +103,12 @@ def find_shortcuts(
     """
     batches = ensemble.members[0].evaluated.split(split)
     fill = mean_colour(batches)
-    centre = ensemble.logits(split, "centre erased", lambda pixels, _: erase_centre(pixels))
-    border = ensemble.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill))
-    found = [
-        _shortcut("centre erased", CENTRE, centre, logits, targets),
-        _shortcut("border erased", BORDER, border, logits, targets, is_control=True),
-    ]
-    if training is None:
-        gone = Estimate(None, None, "the run's training images are not where they were")
-        return (*found, *(Shortcut(name, meaning, gone, gone, "", False) for name, (meaning, _) in TRIVIAL.items()))
-    scores = trivial_scores(training, batches.images)
-    found += [_shortcut(name, meaning, scores[name], logits, targets) for name, (meaning, _) in TRIVIAL.items()]
-    return tuple(found)
+    scores: dict[str, Logits] = {
+        "centre erased": ensemble.logits(split, "centre erased", lambda pixels, _: erase_centre(pixels)),
+        "border erased": ensemble.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill)),
+        **({} if training is None else trivial_scores(training, batches.images)),
+    }
+    return tuple(_shortcut(name, scores.get(name), logits, targets) for name in MEANINGS)
 
 
 def mean_colour(split: ImageBatches) -> torch.Tensor:
@@ -135,7 +132,7 @@ def trivial_scores(training: LabelledImages, evaluated: LabelledImages) -> dict[
     features = features_of(scanned)
     scores = {name: np.full(len(evaluated), 0.5) for name in TRIVIAL}
     with threadpool_limits(1):  # models of this size are too small for several threads, which would only wait
-        for name, (_, fit) in TRIVIAL.items():
+        for name, fit in TRIVIAL.items():
             model = fit(features[name][: to_fit.sum()], training.targets[to_fit])
             scores[name][to_score] = model.predict_proba(features[name][to_fit.sum() :])[:, 1]
     return scores
@@ -145,23 +142,23 @@ def _fit_colour(colours: Floats, targets: Integers) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(colours, targets)
 
 
-TRIVIAL: dict[str, tuple[str, Callable[[Floats, Integers], Any]]] = {
-    "mean colour": (COLOUR, _fit_colour),
-    "file facts": (FILES, fit_trees),
-}
-"""Models that see no lesion: name → meaning and fitting function."""
+TRIVIAL: dict[str, Callable[[Floats, Integers], Any]] = {"mean colour": _fit_colour, "file facts": fit_trees}
+"""Models that see no lesion: name → fitting function."""
 
 
-def _shortcut(
-    name: str, meaning: str, scores: Logits, logits: Logits, targets: Integers, *, is_control: bool = False
-) -> Shortcut:
+def _shortcut(name: str, scores: Logits | None, logits: Logits, targets: Integers) -> Shortcut:
+    if scores is None:
+        gone = Estimate(None, None, "the run's training images are not where they were")
+        return Shortcut(name, MEANINGS[name], gone, gone, "", False)
     reached, own = auroc_with_delong(scores, targets), auroc_with_delong(logits, targets)
     lost = auroc_lost(logits, scores, targets)
+    if name not in WITHOUT:
+        return Shortcut(name, MEANINGS[name], reached, lost, _control_verdict(own, lost), False)
     low = reached.interval[0] if reached.interval else 0.0
     is_better = low > CHANCE and lost.interval is not None and lost.interval[1] < 0
-    is_problem = not is_control and (low > TELLING or is_better)
-    verdict = _control_verdict(own, lost) if is_control else verdict_of(reached, own, lost, is_problem, WITHOUT[name])
-    return Shortcut(name, meaning, reached, lost, verdict, is_problem)
+    is_problem = low > TELLING or is_better
+    verdict = verdict_of(reached, own, lost, is_problem, WITHOUT[name])
+    return Shortcut(name, MEANINGS[name], reached, lost, verdict, is_problem)
 
 
 def verdict_of(reached: Estimate, own: Estimate, lost: Estimate, is_problem: bool, without: str) -> str:

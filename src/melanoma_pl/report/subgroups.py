@@ -12,9 +12,9 @@ from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.data.metadata import read_table, require_column
 from melanoma_pl.errors import UserError, first_of
-from melanoma_pl.evaluation.assessment import subgroup
+from melanoma_pl.evaluation import age_bands, split_by, subgroup, tone_of, typology_angle
 from melanoma_pl.evaluation.checks import Floats
-from melanoma_pl.evaluation.strata import BANDS, TONES, UNKNOWN, age_bands, split_by, tone_of, typology_angle
+from melanoma_pl.evaluation.strata import BANDS, TONES, UNKNOWN
 from melanoma_pl.inference.ensemble import Logits
 from melanoma_pl.inference.prediction import split_batches
 from melanoma_pl.report.content import SubgroupTable
@@ -61,10 +61,8 @@ def subgroup_table(
     """
     masks = split_by(grouping.values)
     names = [name for name in grouping.order if name in masks] or list(masks)
-    rows = tuple(
-        subgroup(name, probabilities[mask], targets[mask], threshold, scores=logits[mask])
-        for name, mask in ((name, masks[name]) for name in names[:MOST])
-    )
+    shown = [(name, masks[name]) for name in names[:MOST]]
+    rows = tuple(subgroup(name, probabilities[at], targets[at], threshold, scores=logits[at]) for name, at in shown)
     omitted = f"The {MOST} most frequent of {len(names)} values are shown." if len(names) > MOST else ""
     note = " ".join(filter(None, (grouping.note, omitted)))
     return SubgroupTable(grouping.column, grouping.is_estimated, rows, note)
@@ -82,57 +80,53 @@ def find_groupings(data: MoleDataModule, split: ImageBatches, wanted: Sequence[s
     Raises:
         UserError: If a wanted column is missing, or the table lacks images that need a row.
     """
-    images = split.images
+    asked = [name for name in wanted or () if name != SKIN_TONE]
     try:
-        rows = _rows(data, images, wanted)
+        rows = _rows(data, split.images, asked)
     except UserError as error:
         if wanted is not None:
             raise
         # nobody asked for subgroups, so a table of something else must not stop the evaluation
         return [replace(_skin_tone(split), note=f"{ESTIMATE} The metadata cannot be used: {error}")]
     columns = list(next(iter(rows.values()), {}))
-    names = wanted if wanted is not None else [name for name in columns if role_of(name) in ROLES]
-    found = [
-        _skin_tone(split) if name == SKIN_TONE and name not in columns else _column(name, rows, images, data, columns)
+    names = wanted if wanted is not None else [name for name in columns if role_of(name) in ROLES] or [SKIN_TONE]
+    return [
+        _skin_tone(split)
+        if name == SKIN_TONE and name not in columns
+        else _column(name, [rows.get(path, {}).get(name, "") for path in split.images.paths])
         for name in names
     ]
-    return found if found or wanted is not None else [_skin_tone(split)]
 
 
-def _rows(
-    data: MoleDataModule, images: LabelledImages, wanted: Sequence[str] | None
-) -> Mapping[str, Mapping[str, str]]:
-    """Return the metadata by path; empty if there is no table."""
+def _rows(data: MoleDataModule, images: LabelledImages, asked: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """Return the metadata by path; empty if there is no table.
+
+    Raises:
+        UserError: If there are columns that were asked for, and the table, a column or an image's row is missing.
+    """
     table = data.find_metadata()
+    if table is None and asked:
+        raise UserError(
+            f"subgroups={asked[0]} needs a metadata table, and {data.root} has no metadata.csv",
+            f"name one with data.metadata=<file>, or take subgroups=[{SKIN_TONE}], estimated from the images",
+        )
     if table is None:
         return {}
     rows = read_table(table, data.options.image_column, listed=set(images.paths))
     missing = [path for path in images.paths if path not in rows]
-    asked = [name for name in wanted or () if name != SKIN_TONE]
     if missing and asked and data.options.without_row == "stop":
         raise UserError(
             f"{table} has no row for {len(missing)} of {len(images)} images ({first_of(missing)}), and "
             f"subgroups={asked[0]} needs them",
             "add them, or count them as unknown with data.without_row=own_group",
         )
+    for name in asked:
+        require_column(table, [*next(iter(rows.values()), {}), SKIN_TONE], name, "subgroups")
     return rows
 
 
-def _column(
-    name: str,
-    rows: Mapping[str, Mapping[str, str]],
-    images: LabelledImages,
-    data: MoleDataModule,
-    columns: Sequence[str],
-) -> Grouping:
-    table = data.find_metadata()
-    if table is None:
-        raise UserError(
-            f"subgroups={name} needs a metadata table, and {data.root} has no metadata.csv",
-            f"name one with data.metadata=<file>, or take subgroups=[{SKIN_TONE}], estimated from the images",
-        )
-    require_column(table, [*columns, SKIN_TONE], name, "subgroups")
-    column = column_of(name, [rows.get(path, {}).get(name, "") for path in images.paths])
+def _column(name: str, cells: Sequence[str]) -> Grouping:
+    column = column_of(name, cells)
     if column.role != "age":
         return Grouping(name, column.values)
     years = [age_in_years(value) if value else None for value in column.values]

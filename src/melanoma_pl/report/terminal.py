@@ -2,12 +2,10 @@
 
 from textwrap import wrap
 
-from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.evaluation.outcomes import Decisions
+from melanoma_pl.evaluation import Decisions, Estimate
 from melanoma_pl.messages import format_table, readable
 from melanoma_pl.report.content import Content, SetFigures, Shortcut
-from melanoma_pl.report.measures import NOT_COMPUTABLE, beside, figure, is_scaled, percent, told
-from melanoma_pl.report.statements import named, sentence
+from melanoma_pl.report.wording import NOT_COMPUTABLE, beside, figure, named, percent, sentence, told
 
 WIDTH, NAME_WIDTH = 120, 15
 CI = "\n[95 % CI]"
@@ -100,8 +98,8 @@ def _calibrated(content: Content) -> list[str]:
     before, after = content.calibration
     expected = after.ece_if_calibrated
     chance = f" ({expected[0]:.3f}–{expected[1]:.3f} if perfectly calibrated)" if expected else ""
-    fitted = "" if is_scaled(content) else ", not fitted"
-    was = [f"{_value(own)} → " if is_scaled(content) else "" for own in (before.ece, before.brier, before.log_loss)]
+    fitted = "" if content.is_scaled else ", not fitted"
+    was = [f"{_value(own)} → " if content.is_scaled else "" for own in (before.ece, before.brier, before.log_loss)]
     return [
         f"calibration, temperature {after.temperature:.3g}{fitted}: ECE {was[0]}{told(after.ece)}{chance}",
         f"  Brier score {was[1]}{_value(after.brier)}, log loss {was[2]}{_value(after.log_loss)}",

@@ -1,4 +1,12 @@
-"""`melanoma-runs`: which run is best on validation, and whether two runs differ by more than chance."""
+"""Runs side by side: which is best on validation, and whether two differ by more than chance.
+
+Examples:
+  melanoma-runs list                                   every finished run below outputs/, the best first
+  melanoma-runs list outputs/sweeps --by val/log_loss
+  melanoma-runs compare outputs/baseline/<A> outputs/baseline/<B>
+  melanoma-runs compare <A> <B> --split validation --json
+  melanoma-runs compare <A> <B>/report/other/test      reports on other images, of ensembles, or a predictions.csv
+"""
 
 import argparse
 import json
@@ -12,14 +20,7 @@ from melanoma_pl.runs.predictions import SPLITS, choose_split, find_source, read
 from melanoma_pl.runs.ranking import BY, format_listing, listing_json, rank_runs
 from melanoma_pl.runs.run_folder import OUTPUTS
 
-DESCRIPTION = "Runs side by side: which is best on validation, and whether two differ by more than chance."
-EXAMPLES = """examples:
-  melanoma-runs list                                   every finished run below outputs/, the best first
-  melanoma-runs list outputs/sweeps --by val/log_loss
-  melanoma-runs compare outputs/baseline/<A> outputs/baseline/<B>
-  melanoma-runs compare <A> <B> --split validation --json
-  melanoma-runs compare <A> <B>/report/other/test      reports on other images, of ensembles, or a predictions.csv
-"""
+DESCRIPTION, EXAMPLES = (__doc__ or "").split("\n\n", 1)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,15 +31,15 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = parsing.add_subparsers(required=True, dest="command", metavar="COMMAND")
     listing = commands.add_parser("list", help="the finished runs below a folder, ranked by a figure of validation")
-    listing.add_argument(
-        "folder", nargs="?", type=Path, default=OUTPUTS, metavar="FOLDER", help="default: %(default)s, with sweeps"
-    )
-    listing.add_argument("--by", default=BY, metavar="FIGURE", help="of validation; default: %(default)s")
-    listing.add_argument("--all", action="store_true", help="name the runs that did not finish, too")
+    add = listing.add_argument
+    add("folder", nargs="?", type=Path, default=OUTPUTS, metavar="FOLDER", help="default: %(default)s, with sweeps")
+    add("--by", default=BY, metavar="FIGURE", help="of validation; default: %(default)s")
+    add("--all", action="store_true", help="name the runs that did not finish, too")
     comparing = commands.add_parser("compare", help="two runs on the same images: differences, intervals, tests")
-    comparing.add_argument("first", type=Path, metavar="A", help="a run's folder, a report's folder, a predictions.csv")
-    comparing.add_argument("second", type=Path, metavar="B", help="the other one; differences are B − A")
-    comparing.add_argument("--split", choices=SPLITS, help="default: test if both were evaluated on it")
+    add = comparing.add_argument
+    add("first", type=Path, metavar="A", help="a run's folder, a report's folder, a predictions.csv")
+    add("second", type=Path, metavar="B", help="the other one; differences are B − A")
+    add("--split", choices=SPLITS, help="default: test if both were evaluated on it")
     for command in (listing, comparing):
         command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parsing

@@ -8,18 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from melanoma_pl.evaluation.assessment import auroc_with_delong
-from melanoma_pl.evaluation.checks import NO_NEGATIVES, NO_POSITIVES, scarcity_warnings
-from melanoma_pl.evaluation.comparison import (
-    LEVEL,
-    Difference,
-    Discordance,
-    mcnemar,
-    paired_auroc_by_lesion,
-    paired_delong,
-    paired_proportion_difference,
-)
-from melanoma_pl.evaluation.intervals import Estimate, proportion
+from melanoma_pl import evaluation
+from melanoma_pl.evaluation import LEVEL, NO_NEGATIVES, NO_POSITIVES, Difference, Discordance, Estimate
 from melanoma_pl.messages import DISCLAIMER, SYNTHETIC, amount, brackets, decimal, format_table, readable
 from melanoma_pl.runs.pairing import PairedPredictions
 from melanoma_pl.runs.predictions import Predictions
@@ -98,13 +88,12 @@ class Comparison:
         return self.auroc_by_lesion or self.differences["auroc"]
 
 
-def compare_pair(pair: PairedPredictions, replicates: int | None = None, seed: int = 0) -> Comparison:
+def compare_pair(pair: PairedPredictions, replicates: int | None = None) -> Comparison:
     """Return how B differs from A.
 
     Args:
         pair: Predictions of the same images.
         replicates: Number of bootstrap replicates over lesions; None: as many as suit the number of images.
-        seed: Seed of the bootstrap.
     """
     paths, sides = tuple(pair.first.images), (pair.first, pair.second)
     targets = np.array([pair.first.images[path].is_malignant for path in paths], dtype=np.int64)  # (N,)
@@ -116,17 +105,17 @@ def compare_pair(pair: PairedPredictions, replicates: int | None = None, seed: i
     lesions = len(set(pair.groups)) if pair.groups else None
     by_lesion = None
     if pair.groups and lesions != targets.size:
-        by_lesion = paired_auroc_by_lesion(second, first, targets, pair.groups, replicates, seed)
+        by_lesion = evaluation.paired_auroc_by_lesion(second, first, targets, pair.groups, replicates)
 
-    differences, discordances = {"auroc": paired_delong(second, first, targets)}, {}
+    differences, discordances = {"auroc": evaluation.paired_delong(second, first, targets)}, {}
     for name, mask in chosen.items():
-        differences[name] = paired_proportion_difference(right_second[mask], right_first[mask])
-        discordances[name] = mcnemar(right_first[mask], right_second[mask])
+        differences[name] = evaluation.paired_proportion_difference(right_second[mask], right_first[mask])
+        discordances[name] = evaluation.mcnemar(right_first[mask], right_second[mask])
 
     def model(side: Predictions, probabilities: NDArray[np.float64], right: NDArray[np.bool_]) -> Model:
-        figures = {"auroc": auroc_with_delong(probabilities, targets)}
+        figures = {"auroc": evaluation.auroc_with_delong(probabilities, targets)}
         for name, mask in chosen.items():
-            figures[name] = proportion(int(right[mask].sum()), int(mask.sum()), REASONS[name])
+            figures[name] = evaluation.proportion(int(right[mask].sum()), int(mask.sum()), REASONS[name])
         return Model(str(side.source.path), side.threshold, figures)
 
     return Comparison(
@@ -139,7 +128,7 @@ def compare_pair(pair: PairedPredictions, replicates: int | None = None, seed: i
         differences=differences,
         auroc_by_lesion=by_lesion,
         discordances=discordances,
-        warnings=(*pair.warnings, *scarcity_warnings(targets)),
+        warnings=(*pair.warnings, *evaluation.scarcity_warnings(targets)),
         is_synthetic=pair.first.is_synthetic or pair.second.is_synthetic,
     )
 

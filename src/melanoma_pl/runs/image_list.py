@@ -37,23 +37,26 @@ class ListedImage(NamedTuple):
     sha256: str
 
 
-def listed_images(run: Run) -> list[ListedImage]:
-    """Return the images that a run has listed; none if it has no list.
+def listed_images(run: Run) -> dict[str, list[ListedImage]]:
+    """Return the images that a run has listed, by split; empty if it has no list.
 
     Raises:
         UserError: If the list cannot be read.
     """
     table = run.folder / IMAGES
+    listed: dict[str, list[ListedImage]] = {}
     if not table.is_file():
-        return []
+        return listed
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            images = [ListedImage(*(row[name] for name in ListedImage._fields)) for row in csv.DictReader(file)]
+            for row in csv.DictReader(file):
+                image = ListedImage(*(row[name] for name in ListedImage._fields))
+                if None in image:  # DictReader fills a line that lacks cells with None
+                    raise ValueError("a line of it is cut short")
+                listed.setdefault(image.split, []).append(image)
     except UNREADABLE as error:
         raise UserError(f"{table} cannot be read ({reason_of(error)})") from error
-    if any(None in image for image in images):  # DictReader fills a line that lacks cells with None
-        raise UserError(f"{table} cannot be read (a line of it is cut short)")
-    return images
+    return listed
 
 
 def check_images(run: Run, data: "MoleDataModule", splits: Sequence[str]) -> bool:
@@ -90,8 +93,8 @@ def compare_images(run: Run, data: "MoleDataModule", splits: Sequence[str]) -> N
             "%s has no %s: whether these are the images that it began with cannot be checked", run.folder, IMAGES
         )
         return
-    splits = [split for split in splits if any(image.split == split for image in listed)]
-    before = _by_path(image for image in listed if image.split in splits)
+    splits = [split for split in splits if split in listed]
+    before = _by_path(image for split in splits for image in listed[split])
     after = _by_path(_images_of(data, splits))
     added, removed = len(after.keys() - before.keys()), len(before.keys() - after.keys())
     changed = sum(before[path] != after[path] for path in before.keys() & after.keys())

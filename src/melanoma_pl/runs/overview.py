@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,46 +80,43 @@ class Overview:
 def read_overview(run: Run) -> Overview | str:
     """Return the row of a run, or the reason why its record or list of images cannot be read."""
     try:
-        return _overview(run.folder, run.read(), listed_images(run))
+        return _overview(run.folder, run.read(), listed_images(run).get("validation", []))
     except UserError as error:
         return str(error)
     except UNREADABLE as error:
         return f"{run.folder / RECORD} cannot be read ({reason_of(error)})"
 
 
-def _overview(folder: Path, record: Mapping[str, Any], images: Sequence[ListedImage]) -> Overview:
+def _overview(folder: Path, record: Mapping[str, Any], validation: list[ListedImage]) -> Overview:
     config, data, is_finished = record["config"], record["config"]["data"], record["finished"]
     figures: dict[str, Any] = {}
     if is_finished:
         with suppress(*UNREADABLE):  # a job of a sweep does not open the test split; melanoma-evaluate may have done so
             figures |= json.loads((folder / TEST_METRICS).read_text(encoding="utf-8"))["metrics"]
         figures |= record["figures"]
+    source = data["table"] or data["root"]
+    on_test, fold = data["validate_on"] == "test", data["fold"]
+    is_cut = not on_test and fold is None
+    lines = sorted(f"{image.path}\t{image.sha256}" for image in validation)
+    listed = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
     return Overview(
         folder=folder,
         name=str(config["name"]),
         status=FINISHED if is_finished else str(record.get("error", STOPPED)),
         started=str(record["started"]),
         epochs=int(config["trainer"]["max_epochs"]),
-        images="synthetic" if data["synthetic"] else Path(data["table"] or data["root"]).name,
+        images="synthetic" if data["synthetic"] else Path(source).name,
         is_synthetic=bool(data["synthetic"]),
-        validation=_validation(record.get("fingerprint"), data, images),
+        validation=ValidationImages(
+            fingerprint=record.get("fingerprint") or str(source),
+            on_test=on_test,
+            group_column=data["group_column"],
+            fold=fold,
+            fraction=float(data["validation_fraction"]) if is_cut else None,
+            seed=int(data["split_seed"]) if is_cut else None,
+            listed=listed if lines else None,
+        ),
         figures={
             tag: value for tag, value in figures.items() if isinstance(value, int | float) and math.isfinite(value)
         },
-    )
-
-
-def _validation(fingerprint: str | None, data: Mapping[str, Any], images: Sequence[ListedImage]) -> ValidationImages:
-    on_test, fold = data["validate_on"] == "test", data["fold"]
-    is_cut = not on_test and fold is None
-    lines = sorted(f"{image.path}\t{image.sha256}" for image in images if image.split == "validation")
-    listed = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
-    return ValidationImages(
-        fingerprint=fingerprint or str(data["table"] or data["root"]),
-        on_test=on_test,
-        group_column=data["group_column"],
-        fold=fold,
-        fraction=float(data["validation_fraction"]) if is_cut else None,
-        seed=int(data["split_seed"]) if is_cut else None,
-        listed=listed if lines else None,
     )

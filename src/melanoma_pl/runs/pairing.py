@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from melanoma_pl.errors import UserError, first_of
@@ -40,8 +41,9 @@ def pair(first: Predictions, second: Predictions) -> PairedPredictions:
     Raises:
         UserError: If their images, labels or files differ, or a model was trained on these images.
     """
-    if first.table.samefile(second.table):
-        raise UserError(f"A and B are the same predictions, {first.table}", "name two runs")
+    table, other = (side.source.tables[side.split] for side in (first, second))
+    if table.samefile(other):
+        raise UserError(f"A and B are the same predictions, {table}", "name two runs")
     _check_paths(first, second)
     _check_labels(first, second)
     sides = {"A": (first, _listed_hashes(first)), "B": (second, _listed_hashes(second))}
@@ -61,11 +63,10 @@ def _listed_hashes(side: Predictions) -> dict[str, dict[str, set[str]]]:
         UserError: If a list cannot be read.
     """
     hashes: dict[str, dict[str, set[str]]] = defaultdict(dict)
-    for run in side.runs:
-        images = listed_images(run)
-        if not images:
+    for listed in map(listed_images, side.runs):
+        if not listed:
             return {}
-        for image in images:
+        for image in chain(*listed.values()):
             hashes[image.split].setdefault(image.path, set()).add(image.sha256)
     return hashes
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError
 from melanoma_pl.messages import SYNTHETIC, hydra_word
 from melanoma_pl.runs.run_folder import RECORD, REPORT, UNREADABLE, Run, open_run
@@ -16,7 +17,6 @@ PREDICTIONS = "predictions.csv"
 METRICS = "metrics.json"
 SPLITS = ("test", "validation")  # in the order of preference
 COLUMNS = ("path", "probability", "decision", "label")
-CLASS_NAMES = ("benign", "malignant")  # of a table that does not belong to a run
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,6 @@ class Predictions:
 
     Attributes:
         source: Where they come from.
-        table: The file.
         split: `test` or `validation`.
         images: Path → prediction, in the order of the table.
         threshold: Threshold of the decisions, in [0, 1]; None if unknown.
@@ -123,7 +122,6 @@ class Predictions:
     """
 
     source: Source
-    table: Path
     split: str
     images: dict[str, PredictedImage]
     threshold: float | None
@@ -160,7 +158,7 @@ def read_predictions(source: Source, split: str) -> Predictions:
     own = source.run is not None and table.resolve().parents[1] == (source.run.folder / REPORT).resolve()
     own = own and split_of(table) == split
     drawn = (own and bool(records[0]["config"]["data"]["synthetic"])) or SYNTHETIC in report.get("notes", ())
-    return Predictions(source, table, split, images, report.get("threshold"), own, drawn, runs, records)
+    return Predictions(source, split, images, report.get("threshold"), own, drawn, runs, records)
 
 
 def _read_rows(table: Path, class_names: tuple[str, str]) -> Iterator[tuple[str, PredictedImage]]:

@@ -27,10 +27,14 @@ class Group:
     """Runs with the same validation images.
 
     Attributes:
+        images: Name of the dataset in the newest run.
+        validation: The choices that decide on the validation images.
         ranked: The best first; none of them if the test images served as validation.
         unranked: Those that cannot be ranked, the newest first.
     """
 
+    images: str
+    validation: ValidationImages
     ranked: tuple[Overview, ...]
     unranked: tuple[Overview, ...]
 
@@ -38,16 +42,6 @@ class Group:
     def runs(self) -> tuple[Overview, ...]:
         """All runs, in the order of the table."""
         return (*self.ranked, *self.unranked)
-
-    @property
-    def validation(self) -> ValidationImages:
-        """The choices that decide on the validation images."""
-        return self.runs[0].validation
-
-    @property
-    def images(self) -> str:
-        """Name of the dataset in the newest run."""
-        return max(self.runs, key=lambda run: run.started).images
 
 
 @dataclass(frozen=True)
@@ -67,11 +61,6 @@ class RunRanking:
     groups: tuple[Group, ...]
     unfinished: tuple[Overview, ...]
     broken: tuple[str, ...]
-
-    @property
-    def finished(self) -> list[Overview]:
-        """The runs of all groups."""
-        return [run for group in self.groups for run in group.runs]
 
 
 def rank_runs(folder: Path, by: str = BY) -> RunRanking:
@@ -108,8 +97,9 @@ def _groups(finished: Iterable[Overview], by: str) -> tuple[Group, ...]:
     groups = []
     for validation, runs in together.items():
         can_be_ranked = [run for run in runs if by in run.figures and not validation.on_test]
-        ranked = sorted(can_be_ranked, key=lambda run: sign * run.figures[by])
-        groups.append(Group(tuple(ranked), tuple(run for run in runs if run not in can_be_ranked)))
+        ranked = tuple(sorted(can_be_ranked, key=lambda run: sign * run.figures[by]))
+        unranked = tuple(run for run in runs if run not in can_be_ranked)
+        groups.append(Group(runs[0].images, validation, ranked, unranked))
     return tuple(sorted(groups, key=lambda group: group.validation.on_test))
 
 
@@ -183,15 +173,14 @@ def _table(group: Group, by: str) -> list[str]:
 
 def _notes(listing: RunRanking) -> list[str]:
     largest = max((group.ranked for group in listing.groups), key=len, default=())
-    notes = []
-    if any(TEST_AUROC in run.figures for run in listing.finished):
-        notes.append(NOT_RANKED)
+    finished = [run for group in listing.groups for run in group.runs]
+    notes = [NOT_RANKED] if any(TEST_AUROC in run.figures for run in finished) else []
     if len(listing.groups) > 1:
         notes.append("Different tables have different validation images: their figures cannot be compared.")
     if len(largest) > 1:
         pair = shlex.join([str(largest[1].folder), str(largest[0].folder)])
         notes.append(f"more than chance between second and first?  melanoma-runs compare {pair} --split validation")
-    if any(run.is_synthetic for run in listing.finished):
+    if any(run.is_synthetic for run in finished):
         notes.append(SYNTHETIC)
     return [*notes, DISCLAIMER]
 

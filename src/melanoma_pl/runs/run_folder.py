@@ -3,13 +3,11 @@
 import csv
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,6 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 REPORT = "report"  # folder of the evaluations
 OUTPUTS = Path("outputs")
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error)  # raised by damaged files of a run
-PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 
 
 @dataclass(frozen=True)
@@ -144,22 +141,6 @@ def newest_unfinished(outputs: Path = OUTPUTS) -> Run:
 def reason_of(error: Exception) -> str:
     """Return in one line why a file of a run cannot be read."""
     return f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-
-
-def describe(arguments: list[str], overrides: list[str]) -> dict[str, Any]:
-    """Return the record of a new run: the command, the folder it was typed in, and the versions of the software."""
-    return {
-        "format": FORMAT,
-        "command": " ".join(["melanoma-train", *arguments]),
-        "folder": str(Path.cwd()),
-        "overrides": overrides,
-        "started": now(),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {package: version(package) for package in PACKAGES},
-        "git_commit": git_commit(),
-        "finished": False,
-    }
 
 
 def now() -> str:

@@ -99,11 +99,10 @@ def write_summary(path: Path, jobs: Sequence[Job]) -> None:
     keys = list(dict.fromkeys(key for job in jobs for key in job.overrides))
     tags = list(dict.fromkeys(tag for job in jobs for tag in job.figures))
     with write_atomically(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(["job", "status", *keys, *tags])
+        writer = csv.DictWriter(file, ["job", "status", *keys, *tags])
+        writer.writeheader()
         for job in jobs:
-            cells = [*(job.overrides.get(key, "") for key in keys), *(job.figures.get(tag, "") for tag in tags)]
-            writer.writerow([job.folder.name, job.status, *cells])
+            writer.writerow({"job": job.folder.name, "status": job.status, **job.overrides, **job.figures})
 
 
 def rank(jobs: Sequence[Job]) -> list[tuple[Setting, list[Job]]]:
@@ -166,7 +165,9 @@ def next_step(jobs: Sequence[Job]) -> str:
     has_test = _has_test_split(record["config"]["data"])
     test = "the test split is still unopened" if has_test else "there is no test split"
     if is_cross_validation(jobs):
-        once_more = shlex.join(_final(record["overrides"], has_test))
+        dropped = (FOLD,) if has_test else (FOLD, "test")
+        kept = [text for text in record["overrides"] if text.lstrip("+").split("=", 1)[0] not in dropped]
+        once_more = shlex.join(kept if has_test else [*kept, "test=false"])
         return (
             f"{test}, and no fold's network is the result; for the best setting train once more, on all folds "
             f"(less a validation split cut from them): melanoma-train {once_more}"
@@ -180,10 +181,3 @@ def _has_test_split(data: Mapping[str, Any]) -> bool:
     if data["root"] is None or data["table"] is not None or data["synthetic"]:
         return True
     return (Path(data["root"]) / "test").is_dir()  # `melanoma-data split --test 0` makes none
-
-
-def _final(overrides: Sequence[str], has_test: bool) -> list[str]:
-    """Return the overrides of the training that follows a cross-validation."""
-    dropped = (FOLD,) if has_test else (FOLD, "test")
-    kept = [text for text in overrides if text.lstrip("+").split("=", 1)[0] not in dropped]
-    return kept if has_test else [*kept, "test=false"]

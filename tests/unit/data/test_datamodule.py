@@ -1,5 +1,6 @@
 """The data module: the same batches for any cache and any workers, and broken images reported before training."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,11 @@ def test_lesions_shared_between_test_and_train(own_image_folder: Path) -> None:
     table.write_text(table.read_text().replace("testFalse0", "trainFalse0"))
     data = module(own_image_folder, group_column="group")
     data.setup("test")
-    assert data.shared_with_train(data.load("test").images).sum() == 2
+    images = data.load("test").images
+    assert images.groups is not None
+    shared = data.shared_with_train(images)
+    assert shared.tolist() == [group == "trainFalse0" for group in images.groups] and shared.sum() == 2
+    assert not module(own_image_folder).shared_with_train(replace(images, groups=None)).any()
 
 
 def test_images_in_a_validation_folder_are_reported_once(

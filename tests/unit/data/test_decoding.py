@@ -82,12 +82,12 @@ def test_decoding_all_images_keeps_their_order(tmp_path: Path) -> None:
     (tmp_path / names[7]).write_bytes(b"broken")
     found: list[tuple[int, int]] = []
     images = LabelledImages(tmp_path, tuple(names), ("",) * 70, ("",) * 70)
-    check = decode_images(
+    sha256, broken = decode_images(
         images, PREPROCESSING, "test", lambda index, pixels: found.append((index, int(pixels[0, 0, 0])))
     )
     assert found == list(enumerate(index for index in range(70) if index != 7))
-    assert list(check.broken) == [names[7]]
-    assert len(set(check.sha256)) == 69
+    assert list(broken) == [names[7]]
+    assert len(set(sha256)) == 69
 
 
 def test_stack_is_channels_last() -> None:

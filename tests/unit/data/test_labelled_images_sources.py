@@ -15,8 +15,7 @@ from melanoma_pl.data.labelled_images import (
     standard_label,
     standard_labels,
 )
-from melanoma_pl.data.layout import FOLDER_NAMES
-from melanoma_pl.data.options import DataOptions
+from melanoma_pl.data.options import FOLDER_NAMES, DataOptions
 from melanoma_pl.errors import UserError
 
 

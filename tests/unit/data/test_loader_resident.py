@@ -9,7 +9,7 @@ from tests.conftest import SIZE
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.augmentation import Dermoscopy
-from melanoma_pl.data.loader import Batch, ResidentBatches, is_resident
+from melanoma_pl.data.loader import Batch, ResidentBatches
 from melanoma_pl.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
@@ -71,7 +71,7 @@ def test_data_module_makes_batches_where_it_is_told_to(image_folder: Path, monke
 
 def test_images_that_are_read_from_files_cannot_be_resident(image_folder: Path) -> None:
     data = MoleDataModule(image_folder, preprocessing=Preprocessing(SIZE), cache_fraction=0, cache_folder=None)
-    assert not is_resident(data.split("train"), CPU, True)
+    assert not data.split("train").is_resident(CPU, True)
 
 
 @pytest.mark.gpu

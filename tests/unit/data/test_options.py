@@ -71,7 +71,7 @@ def test_a_subclass_has_a_signature_of_its_own() -> None:
     assert Module(Path("images")).options.batch_size == 3
 
 
-@pytest.mark.parametrize("module", ["options", "labelled_images", "metadata", "layout", "columns"])
+@pytest.mark.parametrize("module", ["options", "labelled_images", "metadata", "columns"])
 def test_light_modules_import_neither_torch_nor_torchvision(module: str) -> None:
     code = f"import sys, melanoma_pl.data.{module}; print({{'torch', 'torchvision', 'sklearn'}} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"

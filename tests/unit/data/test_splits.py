@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from melanoma_pl.data.labelled_images import LabelledImages
-from melanoma_pl.data.splits import cut_folds, cut_validation, shared_lesions
+from melanoma_pl.data.splits import cut_folds, cut_validation
 from melanoma_pl.errors import UserError
 
 
@@ -56,13 +56,6 @@ def test_one_class_alone() -> None:
     images = some_images(30)
     with pytest.raises(UserError, match="images of one class only are left for a validation split"):
         cut_validation(images.take(np.flatnonzero(images.targets == 0)), 0.2, seed=0)
-
-
-def test_shared_lesions() -> None:
-    images = some_images(6, lesions=3)
-    assert images.groups is not None
-    assert shared_lesions(images, [images.groups[1]]).tolist() == [group == images.groups[1] for group in images.groups]
-    assert not shared_lesions(some_images(6), ["a"]).any()
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.999])

@@ -1,8 +1,11 @@
 """Networks with known heat maps."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from melanoma_pl.inference.heat_maps import heat_maps
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.three_conv import ThreeConvNet
 from melanoma_pl.preprocessing import Preprocessing
@@ -48,3 +51,8 @@ def tiny_classifier(seed: int = 0) -> MelanomaClassifier:
 def random_images(count: int) -> Tensor:
     generator = torch.Generator().manual_seed(5)
     return torch.randint(0, 256, (count, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).permute(0, 3, 1, 2)
+
+
+def malignant_maps(classifier: MelanomaClassifier, pixels: Tensor) -> NDArray[np.float32]:
+    """Return the maps of what supports malignant, float32 `(N, S, S)`."""
+    return heat_maps(classifier, pixels, np.ones(len(pixels), dtype=bool))

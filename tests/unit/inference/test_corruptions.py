@@ -3,10 +3,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from melanoma_pl.inference.corruptions import PERTURBATIONS, directions, noise
+from melanoma_pl.data.synthetic.mole_drawing import generator
+from melanoma_pl.inference import corruptions
+from melanoma_pl.inference.corruptions import DIRECTION, PERTURBATIONS, SEED
 
 BY_NAME = {perturbation.name: perturbation.apply for perturbation in PERTURBATIONS}
 INDICES = torch.arange(16)
+
+
+def directions(indices: Tensor) -> Tensor:
+    """Return the random -1 or 1 of each image, float32 `(N,)`."""
+    return torch.tensor(
+        [1.0 if generator(SEED, index, DIRECTION).random() < 0.5 else -1.0 for index in indices.tolist()]
+    )
 
 
 def plain(level: int, side: int = 64) -> Tensor:
@@ -37,10 +46,11 @@ def test_noise_has_its_stated_deviation(strength: int, sigma: float) -> None:
         assert abs(grain.mean().item()) < 0.2
 
 
-def test_noise_follows_seed_and_index() -> None:
+def test_noise_follows_seed_and_index(monkeypatch: pytest.MonkeyPatch) -> None:
     first = BY_NAME["noise"](plain(128), 1, INDICES)
-    assert not torch.equal(first, noise(plain(128), 4.0, INDICES, seed=1))
     assert torch.equal(first[[3, 0]], BY_NAME["noise"](plain(128)[:2], 1, torch.tensor([3, 0])))
+    monkeypatch.setattr(corruptions, "SEED", 1)
+    assert not torch.equal(first, BY_NAME["noise"](plain(128), 1, INDICES))
 
 
 def test_jpeg_blocks_are_as_large_in_small_images() -> None:
@@ -54,7 +64,8 @@ def test_jpeg_blocks_are_as_large_in_small_images() -> None:
 
 
 def test_directions_do_not_follow_the_parity_of_the_index() -> None:
-    signs = directions(torch.arange(400))
+    grey = torch.full((400, 3, 4, 4), 100, dtype=torch.uint8)
+    signs = (BY_NAME["brightness"](grey, 1, torch.arange(400))[:, 0, 0, 0].float() - 100).sign()
     assert set(signs.tolist()) == {-1.0, 1.0}
     assert abs(signs.mean()) < 0.15
     assert abs(signs[::2].mean()) < 0.2 and abs(signs[1::2].mean()) < 0.2

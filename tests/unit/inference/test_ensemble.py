@@ -79,7 +79,7 @@ def test_only_images_that_no_network_trained_on_decide(image_folder: Path) -> No
 
 
 def test_nothing_is_fitted_on_test_images(image_folder: Path) -> None:
-    on_test = member(image_folder, fits=False, validate_on="test")
+    on_test = member(image_folder, validate_on="test")
     ensemble = assemble([on_test], "dihedral", "logit")
     assert (ensemble.decision, ensemble.decided_on) == (Decision(), NOTHING)
 

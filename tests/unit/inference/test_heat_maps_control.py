@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from tests.unit.inference.heat_map_examples import SIDE, classifier_of, random_images, tiny_classifier
+from tests.unit.inference.heat_map_examples import (
+    SIDE,
+    classifier_of,
+    malignant_maps,
+    random_images,
+    tiny_classifier,
+)
 from torch import nn
 
-from melanoma_pl.inference.heat_maps import heat_maps, shuffled, similarity
+from melanoma_pl.inference.heat_maps import shuffled, similarity
 
 SHUFFLED = ("conv_3.weight", "dense_1.weight", "dense_2.weight")
 
@@ -52,7 +58,7 @@ def test_the_control_draws_other_maps() -> None:
     values = []
     for seed in range(6):  # some networks of random weights are silent
         classifier, images = tiny_classifier(seed), random_images(4)
-        pairs = zip(heat_maps(classifier, images), heat_maps(shuffled(classifier), images), strict=True)
+        pairs = zip(malignant_maps(classifier, images), malignant_maps(shuffled(classifier), images), strict=True)
         values += [similarity(first, second) for first, second in pairs]
     known = [value for value in values if value is not None]
     assert len(known) >= 8

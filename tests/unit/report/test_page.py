@@ -10,11 +10,9 @@ from tests.unit.report.page_reading import Page
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.metrics import Counts
-from melanoma_pl.report import measures, statements
-from melanoma_pl.report.content import Content
-from melanoma_pl.report.model_card import model_card
-from melanoma_pl.report.page import FIGURES, drawings, write_page
-from melanoma_pl.report.statements import limits, of_lesions
+from melanoma_pl.report import wording
+from melanoma_pl.report.content import Content, Mistake
+from melanoma_pl.report.page import FIGURES, drawing, model_card, write_page
 
 SVG = '<svg viewBox="0 0 309.6 200.5"><!-- <script>alert(1)</script> --></svg>'
 DRAWN = dict.fromkeys(FIGURES, SVG)
@@ -99,9 +97,9 @@ def test_every_estimate_is_there_with_its_interval(page: Page, content: Content)
     estimates += [figure for step in content.robustness for figure in (step.auroc, step.lost, step.flipped)]
     estimates += [figure for member in content.members for figure in (member.auroc, member.contribution)]
     for estimate in filter(None, estimates):
-        assert f"{measures.figure(estimate)} {measures.beside(estimate)}" in said(page)
+        assert f"{wording.figure(estimate)} {wording.beside(estimate)}" in said(page)
     for shortcut in content.shortcuts:
-        assert measures.told(shortcut.auroc) in said(page) and shortcut.verdict in said(page)
+        assert wording.told(shortcut.auroc) in said(page) and shortcut.verdict in said(page)
 
 
 def test_every_word_of_the_content_is_there(page: Page, content: Content) -> None:
@@ -110,7 +108,7 @@ def test_every_word_of_the_content_is_there(page: Page, content: Content) -> Non
         content.warnings,
         content.notes,
         content.facts.values(),
-        (content.disclaimer, statements.maps_note(content)),
+        (content.disclaimer, "The heat maps are those of <run 0> alone."),
     ):
         assert all(sentence in text for sentence in words_of)
     for sentence in (
@@ -145,7 +143,9 @@ def test_what_cannot_be_computed_says_why(bare: Page) -> None:
     assert "0.222 no interval" in text and "The reliability diagram is not drawn" in text
     assert "not computable no positive decisions" in text
     assert "Errors 1" in text and "No details were recorded." in text
-    assert [image["alt"] for image in bare.all("img")] == [FIGURES["probabilities"][1]]
+    assert [image["alt"] for image in bare.all("img")] == [
+        "Histograms of the probabilities of both classes with the threshold"
+    ]
     assert "Open diamond" not in text and "nan" not in text.lower().split()
 
 
@@ -220,14 +220,36 @@ def test_classes_have_their_own_names(names: tuple[str, str], tmp_path: Path) ->
     assert not re.search("malignant|benign", told, re.IGNORECASE)
 
 
+def limitation(content: Content, lesions: int) -> str:
+    """Return the third limitation of a model card."""
+    card = model_card(replace(content, lesions=lesions), {})
+    return card.split("## Caveats and recommendations")[1].split("\n- ")[3]
+
+
 def test_limits_tell_which_intervals_allow_for_lesions(content: Content, page: Page) -> None:
     assert "if any do, all intervals are too narrow" in said(page)
-    assert of_lesions(400, 400).startswith("Each image shows a different lesion.")
-    few, many = limits(replace(content, lesions=390))[2], limits(replace(content, lesions=200))[2]
+    assert limitation(content, 400).startswith("Each image shows a different lesion. No interval")
+    few, many = limitation(content, 390), limitation(content, 200)
     assert few.startswith("These 400 images show 390 different lesions, most of them once.")
     assert "as independent, which hardly matters here." in few and "too narrow" not in few
     assert "show 200 different lesions, and images of one lesion resemble each other." in many
     assert "All others (AUROC, sensitivity, specificity" in many and "as independent and are too narrow." in many
+
+
+def test_maps_that_cannot_be_compared_say_why(content: Content, tmp_path: Path) -> None:
+    def text_of(*mistakes: Mistake, **changed: object) -> str:
+        own = replace(content, false_negatives=mistakes, **changed)
+        return said(Page(write_page(own, {}, tmp_path).read_text(encoding="utf-8")))
+
+    own = replace(content.false_negatives[0], similarity=None)
+    text = text_of(
+        replace(own, similarity=-0.126), replace(own, map_is_empty=True), replace(own, control_is_empty=True)
+    )
+    assert "correlation of heat map and control: −0.13" in text
+    assert "no region supports this decision: no correlation" in text
+    assert "the control is empty: no correlation" in text
+    assert "one of the maps is constant: no correlation" in text_of(own)
+    assert "The heat maps are those of" not in text_of(own, members=())
 
 
 def test_same_content_makes_the_same_page(content: Content, tmp_path: Path) -> None:
@@ -236,10 +258,10 @@ def test_same_content_makes_the_same_page(content: Content, tmp_path: Path) -> N
 
 
 def test_figures_keep_their_size() -> None:
-    drawing = drawings({"roc": SVG}, ("benign", "malignant"))["roc"]
-    assert (drawing.width, drawing.height) == (413, 267)
+    embedded = drawing(SVG)
+    assert (embedded.width, embedded.height) == (413, 267)
     with pytest.raises(ValueError, match="no viewBox"):
-        drawings({"roc": "<svg/>"}, ("benign", "malignant"))
+        drawing("<svg/>")
 
 
 def test_one_image_is_one_image(content: Content, tmp_path: Path) -> None:
@@ -248,15 +270,15 @@ def test_one_image_is_one_image(content: Content, tmp_path: Path) -> None:
     text = said(Page(write_page(replace(content, subgroups=(table,)), {}, tmp_path).read_text(encoding="utf-8")))
     assert "unknown 1 image, 1 malignant" in text
     assert "By the border. Unknown: the border of the image was too dark, grey or blue for an estimate." in text
-    assert "too dark" not in statements.note_of(replace(table, is_estimated=False))
+    assert "too dark" not in wording.note_of(replace(table, is_estimated=False))
     wrong = Counts(true_positives=1, false_positives=1, true_negatives=1, false_negatives=0)
     expected = "False negatives: 0 of 1 malignant image. False positives: 1 of 2 benign images."
     own = replace(content, decisions=(replace(content.decisions[0], counts=wrong),))
-    assert statements.mistakes(own) == expected
+    assert expected in said(Page(write_page(own, {}, tmp_path).read_text(encoding="utf-8")))
 
 
 def test_a_threshold_is_named_once(content: Content, page: Page) -> None:
-    assert [statements.named(own) for own in content.decisions] == [
+    assert [wording.named(own) for own in content.decisions] == [
         ("chosen on validation", "threshold 0.31"),
         ("threshold 0.5", ""),
         ("always benign", ""),

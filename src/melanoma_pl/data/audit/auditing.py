@@ -12,7 +12,7 @@ from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelConflict, Lab
 from melanoma_pl.data.audit.label_shortcuts import find_label_conflicts, find_label_shortcuts
 from melanoma_pl.data.audit.scanning import Scan, inventory, scan
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
-from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError, first_of
 
 SPLIT_ORDER = ("", "train", "validation", "test")  # where splits share a lesion, the images of the latest one are kept
@@ -60,13 +60,15 @@ def audit_images(
         broken=scanned.broken,
         others=listing.others,
         pairs=_pairs(images, matches, lesions),
-        shared_groups=_shared(images, lesions),
+        shared_groups={
+            name: images.take(members).paths for name, members in lesions.items() if _in_several_splits(images, members)
+        },
         group_column=group_column,
         label_conflicts=conflicts,
         shortcuts=_label_shortcuts(scanned, together),
         leaking_test_images=leaking_test,
         leaking_train_images=leaking_train,
-        clusters=tuple(_paths(images, members) for members in clusters),
+        clusters=tuple(images.take(members).paths for members in clusters),
         quarantine=_quarantine(images, together, clusters, conflicts),
         fingerprint=fingerprint(images.paths, [image.sha256 for image in scanned.images]),
         seconds=round(time.perf_counter() - began, 2),
@@ -131,16 +133,8 @@ def _pair(listing: LabelledImages, match: Match, same_lesion: bool | None) -> Im
     )
 
 
-def _shared(listing: LabelledImages, lesions: Mapping[str, Sequence[int]]) -> dict[str, tuple[str, ...]]:
-    return {name: _paths(listing, members) for name, members in lesions.items() if _in_several_splits(listing, members)}
-
-
 def _in_several_splits(listing: LabelledImages, members: Sequence[int]) -> bool:
     return len({listing.splits[member] for member in members}) > 1
-
-
-def _paths(listing: LabelledImages, members: Sequence[int]) -> tuple[str, ...]:
-    return tuple(listing.paths[member] for member in members)
 
 
 def _latest(listing: LabelledImages, members: Sequence[int]) -> str:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from melanoma_pl.data.audit.findings import TELLING, LabelConflict, LabelShortcut
 from melanoma_pl.data.audit.scanning import Scan
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
-from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.data.public_sets.diagnoses import malignancies
 from melanoma_pl.evaluation.intervals import delong
 from melanoma_pl.evaluation.metrics import auroc

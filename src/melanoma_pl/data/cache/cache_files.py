@@ -52,37 +52,25 @@ class CacheRecord:
     sha256: tuple[str, ...]
     broken: dict[str, str]
 
-    @property
-    def size(self) -> int:
-        """Bytes of the pixels."""
-        return len(self.sha256) * bytes_per_image(self.image_size)
 
-
-@dataclass(frozen=True)
 class CachedDataset:
-    """The folder of a cached dataset, which need not exist."""
+    """The folder of a cached dataset, which need not exist.
 
-    folder: Path
+    Attributes:
+        folder: The folder.
+        pixels: The file of the pixels.
+        part: The file of pixels that are being written, or were when their writer was killed.
+        record: The file of the record; its modification time is the time of the last use.
+    """
 
-    @property
-    def pixels(self) -> Path:
-        """The file of the pixels."""
-        return self.folder / "pixels.u8"
-
-    @property
-    def record(self) -> Path:
-        """The file of the record; its modification time is the time of the last use."""
-        return self.folder / "set.json"
-
-    @property
-    def part(self) -> Path:
-        """The file of pixels that are being written, or were when their writer was killed."""
-        return self.folder / ".pixels.u8.part"
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.pixels = folder, folder / "pixels.u8"
+        self.part, self.record = folder / ".pixels.u8.part", folder / "set.json"
 
     @property
     def files(self) -> list[Path]:
-        """The files that exist in the folder."""
-        record_part = self.record.with_name(f".{self.record.name}.part")
+        """The files that exist in the folder, unfinished ones included."""
+        record_part = self.folder / ".set.json.part"
         return [file for file in (self.pixels, self.part, self.record, record_part) if file.is_file()]
 
     @property
@@ -106,8 +94,9 @@ class CachedDataset:
         if values.pop("format") != FORMAT:
             raise ValueError(f"{self.record} is of another format")
         record = CacheRecord(**{**values, "sha256": tuple(values["sha256"])})
-        if self.pixels.stat().st_size != record.size:
-            raise ValueError(f"{self.pixels} has {self.pixels.stat().st_size} bytes instead of {record.size}")
+        size, expected = self.pixels.stat().st_size, len(record.sha256) * bytes_per_image(record.image_size)
+        if size != expected:
+            raise ValueError(f"{self.pixels} has {size} bytes instead of {expected}")
         return record
 
     def write(self, record: CacheRecord) -> None:
@@ -123,11 +112,7 @@ class CachedDataset:
         Args:
             timeout: Seconds to wait for the lock before `Timeout` is raised; negative waits without limit.
         """
-        return FileLock(self._lock, timeout=timeout)
-
-    @property
-    def _lock(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}.lock")
+        return FileLock(f"{self.folder}.lock", timeout=timeout)
 
     def is_used(self) -> bool:
         """Tell whether a process writes the dataset, opens it or trains from it."""
@@ -146,7 +131,7 @@ class CachedDataset:
         Raises:
             Timeout: If a process uses the dataset.
         """
-        with self.lock(timeout=0):
+        with self.lock(timeout=0) as lock:
             if _is_held(self.pixels):
                 raise Timeout(str(self.pixels))
             freed = self.size
@@ -155,7 +140,7 @@ class CachedDataset:
             with suppress(OSError):
                 self.folder.rmdir()  # fails unless the folder is empty
             with suppress(OSError):  # Windows keeps open files
-                self._lock.unlink()
+                Path(lock.lock_file).unlink()
         return freed
 
 
@@ -185,15 +170,7 @@ def _is_held(path: Path) -> bool:
 
 
 def find_cached(folder: Path) -> list[CachedDataset]:
-    """Return the cached datasets in a folder, unfinished ones included, sorted by name."""
-    if not folder.is_dir():
-        return []
-    keys = {entry.stem for entry in folder.iterdir() if entry.suffix == ".lock" or entry.is_dir()}
-    return [CachedDataset(folder / key) for key in sorted(keys) if KEY.fullmatch(key)]
-
-
-def _latest_first(folder: Path) -> list[CachedDataset]:
-    """Return the cached datasets in a folder, the last used first.
+    """Return the cached datasets in a folder, unfinished ones included, the last used first.
 
     Raises:
         UserError: If a folder other than the default one does not exist.
@@ -201,31 +178,26 @@ def _latest_first(folder: Path) -> list[CachedDataset]:
     if not folder.is_dir() and folder != DEFAULT_FOLDER:
         way_out = f"name the folder of data.cache_folder, {DEFAULT_FOLDER} by default"
         raise UserError(f"the folder {folder} does not exist", way_out)
-    return sorted(find_cached(folder), key=lambda cached: -cached.last_use)
+    keys = {file.stem for file in (*folder.glob("*.lock"), *folder.glob("*/")) if KEY.fullmatch(file.stem)}
+    return sorted((CachedDataset(folder / key) for key in sorted(keys)), key=lambda cached: -cached.last_use)
 
 
 def format_cached(folder: Path) -> str:
     """Return a table of the cached datasets in a folder, with their total size."""
     rows = [("dataset", "size", "last used", "images")]
-    total = 0
-    for cached in _latest_first(folder):
-        if size := cached.size:
-            used = datetime.fromtimestamp(cached.last_use).isoformat(" ", "minutes")
-            note = ", in use now" if cached.is_used() else ""
-            rows.append((cached.folder.name, size_in_bytes(size), used, f"{_images(cached)}{note}"))
-            total += size
-    if not total:
+    found = [cached for cached in find_cached(folder) if cached.size]
+    for cached in found:
+        used = datetime.fromtimestamp(cached.last_use).isoformat(" ", "minutes")
+        images = "unfinished or damaged"
+        with suppress(*BROKEN):
+            record = cached.read()
+            images = f"{amount(record.images, 'image')} of {readable(record.root)}, {record.image_size} px"
+        note = ", in use now" if cached.is_used() else ""
+        rows.append((cached.folder.name, size_in_bytes(cached.size), used, f"{images}{note}"))
+    if not found:
         return f"no decoded images are kept in {folder}"
-    count = amount(len(rows) - 1, "dataset")
-    return "\n".join([*format_table(rows, "<><"), f"{count}, {size_in_bytes(total)}; decoded again when needed"])
-
-
-def _images(cached: CachedDataset) -> str:
-    try:
-        record = cached.read()
-    except BROKEN:
-        return "unfinished or damaged"
-    return f"{amount(record.images, 'image')} of {readable(record.root)}, {record.image_size} px"
+    total = f"{amount(len(found), 'dataset')}, {size_in_bytes(sum(cached.size for cached in found))}"
+    return "\n".join([*format_table(rows, "<><"), f"{total}; decoded again when needed"])
 
 
 def clean(folder: Path, older_than: float = 0) -> str:
@@ -244,7 +216,7 @@ def clean(folder: Path, older_than: float = 0) -> str:
     if older_than < 0:
         raise UserError(f"--older-than {older_than:g} is negative", "give a number of days, 0 or more")
     freed, used = [], []
-    for cached in _latest_first(folder):
+    for cached in find_cached(folder):
         if time.time() - cached.last_use >= older_than * DAY:
             try:
                 freed.append(cached.remove())

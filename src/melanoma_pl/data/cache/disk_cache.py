@@ -9,8 +9,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,10 @@ from filelock import Timeout
 from torch import Tensor
 
 from melanoma_pl.data.cache.cache_files import BROKEN, FORMAT, CachedDataset, CacheRecord, bytes_per_image, hold
-from melanoma_pl.data.decoding import FileCheck, decode_file, decode_images
+from melanoma_pl.data.decoding import decode_file, decode_images
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import flush_to_disk
+from melanoma_pl.files import NO_SPACE, flush_to_disk
 from melanoma_pl.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -31,13 +30,12 @@ logger = logging.getLogger(__name__)
 CHECKED = 8  # images that are decoded again when a cached dataset is opened
 SPARED = 2**29  # bytes that are left free on the disk, for checkpoints and reports
 PATIENCE = 2.0  # seconds: another process that only opens the dataset holds the lock for less
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 AFTER_DECODING = ("mean", "std")  # values of the preprocessing that change no cached pixel
 
 
 def open_or_build(
     images: LabelledImages, preprocessing: Preprocessing, folder: Path, title: str
-) -> tuple[Tensor, FileCheck, Path] | None:
+) -> tuple[Tensor, CacheRecord, Path] | None:
     """Return the images' pixels from the cache on disk, which is written at the first call.
 
     Args:
@@ -47,20 +45,30 @@ def open_or_build(
         title: Name of the images in messages.
 
     Returns:
-        Pixels of the images that can be read, uint8 `(N, S, S, 3)`, read-only; the check of all images; and the file
+        Pixels of the images that can be read, uint8 `(N, S, S, 3)`, read-only; the record of all images; and the file
         that the pixels are mapped from. None, after a warning, if the disk lacks room.
 
     Raises:
         UserError: If the folder cannot be written to.
     """
     cached = CachedDataset(folder / cache_key(images, preprocessing))
-    with _locked(cached, title):
-        check = _open(cached, images, preprocessing, title) or _build(cached, images, preprocessing, title)
-        if check is None:
-            return None
-        os.utime(cached.record)
-        pixels = _map(cached.pixels, len(check.sha256), preprocessing.image_size)
-        return pixels, check, cached.pixels.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(cached, title):
+            record, origin = _open(cached, images, preprocessing), "taken from"
+            if record is None:
+                record, origin = _build(cached, images, preprocessing, title), "kept in"
+            if record is None:
+                return None
+            os.utime(cached.record)
+            logger.info("cache       %d %s %s %s", len(record.sha256), title, origin, cached.folder)
+            pixels = _map(cached.pixels, len(record.sha256), record.image_size)
+            return pixels, record, cached.pixels.resolve()
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise UserError(
+            f"data.cache_folder={folder} cannot be written to ({error.strerror})",
+            "name another folder, or null to read the files again each epoch",
+        ) from error
 
 
 def cache_key(images: LabelledImages, preprocessing: Preprocessing) -> str:
@@ -77,65 +85,57 @@ def cache_key(images: LabelledImages, preprocessing: Preprocessing) -> str:
     return digest.hexdigest()[:16]
 
 
-@contextmanager
-def _locked(cached: CachedDataset, title: str) -> Iterator[None]:
-    """Hold the dataset's lock, and say so if another process makes this one wait."""
+def _locked(cached: CachedDataset, title: str) -> AbstractContextManager[object]:
+    """Take the dataset's lock, which the context releases, and say so if another process makes this one wait."""
+    lock = cached.lock()
     try:
-        cached.folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with cached.lock(PATIENCE):
-                yield
-                return
-        except Timeout:
-            logger.info("cache       another process is writing the %s to %s: waiting for it", title, cached.folder)
-        with cached.lock():
-            yield
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise UserError(
-            f"data.cache_folder={cached.folder.parent} cannot be written to ({error.strerror})",
-            "name another folder, or null to read the files again each epoch",
-        ) from error
+        return lock.acquire(PATIENCE)
+    except Timeout:
+        logger.info("cache       another process is writing the %s to %s: waiting for it", title, cached.folder)
+        return lock.acquire()
 
 
-def _open(cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str) -> FileCheck | None:
-    """Return the check of a cached dataset that is complete and up to date, else None."""
+def _open(cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing) -> CacheRecord | None:
+    """Return the record of a cached dataset that is complete and up to date, else None."""
     if not cached.record.exists():
         return None
     try:
         record = cached.read()
-        check = FileCheck(record.sha256, record.broken)
-        if stale := _first_stale(cached, images, check, preprocessing):
-            raise ValueError(f"{stale} decodes to something else now")
+        _require_current(cached, record, images, preprocessing)
     except BROKEN as error:
-        logger.warning("the %s in %s cannot be used (%s): they are decoded anew", title, cached.folder, error)
+        logger.warning("%s cannot be used (%s): its images are decoded anew", cached.folder, error)
         cached.record.unlink(missing_ok=True)
         return None
-    logger.info("cache       %d %s taken from %s", len(record.sha256), title, cached.folder)
-    return check
+    return record
 
 
-def _first_stale(
-    cached: CachedDataset, images: LabelledImages, check: FileCheck, preprocessing: Preprocessing
-) -> str | None:
-    """Return the first image whose pixels changed, of a few that are spread over the dataset and of the broken ones.
+def _require_current(
+    cached: CachedDataset, record: CacheRecord, images: LabelledImages, preprocessing: Preprocessing
+) -> None:
+    """Decode a few images that are spread over the dataset, and the broken ones, and compare them with the cache.
 
     A broken image may have become readable without a change of its file, by its permissions for instance.
+
+    Raises:
+        ValueError: If an image changed, or the dataset has other images.
     """
-    readable = images.without(check.broken)
-    if len(readable) != len(check.sha256):
+    paths = images.without(record.broken).paths
+    if len(paths) != len(record.sha256):
         raise ValueError("it lists other images")
-    pixels = _map(cached.pixels, len(readable), preprocessing.image_size)
-    chosen = np.unique(np.linspace(0, len(readable) - 1, CHECKED, dtype=np.int64)) if len(readable) else ()
-    for index in map(int, chosen):
-        decoded = decode_file(images.root / readable.paths[index], preprocessing)
+    pixels = _map(cached.pixels, len(paths), record.image_size)
+    for index in np.unique(np.linspace(0, len(paths) - 1, min(CHECKED, len(paths)), dtype=np.int64)).tolist():
+        decoded = decode_file(images.root / paths[index], preprocessing)
         is_same = decoded.pixels is not None and torch.equal(decoded.pixels.permute(1, 2, 0), pixels[index])
-        if not is_same or decoded.sha256 != check.sha256[index]:
-            return readable.paths[index]
-    now_readable = (path for path in check.broken if decode_file(images.root / path, preprocessing).pixels is not None)
-    return next(now_readable, None)
+        if not is_same or decoded.sha256 != record.sha256[index]:
+            raise ValueError(f"{paths[index]} decodes to something else now")
+    for path in record.broken:
+        if decode_file(images.root / path, preprocessing).pixels is not None:
+            raise ValueError(f"{path} decodes to something else now")
 
 
-def _build(cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str) -> FileCheck | None:
+def _build(
+    cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str
+) -> CacheRecord | None:
     """Decode all images into the dataset's files; return None if the disk lacks room."""
     cached.folder.mkdir(exist_ok=True)
     for left in (cached.part, cached.pixels):  # by a killed process, or damaged
@@ -147,12 +147,13 @@ def _build(cached: CachedDataset, images: LabelledImages, preprocessing: Preproc
             raise OSError(errno.ENOSPC, f"{missing / 1e9:.2f} GB are missing")
         with cached.part.open("wb") as file:
             write = file.write
-            check = decode_images(
+            sha256, broken = decode_images(
                 images, preprocessing, title, lambda _, pixels: write(pixels.contiguous().numpy().data)
             )
         flush_to_disk(cached.part)
         cached.part.replace(cached.pixels)
-        cached.write(CacheRecord(str(images.root.resolve()), len(images), side, check.sha256, check.broken))
+        record = CacheRecord(str(images.root.resolve()), len(images), side, sha256, broken)
+        cached.write(record)
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
@@ -164,8 +165,7 @@ def _build(cached: CachedDataset, images: LabelledImages, preprocessing: Preproc
         return None
     finally:
         cached.part.unlink(missing_ok=True)
-    logger.info("cache       %d %s kept in %s", len(check.sha256), title, cached.folder)
-    return check
+    return record
 
 
 def _map(path: Path, images: int, side: int) -> Tensor:

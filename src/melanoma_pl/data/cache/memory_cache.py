@@ -104,18 +104,20 @@ def load_images(
     on_disk = None if fits or cache_folder is None else open_or_build(images, preprocessing, cache_folder, title)
     cache, mapped = None, None
     if on_disk is not None:
-        cache, check, mapped = on_disk
+        cache, record, mapped = on_disk
+        sha256, broken = record.sha256, record.broken
     elif fits:
         cache = torch.empty((len(images), side, side, 3), dtype=torch.uint8)
-        check = decode_images(images, preprocessing, title, cache.__setitem__)
+        sha256, broken = decode_images(images, preprocessing, title, cache.__setitem__)
     else:
-        check = decode_images(images, preprocessing, title, lambda index, pixels: None)
-    _report_broken(check.broken, images, on_broken)
+        sha256, broken = decode_images(images, preprocessing, title, lambda index, pixels: None)
+    _report_broken(broken, images, on_broken)
     if cache is None:
         limit = f"{100 * cache_fraction:.0f} %"
         logger.info("%s: %d images do not fit %s of memory and are read again each epoch", title, len(images), limit)
-    kept = None if cache is None else cache[: len(check.sha256)]
-    return LoadedImages(images.without(check.broken), check.sha256, check.broken, preprocessing, kept, mapped)
+    else:
+        cache = cache[: len(sha256)]
+    return LoadedImages(images.without(broken), sha256, broken, preprocessing, cache, mapped)
 
 
 def _report_broken(broken: dict[str, str], images: LabelledImages, on_broken: str) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from melanoma_pl.data.layout import CLASS_NAMES, FOLDER_NAMES, SPLIT_FILE
 from melanoma_pl.data.metadata import METADATA_FILE
+from melanoma_pl.data.options import CLASS_NAMES, FOLDER_NAMES, SPLIT_FILE
 from melanoma_pl.data.partition.target_folder import write_csv
 from melanoma_pl.messages import class_word, format_table, hydra_word
 

@@ -9,8 +9,8 @@ from tqdm import tqdm
 from melanoma_pl.data.audit.duplicates import clusters_of, find_matches
 from melanoma_pl.data.audit.scanning import scan
 from melanoma_pl.data.labelled_images import LabelledImages, list_images
-from melanoma_pl.data.layout import ENDINGS, is_image
 from melanoma_pl.data.metadata import METADATA_FILE, find_metadata, group_of, read_table, require_column
+from melanoma_pl.data.options import ENDINGS, is_image
 from melanoma_pl.data.partition.partition_tables import Partition, PartitionedImage, write_tables
 from melanoma_pl.data.partition.target_folder import check_target, free_paths, link_or_copy, staged_folder
 from melanoma_pl.data.splits import cut_folds, cut_fraction

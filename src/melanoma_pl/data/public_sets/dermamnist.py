@@ -9,9 +9,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from melanoma_pl.data.public_sets.download import About, Download, ImageFacts, Save, SourceImage
+from melanoma_pl.data.public_sets.download import Download, ImageFacts, SourceImage, Writer
 from melanoma_pl.errors import UserError, first_of
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, RuntimeError)
@@ -37,13 +35,13 @@ LABELS = (  # names of MedMNIST v2, in the order of their numbers
 NEEDED = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 PUBLISHED = {"train": 7007, "val": 1003, "test": 2005}  # images
 OWN_FILE = "give DermaMNIST's own file"
-DERMAMNIST = About(
+CITATION = (
     "J. Yang et al., MedMNIST v2, Scientific Data 10:41 (2023), doi.org/10.1038/s41597-022-01721-8; and P. Tschandl et "
-    "al., HAM10000, Scientific Data 5:180161 (2018)",
-    (
-        "its official split has lesions on both sides, 641 of 7,470 in train and test (Abhishek et al., Scientific "
-        "Data 12:196, 2025), and does not say which: test figures are too good; prepare ham10000 instead",
-    ),
+    "al., HAM10000, Scientific Data 5:180161 (2018)"
+)
+WARNING = (
+    "its official split has lesions on both sides, 641 of 7,470 in train and test (Abhishek et al., Scientific "
+    "Data 12:196, 2025), and does not say which: test figures are too good; prepare ham10000 instead"
 )
 
 
@@ -59,9 +57,9 @@ def read_dermamnist(source: Path, missing: str, opened: ExitStack) -> Download:
         UserError: If it is another dataset of MedMNIST, is damaged, lacks an array, or has an unknown label.
     """
     file = _find(source)
-    archive = open_npz(file, NEEDED, opened)
+    archive = open_npz(file, opened)
     entries = [entry for split in SPLITS for entry in _entries(file, archive, split)]
-    warnings = list(DERMAMNIST.warnings)
+    warnings = [WARNING]
     found = Counter(entry.original.partition("_")[0] for entry in entries)
     if found != PUBLISHED:
         counts, published = (", ".join(f"{sizes[split]:,}" for split in SPLITS) for sizes in (found, PUBLISHED))
@@ -71,12 +69,11 @@ def read_dermamnist(source: Path, missing: str, opened: ExitStack) -> Download:
             "another dataset?",
         )
     note = "the dataset's own split is kept; its val split becomes part of train (the column original shows it)"
-    about = replace(DERMAMNIST, warnings=tuple(warnings))
-    return Download(about, tuple(entries), _writer(file, archive), notes=(note,))
+    return Download(CITATION, tuple(warnings), tuple(entries), _writer(file, archive), notes=(note,))
 
 
-def open_npz(file: Path, needed: Sequence[str], opened: ExitStack) -> NpzFile:
-    """Open a file that has these arrays.
+def open_npz(file: Path, opened: ExitStack) -> NpzFile:
+    """Open a file that has the arrays `NEEDED`.
 
     Raises:
         UserError: If it is damaged, a single array, or lacks one of them.
@@ -88,7 +85,7 @@ def open_npz(file: Path, needed: Sequence[str], opened: ExitStack) -> NpzFile:
     if not isinstance(archive, NpzFile):
         raise UserError(f"{file} is a single array", "give the whole npz file")
     opened.enter_context(archive)
-    if absent := [name for name in needed if name not in archive.files]:
+    if absent := [name for name in NEEDED if name not in archive.files]:
         raise UserError(f"{file} has no {first_of(absent)}", f"it has {first_of(archive.files)}; {OWN_FILE}")
     return archive
 
@@ -148,7 +145,7 @@ def _entries(file: Path, archive: NpzFile, split: str) -> list[SourceImage]:
     ]
 
 
-def _writer(file: Path, archive: NpzFile) -> Save:
+def _writer(file: Path, archive: NpzFile) -> Writer:
     """Return a function that writes images as PNG; it keeps one split in memory, so write them split by split."""
 
     @lru_cache(maxsize=1)
@@ -160,12 +157,10 @@ def _writer(file: Path, archive: NpzFile) -> Save:
             raise UserError(message, OWN_FILE)
         return pixels
 
-    def save(entry: SourceImage, target: Path, copy: bool) -> str:
+    def write(entry: SourceImage, target: Path) -> None:
         from PIL import Image
 
         name, _, index = entry.original.partition("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images(name)[int(index)]).save(target)
-        return "written"
 
-    return save
+    return write

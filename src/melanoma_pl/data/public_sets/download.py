@@ -6,26 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from melanoma_pl.data.partition.target_folder import link_or_copy
 from melanoma_pl.errors import UserError, did_you_mean, first_of
 
 NOTHING = {"", "unknown", "unk", "nan", "none", "null", "na", "n/a"}
 SEXES = {"m": "male", "f": "female", "male": "male", "female": "female"}
 OLDEST = 120  # years
 ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
-
-
-@dataclass(frozen=True)
-class About:
-    """Facts about a dataset for its summary.
-
-    Attributes:
-        citation: The work to cite.
-        warnings: Known faults of the dataset.
-    """
-
-    citation: str
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +75,7 @@ class LeftOut:
     reason: str
 
 
-Save = Callable[[SourceImage, Path, bool], str]  # image, file to make, copy it → what was done: linked, copied, written
+Writer = Callable[[SourceImage, Path], None]  # writes the file of an image that the download has in an archive
 
 
 @dataclass(frozen=True)
@@ -97,25 +83,20 @@ class Download:
     """A download that has been read; none of its images has been opened.
 
     Attributes:
-        about: Facts about the dataset.
+        citation: The work to cite.
+        warnings: Known faults of the dataset.
         entries: Its images.
-        save: Function that makes the file of one of them.
-        folder: Folder that `original` is relative to, where the images are files.
+        images: Folder that `original` is relative to, or for an archive the function that writes one of them.
         left_out: Rows without an image, and images without a row.
         notes: Further remarks for the user.
     """
 
-    about: About
+    citation: str
+    warnings: tuple[str, ...]
     entries: tuple[SourceImage, ...]
-    save: Save
-    folder: Path | None = None
+    images: Path | Writer
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def saver(folder: Path) -> Save:
-    """Return a function that links or copies images of a folder."""
-    return lambda entry, file, copy: "linked" if link_or_copy(folder / entry.original, file, copy) else "copied"
 
 
 def archives_hint(source: Path) -> str:

@@ -11,33 +11,23 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from melanoma_pl.data.layout import CLASS_NAMES, is_image
-from melanoma_pl.data.public_sets.download import (
-    About,
-    Download,
-    ImageFacts,
-    LeftOut,
-    Save,
-    SourceImage,
-    archives_hint,
-    saver,
-)
+from melanoma_pl.data.options import CLASS_NAMES, is_image
+from melanoma_pl.data.public_sets.download import Download, ImageFacts, LeftOut, SourceImage, Writer, archives_hint
 from melanoma_pl.errors import UserError
 
 DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 SPLITS = ("train", "test")
 TOP = "the top folder"
 WANTED = "{train,test}/{benign,malignant}"
-KAGGLE = About(
-    "C. Fanconi, Skin Cancer: Malignant vs. Benign, Kaggle 2019; the images: ISIC archive, isic-archive.com",
-    (
-        "its benign images come from HAM10000, most malignant ones do not: a network may tell them apart by source",
-        "it does not say which images show one lesion: some lesions may be in both train and test",
-        "malignant is not always melanoma, and some labels are wrong (docs/public_sets.md)",
-    ),
+CITATION = "C. Fanconi, Skin Cancer: Malignant vs. Benign, Kaggle 2019; the images: ISIC archive, isic-archive.com"
+WARNINGS = (
+    "its benign images come from HAM10000, most malignant ones do not: a network may tell them apart by source",
+    "it does not say which images show one lesion: some lesions may be in both train and test",
+    "malignant is not always melanoma, and some labels are wrong (docs/public_sets.md)",
 )
 FACTS = ImageFacts(source="Kaggle fanconic/skin-cancer-malignant-vs-benign", licence="as in the ISIC archive")
 
@@ -58,37 +48,34 @@ def read_kaggle(source: Path, missing: str, opened: ExitStack) -> Download:
     if not source.exists():
         raise UserError(f"{source} does not exist", f"give the zip file, or the folder with {WANTED}")
     if source.is_dir():
+        images: Path | Writer = source
         paths = sorted(file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file())
-        return _download(
-            source, paths, lambda path: hashlib.sha256((source / path).read_bytes()).hexdigest(), saver(source), source
-        )
-    archive = opened.enter_context(whole_zip(source))
-    paths = sorted(member.filename for member in archive.infolist() if not member.is_dir())
-    return _download(source, paths, lambda path: str(archive.getinfo(path).CRC), _unpacker(archive), None)
 
+        def content(path: str) -> str:
+            return hashlib.sha256((source / path).read_bytes()).hexdigest()
 
-def _download(
-    source: Path, paths: list[str], content: Callable[[str], str], save: Save, folder: Path | None
-) -> Download:
+    else:
+        archive = opened.enter_context(whole_zip(source))
+        images = partial(_unpack, archive)
+        paths = sorted(member.filename for member in archive.infolist() if not member.is_dir())
+
+        def content(path: str) -> str:
+            return str(archive.getinfo(path).CRC)
+
     roots = _find_roots(paths)
     root, notes = _choose_root(source, roots, content)
-    used = {original for images in roots.values() for original in images.values()}
+    used = {original for own in roots.values() for original in own.values()}
     left_out = [LeftOut(path, "", "in no class folder") for path in paths if is_image(Path(path)) and path not in used]
     entries = []
     for path, original in root.items():
         split, label, *_ = path.split("/")
         entries.append(SourceImage(original, f"{source}, {original}", FACTS, label, split))
-    return Download(KAGGLE, tuple(entries), save, folder, tuple(left_out), notes)
+    return Download(CITATION, WARNINGS, tuple(entries), images, tuple(left_out), notes)
 
 
-def _unpacker(archive: ZipFile) -> Save:
-    def save(entry: SourceImage, file: Path, copy: bool) -> str:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(entry.original) as packed, file.open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked)
-        return "written"
-
-    return save
+def _unpack(archive: ZipFile, entry: SourceImage, file: Path) -> None:
+    with archive.open(entry.original) as packed, file.open("wb") as unpacked:
+        shutil.copyfileobj(packed, unpacked)
 
 
 def _find_roots(paths: list[str]) -> dict[str, Root]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.data.partition.partition_tables import class_words
-from melanoma_pl.data.partition.target_folder import check_target, free_paths, staged_folder, write_csv
+from melanoma_pl.data.partition.target_folder import check_target, free_paths, link_or_copy, staged_folder, write_csv
 from melanoma_pl.data.public_sets.dermamnist import read_dermamnist
 from melanoma_pl.data.public_sets.diagnoses import TASKS, Chosen, choose_images, group_images, read_diagnoses
 from melanoma_pl.data.public_sets.download import Download, LeftOut
@@ -66,8 +66,8 @@ class Prepared:
         download: The download it was made from.
         rows: The rows of `metadata.csv`.
         left_out: Images that are not in it.
-        made: What was done with images (linked, copied, written) → number of images.
-        table_only: Whether the images stayed where they were.
+        made: What was done with images (linked, copied, written) → number of images; empty where only the table was
+            written.
     """
 
     name: str
@@ -77,7 +77,6 @@ class Prepared:
     rows: Sequence[Mapping[str, Any]]
     left_out: Sequence[LeftOut]
     made: Mapping[str, int]
-    table_only: bool
 
     def text(self) -> str:
         """Return the summary for the terminal: counts, images left out, rights, and the next commands."""
@@ -86,7 +85,6 @@ class Prepared:
         classes = TASKS[self.task]
         table: list[list[object]] = [["", *classes]]
         table += ([split, *(counts[split, name] for name in classes)] for split in ("train", "test"))
-        about = self.download.about
         lines = [
             f"{self.name}, {self.task}: {amount(len(self.rows), 'image')} ({done}) → {self.target}",
             "",
@@ -95,9 +93,9 @@ class Prepared:
             *self._left_out(),
             "",
             f"licence: {self._licences()}",
-            f"cite: {about.citation}",
+            f"cite: {self.download.citation}",
             *(f"note: {note}" for note in self.download.notes),
-            *(f"warning: {warning}" for warning in about.warnings),
+            *(f"warning: {warning}" for warning in self.download.warnings),
             "",
             *self._next(),
             DISCLAIMER,
@@ -119,7 +117,7 @@ class Prepared:
 
     def _next(self) -> list[str]:
         audited, data = self.target, f"data=folder {hydra_word('data.root', str(self.target))}"
-        if self.table_only:
+        if not self.made:
             audited = self.target / METADATA_FILE
             data = f"data=table {hydra_word('data.table', str(audited))}"
         audit, train = ["melanoma-data audit", shlex.quote(str(audited))], ["melanoma-train", data]
@@ -134,7 +132,7 @@ def prepare_dataset(
     source: Path,
     target: Path,
     *,
-    task: str | None = None,
+    task: str = DEFAULT_TASK,
     diagnoses: Path | None = None,
     unknown: str = "stop",
     missing: str = "stop",
@@ -152,7 +150,7 @@ def prepare_dataset(
         name: One of `SETS`.
         source: The download: a folder, Kaggle's zip file or DermaMNIST's npz file.
         target: Folder to make; absent or empty.
-        task: One of `TASKS`; None is `malignant-vs-benign`.
+        task: One of `TASKS`.
         diagnoses: A diagnosis table of the user's own.
         unknown: What happens to images whose diagnosis is in no table: `stop` (an error) or `leave-out`.
         missing: What happens to rows without an image and images without a row: `stop` or `leave-out`.
@@ -164,7 +162,6 @@ def prepare_dataset(
     Raises:
         UserError: If an argument or the download is wrong; then `target` is as it was.
     """
-    task = task or DEFAULT_TASK
     _check_task(name, task, diagnoses)
     _check_split(name, test_fraction, seed)
     if table_only and copy:
@@ -173,7 +170,7 @@ def prepare_dataset(
     meanings = read_diagnoses(name, diagnoses)
     with ExitStack() as opened:
         download = SETS[name](source, missing, opened)
-        if table_only and download.folder is None:
+        if table_only and not isinstance(download.images, Path):
             raise UserError(f"--table-only: the images of {source} are in an archive", "omit --table-only")
         chosen, not_chosen = choose_images(download.entries, task, meanings, unknown)
         left_out = (*download.left_out, *not_chosen)
@@ -187,12 +184,12 @@ def prepare_dataset(
             if not table_only:
                 images = tqdm(chosen, "images", leave=False, unit="image", disable=None)
                 made.update(
-                    download.save(image.entry, staged / path, copy) for image, path in zip(images, paths, strict=True)
+                    _make_file(download, image, staged / path, copy) for image, path in zip(images, paths, strict=True)
                 )
             write_csv(staged / METADATA_FILE, COLUMNS, sorted(rows, key=lambda row: str(row["image"])))
             if left_out:
                 write_csv(staged / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, map(vars, left_out))
-    return Prepared(name, target, task, download, rows, left_out, made, table_only)
+    return Prepared(name, target, task, download, rows, left_out, made)
 
 
 def _check_task(name: str, task: str, diagnoses: Path | None) -> None:
@@ -246,11 +243,20 @@ def _split(chosen: Sequence[Chosen], test_fraction: float, seed: int) -> list[Ch
 
 def _new_paths(download: Download, target: Path, chosen: Sequence[Chosen], table_only: bool) -> list[str]:
     """Return each image's path relative to `target`: in the new folders, or, for a table alone, where it lies."""
-    if table_only and download.folder is not None:
-        there = os.path.relpath(download.folder.resolve(), target.resolve())
+    if table_only and isinstance(download.images, Path):
+        there = os.path.relpath(download.images.resolve(), target.resolve())
         return [Path(there, image.entry.original).as_posix() for image in chosen]
     folders = [f"{image.split}/{image.label}" for image in chosen]
     return free_paths(folders, [image.entry.name or image.entry.original for image in chosen])
+
+
+def _make_file(download: Download, image: Chosen, file: Path, copy: bool) -> str:
+    """Link, copy or write the file of an image, and return what was done."""
+    if isinstance(download.images, Path):
+        return "linked" if link_or_copy(download.images / image.entry.original, file, copy) else "copied"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    download.images(image.entry, file)
+    return "written"
 
 
 def _row(image: Chosen, path: str) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from melanoma_pl.data.layout import ENDINGS, is_image
+from melanoma_pl.data.options import ENDINGS, is_image
 from melanoma_pl.data.public_sets.download import (
-    About,
     Download,
     ImageFacts,
     LeftOut,
@@ -23,7 +23,6 @@ from melanoma_pl.data.public_sets.download import (
     TableRow,
     archives_hint,
     read_rows,
-    saver,
     sex,
     skin_type,
     years,
@@ -48,7 +47,8 @@ class TableSet:
     """A dataset whose images lie in folders and are described by a table.
 
     Attributes:
-        about: Facts about the dataset.
+        citation: The work to cite.
+        warnings: Known faults of the dataset.
         tables: Names that its table may have, in lower case.
         key: Column with the image's name, with or without its ending.
         describe: Function that returns what a row says.
@@ -56,7 +56,8 @@ class TableSet:
         one_of: Columns of which it must have at least one.
     """
 
-    about: About
+    citation: str
+    warnings: tuple[str, ...]
     tables: Sequence[str]
     key: str
     describe: Callable[[TableRow], ImageFacts]
@@ -87,7 +88,7 @@ class TableSet:
         left_out = [LeftOut(row.cells[self.key], "", "no image") for row in without_image]
         left_out += [LeftOut(image, "", f"no row in {table.name}") for image in without_row]
         lie = f"{amount(copies, 'image lies', 'images lie')} in the download twice, with equal bytes; one is taken"
-        return Download(self.about, entries, saver(source), source, tuple(left_out), (lie,) if copies else ())
+        return Download(self.citation, self.warnings, entries, source, tuple(left_out), (lie,) if copies else ())
 
     def _by_image(self, rows: list[TableRow]) -> dict[str, TableRow]:
         by_image: dict[str, TableRow] = {}
@@ -156,15 +157,25 @@ def _stem(name: str) -> str:
     return path.stem if path.suffix.lower() in ENDINGS else path.name
 
 
+def _facts(row: TableRow, **others: Any) -> ImageFacts:
+    """Return what a row says of the lesion and the patient, with the datasets' names of columns, and `others`."""
+    return ImageFacts(
+        lesion=row.known("lesion_id"),
+        patient=row.known("patient_id"),
+        age=years(row.known("age_approx", "age")),
+        sex=sex(row.known("sex", "gender")),
+        site=row.known("anatom_site_general", "anatom_site_1", "localization", "region").lower(),
+        skin_type=skin_type(row.known("fitzpatrick_skin_type", "fitspatrick")),
+        **others,
+    )
+
+
 def _describe_ham10000(row: TableRow) -> ImageFacts:
     confirmed_by = row.known("dx_type").lower()
-    return ImageFacts(
+    return _facts(
+        row,
         written=tuple(filter(None, [row.known("dx")])),
         confirmed_by=CONFIRMED_BY.get(confirmed_by, confirmed_by),
-        lesion=row.known("lesion_id"),
-        age=years(row.known("age")),
-        sex=sex(row.known("sex")),
-        site=row.known("localization").lower(),
         source=f"HAM10000 {row.known('dataset')}".strip(),  # only the Dataverse's table has this column
         licence="CC BY-NC 4.0",
     )
@@ -173,44 +184,32 @@ def _describe_ham10000(row: TableRow) -> ImageFacts:
 def _describe_isic(row: TableRow) -> ImageFacts:
     image_type = row.known("image_type")
     written = [row.known(column) for column in LEVELS]
-    return ImageFacts(
+    return _facts(
+        row,
         written=tuple(name for name in written if name and name.lower() not in SAYS_NOTHING),
         unfit=f"image type '{image_type}'" if image_type.lower().startswith(NO_CLOSE_UP) else "",
         confirmed_by=row.known("diagnosis_confirm_type").lower(),
-        lesion=row.known("lesion_id"),
-        patient=row.known("patient_id"),
-        age=years(row.known("age_approx", "age")),
-        sex=sex(row.known("sex")),
-        site=row.known("anatom_site_general", "anatom_site_1").lower(),
-        skin_type=skin_type(row.known("fitzpatrick_skin_type")),
         source=row.known("attribution"),
         licence=row.known("copyright_license"),
     )
 
 
 def _describe_pad_ufes_20(row: TableRow) -> ImageFacts:
-    return ImageFacts(
+    return _facts(
+        row,
         written=tuple(filter(None, [row.known("diagnostic")])),
         confirmed_by="histopathology" if row.known("biopsed").lower() in ("true", "1") else "",
-        lesion=row.known("lesion_id"),
-        patient=row.known("patient_id"),
-        age=years(row.known("age")),
-        sex=sex(row.known("gender")),
-        site=row.known("region").lower(),
-        skin_type=skin_type(row.known("fitspatrick")),
         source="PAD-UFES-20",
         licence="CC BY 4.0",
     )
 
 
 HAM10000 = TableSet(
-    About(
-        "P. Tschandl, C. Rosendahl, H. Kittler, The HAM10000 dataset, Scientific Data 5:180161 (2018), "
-        "doi.org/10.1038/sdata.2018.161",
-        (
-            "18 pairs of its images show one lesion under two lesion ids (Abhishek et al., Scientific Data 12:196, "
-            "2025), so that a few lesions may be in both train and test",
-        ),
+    "P. Tschandl, C. Rosendahl, H. Kittler, The HAM10000 dataset, Scientific Data 5:180161 (2018), "
+    "doi.org/10.1038/sdata.2018.161",
+    (
+        "18 pairs of its images show one lesion under two lesion ids (Abhishek et al., Scientific Data 12:196, "
+        "2025), so that a few lesions may be in both train and test",
     ),
     ("ham10000_metadata.csv", "ham10000_metadata", "ham10000_metadata.tab"),
     "image_id",
@@ -218,12 +217,10 @@ HAM10000 = TableSet(
     required=("lesion_id", "dx", "age", "sex", "localization"),
 )
 ISIC = TableSet(
-    About(
-        "the sources in the column source; each challenge's own citation: challenge.isic-archive.com/data",
-        (
-            "each image has its own licence, in the column licence",
-            "the archive contains other datasets too (HAM10000, BCN20000, …): do not pool it with them",
-        ),
+    "the sources in the column source; each challenge's own citation: challenge.isic-archive.com/data",
+    (
+        "each image has its own licence, in the column licence",
+        "the archive contains other datasets too (HAM10000, BCN20000, …): do not pool it with them",
     ),
     ("metadata.csv",),
     "isic_id",
@@ -231,12 +228,10 @@ ISIC = TableSet(
     one_of=LEVELS,
 )
 PAD_UFES_20 = TableSet(
-    About(
-        "A. G. C. Pacheco et al., PAD-UFES-20, Data in Brief 32:106221 (2020), doi.org/10.1016/j.dib.2020.106221",
-        (
-            "all of its cancers are proven by biopsy, but not all of its other lesions",
-            "only 52 of its 2,298 images show a melanoma: too few to test a melanoma task",
-        ),
+    "A. G. C. Pacheco et al., PAD-UFES-20, Data in Brief 32:106221 (2020), doi.org/10.1016/j.dib.2020.106221",
+    (
+        "all of its cancers are proven by biopsy, but not all of its other lesions",
+        "only 52 of its 2,298 images show a melanoma: too few to test a melanoma task",
     ),
     ("metadata.csv",),
     "img_id",

@@ -6,7 +6,7 @@ answer is needed. They are drawings; nothing measured on them says anything abou
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from melanoma_pl.data.layout import CLASS_NAMES, DRAWN_FILE
 from melanoma_pl.data.metadata import METADATA_FILE
+from melanoma_pl.data.options import CLASS_NAMES, DRAWN_FILE
 from melanoma_pl.data.partition.target_folder import staged_folder, write_csv
 from melanoma_pl.data.synthetic.mole_drawing import Mole, draw_image, generator
 from melanoma_pl.errors import UserError
@@ -31,16 +31,6 @@ TRAIT_STREAM = 0
 TEST_FROM = 1_000_000_000  # lesion indices from here on belong to the test split, which so does not depend on `train`
 LESIONS_PER_PAIR = 10
 JPEG_QUALITY = 92
-
-
-@dataclass(frozen=True)
-class _PlannedImage:
-    """One image to draw: its path, its class, the index of its lesion, and its number among the lesion's images."""
-
-    path: str
-    malignant: bool
-    lesion: int
-    view: int
 
 
 def draw_mole(malignant: bool, seed: int, index: int) -> Mole:
@@ -140,8 +130,12 @@ def _holds_dataset(folder: Path, settings: dict[str, Any]) -> bool:
     return True
 
 
-def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[_PlannedImage]:
-    """List every image of the dataset; the indices of benign lesions are even, those of malignant ones odd."""
+def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[tuple[str, bool, int, int]]:
+    """List every image of the dataset; the indices of benign lesions are even, those of malignant ones odd.
+
+    Yields:
+        The image's path, whether it is malignant, the index of its lesion, and its number among the lesion's images.
+    """
     for split, total, first in (("train", train, 0), ("test", test, TEST_FROM)):
         for malignant, class_name in enumerate(class_names):
             count = (total + 1 - malignant) // 2
@@ -149,17 +143,17 @@ def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[_Plan
             for number in range(count):
                 view, lesion = divmod(number, count - pairs)
                 path = f"{split}/{class_name}/{number:04d}.jpg"
-                yield _PlannedImage(path, bool(malignant), first + 2 * lesion + malignant, view)
+                yield path, bool(malignant), first + 2 * lesion + malignant, view
 
 
-def _draw(folder: Path, plan: list[_PlannedImage], seed: int, size: int) -> None:
+def _draw(folder: Path, plan: list[tuple[str, bool, int, int]], seed: int, size: int) -> None:
     """Draw every planned image, and write ``metadata.csv``."""
     rows = []
-    for image in tqdm(plan, desc="drawing moles", unit="image", leave=False, disable=None):
-        mole = draw_mole(image.malignant, seed, image.lesion)
-        pixels = draw_image(mole, seed, image.lesion, size, image.view)
-        (folder / image.path).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(folder / image.path, quality=JPEG_QUALITY)
-        lesion_id = f"S{image.lesion}"
-        rows.append({"image": image.path, "lesion_id": lesion_id, "group": lesion_id, **asdict(mole), "synthetic": 1})
+    for path, malignant, lesion, view in tqdm(plan, desc="drawing moles", unit="image", leave=False, disable=None):
+        mole = draw_mole(malignant, seed, lesion)
+        pixels = draw_image(mole, seed, lesion, size, view)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / path, quality=JPEG_QUALITY)
+        lesion_id = f"S{lesion}"
+        rows.append({"image": path, "lesion_id": lesion_id, "group": lesion_id, **asdict(mole), "synthetic": 1})
     write_csv(folder / METADATA_FILE, list(rows[0]), rows)

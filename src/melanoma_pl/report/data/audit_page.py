@@ -1,17 +1,14 @@
 """The page of an audit: its pairs with thumbnails, and two charts whose positions are percentages of their size."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from melanoma_pl import messages
 from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelShortcut
 from melanoma_pl.data.labelled_images import LabelledImages
-from melanoma_pl.messages import DISCLAIMER, amount
 from melanoma_pl.report.data import audit_summary
-from melanoma_pl.report.data.audit_summary import figure, in_order
 from melanoma_pl.report.markup import thumbnails, write_html
 
 AUDIT_PAGE = "audit.html"
@@ -22,7 +19,6 @@ CONFLICTS = 60  # labels against their diagnosis, with thumbnails
 ROWS = 200  # of each list of files
 SMALL = 96  # pixels, of a lesion's thumbnails
 
-CHANCE = 0.5  # AUROC of chance level
 BINS = 20
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # allowed steps between the numbers on the similarity axis
 STEPS = 20  # the similarity axis starts at a multiple of 1/20
@@ -42,26 +38,18 @@ def write_page(audit: Audit, listing: LabelledImages, folder: Path) -> Path:
     groups = pair_groups(audit)
     lesions = dict(list(audit.shared_groups.items())[:LESIONS])
     conflicts = audit.label_conflicts[:CONFLICTS]
-    shown = [path for group in groups for pair in group.pairs for path in (pair.first, pair.second)]
+    shown = [path for _, pairs, _ in groups for pair in pairs for path in (pair.first, pair.second)]
     context: dict[str, Any] = {
         "audit": audit,
         "messages": messages,
         "summary": audit_summary,
-        "disclaimer": DISCLAIMER,
         "name": listing.root.resolve().name,
-        "held_out": audit_summary.held_out(audit),
-        "count_table": messages.count_table(audit.inventory["per_split"]),
-        "telling": sum(shortcut.tells for shortcut in audit.shortcuts),
-        "forest": forest(audit.shortcuts),
+        "auroc_axis": auroc_axis(audit.shortcuts),
         "histogram": histogram(audit.pairs),
         "groups": groups,
         "lesions": lesions,
         "label_conflicts": conflicts,
-        "files": [
-            ("Images that cannot be read", list(audit.broken.items()), bool(audit.broken)),
-            ("Files that are not images", [(path, "") for path in audit.others], False),
-            ("Images to leave out of training", list(audit.quarantine.items()), False),
-        ],
+        "others": [(path, "") for path in audit.others],
         "rows": ROWS,
         "known": dict(zip(listing.paths, zip(listing.splits, listing.labels, strict=True), strict=True)),
         "thumbnails": thumbnails(listing.root, [*shown, *(conflict.path for conflict in conflicts)]),
@@ -70,168 +58,71 @@ def write_page(audit: Audit, listing: LabelledImages, folder: Path) -> Path:
     return write_html(folder / AUDIT_PAGE, f"{AUDIT_PAGE}.j2", context)
 
 
-# Pairs
-
-
-@dataclass(frozen=True)
-class PairGroup:
-    """Pairs with the same consequence for training.
-
-    Attributes:
-        anchor: Name of the section on the page.
-        title: Its heading.
-        meaning: What these pairs do to a result.
-        pairs: Pairs with thumbnails, the most important first.
-        total: Number of all pairs.
-        is_problem: Whether they spoil a result.
-    """
-
-    anchor: str
-    title: str
-    meaning: str
-    pairs: Sequence[ImagePair]
-    total: int
-    is_problem: bool = True
-
-
-def pair_groups(audit: Audit, most: int = MOST, at_least: int = AT_LEAST) -> list[PairGroup]:
-    """Return the pairs of an audit, each in one group.
+def pair_groups(audit: Audit, most: int = MOST, at_least: int = AT_LEAST) -> list[tuple[str, list[ImagePair], int]]:
+    """Return the pairs of an audit by their consequence for training.
 
     Args:
         audit: The findings.
         most: Number of pairs with thumbnails in all groups together.
         at_least: Number of pairs with thumbnails that each group gets first; the first groups share the rest.
+
+    Returns:
+        `leaks`, `conflicts` within one split, and the other `duplicates` within one split; of each the pairs with
+        thumbnails, the most important first, and the number of all pairs.
     """
     within = [pair for pair in audit.pairs if not pair.is_leak]
-    conflicts = [pair for pair in within if pair.is_conflict]
-    together = [pair for pair in within if not pair.is_conflict]
-    groups = [
-        PairGroup(
-            "leaks",
-            "Leaks: in two splits",
-            "A network that learnt from one image of a pair has already seen the other: its test figures are too good.",
-            in_order(audit.leaks),
-            len(audit.leaks),
-        ),
-        PairGroup(
-            "conflicts",
-            "Conflicts: with two labels",
-            "A mole is not both benign and malignant: either a label is wrong, or these are two moles. Check them.",
-            in_order(conflicts),
-            len(conflicts),
-        ),
-        PairGroup(
-            "duplicates",
-            "Duplicates within one split",
-            "These are not errors, but the two images are not independent: intervals come out too narrow, and a "
-            "validation split must not separate them.",
-            in_order(together),
-            len(together),
-            is_problem=False,
-        ),
+    groups = {
+        "leaks": audit.leaks,
+        "conflicts": [pair for pair in within if pair.is_conflict],
+        "duplicates": [pair for pair in within if not pair.is_conflict],
+    }
+    totals = [len(pairs) for pairs in groups.values()]
+    shown = [min(total, at_least) for total in totals]
+    for index, total in enumerate(totals):
+        shown[index] += min(total - shown[index], max(0, most - sum(shown)))
+    ordered = map(audit_summary.in_order, groups.values())
+    return [
+        (name, pairs[:count], total) for name, pairs, count, total in zip(groups, ordered, shown, totals, strict=True)
     ]
-    shown = [min(group.total, at_least) for group in groups]
-    for index, group in enumerate(groups):
-        shown[index] += min(group.total - shown[index], max(0, most - sum(shown)))
-    return [replace(group, pairs=tuple(group.pairs[:count])) for group, count in zip(groups, shown, strict=True)]
 
 
-# Charts
+def auroc_axis(shortcuts: Sequence[LabelShortcut]) -> tuple[Callable[[float], float], dict[str, float]]:
+    """Return an axis of AUROC that includes chance level, all intervals, and 1.
 
-
-@dataclass(frozen=True)
-class ForestRow:
-    """One shortcut: its point and the ends of its interval, 0 to 100; None where nothing can be computed."""
-
-    name: str
-    figure: str
-    point: float | None
-    ends: tuple[float, float] | None
-    tells: bool
-
-
-@dataclass(frozen=True)
-class Forest:
-    """The shortcuts one below the other, on one axis of AUROC."""
-
-    rows: tuple[ForestRow, ...]
-    chance: float
-    ticks: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar of the histogram: leaks on top of pairs within a split, 0 to 100 of the highest bar."""
-
-    left: float
-    within: float
-    leaks: float
-    title: str
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """The distribution of the pairs' similarity."""
-
-    bars: tuple[Bar, ...]
-    width: float
-    ticks: dict[str, float]
-    highest: int
-    description: str
-
-
-def forest(shortcuts: Sequence[LabelShortcut]) -> Forest:
-    """Return the positions of the shortcuts on an axis of AUROC that includes chance level and ends at 1."""
+    Returns:
+        The function from an AUROC to its position, 0 to 100, and the labelled ticks with their positions.
+    """
     values = [end for shortcut in shortcuts for end in (shortcut.interval or (shortcut.auroc or 1.0,))]
     lowest = min(0.4, math.floor(10 * min(values, default=1.0)) / 10)
 
     def position(auroc: float) -> float:
         return round(100 * (auroc - lowest) / (1 - lowest), 2)
 
-    rows = tuple(
-        ForestRow(
-            shortcut.name,
-            figure(shortcut),
-            None if shortcut.auroc is None else position(shortcut.auroc),
-            shortcut.interval and (position(shortcut.interval[0]), position(shortcut.interval[1])),
-            shortcut.tells,
-        )
-        for shortcut in shortcuts
-    )
     ticks = [tenth / 10 for tenth in range(math.ceil(10 * lowest), 11)]
-    return Forest(rows, position(CHANCE), {f"{tick:.1f}": position(tick) for tick in ticks})
+    return position, {f"{tick:.1f}": position(tick) for tick in ticks}
 
 
-def histogram(pairs: Sequence[ImagePair]) -> Histogram | None:
-    """Return the histogram of the pairs' similarity; None where no pair has one."""
+def histogram(pairs: Sequence[ImagePair]) -> dict[str, Any] | None:
+    """Return the distribution of the pairs' similarity; None where no pair has one.
+
+    Returns:
+        The `similarities`; the number of leaks and of pairs within a split in each of the `bins`; the `edges` of the
+        bins; and the `ticks` of the axis with their positions, 0 to 100.
+    """
     similarities = [pair.similarity for pair in pairs if pair.similarity is not None]
     if not similarities:
         return None
     lowest = min(math.floor(round(min(similarities) * STEPS, 6)), STEPS - 1) / STEPS
     width = (1 - lowest) / BINS
-    leaks, within = [0] * BINS, [0] * BINS
+    bins = [[0, 0] for _ in range(BINS)]
     for pair in pairs:
         if pair.similarity is not None:
-            (leaks if pair.is_leak else within)[min(int((pair.similarity - lowest) / width), BINS - 1)] += 1
-    highest = max(map(sum, zip(leaks, within, strict=True)))
-    bars = tuple(
-        Bar(
-            left=100 * index / BINS,
-            within=100 * within[index] / highest,
-            leaks=100 * leaks[index] / highest,
-            title=f"{lowest + index * width:.3f} to {lowest + (index + 1) * width:.3f}: "
-            f"{amount(leaks[index], 'leak')}, {amount(within[index], 'pair')} within a split",
-        )
-        for index in range(BINS)
-    )
-    lowest_pair, highest_pair = min(similarities), max(similarities)
-    description = f"Similarity of {amount(len(similarities), 'pair')}, from {lowest_pair:.2f} to {highest_pair:.2f}"
-    return Histogram(bars, 100 / BINS, _ticks(lowest), highest, description)
-
-
-def _ticks(lowest: float) -> dict[str, float]:
-    """Return round numbers up to 1, at most seven of them, with their positions."""
-    step = next(step for step in TICKS if (1 - lowest) / step < 6.01)
-    first = math.ceil(round(lowest / step, 6))
-    numbers = [multiple * step for multiple in range(first, round(1 / step) + 1)]
-    return {f"{number:.2f}": round(100 * (number - lowest) / (1 - lowest), 2) for number in numbers}
+            bins[min(int((pair.similarity - lowest) / width), BINS - 1)][not pair.is_leak] += 1
+    step = next(step for step in TICKS if (1 - lowest) / step < 6.01)  # at most seven ticks
+    ticks = [multiple * step for multiple in range(math.ceil(round(lowest / step, 6)), round(1 / step) + 1)]
+    return {
+        "similarities": similarities,
+        "bins": bins,
+        "edges": [lowest + index * width for index in range(BINS + 1)],
+        "ticks": {f"{tick:.2f}": round(100 * (tick - lowest) / (1 - lowest), 2) for tick in ticks},
+    }

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from melanoma_pl.data.audit.findings import Audit, ImagePair, Kind, LabelShortcut
+from melanoma_pl.data.audit.findings import Audit, ImagePair, Kind
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import DISCLAIMER, SPLITS, amount, brackets, decimal, readable, split_names
 
@@ -21,11 +21,11 @@ NEW_FOLDER = "clean"
 # Wording
 
 
-def figure(shortcut: LabelShortcut) -> str:
-    """Return the AUROC with its interval, as "0.971 [0.962–0.980]"."""
-    if shortcut.auroc is None:
+def figure(auroc: float | None, interval: tuple[float, float] | None) -> str:
+    """Return an AUROC with its interval, as "0.971 [0.962–0.980]"."""
+    if auroc is None:
         return "not computable"
-    return f"{decimal(shortcut.auroc)} {brackets(shortcut.interval) if shortcut.interval else '[not computable]'}"
+    return f"{decimal(auroc)} {brackets(interval) if interval else '[not computable]'}"
 
 
 def facts(pair: ImagePair) -> list[str]:
@@ -81,21 +81,14 @@ def describe_clusters(audit: Audit) -> str:
 # Counts and order
 
 
-def count_by_kind(pairs: Iterable[ImagePair]) -> dict[Kind, int]:
-    """Return the number of pairs of each kind."""
-    kinds = [pair.kind for pair in pairs]
-    return {kind: kinds.count(kind) for kind in KINDS}
-
-
 def pair_table(audit: Audit) -> list[tuple[str, list[int]]]:
     """Return the number of pairs of each kind, and of all, for leaks, conflicts, and pairs within a split."""
-    within = [pair for pair in audit.pairs if not pair.is_leak]
-    rows = {
-        "in two splits: leaks": audit.leaks,
-        "with two labels: conflicts": audit.conflicts,
-        "within one split": within,
+    kinds = {
+        "in two splits: leaks": [pair.kind for pair in audit.leaks],
+        "with two labels: conflicts": [pair.kind for pair in audit.conflicts],
+        "within one split": [pair.kind for pair in audit.pairs if not pair.is_leak],
     }
-    return [(title, [*count_by_kind(pairs).values(), len(pairs)]) for title, pairs in rows.items()]
+    return [(title, [*map(found.count, KINDS), len(found)]) for title, found in kinds.items()]
 
 
 def in_order(pairs: Iterable[ImagePair]) -> list[ImagePair]:

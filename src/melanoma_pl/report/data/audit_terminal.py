@@ -91,7 +91,7 @@ def _files(audit: Audit) -> Lines:
 def _label_shortcuts(shortcuts: Sequence[LabelShortcut]) -> Lines:
     if not shortcuts:
         return []
-    rows = [[shortcut.name, summary.figure(shortcut)] for shortcut in shortcuts]
+    rows = [[shortcut.name, summary.figure(shortcut.auroc, shortcut.interval)] for shortcut in shortcuts]
     header, rule, *body = _table(["label predicted from", "AUROC [95 % CI]"], rows)
     sentences = [_wrapped(f"  {readable(shortcut.sentence)}") for shortcut in shortcuts]
     return [header, rule, *(line for row, said in zip(body, sentences, strict=True) for line in [row, *said])]

@@ -6,29 +6,26 @@ says which of them neither the images nor their metadata answer: nobody ever fil
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from melanoma_pl.data.audit.findings import LabelShortcut
-from melanoma_pl.data.audit.scanning import inventory
-from melanoma_pl.data.columns import read_columns, telling_values
+from melanoma_pl import messages
+from melanoma_pl.data.audit.scanning import FileFacts, facts_of, inventory
+from melanoma_pl.data.columns import Column, Rows, ages_of, count_by_class, countable, read_columns, telling_values
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
-from melanoma_pl.data.layout import CLASS_NAMES
+from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
-from melanoma_pl.image_files import read_all
-from melanoma_pl.messages import DISCLAIMER, amount, percentage, split_names
-from melanoma_pl.report.data import data_card_sections as sections
+from melanoma_pl.image_files import BrokenImageError, open_image, read_all
 from melanoma_pl.report.data.audit_summary import figure
-from melanoma_pl.report.data.data_card_sections import DataCardFacts
-from melanoma_pl.report.markup import bullets, code, section, text
+from melanoma_pl.report.markup import render_markdown
 
 DATA_CARD = "DATA_CARD.md"
-NOT_STATED = "Not stated: ask the source."
 COMMON = 0.1  # proportion of malignant images that no practice sees among its moles
 NAMED = 5  # values of a column that a sentence names
-Rows = Mapping[str, Mapping[str, str]]
+MOST_VALUES = 25  # rows of a table of counts; rarer values are summed up
+NO_SPLIT = "no split"
 
 
 def data_card(listing: LabelledImages, rows: Rows | None = None, audit: Mapping[str, Any] | None = None) -> str:
@@ -42,48 +39,58 @@ def data_card(listing: LabelledImages, rows: Rows | None = None, audit: Mapping[
     """
     used = audit if audit is not None and is_of(audit, listing) else None
     shown = listing.without(used["left_out"]) if used else listing
-    if used:
-        counts = used["inventory"]
-    else:
-        counts = inventory(shown, list(read_all(sections.read_facts, shown.files, "reading sizes")))
-    has_other = audit is not None and used is None
-    facts = DataCardFacts(shown, read_columns(shown, rows), counts, used, has_other)
-    fingerprint = f" (fingerprint of the audit: `{used['fingerprint']}`)" if used else ""
-    parts = [
-        f"# Data card: {text(shown.root.resolve().name)}",
-        f"**{DISCLAIMER}** `melanoma-data card` wrote this card from the images, their folders and their metadata.",
-        sections.composition(facts),
-        sections.origin(facts),
-        sections.coverage(facts),
-        *sections.summaries(facts),
-        sections.together(facts),
-        sections.labels(facts),
-        _findings(facts),
-        section("Known limits", bullets([*_splits(facts), *_classes(facts), *_shortcuts(facts), *_unknown(facts)])),
-        section(
-            "Use",
-            "The images are meant for research and teaching about methods that classify images of moles.",
-            "They are not meant for diagnosis, triage or advice on anyone's skin; for claims about patients, skin "
-            "types, cameras or clinics that they do not include; or for identifying the people on them.",
-        ),
-        _licence(facts),
-        section(
-            "Whom to cite",
-            "Not stated explicitly: ask the sources that the metadata names." if facts.about("source") else NOT_STATED,
-        ),
-        section(
-            "Upkeep",
-            f"This card describes the images as they were when it was written{fingerprint}. After any change run "
-            "`melanoma-data audit` and then `melanoma-data card` again. It is not known who maintains the images.",
-        ),
-    ]
-    return "\n\n".join(parts) + "\n"
+    counts = used["inventory"] if used else inventory(shown, list(read_all(_read, shown.files, "reading sizes")))
+    per_split = counts["per_split"]
+    if set(per_split) != {"all"}:  # beside real splits, "all" holds the images that are in none of them
+        per_split = {NO_SPLIT if name == "all" else name: own for name, own in per_split.items()}
+    headings, class_rows = messages.count_table(per_split)
+    labels, classes = shown.labels, sorted(set(shown.labels))
+    positives = [label for label in labels if standard_label(label) == CLASS_NAMES[1]]
+    columns = read_columns(shown, rows)
+
+    def about(*roles: str) -> list[Column]:
+        """Return the columns with one of these roles that are not quite empty."""
+        return [column for column in columns if column.role in roles and column.filled]
+
+    counted = [*about("sex", "site", "skin type", "diagnosis", "source", "licence"), *countable(columns)]
+    malignant: Counter[str] = Counter()
+    for column in about("diagnosis")[:1]:
+        malignant.update(value for value, label in zip(column.values, labels, strict=True) if label == CLASS_NAMES[1])
+    return render_markdown(
+        "data_card.md.j2",
+        messages=messages,
+        figure=figure,
+        about=about,
+        name=shown.root.resolve().name,
+        total=len(shown),
+        others=len(shown.others),
+        beside=[name for name in ("README.md", "LICENSE") if (shown.root / name).is_file()],
+        audit=used,
+        has_other_audit=audit is not None and used is None,
+        inventory=counts,
+        headings=headings,
+        class_rows=[[label, *numbers] for label, numbers in class_rows],
+        splits=[name for name in headings[:-1] if name != NO_SPLIT],
+        is_split=not set(shown.splits) <= {"", "train"},
+        classes=classes,
+        common=COMMON,
+        positives=len(positives),
+        positive_names=sorted(set(positives)),
+        columns=columns,
+        ages=[(column, _ages_by_class(column, labels)) for column in about("age")],
+        counted=[(column, _value_rows(column, labels)) for column in counted],
+        lesions=[_lesions(column, shown.splits) for column in about("lesion", "patient", "group")],
+        named=NAMED,
+        telling=[(column, list(telling_values(column, labels).items())) for column in columns],
+        unknown=[role for role in ("age", "sex", "site") if not about(role)],
+        partly_known=[column for column in about("age", "sex", "site", "skin type") if column.filled < len(shown)],
+        malignant=malignant,
+    )
 
 
 def is_of(audit: Mapping[str, Any], listing: LabelledImages) -> bool:
     """Tell whether an audit is of these images, splits and classes; an audit of an old version is not."""
-    left_out = audit.get("left_out", ())
-    return bool(listing.without(left_out).fingerprint == audit.get("listing"))
+    return bool(listing.without(audit.get("left_out", ())).fingerprint == audit.get("listing"))
 
 
 def read_audit(path: Path) -> dict[str, Any] | None:
@@ -110,125 +117,41 @@ def write_card(card: str, target: Path) -> Path:
     return target
 
 
-def _findings(facts: DataCardFacts) -> str:
-    """Return the section on the audit."""
-    audit, title = facts.audit, "What an audit found"
-    if audit is None:
-        other = "The existing audit is of other images, splits or classes. " if facts.has_other_audit else ""
-        name = code(facts.listing.root.resolve().name)
-        return section(title, f"{other}These images were not audited: run `melanoma-data audit` on {name}.")
-    summary = audit["summary"]
-    lines = [
-        f"{amount(summary['leaking_test_images'], 'test image')} with a partner in another split",
-        f"{amount(summary['leaks'], 'pair')} of images in two splits, {amount(summary['conflicts'], 'pair')} with two "
-        f"labels, {amount(summary['pairs'], 'pair')} in all",
-        f"{amount(summary['label_conflicts'], 'label')} that the diagnosis contradicts",
-        f"{amount(summary['broken'], 'image')} that cannot be read",
-    ]
-    for found in audit["shortcuts"]:
-        interval = tuple(found["interval"]) if found["interval"] else None
-        told = figure(LabelShortcut(found["name"], found["auroc"], interval, found["sentence"]))
-        lines.append(f"label predicted from {text(found['name'])}: AUROC {told}. {text(found['sentence'])}")
-    verdict = "Neither leaks nor conflicts were found." if summary["is_clean"] else "Leaks or conflicts were found."
-    return section(title, f"{verdict} Fingerprint `{audit['fingerprint']}`.", bullets(lines))
+def _read(file: Path) -> FileFacts:
+    """Return what a file says before its pixels are decoded; the format is `not readable` where that fails."""
+    size = 0
+    try:
+        size = file.stat().st_size
+        with open_image(file) as image:
+            return facts_of(image, size)
+    except (BrokenImageError, OSError):
+        return FileFacts(size, "not readable")
 
 
-def _licence(facts: DataCardFacts) -> str:
-    """Return the section on the licences, in the words of the metadata."""
-    lines = []
-    for column in facts.about("licence"):
-        stated = {value: len(positions) for value, positions in column.images_of().items()}
-        lines += [f"{text(value)}: {amount(count, 'image')}" for value, count in sorted(stated.items())]
-        if missing := len(facts.listing) - column.filled:
-            lines.append(f"no licence stated: {amount(missing, 'image')}; ask the source")
-    return section("Licence", bullets(lines) or NOT_STATED)
+def _ages_by_class(column: Column, labels: Sequence[str]) -> list[tuple[str, Any]]:
+    """Return the ages of each class, and of all images last."""
+    pairs = list(zip(column.values, labels, strict=True))
+    by_class = [(own, ages_of(value for value, label in pairs if label == own)) for own in sorted(set(labels))]
+    return [*by_class, ("all", ages_of(column.values))]
 
 
-# Known limits
-
-
-def _splits(facts: DataCardFacts) -> list[str]:
-    """Return what leaks between the splits do to a result."""
-    if set(facts.listing.splits) <= {"", "train"}:
-        return ["There is no test split: whoever makes one must keep each lesion's images in one split."]
-    columns = facts.about("lesion", "patient", "group")
-    found = []
-    leaking = facts.audit["summary"]["leaking_test_images"] if facts.audit else 0
-    if leaking:
-        found.append(f"Figures on all test images are too good: {amount(leaking, 'image')} leaked.")
-    for column in columns:
-        crossing = column.crossing(facts.listing.splits)
-        if crossing and not (facts.audit and facts.audit["group_column"] == column.name):  # the audit counted that one
-            last = split_names({name: {} for names in crossing.values() for name in names})[-1]
-            shared = f"{amount(len(crossing), column.role)} {'is' if len(crossing) == 1 else 'are'}"
-            found.append(
-                f"Figures on all {last} images are too good: by {code(column.name)}, {shared} in more than one split."
-            )
-    if found or facts.audit:
-        return found
-    complete = [column.role for column in columns if column.filled == len(facts.listing)]
-    if complete:
-        return [f"By the metadata no {complete[0]} is in two splits. Without an audit, near-duplicates remain unknown."]
-    return ["It is not known whether images of one lesion are in several splits: these images were not audited."]
-
-
-def _classes(facts: DataCardFacts) -> list[str]:
-    counts = Counter(facts.listing.labels)
-    if len(counts) < 2:
-        return [f"All images are of one class, {text(facts.listing.labels[0])}: a classifier cannot learn from them."]
-    positive = sorted(label for label in counts if standard_label(label) == CLASS_NAMES[1])
-    malignant, total = sum(counts[label] for label in positive), counts.total()
-    if malignant / total <= COMMON:
+def _value_rows(column: Column, labels: Sequence[str]) -> list[list[str | int]]:
+    """Return a row for each value: its name, images by class, and all images; none where most images differ."""
+    if column.different > max(MOST_VALUES, column.filled / 2):
         return []
-    return [
-        f"{percentage(malignant, total)} of the images are {text(' or '.join(positive))}, far more than among the "
-        "moles that a practice sees: predictive values do not carry over."
-    ]
+    counts = [(value or "not known", count) for value, count in count_by_class(column, labels).items()]
+    if rarer := counts[MOST_VALUES:]:
+        total = sum((count for _, count in rarer), Counter())
+        counts[MOST_VALUES:] = [(messages.amount(len(rarer), "rarer value"), total)]
+    return [[value, *(count[label] for label in sorted(set(labels))), count.total()] for value, count in counts]
 
 
-def _shortcuts(facts: DataCardFacts) -> list[str]:
-    """Return the columns with values that occur in one class only, which a network may learn instead of medicine."""
-    found = []
-    for column in facts.columns:
-        told = telling_values(column, facts.listing.labels)
-        values = [f"{text(value)} only with {text(label)}" for value, label in list(told.items())[:NAMED]]
-        values += [f"and {len(told) - NAMED} more values"] if len(told) > NAMED else []
-        if told:
-            name, listed = code(column.name), ", ".join(values)
-            found.append(f"{name} predicts the class: {listed}. A network may learn this link instead of the lesion.")
-    return found
+def _lesions(column: Column, splits: Sequence[str]) -> tuple[Column, int, int, str]:
+    """Return a column, how many of its values have several images, how many are in several splits, and the last split.
 
-
-def _unknown(facts: DataCardFacts) -> list[str]:
-    """Return what is not known of patients, lesions and diagnoses."""
-    found, total = [], len(facts.listing)
-    if not facts.about("skin type"):
-        found.append(
-            "Skin types are not known. Datasets of such images show mostly light skin (D. Wen et al., The Lancet "
-            "Digital Health 4:e64, 2022), so it cannot be said for whom a result holds."
-        )
-    if unknown := [role for role in ("age", "sex", "site") if not facts.about(role)]:
-        found.append(f"Nothing is known of {' and '.join(unknown)}.")
-    partly = [column for column in facts.about("age", "sex", "site", "skin type") if column.filled < total]
-    if partly:
-        known = ", ".join(f"{column.role} ({percentage(column.filled, total)})" for column in partly)
-        found.append(f"Known of some images only: {known}. The other images may differ.")
-    if not facts.about("lesion", "patient", "group"):
-        found.append("It is not known which images show one lesion or one patient: intervals come out too narrow.")
-    elif not facts.about("patient"):
-        found.append("Patients are not known: images of two lesions of one patient may be in different splits.")
-    return found + _diagnoses(facts)
-
-
-def _diagnoses(facts: DataCardFacts) -> list[str]:
-    columns, labels = facts.about("diagnosis"), facts.listing.labels
-    if not columns:
-        note = ": malignant need not mean melanoma" if CLASS_NAMES[1] in labels else ""
-        return [f"No diagnosis is given beyond the label{note}."]
-    malignant = [value for value, label in zip(columns[0].values, labels, strict=True) if label == CLASS_NAMES[1]]
-    found = []
-    if len(set(malignant) - {""}) > 1:
-        found.append("Malignant stands for several diagnoses here.")
-    if unknown := sum(not value for value in malignant):
-        found.append(f"The diagnosis of {unknown:,} of {len(malignant):,} malignant images is not known.")
-    return found
+    The last split is the last of those that share a value; it is empty where none do.
+    """
+    several = sum(len(positions) > 1 for positions in column.images_of().values())
+    crossing = column.crossing(splits)
+    names = messages.split_names({name: {} for names in crossing.values() for name in names})
+    return column, several, len(crossing), names[-1] if names else ""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
-from melanoma_pl.evaluation.intervals import Estimate
+from melanoma_pl.evaluation import Estimate
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#777777"
 CYCLE = (BLUE, ORANGE, GREEN, RED, GREY)

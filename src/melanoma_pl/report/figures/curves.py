@@ -10,9 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from melanoma_pl.evaluation.assessment import Calibration
-from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.evaluation.outcomes import Decisions
+from melanoma_pl.evaluation import Calibration, Decisions, Estimate
 from melanoma_pl.messages import readable
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.figures.canvas import (
@@ -26,8 +24,7 @@ from melanoma_pl.report.figures.canvas import (
     fraction_axes,
     legend_below,
 )
-from melanoma_pl.report.measures import is_scaled, percent, told
-from melanoma_pl.report.statements import named
+from melanoma_pl.report.wording import named, percent, told
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ BIN_EDGES = [edge / 25 for edge in range(26)]
 
 def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Figure | None:
     """Draw the ROC curve, chance level, the operating point of each threshold with intervals, and published points."""
-    if not _has_both_classes(content):
+    if len(set(content.curves.targets)) < 2:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=5.3)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="chance level")
@@ -86,7 +83,7 @@ def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Fi
 
 def precision_recall(content: Content) -> Figure | None:
     """Draw the precision-recall curve, and chance level: the proportion of malignant images."""
-    if not _has_both_classes(content):
+    if len(set(content.curves.targets)) < 2:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=4.8)
     probabilities, targets = _predictions(content)
@@ -137,7 +134,7 @@ def reliability(content: Content) -> Figure | None:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=5.0)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
-    if is_scaled(content):
+    if content.is_scaled:
         _draw_bins(ax, before, "s-", ORANGE, "before temperature scaling", face="white")
         _draw_bins(ax, after, "o-", BLUE, f"after: temperature {after.temperature:.3g}")
     else:
@@ -150,10 +147,6 @@ def reliability(content: Content) -> Figure | None:
 
 def _predictions(content: Content) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return np.asarray(content.curves.probabilities, np.float64), np.asarray(content.curves.targets, np.int64)
-
-
-def _has_both_classes(content: Content) -> bool:
-    return len(set(content.curves.targets)) == 2
 
 
 def _positive(content: Content) -> str:

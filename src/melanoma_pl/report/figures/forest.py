@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FormatStrFormatter
 
-from melanoma_pl.evaluation.intervals import Estimate
-from melanoma_pl.evaluation.strata import UNKNOWN
+from melanoma_pl.evaluation import UNKNOWN, Estimate
 from melanoma_pl.messages import readable
 from melanoma_pl.report.content import Content, Robustness
 from melanoma_pl.report.figures.canvas import BLUE, GREY, RED, WIDTH, canvas, draw_estimates

@@ -94,7 +94,7 @@ def test_only_datasets_that_were_not_used_for_long_are_removed(
 ) -> None:
     assert "nothing to remove" in run_command(data.command, "cache", "clean", "--older-than", "41").output
     assert "1 dataset " in run_command(data.command, "cache", "clean", "--older-than", "39").output
-    assert find_cached(CACHE) == [datasets[0]]
+    assert [cached.folder for cached in find_cached(CACHE)] == [datasets[0].folder]
     result = run_command(data.command, "cache", "clean", "--older-than", "-1")
     assert result.code == 2
     assert "negative" in result.error
@@ -119,7 +119,7 @@ def test_a_dataset_in_training_stays(datasets: list[CachedDataset], training: No
     assert result.code == 2
     assert str(datasets[0].folder) in result.error
     assert "another process uses it; freed" in result.error
-    assert find_cached(CACHE) == [datasets[0]]
+    assert [cached.folder for cached in find_cached(CACHE)] == [datasets[0].folder]
     assert datasets[0].read().images == 40
 
 

@@ -29,7 +29,7 @@ from tests.unit.report.page_reading import Page
 
 from melanoma_pl.data.audit.findings import LabelShortcut
 from melanoma_pl.data.labelled_images import LabelledImages
-from melanoma_pl.report.data.audit_page import forest, histogram, pair_groups, write_page
+from melanoma_pl.report.data.audit_page import auroc_axis, histogram, pair_groups, write_page
 
 STYLE = Path(__file__).parents[4] / "src" / "melanoma_pl" / "report" / "templates" / "page.css"
 
@@ -70,7 +70,7 @@ def test_page_needs_nothing_but_itself(page: Page) -> None:
 
 def test_page_can_be_read_by_everyone(page: Page) -> None:
     assert page.all("html") == [{"lang": "en"}]
-    assert len(page.all("title")) == 1 + sum(bar is not None for bar in histogram(full_audit(Path()).pairs).bars)
+    assert len(page.all("title")) == 1 + 20, "the page's own, and one of each bar"
     headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert headings[0] == 1 and headings.count(1) == 1
     assert all(after - before <= 1 for before, after in pairwise(headings))
@@ -170,37 +170,39 @@ def test_the_first_groups_of_pairs_get_the_remaining_thumbnails() -> None:
     leaks = tuple(pair(PLAIN[1], f"test/malignant/{n}.png") for n in range(10))
     conflicts = tuple(pair(PLAIN[0], f"train/malignant/{n}.png") for n in range(10))
     groups = pair_groups(empty_audit(Path(), pairs=conflicts + leaks), most=12, at_least=4)
-    assert [(group.anchor, len(group.pairs), group.total) for group in groups] == [
+    assert [(name, len(pairs), total) for name, pairs, total in groups] == [
         ("leaks", 8, 10),
         ("conflicts", 4, 10),
         ("duplicates", 0, 0),
     ]
-    assert [group.is_problem for group in groups] == [True, True, False]
 
 
 def test_most_important_pairs_come_first() -> None:
     faint, strong = pair(PLAIN[1], PLAIN[2], similarity=0.9), pair(PLAIN[1], PLAIN[3], similarity=0.99)
     lesion = pair(MARKUP, FOREIGN, kind="lesion", similarity=None)
     conflict, exact = pair(PLAIN[0], PLAIN[2], similarity=0.8), pair(LONG, PLAIN[3], kind="exact", similarity=1.0)
-    (leaks, *_) = pair_groups(empty_audit(Path(), pairs=(lesion, faint, strong, exact, conflict)))
-    assert leaks.pairs == (conflict, exact, strong, faint, lesion)
+    ((_, leaks, _), *_) = pair_groups(empty_audit(Path(), pairs=(lesion, faint, strong, exact, conflict)))
+    assert leaks == [conflict, exact, strong, faint, lesion]
 
 
-def test_forest_lies_between_its_ends() -> None:
-    chart = forest(SHORTCUTS)
-    assert chart.chance == pytest.approx(100 * 0.1 / 0.6, abs=0.01)
-    files, colour, size, border = chart.rows
-    assert files.point == pytest.approx(100 * 0.571 / 0.6, abs=0.01) and files.ends == (93.67, 96.67)
-    assert size.point is None and size.ends is None and border.ends is None
-    assert [row.tells for row in chart.rows] == [True, False, False, False]
-    assert chart.ticks == {"0.4": 0, "0.5": 16.67, "0.6": 33.33, "0.7": 50, "0.8": 66.67, "0.9": 83.33, "1.0": 100}
-    assert colour.ends is not None and 0 <= colour.ends[0] < chart.chance < colour.ends[1]
+def test_auroc_axis_begins_below_chance_level() -> None:
+    position, ticks = auroc_axis(SHORTCUTS)
+    assert position(0.5) == pytest.approx(100 * 0.1 / 0.6, abs=0.01)
+    assert position(0.971) == pytest.approx(100 * 0.571 / 0.6, abs=0.01) and position(0.962) == 93.67
+    assert ticks == {"0.4": 0, "0.5": 16.67, "0.6": 33.33, "0.7": 50, "0.8": 66.67, "0.9": 83.33, "1.0": 100}
+    assert auroc_axis([])[1] == ticks
 
 
-def test_forest_has_room_for_shortcuts_below_chance_level() -> None:
-    chart = forest([LabelShortcut("file facts", 0.2, (0.05, 0.35), "")])
-    assert chart.rows[0].ends == (5.0, 35.0) and next(iter(chart.ticks)) == "0.0" and not chart.rows[0].tells
-    assert forest([]).rows == ()
+def test_auroc_axis_has_room_for_shortcuts_below_chance_level() -> None:
+    position, ticks = auroc_axis([LabelShortcut("file facts", 0.2, (0.05, 0.35), "")])
+    assert (position(0.05), position(0.35)) == (5.0, 35.0) and next(iter(ticks)) == "0.0"
+
+
+def test_forest_shows_points_and_intervals_where_there_are_some(page: Page) -> None:
+    classes = Counter(attributes.get("class") for tag, attributes in page.elements if tag in ("line", "g"))
+    assert classes["interval"] == 2 and classes["problem"] == 1 and classes["fine"] == 3
+    (chance,) = [line for line in page.all("line") if line.get("class") == "chance"]
+    assert chance["x1"] == "16.67%"
 
 
 def test_a_shortcut_tells_the_label_if_its_interval_lies_above() -> None:
@@ -211,11 +213,14 @@ def test_a_shortcut_tells_the_label_if_its_interval_lies_above() -> None:
 def test_histogram_counts_every_pair_once() -> None:
     leak, within = pair(PLAIN[1], PLAIN[2], similarity=1.0), pair(PLAIN[2], PLAIN[3], similarity=0.9)
     chart = histogram([leak, within, within, pair(PLAIN[0], PLAIN[1], similarity=0.9), replace(leak, similarity=None)])
-    assert chart is not None and chart.highest == 3 and len(chart.bars) == 20
-    assert (chart.bars[0].within, chart.bars[0].leaks) == (100, 0)
-    assert chart.bars[-1].leaks == pytest.approx(100 / 3)
-    assert sum(bar.within + bar.leaks for bar in chart.bars) == pytest.approx(400 / 3)
-    assert chart.description == "Similarity of 4 pairs, from 0.90 to 1.00"
+    assert chart is not None and len(chart["bins"]) == 20 and len(chart["edges"]) == 21
+    assert chart["bins"][0] == [0, 3] and chart["bins"][-1] == [1, 0]
+    assert sum(map(sum, chart["bins"])) == 4 == len(chart["similarities"])
+
+
+def test_histogram_is_described_in_words(page: Page) -> None:
+    labels = [str(figure.get("aria-label")) for figure in page.all("svg")]
+    assert "Similarity of 6 pairs, from 0.90 to 1.00" in labels
 
 
 @pytest.mark.parametrize(
@@ -229,13 +234,13 @@ def test_histogram_counts_every_pair_once() -> None:
 )
 def test_similarity_axis_has_round_numbers(similarity: float, ticks: dict[str, float]) -> None:
     chart = histogram([pair(PLAIN[1], PLAIN[2], similarity=similarity)])
-    assert chart is not None and chart.ticks == ticks
+    assert chart is not None and chart["ticks"] == ticks
 
 
 @pytest.mark.parametrize("similarity", [1.0, 0.95, -1.0, 0.123])
 def test_histogram_of_one_pair(similarity: float) -> None:
     chart = histogram([pair(PLAIN[1], PLAIN[2], similarity=similarity)])
-    assert chart is not None and sum(bar.leaks for bar in chart.bars) == 100
+    assert chart is not None and sum(leaks for leaks, _ in chart["bins"]) == 1
     assert histogram([]) is None
 
 

@@ -13,8 +13,8 @@ from melanoma_pl.report.content import Content, SubgroupTable
 from melanoma_pl.report.figures.canvas import whiskers
 from melanoma_pl.report.figures.curves import DERMATOLOGISTS, precision_recall, probabilities, reliability, roc
 from melanoma_pl.report.figures.forest import EstimateRow, forest, robustness, shortcuts, subgroups
-from melanoma_pl.report.measures import told
 from melanoma_pl.report.page import FIGURES, write_figures
+from melanoma_pl.report.wording import told
 
 SVG = "{http://www.w3.org/2000/svg}"
 

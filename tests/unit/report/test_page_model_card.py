@@ -5,8 +5,8 @@ import pytest
 from tests.unit.report.evaluation_examples import bare_content, full_content, named_content
 
 from melanoma_pl.report.content import Content
-from melanoma_pl.report.measures import told
-from melanoma_pl.report.model_card import model_card
+from melanoma_pl.report.page import model_card
+from melanoma_pl.report.wording import told
 
 TRAINING = {"images": "ham10000 <b>drawn</b>", "split": "0.2 | by lesion_id", "audit": "no leak & no conflict"}
 SECTIONS = ["Model details", "Intended use", "Training data", "Evaluation data", "Metrics", "Decisions", "Calibration"]

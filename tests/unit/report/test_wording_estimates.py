@@ -1,7 +1,7 @@
 import pytest
 
 from melanoma_pl.evaluation.intervals import BY_DEFINITION, Estimate
-from melanoma_pl.report import measures
+from melanoma_pl.report import wording
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from melanoma_pl.report import measures
     ],
 )
 def test_estimates_in_cells(estimate: Estimate, figure: str, beside: str) -> None:
-    assert (measures.figure(estimate), measures.beside(estimate)) == (figure, beside)
+    assert (wording.figure(estimate), wording.beside(estimate)) == (figure, beside)
 
 
 def test_estimates_in_sentences() -> None:
@@ -25,7 +25,7 @@ def test_estimates_in_sentences() -> None:
         Estimate(1.0, None, "only one image of a class"),
         Estimate(None, None, "why"),
     )
-    assert [measures.told(estimate) for estimate in estimates] == [
+    assert [wording.told(estimate) for estimate in estimates] == [
         "0.500 [0.400–0.600]",
         "1.000 (no interval: only one image of a class)",
         "not computable: why",
@@ -33,17 +33,17 @@ def test_estimates_in_sentences() -> None:
 
 
 def test_percentages_and_probabilities_keep_what_matters() -> None:
-    assert [measures.percent(value) for value in (0, 0.02, 0.0183, 0.35, 1)] == [
+    assert [wording.percent(value) for value in (0, 0.02, 0.0183, 0.35, 1)] == [
         "0 %",
         "2 %",
         "1.83 %",
         "35 %",
         "100 %",
     ]
-    assert [measures.probability(value) for value in (0, 0.00042, 0.5)] == ["0.000", "0.00042", "0.500"]
+    assert [wording.probability(value) for value in (0, 0.00042, 0.5)] == ["0.000", "0.00042", "0.500"]
 
 
 def test_a_negative_loss_is_a_gain() -> None:
-    assert measures.lost(Estimate(0.1, (0, 0.2))) == ("loss", Estimate(0.1, (0, 0.2)))
-    assert measures.lost(Estimate(-0.1, (-0.3, 0.2))) == ("gain", Estimate(0.1, (-0.2, 0.3)))
-    assert measures.lost(Estimate(-0.0001)) == ("loss", Estimate(-0.0001))
+    assert wording.lost(Estimate(0.1, (0, 0.2))) == ("loss", Estimate(0.1, (0, 0.2)))
+    assert wording.lost(Estimate(-0.1, (-0.3, 0.2))) == ("gain", Estimate(0.1, (-0.2, 0.3)))
+    assert wording.lost(Estimate(-0.0001)) == ("loss", Estimate(-0.0001))
