@@ -115,6 +115,9 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
     except RunStopped as error:
         print("stopped", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # outside the main thread there are no handlers
+        print("stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of the output, `head` for instance, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
