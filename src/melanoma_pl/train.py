@@ -67,10 +67,11 @@ def command(arguments: list[str]) -> int:
         print(f"Every key with its unit and allowed values: {app.conf_dir()}/train.yaml and the folders beside it.")
         return app.OK
     arguments = with_resume(arguments)
+    sweep_folders: list[Path] = []
     try:
-        app.run_hydra_with_argv("train", job, arguments)
+        app.run_hydra_with_argv("train", job, arguments, sweep_folders)
     except Exception:
-        jobs = [job for folder in app.SWEEP_FOLDERS for job in sweeps.read_jobs(folder)]
+        jobs = [job for folder in sweep_folders for job in sweeps.read_jobs(folder)]
         if not jobs:
             raise
         # each job's error was printed when it occurred
@@ -78,7 +79,7 @@ def command(arguments: list[str]) -> int:
     except RunStopped as error:
         return error.exit_code
     finally:
-        for folder in app.SWEEP_FOLDERS:
+        for folder in sweep_folders:
             sweeps.summarize(folder)
     return app.OK
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from melanoma_pl.data import MoleDataModule
+from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.inference.ensemble import Member
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.preprocessing import Preprocessing
@@ -17,6 +18,7 @@ def member(root: Path, name: str = "one", seed: int = 0, **options: object) -> M
     torch.manual_seed(seed)
     network = ThreeConvNet((4, 4, 4), hidden=8, image_size=SIZE, initial_weights="keras")
     classifier = MelanomaClassifier(network, preprocessing=Preprocessing(SIZE)).eval()
+    classifier.decide(Decision())
     data = MoleDataModule(root, preprocessing=Preprocessing(SIZE), **options)  # type: ignore[arg-type]
     return Member(name, classifier, data, data)
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from textwrap import indent
@@ -134,12 +135,11 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
     return MISUSED
 
 
-SWEEP_FOLDERS: list[Path] = []
-"""The folder of the sweep that `run_hydra_with_argv` has begun; empty without a sweep."""
+_sweep_folders: ContextVar[list[Path]] = ContextVar("sweep_folders")  # the list of the running call
 
 
 class SweepFolder(Callback):
-    """Notes the folder of a sweep in `SWEEP_FOLDERS`, for its summary.
+    """Tells the caller of `run_hydra_with_argv` the folder of a sweep, for its summary.
 
     Hydra calls nothing of ours at the end of a sweep whose jobs fail.
     """
@@ -148,10 +148,15 @@ class SweepFolder(Callback):
         """Note the folder before the first job."""
         folder = Path(config.hydra.sweep.dir)
         folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study also lies in outputs/
-        SWEEP_FOLDERS.append(folder)
+        _sweep_folders.get([]).append(folder)
 
 
-def run_hydra_with_argv(config_name: str, job: Callable[[DictConfig], Any], arguments: Iterable[str]) -> None:
+def run_hydra_with_argv(
+    config_name: str,
+    job: Callable[[DictConfig], Any],
+    arguments: Iterable[str],
+    sweep_folders: list[Path] | None = None,
+) -> None:
     """Run a Hydra app with these arguments in `sys.argv`, where Hydra and the processes of DDP read them.
 
     `sys.argv` and the environment are restored afterwards.
@@ -160,6 +165,7 @@ def run_hydra_with_argv(config_name: str, job: Callable[[DictConfig], Any], argu
         config_name: `train` or `evaluate`.
         job: Takes the composed configuration; a sweep calls it once for each job.
         arguments: Overrides and Hydra's flags.
+        sweep_folders: Receives the folder of a sweep as soon as it is known.
 
     Raises:
         UserError: If the job raised it, or if Hydra or OmegaConf refuse an argument.
@@ -177,7 +183,7 @@ def run_hydra_with_argv(config_name: str, job: Callable[[DictConfig], Any], argu
             raised.append(error if isinstance(error, UserError) else as_user_error(error, config_name))
 
     argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
-    SWEEP_FOLDERS.clear()
+    token = _sweep_folders.set([] if sweep_folders is None else sweep_folders)
     sys.argv = [*argv[:1], *arguments]
     os.environ[FULL_ERROR] = "1"  # or Hydra would print an exception and exit instead of raising it
     try:
@@ -185,6 +191,7 @@ def run_hydra_with_argv(config_name: str, job: Callable[[DictConfig], Any], argu
     except (HydraException, OmegaConfBaseException) as error:
         raise as_user_error(error, config_name) from error
     finally:
+        _sweep_folders.reset(token)
         sys.argv = argv
         del os.environ[FULL_ERROR]
         if full_error is not None:

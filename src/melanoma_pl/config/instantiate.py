@@ -18,19 +18,30 @@ from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build
 
 
+def draw_synthetic_images(settings: TrainSettings) -> None:
+    """Draw the images of `data=synthetic` if they have not been drawn yet; other data need nothing."""
+    chosen, drawn = settings.data, settings.data.synthetic
+    if drawn is not None:
+        root = _synthetic_root(settings)
+        write_images(root, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
+
+
+def _synthetic_root(settings: TrainSettings) -> Path:
+    drawn = settings.data.synthetic
+    assert drawn is not None
+    return drawn.folder / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{settings.data.image_size}px"
+
+
 def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataModule:
-    """Return the data module. Images of `data=synthetic` are drawn where they have not been drawn yet.
+    """Return the data module; synthetic images must have been drawn by `draw_synthetic_images`.
 
     Args:
         settings: All settings of a training.
         every_class: Whether each class needs an image.
     """
-    chosen, drawn, root = settings.data, settings.data.synthetic, settings.data.root
-    if drawn is not None:
-        root = drawn.folder / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{chosen.image_size}px"
-        write_images(root, drawn.train, drawn.test, drawn.seed, chosen.image_size, chosen.class_names)
+    chosen = settings.data
     return MoleDataModule(
-        root,
+        chosen.root if chosen.synthetic is None else _synthetic_root(settings),
         preprocessing=make_preprocessing(settings),
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
         seed=settings.seed,

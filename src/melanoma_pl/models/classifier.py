@@ -101,6 +101,7 @@ class MelanomaClassifier(pl.LightningModule):
         self.augmented_decision: Decision | None = None
         self.ood_detector: OutOfDistributionDetector | None = None
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
+        self.logit_shift = math.log(pos_weight)  # of the network's output, by the weighted loss
         # persistent, so that the mean of an epoch that was interrupted and resumed covers all of its batches
         self.train_metrics = MetricCollection(
             {"loss": MeanMetric(nan_strategy="disable"), "accuracy": BinaryAccuracy(validate_args=False)}
@@ -126,11 +127,6 @@ class MelanomaClassifier(pl.LightningModule):
         logits: Tensor = self.network(self.preprocessing.to_input(pixels))
         # shape, not len(): that would fix the batch size of an export
         return logits.reshape(pixels.shape[0]) - self.logit_shift
-
-    @property
-    def logit_shift(self) -> float:
-        """Shift of the network's output by the weighted loss, log(pos_weight)."""
-        return math.log(float(self.pos_weight))  # type: ignore[arg-type]
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean weighted binary cross-entropy: float scalar from float `(N,)` and int64 `(N,)`."""

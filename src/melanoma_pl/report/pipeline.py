@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from melanoma_pl.config.instantiate import make_data
+from melanoma_pl.config.instantiate import draw_synthetic_images, make_data
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.errors import UserError
@@ -139,6 +139,7 @@ def _open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerato
     Raises:
         UserError: If the checkpoint cannot be read, or the run's images have changed since it began.
     """
+    draw_synthetic_images(evaluated.own)
     data = make_data(evaluated.evaluated, every_class=request.own_images)  # other images may be of one class
     own = data if evaluated.own == evaluated.evaluated else make_data(evaluated.own)
     if request.own_images:

@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 
-from melanoma_pl.config.instantiate import make_classifier, make_data
+from melanoma_pl.config.instantiate import draw_synthetic_images, make_classifier, make_data
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
@@ -51,6 +51,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     precision = choose_precision(settings.trainer.precision, accelerator)
     check_compiler(settings.trainer.compile, accelerator)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
+    draw_synthetic_images(settings)
     data = make_data(settings)
     data.setup("fit")
     in_sweep = not open_test

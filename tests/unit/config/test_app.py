@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from melanoma_pl.config.app import FULL_ERROR, SWEEP_FOLDERS, list_groups, run_command, run_hydra_with_argv
+from melanoma_pl.config.app import FULL_ERROR, list_groups, run_command, run_hydra_with_argv
 from melanoma_pl.errors import UserError
 
 
@@ -41,11 +41,12 @@ def test_the_folder_of_a_sweep_reaches_the_caller_even_if_its_jobs_fail(work_fol
     def job(config: DictConfig) -> float:
         raise UserError("no")
 
+    folders: list[Path] = []
     with pytest.raises(UserError):
-        run_hydra_with_argv("train", job, ["-m", "seed=1,2", "hydra.sweep.dir=sweep"])
-    assert [Path("sweep")] == SWEEP_FOLDERS
-    run_hydra_with_argv("train", lambda config: None, ["seed=1"])
-    assert not SWEEP_FOLDERS
+        run_hydra_with_argv("train", job, ["-m", "seed=1,2", "hydra.sweep.dir=sweep"], folders)
+    assert folders == [Path("sweep")]
+    run_hydra_with_argv("train", lambda config: None, ["seed=1"], folders)
+    assert folders == [Path("sweep")]
 
 
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

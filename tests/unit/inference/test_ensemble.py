@@ -85,7 +85,6 @@ def test_nothing_is_fitted_on_test_images(image_folder: Path) -> None:
 
 
 def test_a_network_with_non_finite_logits_is_refused(members: list[Member]) -> None:
-    members[0].classifier.decide(Decision())
     torch.nn.init.constant_(members[0].classifier.network.dense_2.weight, float("nan"))
     with pytest.raises(UserError, match="non-finite logits for 12 of 12 images"):
         assemble(members[:1]).logits("test", "")
