@@ -121,7 +121,8 @@ def test_several_devices(sweep: Command) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="needs the extra parallel"
+    importlib.util.find_spec("joblib") is None or importlib.util.find_spec("hydra_plugins") is None,
+    reason="needs the extra parallel",
 )
 def test_in_parallel(sweep: Command, work_folder: Path) -> None:
     result = sweep("sweep=parallel", "seed=1,2")
@@ -130,9 +131,7 @@ def test_in_parallel(sweep: Command, work_folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None, reason="needs the extra optuna"
-)
+@pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="needs the extra optuna")
 @pytest.mark.filterwarnings("ignore")  # optuna 2.10 and SQLAlchemy 1 are old
 def test_optuna(sweep: Command, work_folder: Path) -> None:
     result = sweep("sweep=optuna", "hydra.sweeper.n_trials=2")
