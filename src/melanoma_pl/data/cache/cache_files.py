@@ -28,7 +28,7 @@ if sys.platform != "win32":
     import fcntl
 
 DEFAULT_FOLDER = Path("outputs/cache")
-FORMAT = 1  # to be raised with every change that alters a cached pixel or the meaning of a file
+FORMAT = 2  # to be raised with every change that alters a cached pixel or the meaning of a file
 KEY = re.compile(r"[0-9a-f]{16}")
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # errors of reading a damaged record
 DAY = 24 * 60 * 60  # seconds
