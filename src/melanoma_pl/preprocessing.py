@@ -1,5 +1,6 @@
 """The preprocessing from an image to the network's input, the same for training, evaluation and prediction."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from melanoma_pl.image_files import to_rgb
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+LARGEST = 4096  # pixels: a checkpoint must not be able to ask for images that fill the memory
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,26 @@ class Preprocessing:
         mean: Mean of each RGB channel on the scale 0 to 1, subtracted after the division by 255.
         std: Standard deviation of each RGB channel on the scale 0 to 1; divides the result.
         interpolation: Pillow's filter for resizing, which smooths when it shrinks an image.
+
+    Raises:
+        ValueError: If the size is not 1 to 4096, or a number or the filter is not allowed.
     """
 
     image_size: int = 224
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        """Refuse values that no image can be preprocessed with."""
+        if not 1 <= self.image_size <= LARGEST:
+            raise ValueError(f"image_size={self.image_size}: it must be 1 to {LARGEST} pixels")
+        if len(self.mean) != 3 or not all(map(math.isfinite, self.mean)):
+            raise ValueError(f"mean={self.mean}: it must be three finite numbers")
+        if len(self.std) != 3 or not all(math.isfinite(value) and value > 0 for value in self.std):
+            raise ValueError(f"std={self.std}: it must be three positive numbers")
+        if self.interpolation not in FILTERS:
+            raise ValueError(f"interpolation={self.interpolation}: it must be {' or '.join(FILTERS)}")
 
     @classmethod
     def imagenet(cls, image_size: int = 224) -> "Preprocessing":

@@ -1,7 +1,9 @@
 """Tiny untrained networks on the tiny images."""
 
 from pathlib import Path
+from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
@@ -21,6 +23,14 @@ def member(root: Path, name: str = "one", seed: int = 0, **options: object) -> M
     classifier.decide(Decision())
     data = MoleDataModule(root, preprocessing=Preprocessing(SIZE), **options)  # type: ignore[arg-type]
     return Member(name, classifier, data, data)
+
+
+def save_checkpoint(classifier: MelanomaClassifier, path: Path) -> None:
+    """Save a checkpoint as training does, without a training."""
+    classifier.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    checkpoint: dict[str, Any] = {"state_dict": classifier.state_dict()}
+    classifier.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, path)
 
 
 @pytest.fixture

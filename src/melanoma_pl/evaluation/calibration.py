@@ -14,7 +14,15 @@ from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from melanoma_pl.evaluation.checks import Floats, Integers, check_no_nan, check_scores, check_unit, missing_class
+from melanoma_pl.evaluation.checks import (
+    Floats,
+    Integers,
+    check_no_nan,
+    check_positive,
+    check_scores,
+    check_unit,
+    missing_class,
+)
 from melanoma_pl.evaluation.intervals import Estimate
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)
@@ -36,8 +44,7 @@ def probabilities(logits: ArrayLike, temperature: float = 1.0) -> Floats:
     Raises:
         ValueError: If a logit is NaN or the temperature is not a positive number.
     """
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be a positive number, not {temperature}")
+    check_positive("temperature", temperature)
     values = np.asarray(logits, dtype=np.float64)
     check_no_nan("logits", values)
     return np.asarray(expit(values / temperature), dtype=np.float64)

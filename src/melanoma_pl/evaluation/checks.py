@@ -1,5 +1,6 @@
 """Checks of the arrays and numbers that this package takes, and sentences about classes with too few images."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -84,6 +85,17 @@ def check_unit(name: str, value: float, interval: Literal["[0, 1]", "(0, 1)", "(
     inside = (value >= 0 if interval[0] == "[" else value > 0) and (value <= 1 if interval[-1] == "]" else value < 1)
     if not inside:
         raise ValueError(f"{name} must lie in {interval}, not be {value}")
+    return float(value)
+
+
+def check_positive(name: str, value: float) -> float:
+    """Return a number above 0.
+
+    Raises:
+        ValueError: If it is not positive and finite.
+    """
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a positive number, not {value}")
     return float(value)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from melanoma_pl.errors import did_you_mean
 from melanoma_pl.evaluation.calibration import fit_temperature, probabilities
-from melanoma_pl.evaluation.checks import Floats, Integers, check_probabilities, check_unit
+from melanoma_pl.evaluation.checks import Floats, Integers, check_positive, check_probabilities, check_unit
 
 RULES = ("sensitivity", "youden", "fixed")
 
@@ -92,10 +92,18 @@ class Decision:
     Attributes:
         temperature: Divisor of the logits, a positive number.
         threshold: Lowest probability, in [0, 1], at which an image is called malignant.
+
+    Raises:
+        ValueError: If one of them is not in its range.
     """
 
     temperature: float = 1.0
     threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse a decision that cannot be applied."""
+        check_positive("temperature", self.temperature)
+        check_unit("threshold", self.threshold)
 
     def probabilities(self, logits: ArrayLike) -> Floats:
         """Return calibrated probabilities, float64 `(N,)` in [0, 1], of logits, float `(N,)`."""

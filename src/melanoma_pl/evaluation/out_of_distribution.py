@@ -31,12 +31,23 @@ class OutOfDistributionDetector:
         scale: float64 `(D,)`, standard deviations of the features.
         precision: float64 `(D, D)`, inverse covariance of the scaled features.
         threshold: Distance above which an image counts as out of distribution.
+
+    Raises:
+        ValueError: If the shapes differ or a number is NaN.
     """
 
     mean: Floats
     scale: Floats
     precision: Floats
     threshold: float
+
+    def __post_init__(self) -> None:
+        """Refuse a detector that cannot be applied."""
+        size = self.mean.size
+        if not self.mean.shape == self.scale.shape == (size,) or self.precision.shape != (size, size):
+            raise ValueError(f"mean, scale and precision must have shapes ({size},), ({size},) and ({size}, {size})")
+        for name in ("mean", "scale", "precision", "threshold"):
+            check_no_nan(name, np.asarray(getattr(self, name)))
 
     def distances(self, features: ArrayLike) -> Floats:
         """Return the Mahalanobis distance of each image, float64 `(N,)`, from its features, float `(N, D)`."""

@@ -61,15 +61,18 @@ def restore_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
         if extras["checkpoint_sha256"] != _sha256(checkpoint):
             logger.warning("%s belongs to another checkpoint and is ignored; melanoma-evaluate renews it", path)
             return
-        if detector := extras.get("ood_detector"):
-            arrays = {name: value.numpy() for name, value in detector.items() if isinstance(value, torch.Tensor)}
-            classifier.ood_detector = OutOfDistributionDetector(**{**detector, **arrays})
-        if "decision" in extras and not classifier.is_decided:
-            classifier.decide(Decision(**extras["decision"]))
-        if decision := extras.get("augmented_decision"):
-            classifier.augmented_decision = Decision(**decision)
+        values = extras.get("ood_detector")
+        arrays = {name: value.numpy() for name, value in (values or {}).items() if isinstance(value, torch.Tensor)}
+        detector = OutOfDistributionDetector(**{**values, **arrays}) if values else None
+        own, augmented = (
+            Decision(**extras[name]) if extras.get(name) else None for name in ("decision", "augmented_decision")
+        )
     except Exception as error:  # a damaged file can fail anywhere in the unpickler
         logger.warning("%s cannot be read (%s) and is ignored; melanoma-evaluate renews it", path, type(error).__name__)
+        return
+    classifier.ood_detector, classifier.augmented_decision = detector, augmented
+    if own is not None and not classifier.is_decided:
+        classifier.decide(own)
 
 
 def _sha256(path: Path) -> str:

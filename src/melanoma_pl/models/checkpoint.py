@@ -1,28 +1,93 @@
 """Read checkpoints of this project, and weights of networks trained in Keras."""
 
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from melanoma_pl.errors import UserError
+from melanoma_pl.evaluation.decision import choose_threshold
 from melanoma_pl.models.three_conv import ThreeConvNet
+from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.specs import build
 
 CHECKPOINT_KEY = "melanoma_pl"  # holds what prediction needs beside the weights, as plain values
 CHECKPOINT_FORMAT = 2
 NETWORK_PREFIX = "network."
+OTHER_FILE = "take another one: best.ckpt and last.ckpt of a run are separate files"
+
+
+def _check_rule(rule: dict[str, Any]) -> dict[str, Any]:
+    try:
+        choose_threshold([0.5], [1], **rule)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    return rule
+
+
+def _check_names(names: tuple[str, str]) -> tuple[str, str]:
+    if not all(names) or names[0] == names[1]:
+        raise ValueError("they should be two different names")
+    return names
+
+
+class CheckpointEntry(BaseModel):
+    """What a checkpoint holds for prediction beside the weights, under `CHECKPOINT_KEY`.
+
+    Attributes:
+        network: Spec of the network; empty if a notebook gave an object without a spec.
+        preprocessing: Turns images into the network's input.
+        class_names: Negative class, positive class.
+        temperature: Divisor of the logits.
+        threshold: Probability from which on an image is called malignant.
+        is_decided: Whether temperature and threshold were fitted with these weights.
+        threshold_rule: Arguments of `evaluation.choose_threshold`.
+        pos_weight: Weight of a malignant image in the loss.
+        images_note: Remark on the training images, such as "synthetic".
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    network: dict[str, Any]
+    preprocessing: Preprocessing
+    class_names: Annotated[tuple[str, str], AfterValidator(_check_names)]
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    threshold: float = Field(ge=0, le=1, allow_inf_nan=False)
+    is_decided: bool
+    threshold_rule: Annotated[dict[str, Any], AfterValidator(_check_rule)]
+    pos_weight: float = Field(gt=0, allow_inf_nan=False)
+    images_note: str
+
+    def difference(self, preprocessing: Preprocessing, class_names: Sequence[str], *, any_size: bool = False) -> str:
+        """Return in words how preprocessing or class names differ from these; empty if they do not.
+
+        Args:
+            preprocessing: The preprocessing that the weights are to be used with.
+            class_names: Negative class, positive class.
+            any_size: Whether another image size is accepted.
+        """
+        if tuple(class_names) != self.class_names:
+            return f"class_names={list(self.class_names)} instead of {list(class_names)}"
+        own, other = self.preprocessing.to_dict(), preprocessing.to_dict()
+        for key, value in own.items():
+            if value != other[key] and not (any_size and key == "image_size"):
+                return f"{key}={value} instead of {other[key]}"
+        return ""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of this project without running any code in it.
 
+    Returns:
+        The checkpoint, with weights by name under `state_dict`; `entry_of` returns its other values.
+
     Raises:
-        UserError: If it is missing, truncated, or was not written by this project.
+        UserError: If it is missing, truncated, damaged, or was not written by this project.
     """
     if not path.is_file():
         raise UserError(f"the checkpoint {path} does not exist", "a run keeps its own in <run folder>/checkpoints")
@@ -32,38 +97,99 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"the checkpoint {path} cannot be read: it is truncated or not a checkpoint ({reason[:100]})",
-            "take another one: best.ckpt and last.ckpt of a run are separate files",
+            OTHER_FILE,
         ) from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
         raise UserError(f"{path} was not written by melanoma-train", "give best.ckpt or last.ckpt of a run")
-    saved = checkpoint[CHECKPOINT_KEY]
+    entry_of(checkpoint, path)
+    state = checkpoint.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"the checkpoint {path} is damaged (it lacks weights)", OTHER_FILE)
+    return checkpoint
+
+
+def entry_of(checkpoint: Mapping[str, Any], path: Path | str = "") -> CheckpointEntry:
+    """Return what a checkpoint holds for prediction beside the weights.
+
+    Args:
+        checkpoint: The content of the file.
+        path: The file, for errors.
+
+    Raises:
+        UserError: If something is missing, not allowed, or of another version.
+    """
+    saved = checkpoint.get(CHECKPOINT_KEY)
     if not isinstance(saved, dict) or saved.get("format") != CHECKPOINT_FORMAT:
         version = saved.get("version", "") if isinstance(saved, dict) else ""
         raise UserError(
             f"{path} was written by melanoma_pl {version}, whose checkpoints this version does not read",
             "train anew, or use that version",
         )
-    return checkpoint
+    try:
+        return CheckpointEntry.model_validate(saved)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key, reason = ".".join(map(str, first["loc"])), first["msg"].replace("Input", "it")
+        if first["type"] == "missing":
+            told = f"{key} is missing"
+        elif first["type"] == "value_error":
+            told = f"{key}: {first['ctx']['error']}"
+        else:
+            told = f"{key}={first['input']!r:.60}: {reason}"
+        raise UserError(f"the checkpoint {path} is damaged ({told})", OTHER_FILE) from error
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path) -> CheckpointEntry | None:
     """Fill a network with the weights of an earlier run's checkpoint or of a Keras `.npz`.
+
+    Returns:
+        What the checkpoint holds beside the weights; None for Keras weights.
 
     Raises:
         UserError: If the file cannot be read or its weights do not fit the network.
     """
-    state = read_keras(path, network) if path.suffix == ".npz" else network_state(read_checkpoint(path))
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    if expected != found:
-        differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        first = differing[0]
+    entry, checkpoint = None, None
+    if path.suffix == ".npz":
+        state = read_keras(path, network)
+    else:
+        checkpoint = read_checkpoint(path)
+        state, entry = network_state(checkpoint), entry_of(checkpoint, path)
+    if difference := first_difference(network, state):
         raise UserError(
-            f"model.weights={path} does not fit the network: {first} is {found.get(first, 'missing')} there and "
-            f"{expected.get(first, 'missing')} here",
+            f"model.weights={path} does not fit the network: {difference}",
             "choose the model and the data.image_size that it was trained with",
         )
     network.load_state_dict(state)
+    return entry
+
+
+def build_to_fill(spec: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """Build the network that a checkpoint describes, to be filled with its weights.
+
+    A damaged description may ask for more memory than there is, so the shapes are compared first, without memory.
+
+    Raises:
+        UserError: If the network cannot be built, or the weights do not fit it.
+    """
+    try:
+        with torch.device("meta"):
+            difference = first_difference(build(spec, nn.Module), state)
+    except Exception:  # some networks cannot be built without memory; the reasons of all others come again below
+        difference = ""
+    if difference:
+        raise UserError(f"the checkpoint {path} is damaged ({difference})", OTHER_FILE)
+    return build(spec, nn.Module)
+
+
+def first_difference(network: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Return the first weight whose shape differs between a file and a network, in words; empty if all fit."""
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            shape, own = (shapes.get(name, "missing") for shapes in (found, expected))
+            return f"{name} is {shape} in the file and {own} in the network"
+    return ""
 
 
 def network_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -88,10 +214,11 @@ def read_keras(path: Path, network: nn.Module) -> dict[str, Tensor]:
         raise UserError(f"model.weights={path} holds Keras weights", "they fit model=three_conv only")
     layers = ["conv_1", "conv_2", "conv_3", "dense_1", "dense_2"]
     arrays = _read_arrays(path)
-    if len(arrays) != 2 * len(layers):
+    sizes = [array.ndim for array in arrays]
+    if sizes != [4, 1, 4, 1, 4, 1, 2, 1, 2, 1]:
         raise UserError(
-            f"model.weights={path} holds {len(arrays)} arrays",
-            "it should hold a kernel and a bias of each of five layers",
+            f"model.weights={path} holds {len(arrays)} arrays, with {sizes} dimensions",
+            "it should hold a kernel and a bias of each of five layers, in their order",
         )
     state: dict[str, Tensor] = {}
     for layer, kernel, bias in zip(layers, arrays[::2], arrays[1::2], strict=True):
@@ -106,8 +233,9 @@ def _read_arrays(path: Path) -> list[NDArray[np.float32]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return [archive[name].astype(np.float32) for name in sorted(archive.files)]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"model.weights={path} is not an .npz archive of arrays ({error})") from error
+    except Exception as error:  # a file of another kind can fail in any way
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise UserError(f"model.weights={path} is not an .npz archive of arrays ({reason})") from error
 
 
 def _turn(kernel: NDArray[np.float32], layer: str, network: ThreeConvNet) -> NDArray[np.float32]:

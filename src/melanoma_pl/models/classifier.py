@@ -26,7 +26,17 @@ from melanoma_pl import __version__
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision, fit_decision
 from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
-from melanoma_pl.models.checkpoint import CHECKPOINT_FORMAT, CHECKPOINT_KEY, network_state, read_checkpoint
+from melanoma_pl.models.checkpoint import (
+    CHECKPOINT_FORMAT,
+    CHECKPOINT_KEY,
+    OTHER_FILE,
+    CheckpointEntry,
+    build_to_fill,
+    entry_of,
+    first_difference,
+    network_state,
+    read_checkpoint,
+)
 from melanoma_pl.models.schedules import Constant, Schedule
 from melanoma_pl.models.timm_backbone import FineTuned
 from melanoma_pl.preprocessing import Preprocessing
@@ -286,14 +296,28 @@ class MelanomaClassifier(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore temperature and threshold; whether the optimizer is fused stays this run's choice."""
+        """Restore temperature and threshold; whether the optimizer is fused stays this run's choice.
+
+        Raises:
+            UserError: If the checkpoint is damaged, or belongs to other weights, preprocessing or class names.
+        """
+        path = self.trainer.ckpt_path if self._trainer else ""
+        entry = entry_of(checkpoint, path or "")
+        if difference := entry.difference(self.preprocessing, self.class_names):
+            raise UserError(
+                f"the checkpoint {path} was trained with {difference}",
+                "MelanomaClassifier.load_from_checkpoint(<checkpoint>) takes all from the checkpoint",
+            )
+        if difference := first_difference(self.network, network_state(checkpoint)):
+            raise UserError(f"the checkpoint {path} does not fit the network: {difference}", OTHER_FILE)
         for state in checkpoint.get("optimizer_states", ()):
             for group in state["param_groups"]:
                 if "fused" in group:
                     group["fused"] = self.optimizer_spec.get("fused")
-        saved = checkpoint[CHECKPOINT_KEY]
-        self.temperature, self.threshold = float(saved["temperature"]), float(saved["threshold"])
-        self.is_decided = bool(saved["is_decided"])
+        self._restore_decision(entry)
+
+    def _restore_decision(self, entry: CheckpointEntry) -> None:
+        self.temperature, self.threshold, self.is_decided = entry.temperature, entry.threshold, entry.is_decided
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -310,20 +334,25 @@ class MelanomaClassifier(pl.LightningModule):
             options: Further arguments of `__init__`, for instance an optimizer to go on training with.
 
         Raises:
-            UserError: If the file cannot be read or its network cannot be built.
+            UserError: If the file cannot be read, is damaged, or its network cannot be built.
         """
-        checkpoint = read_checkpoint(Path(checkpoint_path))
-        saved = checkpoint[CHECKPOINT_KEY]
-        arguments = {
-            "preprocessing": Preprocessing.from_dict(saved["preprocessing"]),
-            "class_names": saved["class_names"],
-            "pos_weight": saved["pos_weight"],
-            "threshold": saved["threshold_rule"],
-            "images_note": saved["images_note"],
+        path = Path(checkpoint_path)
+        checkpoint = read_checkpoint(path)
+        entry, state = entry_of(checkpoint, path), network_state(checkpoint)
+        arguments: dict[str, Any] = {
+            "preprocessing": entry.preprocessing,
+            "class_names": entry.class_names,
+            "pos_weight": entry.pos_weight,
+            "threshold": entry.threshold_rule,
+            "images_note": entry.images_note,
         }
-        classifier = cls(network or saved["network"], **(arguments | options))
-        classifier.network.load_state_dict(network_state(checkpoint))
-        classifier.on_load_checkpoint(checkpoint)
+        classifier = cls(
+            build_to_fill(entry.network, state, path) if network is None else network, **(arguments | options)
+        )
+        if difference := first_difference(classifier.network, state):
+            raise UserError(f"the checkpoint {path} is damaged ({difference})", OTHER_FILE)
+        classifier.network.load_state_dict(state)
+        classifier._restore_decision(entry)
         return classifier.to(map_location).eval()
 
     def to_onnx(self, file_path: Any = None, input_sample: Tensor | None = None, **options: Any) -> Any:

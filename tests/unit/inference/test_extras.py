@@ -56,7 +56,16 @@ def test_values_that_were_not_fitted_stay_unset(checkpoint: Path) -> None:
     assert (restored.ood_detector, restored.augmented_decision) == (None, None)
 
 
-@pytest.mark.parametrize("case", ["another checkpoint", "damaged", "not a dictionary", "missing"])
+CHANGES = {
+    "temperature 0": ("augmented_decision", {"temperature": 0.0}),
+    "threshold NaN": ("augmented_decision", {"threshold": float("nan")}),
+    "another shape": ("ood_detector", {"mean": torch.zeros(2, dtype=torch.float64)}),
+    "NaN": ("ood_detector", {"threshold": float("nan")}),
+}
+"""A damage → the value that it changes."""
+
+
+@pytest.mark.parametrize("case", ["another checkpoint", "damaged", "not a dictionary", "missing", *CHANGES])
 def test_extras_that_do_not_belong_are_ignored_with_a_warning(
     case: str, checkpoint: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -67,6 +76,11 @@ def test_extras_that_do_not_belong_are_ignored_with_a_warning(
         extras.write_bytes(extras.read_bytes()[:-200])
     elif case == "not a dictionary":
         torch.save([1], extras)
+    elif case in CHANGES:
+        key, change = CHANGES[case]
+        values = torch.load(extras, weights_only=True)
+        values[key].update(change)
+        torch.save(values, extras)
     else:
         extras.unlink()
     restored = tiny_classifier()

@@ -1,14 +1,20 @@
-"""Weights from Keras and from checkpoints."""
+"""Weights from Keras and from checkpoints, whole and damaged."""
 
+import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.unit.conftest import save_checkpoint
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.models import ThreeConvNet
-from melanoma_pl.models.checkpoint import load_weights, read_checkpoint
+from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
+from melanoma_pl.models.checkpoint import CheckpointEntry, load_weights, read_checkpoint
+from melanoma_pl.preprocessing import Preprocessing
 
 CHANNELS, HIDDEN, SIZE = (2, 3, 4), 5, 30
 
@@ -96,3 +102,119 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     torch.save({"melanoma_pl": {"version": "0.1.0"}, "state_dict": {}}, tmp_path / "old.ckpt")
     with pytest.raises(UserError, match=r"old\.ckpt was written by melanoma_pl 0\.1\.0.*train anew"):
         read_checkpoint(tmp_path / "old.ckpt")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as training saves it."""
+    path = tmp_path_factory.mktemp("saved") / "best.ckpt"
+    network = ThreeConvNet(CHANNELS, HIDDEN, image_size=SIZE)
+    save_checkpoint(MelanomaClassifier(network, preprocessing=Preprocessing(SIZE)), path)
+    return path
+
+
+def changed(place: str, **values: Any) -> Callable[[dict[str, Any]], Any]:
+    """Return a function that changes values of the entry, of its network or of its preprocessing."""
+    return lambda entry: (entry[place] if place else entry).update(values)
+
+
+def removed(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda entry: entry.pop(key)
+
+
+NAN = float("nan")
+DAMAGED_ENTRIES = {
+    **{f"{key} is missing": removed(key) for key in CheckpointEntry.model_fields},
+    "temperature=0.0": changed("", temperature=0.0),
+    "temperature=-1.0": changed("", temperature=-1.0),
+    "temperature=nan": changed("", temperature=NAN),
+    "temperature=inf": changed("", temperature=float("inf")),
+    "temperature='x'": changed("", temperature="x"),
+    "threshold=2.0": changed("", threshold=2.0),
+    "threshold=nan": changed("", threshold=NAN),
+    "threshold rule 'x' is unknown": changed("", threshold_rule={"rule": "x"}),
+    "unexpected keyword argument 'x'": changed("", threshold_rule={"x": 1}),
+    "threshold_rule=None": changed("", threshold_rule=None),
+    "pos_weight=0.0": changed("", pos_weight=0.0),
+    "class_names=": changed("", class_names=["a", "b", "c"]),
+    "two different names": changed("", class_names=["a", "a"]),
+    "class_names.0=1": changed("", class_names=[1, 2]),
+    "image_size=1000000": changed("preprocessing", image_size=1e6),
+    "image_size=0": changed("preprocessing", image_size=0),
+    "preprocessing.image_size='x'": changed("preprocessing", image_size="x"),
+    "std=(0.0": changed("preprocessing", std=[0.0, 1.0, 1.0]),
+    "mean=(nan": changed("preprocessing", mean=[NAN, 0.0, 0.0]),
+    "preprocessing.mean.2 is missing": changed("preprocessing", mean=[0.0, 0.0]),
+    "preprocessing.interpolation='x'": changed("preprocessing", interpolation="x"),
+    "network=None": changed("", network=None),
+    "names no class": changed("", network={}),
+    "(5, 999992000016) in the network": changed("network", image_size=4_000_000),  # would fill 20 TB
+    "(2000000000,) in the network": changed("network", hidden=2_000_000_000),
+    "images_note=5": changed("", images_note=5),
+}
+WEIGHT = "network.conv_1.weight"
+DAMAGED_STATES = {
+    "conv_1.weight is missing in the file": lambda state: state.pop(WEIGHT),
+    "conv_1.weight is (2, 2) in the file": lambda state: state.update({WEIGHT: torch.zeros(2, 2)}),
+    "more is (2,) in the file and missing": lambda state: state.update({"network.more": torch.zeros(2)}),
+    "lacks weights": lambda state: state.update({WEIGHT: "x"}),
+    "is missing": lambda state: state.clear(),
+}
+
+
+@pytest.mark.parametrize("expected", [*DAMAGED_ENTRIES, *DAMAGED_STATES])
+def test_a_damaged_checkpoint_is_refused_in_one_line(expected: str, saved: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(saved, weights_only=True)
+    if expected in DAMAGED_ENTRIES:
+        DAMAGED_ENTRIES[expected](checkpoint["melanoma_pl"])
+    else:
+        DAMAGED_STATES[expected](checkpoint["state_dict"])
+    path = tmp_path / "damaged.ckpt"
+    torch.save(checkpoint, path)
+    with pytest.raises(UserError, match=re.escape(expected)) as error:
+        MelanomaClassifier.load_from_checkpoint(path)
+    assert "\n" not in str(error.value)
+    MelanomaClassifier.load_from_checkpoint(saved)
+
+
+def test_a_checkpoint_without_weights_is_refused(saved: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(saved, weights_only=True)
+    for state in (None, [1]):
+        torch.save({**checkpoint, "state_dict": state}, tmp_path / "damaged.ckpt")
+        with pytest.raises(UserError, match="lacks weights"):
+            read_checkpoint(tmp_path / "damaged.ckpt")
+
+
+def test_lightning_refuses_a_checkpoint_of_other_preprocessing_classes_or_shapes(saved: Path) -> None:
+    """`trainer.test(model, ckpt_path=…)` and its siblings load through this hook."""
+    checkpoint = torch.load(saved, weights_only=True)
+    network, size = ThreeConvNet(CHANNELS, HIDDEN, image_size=SIZE), Preprocessing(SIZE)
+    others = {
+        "mean=": MelanomaClassifier(network, preprocessing=Preprocessing.imagenet(SIZE)),
+        "image_size=": MelanomaClassifier(network, preprocessing=Preprocessing(SIZE + 1)),
+        "class_names=": MelanomaClassifier(network, preprocessing=size, class_names=("malignant", "benign")),
+        "dense_1": MelanomaClassifier(ThreeConvNet(CHANNELS, 7, image_size=SIZE), preprocessing=size),
+    }
+    for expected, classifier in others.items():
+        with pytest.raises(UserError, match=expected):
+            classifier.on_load_checkpoint(checkpoint)
+    MelanomaClassifier(network, preprocessing=size).on_load_checkpoint(checkpoint)
+
+
+ARCHIVES = {
+    "not an .npz archive": lambda path: path.write_bytes(b"nothing"),
+    "not an .npz": lambda path: (np.save(path.with_suffix(".npy"), np.zeros(3)), path.with_suffix(".npy").rename(path)),
+    "is not an .npz archive": lambda path: np.savez(path, a=np.array(["x"])),
+    "holds 1 arrays": lambda path: np.savez(path, a=np.zeros(3)),
+    "with [0, 0": lambda path: np.savez(path, **{f"{index:02d}": np.float32(0) for index in range(10)}),
+    "an .npz archive of arrays": lambda path: zipfile.ZipFile(path, "w").writestr("a.txt", "text"),
+}
+
+
+@pytest.mark.parametrize("expected", ARCHIVES)
+def test_files_that_are_not_keras_weights(expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    ARCHIVES[expected](path)
+    with pytest.raises(UserError, match=re.escape(expected)) as error:
+        load_weights(ThreeConvNet(CHANNELS, HIDDEN, image_size=SIZE), path)
+    assert "\n" not in str(error.value)

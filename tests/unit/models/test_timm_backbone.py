@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from tests.conftest import SIZE
+from tests.unit.conftest import save_checkpoint
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.models import MelanomaClassifier
@@ -167,10 +168,7 @@ def test_dropout_out_of_range() -> None:
 
 
 def test_weights_of_another_backbone(tmp_path: Path) -> None:
-    torch.save(
-        {"melanoma_pl": {"format": 2}, "state_dict": {"network.backbone.fc.weight": torch.zeros(1, 2)}},
-        tmp_path / "a.ckpt",
-    )
+    save_checkpoint(MelanomaClassifier(torch.nn.Linear(2, 1)), tmp_path / "a.ckpt")
     with pytest.raises(UserError, match="does not fit the network"):
         load_weights(random_network(), tmp_path / "a.ckpt")
 
