@@ -77,7 +77,7 @@ REFUSED = {
     "random, but the head alone": (["model.pretrained=false"], "add model.head_epochs=0"),
     "no file": (["model.pretrained=nowhere.pth"], "model.pretrained=nowhere.pth does not exist"),
     "another network has no backbone": (["model=three_conv"], "add model=timm, or take none or imagenet"),
-    "a share beyond one": (["model.backbone_lr=2"], "backbone_lr=2: allowed is above 0 to 1"),
+    "a share beyond one": (["model.backbone_lr=2"], "backbone_lr=2"),
     "several devices wait for all gradients": (
         ["trainer.devices=2", "+trainer.strategy=ddp"],
         "add trainer.strategy=ddp_find_unused_parameters_true",
