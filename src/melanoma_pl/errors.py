@@ -4,19 +4,27 @@ import difflib
 import signal
 from collections.abc import Iterable, Sequence
 
+from melanoma_pl.messages import readable
+
+# signals that stop a command; a batch system sends SIGUSR1, which Windows lacks, some time before it ends a job
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 NAMED = 3  # names in an error: enough to find the others
 
 
 class UserError(Exception):
     """A mistake that the user can correct; the commands print it as one line and exit with code 2.
 
+    Names in it are made readable, because names of files can hold a terminal's commands.
+
     Args:
         message: The mistake, with the value and what is allowed.
         way_out: The command or action that corrects it.
+        details: Further lines, such as a name each.
     """
 
-    def __init__(self, message: str, way_out: str = "") -> None:
-        super().__init__(f"{message}: {way_out}" if way_out else message)
+    def __init__(self, message: str, way_out: str = "", details: Sequence[str] = ()) -> None:
+        lines = [f"{message}: {way_out}" if way_out else message, *details]
+        super().__init__("\n".join(map(readable, lines)))
 
 
 class RunStopped(BaseException):

@@ -1,16 +1,19 @@
 """Files that are written completely or not at all, and checks that they can be written. Light."""
 
+import csv
 import errno
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from melanoma_pl.errors import UserError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)  # a lone - means that a value is unknown
 
 
 @contextmanager
@@ -72,6 +75,53 @@ def copy(source: Path, target: Path) -> None:
         flush_to_disk(temporary)
     temporary.replace(target)
     flush_folder(target.parent)
+
+
+class TableWriter(csv.DictWriter):  # type: ignore[type-arg] # Python 3.11 has no DictWriter[str]
+    """Writes a CSV table that people may open with a spreadsheet; `TableReader` returns the same cells.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it. Numbers stay as they are.
+    """
+
+    def writerow(self, rowdict: Mapping[str, Any]) -> Any:
+        """Write one row."""
+        return super().writerow({column: as_text(cell) for column, cell in rowdict.items()})
+
+    def writerows(self, rowdicts: Iterable[Mapping[str, Any]]) -> None:
+        """Write several rows."""
+        for row in rowdicts:
+            self.writerow(row)
+
+
+class TableReader(csv.DictReader):  # type: ignore[type-arg]
+    """Reads a CSV table, without the apostrophes that `TableWriter` wrote."""
+
+    def __init__(self, file: Iterable[str], **options: Any) -> None:
+        super().__init__(file, **options)
+        self.fieldnames = [without_apostrophe(name) for name in self.fieldnames or ()] or None
+
+    def __next__(self) -> dict[str | Any, str | Any]:
+        return {column: without_apostrophe(cell) for column, cell in super().__next__().items()}
+
+
+def as_text(cell: object) -> object:
+    """Return a cell of a table, after an apostrophe if a spreadsheet would run it as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) and not is_number(cell) else cell
+
+
+def without_apostrophe(cell: Any) -> Any:
+    """Return a cell as it was before `as_text`."""
+    is_marked = isinstance(cell, str) and cell.startswith("'") and as_text(cell[1:]) == cell
+    return cell[1:] if is_marked else cell
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number, such as -1.5."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_file_target(path: Path, typed: str) -> None:

@@ -3,6 +3,7 @@
 The terminal, the pages and the cards all take their words from here, so that each is written in one way.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,16 +18,29 @@ SPLITS = ("train", "validation", "test")
 # Names, counts, sizes and numbers
 
 
-def readable(text: str) -> str:
+def readable(text: object, keep: str = "") -> str:
     r"""Return a text with control characters and undecodable bytes escaped, as in `\x1b`.
 
-    A file's name may hold a line break, a terminal's commands or a mark that reverses the reading direction.
+    A file's name may hold a line break, a terminal's commands or a mark that reverses the reading direction. Everything
+    that prints a name prints it through this function.
+
+    Args:
+        text: A text, or a path.
+        keep: Characters to leave as they are, such as the line breaks of a text of several lines.
     """
-    if text.isprintable():
-        return text
+    shown = str(text)
+    if shown.isprintable():
+        return shown
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+        letter if letter.isprintable() or letter in keep else letter.encode("unicode_escape").decode("ascii")
+        for letter in shown
     )
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    r"""Return a value as JSON that a terminal shows safely: other than accents, odd letters are written `\u001b`."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    return "".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text)
 
 
 def amount(count: int, thing: str, things: str = "") -> str:

@@ -1,8 +1,6 @@
 """`melanoma-predict` and `predict_images`: a checkpoint's prediction for images. Light."""
 
 import argparse
-import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -13,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 from melanoma_pl import runs
 from melanoma_pl.config.app import FAILED, OK, run_command
 from melanoma_pl.errors import UserError, did_you_mean
-from melanoma_pl.files import check_file_target, check_folder_target, write_atomically
-from melanoma_pl.messages import DISCLAIMER
+from melanoma_pl.files import TableWriter, check_file_target, check_folder_target, write_atomically
+from melanoma_pl.messages import DISCLAIMER, json_text, readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -298,11 +296,11 @@ def write_rows(rows: Iterator[dict[str, Any]], as_json: bool, table: Path | None
 
     broken = ood = 0
     with write_atomically(table) if table else nullcontext() as file:
-        writer = csv.DictWriter(file, COLUMNS) if file else None
+        writer = TableWriter(file, COLUMNS) if file else None
         if writer:
             writer.writeheader()
         for row in rows:
-            tqdm.write(json.dumps(row, ensure_ascii=False) if as_json else _line(row), file=sys.stdout)
+            tqdm.write(json_text(row) if as_json else _line(row), file=sys.stdout)
             broken += bool(row["error"])
             ood += bool(row["out_of_distribution"])
             if writer:
@@ -312,9 +310,9 @@ def write_rows(rows: Iterator[dict[str, Any]], as_json: bool, table: Path | None
 
 def _line(row: dict[str, Any]) -> str:
     if row["error"]:
-        return f"{'–':>11}  {'unreadable':<10}  {row['path']}: {row['error']}"
+        return f"{'–':>11}  {'unreadable':<10}  {readable(row['path'])}: {readable(row['error'])}"
     remark = "  (out of distribution: do not rely on this number)" if row["out_of_distribution"] else ""
-    return f"{row['probability']:11.6f}  {row['decision']:<10}  {row['path']}{remark}"
+    return f"{row['probability']:11.6f}  {row['decision']:<10}  {readable(row['path'])}{remark}"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,20 @@
 """Files that replace others as a whole, and checks that a target can be written."""
 
+import csv
 import os
 from pathlib import Path
 
 import pytest
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import check_file_target, check_folder_target, replacement, write_atomically
+from melanoma_pl.files import (
+    TableReader,
+    TableWriter,
+    check_file_target,
+    check_folder_target,
+    replacement,
+    write_atomically,
+)
 
 
 def test_a_file_is_replaced_only_once_it_is_complete(tmp_path: Path) -> None:
@@ -21,6 +29,33 @@ def test_a_file_is_replaced_only_once_it_is_complete(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_text() == "after"
     assert list(tmp_path.iterdir()) == [path]
+
+
+NAMES = ("=1+1.jpg", "@a/b.jpg", "-x", "+x", "\tx", "'=x", "''-x", "'x", "x'", "a=b", "", "-", "=\n1", "ähm, ja")
+NUMBERS = ("-1", "-1.5e-3", "+2", 3, -0.25)
+
+
+def test_a_spreadsheet_computes_no_name_and_the_table_returns_every_name(tmp_path: Path) -> None:
+    columns = ["image", "=header", "number"]
+    rows = [{"image": name, "=header": "@label", "number": number} for name in NAMES for number in NUMBERS]
+    with write_atomically(tmp_path / "table.csv") as file:
+        writer = TableWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert all(cell[:1] not in tuple("=+-@\t") for cell in cells if cell not in {"-", *map(str, NUMBERS)})
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        reader = TableReader(file)
+        assert reader.fieldnames == columns
+        assert list(reader) == [{**row, "number": str(row["number"])} for row in rows]
+
+
+def test_an_empty_table_has_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").touch()
+    with (tmp_path / "table.csv").open(newline="") as file:
+        reader = TableReader(file)
+        assert (reader.fieldnames, list(reader)) == (None, [])
 
 
 def test_targets_that_can_be_written_are_not_made(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import RunStopped, UserError, did_you_mean
 from melanoma_pl.files import NO_SPACE
-from melanoma_pl.messages import format_table
+from melanoma_pl.messages import format_table, readable
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
 WRONG_PATH = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
@@ -43,6 +43,14 @@ QUOTING = (
 OmegaConf.register_new_resolver(
     "direction_of", lambda metric: {"min": "minimize", "max": "maximize"}[direction(metric)], replace=True
 )
+
+
+class ReadableFormatter(logging.Formatter):
+    """A log formatter that escapes a terminal's commands, which names of files can hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one record as text."""
+        return readable(super().format(record), keep="\n\t")
 
 
 class Console(logging.Handler):
@@ -129,7 +137,9 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
     except OSError as error:
         if traceback_wanted or error.errno not in (*NO_SPACE, *WRONG_PATH):
             raise
-        file, is_full = error.filename or "a file", error.errno in NO_SPACE
+        is_full = error.errno in NO_SPACE
+        # a copy names its source first and its target second
+        file = readable((error.filename2 if is_full else None) or error.filename or "a file")
         message = f"no space is left to write {file}: make some, then go on" if is_full else f"{file}: {error.strerror}"
     print(f"error: {message}", file=sys.stderr)
     return MISUSED

@@ -13,7 +13,7 @@ from melanoma_pl.data.command_line import parser
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import check_file_target, check_folder_target
-from melanoma_pl.messages import amount, hydra_word
+from melanoma_pl.messages import amount, hydra_word, readable
 
 if TYPE_CHECKING:
     from melanoma_pl.data.labelled_images import LabelledImages
@@ -55,15 +55,20 @@ def audit(chosen: argparse.Namespace) -> int:
     write_json(found, folder)
     write_page(found, scanned.listing, folder)
     leave_record(found, scanned, folder)
-    print(format_audit(found))
-    print(f"report      {folder / 'audit.html'}")
+    show(format_audit(found))
+    show(f"report      {folder / 'audit.html'}")
     if chosen.fix:
         sha256 = {path: image.sha256 for path, image in zip(scanned.listing.paths, scanned.images, strict=True)}
         listed = {path: {"reason": why, "sha256": sha256[path]} for path, why in found.quarantine.items()}
         write_quarantine(chosen.fix, excluded | listed)
         images = amount(len(excluded | listed), "image")
-        print(f"quarantine  {chosen.fix}: {images}, left out by {hydra_word('data.exclude', str(chosen.fix))}")
+        show(f"quarantine  {chosen.fix}: {images}, left out by {hydra_word('data.exclude', str(chosen.fix))}")
     return OK if found.is_clean else FAILED
+
+
+def show(text: str) -> None:
+    """Print a text of one or more lines."""
+    print(readable(text, keep="\n"))
 
 
 def read_source(
@@ -114,7 +119,7 @@ def split(chosen: argparse.Namespace) -> int:
     require_source(chosen.source)
     from melanoma_pl.data.partition.partitioning import partition
 
-    print(partition(**vars(chosen)).text())
+    show(partition(**vars(chosen)).text())
     return OK
 
 
@@ -122,7 +127,7 @@ def prepare(chosen: argparse.Namespace) -> int:
     """Convert the download of a public dataset into the layout that training reads."""
     from melanoma_pl.data.public_sets.preparing import prepare_dataset
 
-    print(prepare_dataset(**vars(chosen)).text())
+    show(prepare_dataset(**vars(chosen)).text())
     return OK
 
 
@@ -131,8 +136,8 @@ def synthesize(chosen: argparse.Namespace) -> int:
     from melanoma_pl.data.synthetic.synthetic_images import write_images
 
     write_images(chosen.target, chosen.train, chosen.test, chosen.seed, chosen.size)
-    print(f"{chosen.train} training and {chosen.test} test images, drawn by a program: {chosen.target}")
-    print(f"next: melanoma-train data=folder {hydra_word('data.root', str(chosen.target))} data.group_column=group")
+    show(f"{chosen.train} training and {chosen.test} test images, drawn by a program: {chosen.target}")
+    show(f"next: melanoma-train data=folder {hydra_word('data.root', str(chosen.target))} data.group_column=group")
     return OK
 
 
@@ -146,7 +151,7 @@ def card(chosen: argparse.Namespace) -> int:
 
     folder = default_folder(chosen.source)
     written = write_card(data_card(listing, rows, read_audit(folder / AUDIT_JSON)), chosen.to or folder / DATA_CARD)
-    print(f"data card   {written}")
+    show(f"data card   {written}")
     return OK
 
 
@@ -154,7 +159,7 @@ def cache(chosen: argparse.Namespace) -> int:
     """List or remove the decoded images on the disk."""
     from melanoma_pl.data.cache.cache_files import clean, format_cached
 
-    print(format_cached(chosen.folder) if chosen.action == "list" else clean(chosen.folder, chosen.older_than))
+    show(format_cached(chosen.folder) if chosen.action == "list" else clean(chosen.folder, chosen.older_than))
     return OK
 
 

@@ -1,6 +1,5 @@
 """The report pipeline: from runs to a written report, for `melanoma-evaluate` and for the end of every training."""
 
-import csv
 import json
 import logging
 import math
@@ -17,7 +16,7 @@ from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import intervals_of, summarise
-from melanoma_pl.files import copy, write_atomically
+from melanoma_pl.files import TableWriter, copy, write_atomically
 from melanoma_pl.inference.ensemble import Ensemble, Member, assemble
 from melanoma_pl.inference.extras import save_extras
 from melanoma_pl.inference.hardware import Accelerator
@@ -225,11 +224,12 @@ def _write_predictions(ensemble: Ensemble, request: EvaluationRequest, predictio
     """Write `predictions.csv`, one row an image."""
     images, is_ood, class_names = predictions.images, predictions.is_ood, ensemble.members[0].classifier.class_names
     with write_atomically(request.folder / "predictions.csv") as file:
-        writer = csv.writer(file)
-        writer.writerow([*COLUMNS, "out_of_distribution"])
+        writer = TableWriter(file, [*COLUMNS, "out_of_distribution"])
+        writer.writeheader()
         for index, (path, probability) in enumerate(zip(images.paths, predictions.probabilities.tolist(), strict=True)):
             decision = class_names[probability >= ensemble.decision.threshold]
             label = class_names[images.targets[index]]
             group = images.groups[index] if images.groups else ""
             flags = int(predictions.is_seen[index]), "" if is_ood is None else int(is_ood[index])
-            writer.writerow([path, probability, decision, label, float(predictions.logits[index]), group, *flags])
+            cells = path, probability, decision, label, float(predictions.logits[index]), group, *flags
+            writer.writerow(dict(zip(writer.fieldnames, cells, strict=True)))

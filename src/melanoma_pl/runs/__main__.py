@@ -9,12 +9,12 @@ Examples:
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from melanoma_pl.config.app import OK, run_command
+from melanoma_pl.messages import json_text
 from melanoma_pl.runs.pairing import pair
 from melanoma_pl.runs.predictions import SPLITS, choose_split, find_source, read_predictions
 from melanoma_pl.runs.ranking import BY, format_listing, listing_json, rank_runs
@@ -54,7 +54,7 @@ def command(arguments: list[str]) -> int:
     """Print the ranking of runs or the comparison of two runs, and return the exit code."""
     chosen = parser().parse_args(arguments)
     content, text = show_list(chosen) if chosen.command == "list" else compare(chosen)
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) if chosen.json else text)
+    print(json_text(content, indent=2) if chosen.json else text)
     return OK
 
 

@@ -3,14 +3,13 @@
 A new run writes the list; a resumed or evaluated run compares its images with it.
 """
 
-import csv
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import write_atomically
+from melanoma_pl.files import TableReader, TableWriter, write_atomically
 from melanoma_pl.runs.run_folder import IMAGES, LAST, UNREADABLE, Run, is_main_process, reason_of
 
 if TYPE_CHECKING:  # it imports PyTorch
@@ -49,7 +48,7 @@ def listed_images(run: Run) -> dict[str, list[ListedImage]]:
         return listed
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            for row in csv.DictReader(file):
+            for row in TableReader(file):
                 image = ListedImage(*(row[name] for name in ListedImage._fields))
                 if None in image:  # DictReader fills a line that lacks cells with None
                     raise ValueError("a line of it is cut short")
@@ -73,9 +72,9 @@ def check_images(run: Run, data: "MoleDataModule", splits: Sequence[str]) -> boo
         compare_images(run, data, splits)
     elif is_main_process():
         with write_atomically(run.folder / IMAGES) as file:
-            writer = csv.writer(file)
-            writer.writerow(ListedImage._fields)
-            writer.writerows(_images_of(data, splits))
+            writer = TableWriter(file, ListedImage._fields)
+            writer.writeheader()
+            writer.writerows(image._asdict() for image in _images_of(data, splits))
     return resumed
 
 

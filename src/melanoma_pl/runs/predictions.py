@@ -10,6 +10,7 @@ from typing import Any
 
 from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import TableReader
 from melanoma_pl.messages import SYNTHETIC, hydra_word
 from melanoma_pl.runs.run_folder import RECORD, REPORT, UNREADABLE, Run, open_run
 
@@ -164,7 +165,7 @@ def read_predictions(source: Source, split: str) -> Predictions:
 def _read_rows(table: Path, class_names: tuple[str, str]) -> Iterator[tuple[str, PredictedImage]]:
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
+            reader = TableReader(file)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
                 raise UserError(f"{table} lacks the column {missing[0]}", f"take a {PREDICTIONS} of melanoma-evaluate")

@@ -1,6 +1,5 @@
 """The summary of a sweep: one row for each job in `summary.csv`, one row for each setting on the terminal."""
 
-import csv
 import math
 import shlex
 import shutil
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from melanoma_pl.config.schema import direction
-from melanoma_pl.files import write_atomically
-from melanoma_pl.messages import SYNTHETIC, format_table
+from melanoma_pl.files import TableWriter, write_atomically
+from melanoma_pl.messages import SYNTHETIC, format_table, readable
 from melanoma_pl.runs import RECORD, Run
 
 SUMMARY_FILE = "summary.csv"
@@ -86,7 +85,7 @@ def summarize(folder: Path) -> None:
         print(f"\n{format_ranking(jobs)}")
     for job in jobs:
         if job.status != FINISHED:
-            print(f"job {job.folder.name} did not finish: {job.status}")
+            print(f"job {job.folder.name} did not finish: {readable(job.status)}")
     if any(job.synthetic for job in jobs):
         print(f"\n{SYNTHETIC}")
     print(f"\neach job: {folder / SUMMARY_FILE}")
@@ -99,7 +98,7 @@ def write_summary(path: Path, jobs: Sequence[Job]) -> None:
     keys = list(dict.fromkeys(key for job in jobs for key in job.overrides))
     tags = list(dict.fromkeys(tag for job in jobs for tag in job.figures))
     with write_atomically(path) as file:
-        writer = csv.DictWriter(file, ["job", "status", *keys, *tags])
+        writer = TableWriter(file, ["job", "status", *keys, *tags])
         writer.writeheader()
         for job in jobs:
             writer.writerow({"job": job.folder.name, "status": job.status, **job.overrides, **job.figures})
@@ -137,7 +136,7 @@ def format_ranking(jobs: Sequence[Job]) -> str:
     for setting, members in ranked:
         values = figures_of(members)
         deviation = f"{statistics.stdev(values):.4f}" if len(values) > 1 else "–"
-        title = " ".join(f"{key}={value}" for key, value in setting if key in varying) or "(as configured)"
+        title = readable(" ".join(f"{key}={value}" for key, value in setting if key in varying)) or "(as configured)"
         interval = [format_interval(members)] if with_folds else []
         rows.append([f"{statistics.mean(values):.4f}", deviation, str(len(values)), *interval, title])
     lines = format_table(rows, ">>>><" if with_folds else ">>><")

@@ -1,6 +1,5 @@
 """Traces of an audit for training to find: which images it saw, which of them leak, which to leave out. Light."""
 
-import csv
 import hashlib
 import json
 import shlex
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from melanoma_pl.data.audit.findings import Audit
 from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError, first_of
-from melanoma_pl.files import write_atomically
+from melanoma_pl.files import TableWriter, write_atomically
 
 if TYPE_CHECKING:
     from melanoma_pl.data.audit.scanning import Scan
@@ -104,7 +103,7 @@ def write_quarantine(table: Path, quarantine: Mapping[str, Mapping[str, str]]) -
         quarantine: Path → `reason` and `sha256` of the image.
     """
     with write_atomically(table) as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer = TableWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows({**row, "image": path} for path, row in sorted(quarantine.items()))
 

@@ -18,6 +18,7 @@ from melanoma_pl.data.decoding import decode_file, decode_images, stack
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
 from melanoma_pl.image_files import THREADS
+from melanoma_pl.messages import readable
 from melanoma_pl.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -123,14 +124,14 @@ def load_images(
 def _report_broken(broken: dict[str, str], images: LabelledImages, on_broken: str) -> None:
     if not broken:
         return
-    lines = [f"  {images.root / path}: {reason}" for path, reason in list(broken.items())[:LISTED]]
+    lines = [f"  {readable(images.root / path)}: {readable(reason)}" for path, reason in list(broken.items())[:LISTED]]
     if len(broken) > LISTED:
         lines.append(f"  … and {len(broken) - LISTED} more")
-    problem, listing = f"{len(broken)} of {len(images)} images cannot be read", "\n".join(lines)
+    problem = f"{len(broken)} of {len(images)} images cannot be read"
     if on_broken == "stop" or len(broken) == len(images):
         way_out = "replace or remove them, or leave them out with data.on_broken=skip"
-        raise UserError(problem, f"{way_out}\n{listing}")
-    logger.warning("%s and are left out:\n%s", problem, listing)
+        raise UserError(problem, way_out, lines)
+    logger.warning("%s and are left out:\n%s", problem, "\n".join(lines))
 
 
 def machine_memory() -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.data.options import CLASS_NAMES, FOLDER_NAMES, SPLIT_FILE
 from melanoma_pl.data.partition.target_folder import write_csv
-from melanoma_pl.messages import class_word, format_table, hydra_word
+from melanoma_pl.messages import class_word, format_table, hydra_word, readable
 
 MELANOMA_OR_REST = ("rest", "melanoma")  # the positive class last, as training wants it
 
@@ -76,7 +76,7 @@ class Partition:
         labels = sorted({image.label for image in self.images})
         parts = {name: [image for image in self.images if image.split == name] for name in ("train", "test")}
         parts |= {f"fold {fold}": [image for image in self.images if image.fold == fold] for fold in self.folds}
-        rows = [["", *labels, "images", "groups"]]
+        rows = [["", *map(readable, labels), "images", "groups"]]
         for name, images in parts.items():
             counts = Counter(image.label for image in images)
             numbers = [*(counts[label] for label in labels), len(images), len({image.group for image in images})]
@@ -96,8 +96,10 @@ def class_words(names: Iterable[str]) -> list[str]:
         return [shlex.quote(f"data.class_names=[{','.join(MELANOMA_OR_REST)}]")]
     foreign = sorted(name for name in names if name.lower() not in {*CLASS_NAMES, *FOLDER_NAMES})
     words = {name: class_word(name, f"<{' or '.join(CLASS_NAMES)}>") for name in foreign}
-    unspoken = [name for name, word in words.items() if word is None]
-    note = [f"(first rename the folders {', '.join(unspoken)}: no override can name them)"] if unspoken else []
+    unspoken = [readable(name) for name, word in words.items() if word is None]
+    note = (
+        [f"(first rename the folders {', '.join(unspoken)}: no override can name them)"] if unspoken else []
+    )
     return [word for word in words.values() if word is not None] + note
 
 

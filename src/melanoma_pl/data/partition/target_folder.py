@@ -1,7 +1,6 @@
 """A new folder of images: linked or copied, all under different names, and complete or not there at all."""
 
 import contextlib
-import csv
 import hashlib
 import os
 import shutil
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import TableWriter
 
 
 def check_target(target: Path, source: Path) -> None:
@@ -74,9 +74,9 @@ def link_or_copy(image: Path, target: Path, copy: bool) -> bool:
 
 
 def write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a CSV table in UTF-8."""
-    with file.open("w", newline="", encoding="utf-8") as table:
-        writer = csv.DictWriter(table, columns, lineterminator="\n")
+    """Write a CSV table in UTF-8; names of files that are not UTF-8 keep their bytes."""
+    with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as table:
+        writer = TableWriter(table, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -20,7 +20,7 @@ from melanoma_pl.data.public_sets.download import Download, LeftOut
 from melanoma_pl.data.public_sets.kaggle import read_kaggle
 from melanoma_pl.data.public_sets.table_sets import HAM10000, ISIC, PAD_UFES_20
 from melanoma_pl.errors import UserError, did_you_mean
-from melanoma_pl.messages import DISCLAIMER, amount, format_table, hydra_word
+from melanoma_pl.messages import DISCLAIMER, amount, format_table, hydra_word, readable
 
 SETS = {
     "kaggle-benign-malignant": read_kaggle,
@@ -106,13 +106,13 @@ class Prepared:
         if not self.left_out:
             return ["left out: none"]
         kinds = Counter(": ".join(filter(None, (image.reason, image.diagnosis))) for image in self.left_out)
-        lines = [f"{count:7d}  {kind}" for kind, count in kinds.most_common(SHOWN)]
+        lines = [f"{count:7d}  {readable(kind)}" for kind, count in kinds.most_common(SHOWN)]
         if len(kinds) > SHOWN:
             lines.append(f"{'':7}  and {len(kinds) - SHOWN} rarer ones")
         return [f"left out: {len(self.left_out)}, all listed in {self.target / LEFT_OUT_FILE}", *lines]
 
     def _licences(self) -> str:
-        licences = Counter(row["licence"] or "none stated" for row in self.rows).most_common()
+        licences = Counter(readable(row["licence"]) or "none stated" for row in self.rows).most_common()
         return ", ".join(f"{licence} ({count})" if len(licences) > 1 else licence for licence, count in licences)
 
     def _next(self) -> list[str]:
