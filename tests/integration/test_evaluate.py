@@ -13,6 +13,7 @@ import torch
 from melanoma_pl import evaluate, evaluate_run, train
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import auroc
+from melanoma_pl.evaluation.resampling import TOO_FEW
 from melanoma_pl.inference.extras import extras_file
 from melanoma_pl.report import pipeline
 from tests.conftest import TINY, Command, only_run, write_image_folder
@@ -73,6 +74,9 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     assert [shortcut["name"] for shortcut in told["shortcuts"]] == [
         "centre erased", "border erased", "mean colour", "file facts",
     ]  # fmt: skip
+    for estimate in (told["shortcuts"][0]["auroc"], told["shortcuts"][0]["lost"]):
+        assert estimate["interval"] is None and estimate["reason"] == TOO_FEW, "of six lesions with two images each"
+    assert "slope, shortcuts, robustness and members account for this" in page
     assert told["prevalence"] == 0.02
     assert "always benign: sensitivity 0.000" in result.output
 

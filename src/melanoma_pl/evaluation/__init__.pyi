@@ -17,6 +17,8 @@ from .checks import NO_NEGATIVES as NO_NEGATIVES
 from .checks import NO_POSITIVES as NO_POSITIVES
 from .checks import SMALLEST as SMALLEST
 from .checks import scarcity_warnings as scarcity_warnings
+from .clustered import RankedImages as RankedImages
+from .clustered import clustered_proportion as clustered_proportion
 from .comparison import LEVEL as LEVEL
 from .comparison import Difference as Difference
 from .comparison import Discordance as Discordance

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
-from melanoma_pl.evaluation import always_benign, auroc_with_delong, calibrate, decide, rank, scarcity_warnings
+from melanoma_pl.evaluation import RankedImages, always_benign, calibrate, decide, rank, scarcity_warnings
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.ensemble import Ensemble, Logits
 from melanoma_pl.messages import DISCLAIMER
@@ -24,7 +24,7 @@ from melanoma_pl.report.provenance import (
     training_images,
 )
 from melanoma_pl.report.request import EvaluationRequest
-from melanoma_pl.report.shortcuts import auroc_lost, find_shortcuts, measure_robustness
+from melanoma_pl.report.shortcuts import find_shortcuts, measure_robustness
 from melanoma_pl.report.subgroups import find_groupings, subgroup_table
 
 
@@ -63,6 +63,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     groupings = find_groupings(first.evaluated, batches, request.subgroups) if is_full else []
     predictions = _predict(ensemble, split, images, is_seen)
     logits, probabilities, targets = predictions.logits, predictions.probabilities, images.targets
+    own = RankedImages(logits, targets, images.groups)
     threshold, prevalence = ensemble.decision.threshold, request.prevalence
     is_chosen = ensemble.is_fitted and first.classifier.threshold_rule["rule"] != "fixed"
     missed, alarms = worst_mistakes(ensemble, split, probabilities, targets, request.mistakes if is_full else 0)
@@ -89,11 +90,11 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
             calibrate(logits, targets, ensemble.decision.temperature, images.groups),
         ),
         subgroups=tuple(subgroup_table(each, logits, probabilities, targets, threshold) for each in groupings),
-        shortcuts=(find_shortcuts(ensemble, split, logits, targets, training_images(first, images)) if is_full else ()),
-        robustness=measure_robustness(ensemble, split, logits, targets) if request.robustness else (),
+        shortcuts=(find_shortcuts(ensemble, split, own, training_images(first, images)) if is_full else ()),
+        robustness=measure_robustness(ensemble, split, own) if request.robustness else (),
         false_negatives=missed,
         false_positives=alarms,
-        members=_member_figures(ensemble, predictions),
+        members=_member_figures(ensemble, predictions.member_logits, own),
         curves=PredictedScores(tuple(probabilities.tolist()), tuple(targets.tolist())),
         disclaimer=DISCLAIMER,
         lesions=None if images.groups is None else len(set(images.groups)),
@@ -146,14 +147,15 @@ def _main_figures(
     return tuple(found)
 
 
-def _member_figures(ensemble: Ensemble, predictions: SplitPredictions) -> tuple[MemberFigures, ...]:
+def _member_figures(ensemble: Ensemble, logits: Logits, together: RankedImages) -> tuple[MemberFigures, ...]:
+    """Return each member's AUROC and contribution from its logits, float `(M, N)`, and the images' combined logits."""
     if len(ensemble.members) == 1:
         return ()
-    logits, targets, found = predictions.member_logits, predictions.images.targets, []
+    found = []
     for position, member in enumerate(ensemble.members):
-        rest = ensemble.without(position).combined(np.delete(logits, position, axis=0))
-        contribution = auroc_lost(predictions.logits, rest, targets)
-        found.append(MemberFigures(member.name, auroc_with_delong(logits[position], targets), contribution))
+        rest = together.with_scores(ensemble.without(position).combined(np.delete(logits, position, axis=0)))
+        alone = together.with_scores(logits[position])
+        found.append(MemberFigures(member.name, alone.auroc, together.auroc_minus(rest)))
     return tuple(found)
 
 

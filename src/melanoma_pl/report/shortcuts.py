@@ -20,7 +20,7 @@ from melanoma_pl.data.audit.label_shortcuts import features_of, fit_trees
 from melanoma_pl.data.audit.scanning import scan
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.loader import ImageBatches
-from melanoma_pl.evaluation import Estimate, auroc_with_delong, paired_delong, proportion
+from melanoma_pl.evaluation import Estimate, RankedImages, clustered_proportion
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.corruptions import PERTURBATIONS, STRENGTHS, Perturbation
 from melanoma_pl.inference.ensemble import Ensemble, Logits
@@ -49,56 +49,49 @@ MEANINGS = {
 WITHOUT = {"centre erased": "the lesion", "mean colour": "any shape or structure", "file facts": "a single pixel"}
 
 
-def measure_robustness(ensemble: Ensemble, split: str, logits: Logits, targets: Integers) -> tuple[Robustness, ...]:
+def measure_robustness(ensemble: Ensemble, split: str, own: RankedImages) -> tuple[Robustness, ...]:
     """Evaluate the images again under each perturbation at each strength.
 
     Args:
         ensemble: The networks.
         split: `validation` or `test`.
-        logits: float `(N,)`, combined logits of the unchanged images.
-        targets: int64 `(N,)`.
+        own: The unchanged images with their combined logits.
     """
     return tuple(
-        _under_perturbation(ensemble, split, perturbation, strength, logits, targets)
+        _under_perturbation(ensemble, split, perturbation, strength, own)
         for perturbation in PERTURBATIONS
         for strength in STRENGTHS
     )
 
 
 def _under_perturbation(
-    ensemble: Ensemble, split: str, perturbation: Perturbation, strength: int, logits: Logits, targets: Integers
+    ensemble: Ensemble, split: str, perturbation: Perturbation, strength: int, own: RankedImages
 ) -> Robustness:
     title = f"{perturbation.name} {strength}"
     changed = ensemble.logits(split, title, lambda pixels, indices: perturbation.apply(pixels, strength, indices))
-    before, after = ensemble.decision.is_malignant(logits), ensemble.decision.is_malignant(changed)
+    perturbed = own.with_scores(changed)
+    before, after = ensemble.decision.is_malignant(own.scores), ensemble.decision.is_malignant(changed)
     return Robustness(
         name=perturbation.name,
         strength=strength,
         setting=perturbation.settings[strength - 1],
-        auroc=auroc_with_delong(changed, targets),
-        lost=auroc_lost(logits, changed, targets),
-        flipped=proportion(int((before != after).sum()), len(targets)),
+        auroc=perturbed.auroc,
+        lost=own.auroc_minus(perturbed),
+        flipped=clustered_proportion(before != after, own.groups),
         to_benign=int((before & ~after).sum()),
         to_malignant=int((~before & after).sum()),
     )
 
 
-def auroc_lost(before: Logits, after: Logits, targets: Integers) -> Estimate:
-    """Return the paired difference of two AUROCs, first minus second, from scores float `(N,)` each."""
-    difference = paired_delong(before, after, targets)
-    return Estimate(difference.value, difference.interval, difference.reason)
-
-
 def find_shortcuts(
-    ensemble: Ensemble, split: str, logits: Logits, targets: Integers, training: LabelledImages | None
+    ensemble: Ensemble, split: str, own: RankedImages, training: LabelledImages | None
 ) -> tuple[Shortcut, ...]:
     """Measure the AUROC that is reached without the lesion.
 
     Args:
         ensemble: The networks.
         split: `validation` or `test`.
-        logits: float `(N,)`, combined logits of the unchanged images.
-        targets: int64 `(N,)`.
+        own: The unchanged images with their combined logits.
         training: Images to train the trivial models on, none of them evaluated; None if they are missing.
     """
     batches = ensemble.members[0].evaluated.split(split)
@@ -108,7 +101,7 @@ def find_shortcuts(
         "border erased": ensemble.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill)),
         **({} if training is None else trivial_scores(training, batches.images)),
     }
-    return tuple(_shortcut(name, scores.get(name), logits, targets) for name in MEANINGS)
+    return tuple(_shortcut(name, scores.get(name), own) for name in MEANINGS)
 
 
 def mean_colour(split: ImageBatches) -> torch.Tensor:
@@ -146,18 +139,18 @@ TRIVIAL: dict[str, Callable[[Floats, Integers], Any]] = {"mean colour": _fit_col
 """Models that see no lesion: name → fitting function."""
 
 
-def _shortcut(name: str, scores: Logits | None, logits: Logits, targets: Integers) -> Shortcut:
+def _shortcut(name: str, scores: Logits | None, own: RankedImages) -> Shortcut:
     if scores is None:
         gone = Estimate(None, None, "the run's training images are not where they were")
         return Shortcut(name, MEANINGS[name], gone, gone, "", False)
-    reached, own = auroc_with_delong(scores, targets), auroc_with_delong(logits, targets)
-    lost = auroc_lost(logits, scores, targets)
+    without = own.with_scores(scores)
+    reached, lost = without.auroc, own.auroc_minus(without)
     if name not in WITHOUT:
-        return Shortcut(name, MEANINGS[name], reached, lost, _control_verdict(own, lost), False)
+        return Shortcut(name, MEANINGS[name], reached, lost, _control_verdict(own.auroc, lost), False)
     low = reached.interval[0] if reached.interval else 0.0
     is_better = low > CHANCE and lost.interval is not None and lost.interval[1] < 0
     is_problem = low > TELLING or is_better
-    verdict = verdict_of(reached, own, lost, is_problem, WITHOUT[name])
+    verdict = verdict_of(reached, own.auroc, lost, is_problem, WITHOUT[name])
     return Shortcut(name, MEANINGS[name], reached, lost, verdict, is_problem)
 
 

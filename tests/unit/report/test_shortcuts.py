@@ -8,8 +8,9 @@ from PIL import Image
 from tests.unit.conftest import member
 
 from melanoma_pl.data.labelled_images import LabelledImages
-from melanoma_pl.evaluation import auroc
+from melanoma_pl.evaluation import RankedImages, auroc
 from melanoma_pl.evaluation.intervals import Estimate
+from melanoma_pl.evaluation.resampling import TOO_FEW
 from melanoma_pl.inference.ensemble import Member, assemble
 from melanoma_pl.report.shortcuts import find_shortcuts, trivial_scores, verdict_of
 
@@ -51,7 +52,7 @@ def test_the_four_are_compared_with_the_network_itself(members: list[Member]) ->
     ensemble, data = assemble(members[:1]), members[0].evaluated
     malignant = ensemble.decision.probabilities(ensemble.logits("test", ""))
     targets = data.list_split("test").targets
-    found = find_shortcuts(ensemble, "test", malignant, targets, data.list_split("train"))
+    found = find_shortcuts(ensemble, "test", RankedImages(malignant, targets), data.list_split("train"))
     assert [shortcut.name for shortcut in found] == ["centre erased", "border erased", "mean colour", "file facts"]
     whole = auroc(malignant, targets)
     assert whole is not None
@@ -63,11 +64,22 @@ def test_the_four_are_compared_with_the_network_itself(members: list[Member]) ->
     assert not found[1].is_problem, "the centre alone is a control"
 
 
+def test_several_images_of_a_lesion_are_not_independent(image_folder: Path) -> None:
+    one = member(image_folder, group_column="group")
+    ensemble, images = assemble([one]), one.evaluated.list_split("test")
+    logits = ensemble.logits("test", "")
+    alone = find_shortcuts(ensemble, "test", RankedImages(logits, images.targets), None)[0]
+    by_lesion = find_shortcuts(ensemble, "test", RankedImages(logits, images.targets, images.groups), None)[0]
+    assert by_lesion.auroc.value == alone.auroc.value and by_lesion.lost.value == alone.lost.value
+    assert alone.auroc.interval is not None
+    assert by_lesion.auroc.interval is None and by_lesion.auroc.reason == TOO_FEW, "six lesions show twelve images"
+
+
 def test_without_training_images_it_says_so(members: list[Member]) -> None:
     ensemble = assemble(members[:1])
     malignant = ensemble.decision.probabilities(ensemble.logits("test", ""))
     targets = members[0].evaluated.list_split("test").targets
-    colour, files = find_shortcuts(ensemble, "test", malignant, targets, None)[2:]
+    colour, files = find_shortcuts(ensemble, "test", RankedImages(malignant, targets), None)[2:]
     assert "training images are not where they were" in str(colour.auroc)
     assert "training images are not where they were" in str(files.auroc)
 
@@ -75,7 +87,7 @@ def test_without_training_images_it_says_so(members: list[Member]) -> None:
 def test_images_of_one_class_have_no_verdict(image_folder: Path) -> None:
     ensemble = assemble([member(image_folder)])
     malignant = ensemble.decision.probabilities(ensemble.logits("test", ""))
-    for shortcut in find_shortcuts(ensemble, "test", malignant, np.zeros(12, dtype=np.int64), None):
+    for shortcut in find_shortcuts(ensemble, "test", RankedImages(malignant, np.zeros(12, dtype=np.int64)), None):
         assert shortcut.auroc.value is None and not shortcut.is_problem and not shortcut.verdict
 
 
