@@ -16,7 +16,7 @@ MARKS = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
 ]
-"""What tests in a browser are marked with."""
+"""Marks and helpers of the tests in a browser."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one line, exit code 2, nothing left half-written."""
+"""Mistakes of a user: one line, exit code 2, nothing left half-written."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What is installed from a wheel works from any folder, with its configuration inside."""
+"""A package installed from a wheel works from any folder, with its configuration inside."""
 
 import os
 import subprocess

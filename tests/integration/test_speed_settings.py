@@ -1,4 +1,4 @@
-"""What settings of speed may change: no bits, or the last bits of the weights, and what they were is on record."""
+"""Settings of speed change no bits, or only the last bits of the weights, and the record names them."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What a refused training leaves behind: nothing of its own, and everything of others."""
+"""A refused training leaves nothing of its own behind, and everything of others."""
 
 import logging
 from pathlib import Path

@@ -139,7 +139,7 @@ def test_intervals_of_a_test_set_of_660_images_cover_as_often_as_they_say():
 
 
 def test_corrected_resampled_t_worked_out_by_hand():
-    """Of 1, 2, 3, 4, 5 the variance is 2.5; times 1/5 + 1/4 it is 1.125, and t of 4 degrees at 97.5 % is 2.7764."""
+    """The variance of 1, 2, 3, 4, 5 is 2.5; times 1/5 + 1/4 it is 1.125, and t of 4 degrees at 97.5 % is 2.7764."""
     low, high = corrected_resampled_t([1, 2, 3, 4, 5], 1 / 4)
     assert (low, high) == pytest.approx((3 - 2.7764 * math.sqrt(1.125), 3 + 2.7764 * math.sqrt(1.125)), abs=1e-4)
 

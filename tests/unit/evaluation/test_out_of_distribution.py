@@ -1,4 +1,4 @@
-"""How unlike the training images an image is."""
+"""The distance of an image from the training images."""
 
 import numpy as np
 import pytest

@@ -39,7 +39,7 @@ def test_calibrated_probabilities_may_have_no_error_at_all_and_wrong_ones_have_s
 
 
 def test_a_suspiciously_small_error_is_within_its_interval():
-    """Of every ten images called 50 % malignant, five are: less scatter than chance would give."""
+    """Exactly five of every ten images called 50 % malignant are: less scatter than chance would give."""
     found = ece_estimate(np.array([0.001, 0.0]), np.random.default_rng(0).normal(0, 0.1, (500, 2)))
     assert found.interval[0] == 0 and found.interval[1] >= found.value == 0.001
 

@@ -70,7 +70,7 @@ def test_ranks_are_taken_among_the_validation_images(members: list[Member]) -> N
 
 
 def test_only_images_that_no_network_trained_on_decide(image_folder: Path) -> None:
-    """Of two different cuts a few validation images are in both: too few to fit anything on."""
+    """Two different splits share a few validation images: too few to fit anything on."""
     apart = [member(image_folder, "a", split_seed=0), member(image_folder, "b", split_seed=1)]
     ensemble = assemble(apart, "none", "logit")
     assert (ensemble.decision, ensemble.decided_on) == (Decision(), NOTHING)

@@ -1,4 +1,4 @@
-"""What a network makes of an image before it decides."""
+"""Features of an image, and the last convolution."""
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ def test_features_are_mean_and_deviation_of_the_last_maps() -> None:
     np.testing.assert_allclose(collected[0].numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_picture_of_one_colour_is_far_from_any_image() -> None:
+def test_an_image_of_one_colour_is_far_from_any_image() -> None:
     net = network()
     with torch.no_grad(), tapped(net) as collected:
         net(torch.cat([torch.rand(1, 3, SIDE, SIDE), torch.full((1, 3, SIDE, SIDE), 0.5)]))
