@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ def replacement(path: Path) -> Iterator[Path]:
 
     File and folder are flushed to the disk: after a power cut a renamed file that was not flushed would be empty.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = beside_of(path)
     try:
         yield temporary
         flush_to_disk(temporary)
@@ -30,6 +31,11 @@ def replacement(path: Path) -> Iterator[Path]:
         flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def beside_of(path: Path) -> Path:
+    """Return the path of the unfinished file that will replace `path`."""
+    return path.with_name(f".{path.name}.part")
 
 
 @contextmanager
@@ -66,7 +72,7 @@ def copy(source: Path, target: Path) -> None:
 
     A link is safe because the source is only ever replaced, never changed in place.
     """
-    temporary = target.with_name(f".{target.name}.part")
+    temporary = beside_of(target)
     temporary.unlink(missing_ok=True)
     try:
         temporary.hardlink_to(source)
@@ -134,15 +140,22 @@ def check_file_target(path: Path, typed: str) -> None:
     Raises:
         UserError: If the path is a folder, or its folder does not exist or is not writable.
     """
-    if path.is_dir():
-        raise UserError(f"{typed} is a folder", f"name a file, {path / 'file'} for instance")
-    if not path.resolve().parent.is_dir():
-        raise UserError(f"{typed}: the folder {path.parent} does not exist", "make it first")
+    try:
+        beside_of(path).exists()  # its name is longer than that of the file
+        if path.is_dir():
+            raise UserError(f"{typed} is a folder", f"name a file, {path / 'file'} for instance")
+        if not path.resolve().parent.is_dir():
+            raise UserError(f"{typed}: the folder {path.parent} does not exist", "make it first")
+    except (OSError, RuntimeError) as error:
+        raise _cannot_be_written(typed, error, "name another file") from error
     check_folder_target(path.resolve().parent, typed)
 
 
 def check_folder_target(folder: str | Path, typed: str) -> None:
     """Refuse a folder that cannot be made or written, without making it.
+
+    An empty folder is made for a moment where the first file or folder would appear: some systems, such as `/proc` and
+    disks mounted read-only, do not show in the permissions that nothing can be written.
 
     Args:
         folder: The folder; its parents need not exist.
@@ -153,9 +166,17 @@ def check_folder_target(folder: str | Path, typed: str) -> None:
     """
     if not str(folder):
         raise UserError(f"{typed} names no folder", "name one, or leave the option out")
-    path = Path(folder).resolve()
-    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not nearest.is_dir():
-        raise UserError(f"{typed} cannot be made: {nearest} is a file", "name another folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"{typed} cannot be written: {nearest} is not writable", "name another folder")
+    try:
+        path = Path(folder).resolve()
+        nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+        if not nearest.is_dir():
+            raise UserError(f"{typed} cannot be made: {nearest} is a file", "name another folder")
+        with tempfile.TemporaryDirectory(prefix=".melanoma-", dir=nearest):
+            pass
+    except (OSError, RuntimeError) as error:
+        raise _cannot_be_written(typed, error, "name another folder") from error
+
+
+def _cannot_be_written(typed: str, error: OSError | RuntimeError, way_out: str) -> UserError:
+    reason = error.strerror if isinstance(error, OSError) else "links that lead back to themselves"
+    return UserError(f"{typed} cannot be written ({reason})", way_out)

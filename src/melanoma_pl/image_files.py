@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import stat
 import sys
 import threading
 import warnings
@@ -20,6 +21,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 LARGEST_IMAGE = 150_000_000  # pixels: more than common cameras take, fewer than Pillow itself refuses
+LARGEST_FILE = 2_000_000_000  # bytes: more than that many pixels take without compression
 THREADS = os.cpu_count() or 1
 
 ORIENTATION, UPRIGHT = ExifTags.Base.Orientation, 1
@@ -42,6 +44,27 @@ class BrokenImageError(Exception):
     """A file cannot be read as an image; the message says why."""
 
 
+def read_file(path: Path) -> bytes:
+    """Return the content of an image's file.
+
+    Raises:
+        BrokenImageError: If it cannot be read, is empty, larger than `LARGEST_FILE` or not a file: reading a pipe would
+            wait for its other end, and some devices have no end.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BrokenImageError("not a file, but a folder, a pipe or a device")
+        if status.st_size > LARGEST_FILE:
+            raise BrokenImageError(f"{status.st_size / 1e9:.1f} GB, more than any image takes")
+        content = path.read_bytes()
+    except OSError as error:
+        raise BrokenImageError(error.strerror or str(error)) from error
+    if not content:
+        raise BrokenImageError("the file is empty")
+    return content
+
+
 @contextmanager
 def open_image(source: Path | io.BytesIO) -> Iterator[Image.Image]:
     """Open one image, without decoding its pixels yet.
@@ -51,6 +74,8 @@ def open_image(source: Path | io.BytesIO) -> Iterator[Image.Image]:
             context fails.
     """
     try:
+        if isinstance(source, Path) and source.exists() and not source.is_file():
+            raise BrokenImageError("not a file, but a folder, a pipe or a device")
         with pillow_warnings.ignored(), _open(source) as image:
             if image.width * image.height > LARGEST_IMAGE:
                 raise BrokenImageError(f"{image.width}×{image.height} pixels, more than any camera takes")

@@ -68,6 +68,32 @@ def test_a_list_of_images_to_leave_out_names_them_again(
     assert (result.code, result.error) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "/proc/a/b", "loop/x"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["audit", "NAME"],
+        ["audit", "images", "--report", "NAME"],
+        ["audit", "images", "--fix", "NAME"],
+        ["split", "images", "NAME"],
+        ["synthesize", "NAME", "--train", "2", "--test", "2", "--size", "16"],
+        ["card", "images", "--to", "NAME/card.md"],
+        ["cache", "list", "NAME"],
+    ],
+)
+def test_a_path_that_cannot_be_is_one_line(
+    name: str, arguments: list[str], own_image_folder: Path, run_command: Callable[..., Result], work_folder: Path
+) -> None:
+    Path("loop").symlink_to("loop")
+    before = sorted(work_folder.rglob("*"))
+    result = run_command(data_command.command, *(word.replace("NAME", name) for word in arguments))
+    assert (result.code, result.output) == (2, "")
+    assert result.error.startswith("error: ")
+    assert result.error.count("\n") == 1
+    assert name[:5] in result.error
+    assert sorted(work_folder.rglob("*")) == before
+
+
 def safe(result: Result) -> str:
     """Return what a command printed, after a check that a terminal would run none of it."""
     for text in (result.output, result.error):

@@ -75,9 +75,20 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
             check_file_target(file, "--csv x")
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that only seems writable")
+def test_targets_that_only_seem_writable_and_too_long_names_are_refused(tmp_path: Path) -> None:
+    for folder in ("/proc/a/b", "/proc", tmp_path / ("x" * 300) / "b"):
+        with pytest.raises(UserError, match=r"^--report x cannot be written \("):
+            check_folder_target(folder, "--report x")
+    for file in (Path("/proc/a.csv"), tmp_path / ("x" * 300), tmp_path / ("x" * 252)):
+        with pytest.raises(UserError, match=r"^--csv x cannot be written \("):
+            check_file_target(file, "--csv x")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_targets_in_a_read_only_folder_are_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     for check in (check_folder_target, check_file_target):
-        with pytest.raises(UserError, match="is not writable"):
+        with pytest.raises(UserError, match="cannot be written"):
             check(tmp_path / "new", "--to new")

@@ -32,8 +32,10 @@ from melanoma_pl.files import NO_SPACE
 from melanoma_pl.messages import format_table, readable
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
-WRONG_PATH = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+WRONG_PATH = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+    *(errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP),
+)
 FULL_ERROR = "HYDRA_FULL_ERROR"
 QUOTING = (
     "put a value with spaces, accents, parentheses, commas or = into two kinds of quotes: "

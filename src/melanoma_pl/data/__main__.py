@@ -145,6 +145,8 @@ def card(chosen: argparse.Namespace) -> int:
     """Write a data card; it includes the audit of the same images, where there is one."""
     if chosen.to and chosen.to.is_dir():
         raise UserError(f"--to {chosen.to} is a folder", "name a file in it")
+    target = chosen.to or default_folder(chosen.source)
+    check_folder_target(target.parent if chosen.to else target, f"--to {chosen.to}" if chosen.to else str(target))
     listing, rows = read_source(chosen)
     from melanoma_pl.report.data.audit_summary import AUDIT_JSON
     from melanoma_pl.report.data.data_card import DATA_CARD, data_card, read_audit, write_card

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from melanoma_pl.data.labelled_images import LabelledImages
-from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all
+from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, read_file
 from melanoma_pl.preprocessing import Preprocessing
 
 
@@ -31,14 +31,10 @@ class Decoded:
 
 def decode_file(path: Path, preprocessing: Preprocessing) -> Decoded:
     """Read an image's file once and return its hash and its pixels."""
+    sha256 = ""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return Decoded(None, "", error.strerror or str(error))
-    sha256 = hashlib.sha256(content).hexdigest()
-    if not content:
-        return Decoded(None, sha256, "the file is empty")
-    try:
+        content = read_file(path)
+        sha256 = hashlib.sha256(content).hexdigest()
         with open_image(io.BytesIO(content)) as image:
             draft(image, preprocessing.image_size)
             return Decoded(preprocessing.to_pixels(image), sha256)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from melanoma_pl.data.labelled_images import LabelledImages
-from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, to_rgb
+from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, read_file, to_rgb
 
 SIDE = 64  # pixels: a mole's outline, spots and hairs are still visible, recompression is not
 BORDER_CELLS = 8  # per side: the border is the outermost ring of an 8×8 image, an eighth of the side wide
@@ -97,12 +97,7 @@ def scan(listing: LabelledImages) -> Scan:
 def scan_file(path: Path) -> Scanned | str:
     """Read one image, or return why it cannot be read."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return error.strerror or str(error)
-    if not content:
-        return "the file is empty"
-    try:
+        content = read_file(path)
         with open_image(io.BytesIO(content)) as image:
             facts = facts_of(image, len(content))
             draft(image, SIDE // 2)

@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import TableWriter
+from melanoma_pl.files import NO_SPACE, TableWriter, check_folder_target
+
+LONGEST = 255  # bytes of a file's name, on nearly all file systems
+MOST_OF_NAME = 40  # letters of a name that a longer one begins with
 
 
 def check_target(target: Path, source: Path) -> None:
     """Refuse a target that is taken or lies within the source.
 
     Raises:
-        UserError: If it is not empty, a file, or inside `source`.
+        UserError: If it is not empty, a file, or inside `source`, or cannot be made.
     """
+    check_folder_target(target, str(target))
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{target} is {source} or lies inside it", "name a folder beside it")
     if target.exists() and not target.is_dir():
@@ -32,13 +36,14 @@ def staged_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes `target` at the end; an error or Ctrl-C leaves nothing behind.
 
     Raises:
-        UserError: If the folder cannot be made, or exists by the end.
+        UserError: If the folder cannot be made, exists by the end, or does not fit on the disk.
     """
+    check_folder_target(target, str(target))
     home = target.resolve()  # a link to another disk stays a link
     new = [folder for folder in home.parents if not folder.exists()]
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        work_folder = tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent)
+        work_folder = tempfile.TemporaryDirectory(prefix=f".{home.name[:MOST_OF_NAME]}-", dir=home.parent)
     except OSError as error:
         raise UserError(f"{target} cannot be made ({error.strerror})", "name a folder where you may write") from error
     try:
@@ -52,6 +57,11 @@ def staged_folder(target: Path) -> Iterator[Path]:
                 staged.rename(home)
             except OSError as error:
                 raise UserError(f"another process made {home} meanwhile", "name another folder") from error
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        # the error itself names the image that was copied, which is not at fault
+        raise UserError(f"no space is left to write {target}", "make some, or name a folder on another disk") from error
     finally:
         for folder in new:
             with contextlib.suppress(OSError):
@@ -106,13 +116,21 @@ def free_paths(folders: Sequence[str], sources: Sequence[str]) -> list[str]:
             tries[index] += 1
 
 
-def _joined(path: PurePosixPath) -> str:
+def _all_parts(path: PurePosixPath) -> str:
     return "_".join(part for part in path.parts if part not in ("..", path.anchor))
 
 
+def _joined(path: PurePosixPath) -> str:
+    name = _all_parts(path)
+    return name if len(os.fsencode(name)) <= LONGEST else _numbered(path)
+
+
 def _numbered(path: PurePosixPath) -> str:
-    name = PurePosixPath(_joined(path))
-    return f"{name.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}{name.suffix}"
+    name = PurePosixPath(_all_parts(path))
+    stem, ending = name.stem, f"_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}{name.suffix}"
+    while len(os.fsencode(stem + ending)) > LONGEST:
+        stem = stem[:-1]
+    return stem + ending
 
 
 NAMINGS: tuple[Callable[[PurePosixPath], str], ...] = (lambda path: path.name, _joined, _numbered)

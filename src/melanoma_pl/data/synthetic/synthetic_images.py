@@ -31,6 +31,7 @@ TRAIT_STREAM = 0
 TEST_FROM = 1_000_000_000  # lesion indices from here on belong to the test split, which so does not depend on `train`
 LESIONS_PER_PAIR = 10
 JPEG_QUALITY = 92
+MOST_IMAGES, LARGEST_SIDE = 1_000_000, 4096  # of a split; pixels, which take 2 GB of memory to draw
 
 
 def draw_mole(malignant: bool, seed: int, index: int) -> Mole:
@@ -108,10 +109,15 @@ def write_images(
 
 
 def _check(train: int, test: int, seed: int, size: int) -> None:
-    for name, value, least in (("train", train, 2), ("test", test, 2), ("seed", seed, 0), ("size", size, 16)):
-        if value < least:
+    for name, value, least, most in (
+        ("train", train, 2, MOST_IMAGES),
+        ("test", test, 2, MOST_IMAGES),
+        ("seed", seed, 0, 2**32 - 1),
+        ("size", size, 16, LARGEST_SIDE),
+    ):
+        if not least <= value <= most:
             raise UserError(
-                f"a synthetic dataset cannot have {name}={value}", f"give a whole number of {least} or more"
+                f"a synthetic dataset cannot have {name}={value}", f"give a whole number from {least} to {most}"
             )
 
 

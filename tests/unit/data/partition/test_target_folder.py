@@ -1,6 +1,7 @@
 """A new folder of images: linked where that is possible, all under different names, complete or absent."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def test_a_link_to_an_image_is_followed(tmp_path: Path) -> None:
         (["t", "t"], ["a/IMG.jpg", "b/img.jpg"], ["t/a_IMG.jpg", "t/b_img.jpg"]),
         (["t", "t"], ["../x/1.jpg", "/y/1.jpg"], ["t/x_1.jpg", "t/y_1.jpg"]),
         (["t", "t", "t"], ["a/1.jpg", "b/1.jpg", "a_1.jpg"], None),
+        (["t", "t"], [f"{'ä' * 120}/{letter * 200}/1.jpg" for letter in "ab"], None),
         (["t", "t"], ["a_b/1.jpg", "a/b_1.jpg"], ["t/1.jpg", "t/b_1.jpg"]),
         (["t", "t", "t", "t"], ["a_b/1.jpg", "a/b/1.jpg", "c/1.jpg", "a/b_1.jpg"], None),
     ],
@@ -55,6 +57,7 @@ def test_new_names_are_all_different(folders: list[str], sources: list[str], exp
     paths = free_paths(folders, sources)
     assert len({path.casefold() for path in paths}) == len(sources)
     assert [Path(path).suffix for path in paths] == [".jpg"] * len(sources)
+    assert all(len(os.fsencode(Path(path).name)) <= 255 for path in paths)
     assert paths == expected or expected is None
     assert free_paths(folders[::-1], sources[::-1]) == paths[::-1], "the order plays no part"
 
@@ -108,6 +111,7 @@ def test_refused_targets(tmp_path: Path) -> None:
         (tmp_path / "inside/new", "lies inside it"),
         (tmp_path / "file", "is a file"),
         (tmp_path, "is not empty"),
+        (Path("/proc/a/b"), "cannot be written"),
     ]:
         with pytest.raises(UserError, match=expected):
             check_target(target, source)
@@ -119,3 +123,16 @@ def test_a_target_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be made"), staged_folder(tmp_path / "file/folder/target"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_not_blamed_on_the_image_that_was_copied(tmp_path: Path) -> None:
+    (image := tmp_path / "image.png").write_bytes(bytes(100_000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(UserError) as error, staged_folder(tmp_path / "new") as staged:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+        try:
+            link_or_copy(image, staged / "train/image.png", copy=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(error.value).startswith(f"no space is left to write {tmp_path / 'new'}: ")
+    assert list(tmp_path.iterdir()) == [image]

@@ -273,7 +273,9 @@ def test_a_file_in_the_way_is_refused(tmp_path):
         write_images(tmp_path / "file", 2, 2, size=16)
 
 
-@pytest.mark.parametrize("settings", [{"train": 1}, {"test": 0}, {"seed": -1}, {"size": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"train": 1}, {"test": 0}, {"seed": -1}, {"size": 0}, {"size": 100_000_000}, {"train": 10**9}]
+)
 def test_settings_out_of_range_are_refused(tmp_path, settings):
     with pytest.raises(UserError, match="cannot have .*whole number"):
         write_images(tmp_path / "set", **({"train": 2, "test": 2} | settings))
