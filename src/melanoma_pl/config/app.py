@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from melanoma_pl.config.schema import direction
-from melanoma_pl.errors import RunStopped, UserError, did_you_mean
+from melanoma_pl.errors import STOPPING, RunStopped, UserError, did_you_mean
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.messages import format_table, readable
 
