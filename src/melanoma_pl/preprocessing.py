@@ -64,6 +64,11 @@ class Preprocessing:
         """Return plain Python values for a checkpoint."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
+    def difference(self, other: "Preprocessing") -> str:
+        """Return the first value that differs, such as "image_size=224 instead of 96"; empty if none does."""
+        own, others = self.to_dict(), other.to_dict()
+        return next((f"{key}={own[key]} instead of {others[key]}" for key in own if own[key] != others[key]), "")
+
     def to_pixels(self, image: Image.Image) -> Tensor:
         """Return the resized pixels of an image of any mode and size.
 

@@ -1,5 +1,6 @@
 """From settings to objects: data module, classifier, callbacks, loggers."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -10,12 +11,15 @@ from melanoma_pl.data.augmentation import Augmentation
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.options import DataOptions
 from melanoma_pl.data.synthetic.synthetic_images import write_images
-from melanoma_pl.models.checkpoint import load_weights
+from melanoma_pl.errors import UserError
+from melanoma_pl.models.checkpoint import entry_of, load_weights, read_checkpoint
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.schedules import Schedule
 from melanoma_pl.models.timm_backbone import backbone_preprocessing
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build
+
+logger = logging.getLogger(__name__)
 
 
 def draw_synthetic_images(settings: TrainSettings) -> None:
@@ -58,6 +62,39 @@ def make_preprocessing(settings: TrainSettings) -> Preprocessing:
     if chosen.normalisation == "imagenet":
         return Preprocessing.imagenet(chosen.image_size)
     return Preprocessing(chosen.image_size)
+
+
+def check_weights(settings: TrainSettings) -> None:
+    """Refuse weights to start from that were trained with another preprocessing or other class names.
+
+    Raises:
+        UserError: If they were, or if the file cannot be read.
+    """
+    path = Path(settings.model["weights"])
+    if path.suffix == ".npz" and path.is_file():  # of Keras, which does not store preprocessing
+        return
+    entry = entry_of(read_checkpoint(path), path)
+    own, class_names = make_preprocessing(settings), settings.data.class_names
+    if difference := entry.difference(own, class_names, any_size=True):
+        if entry.class_names != tuple(class_names):
+            hint = f"take its names, data.class_names=[{','.join(entry.class_names)}], or leave model.weights out"
+        else:
+            hint = _normalisation_of(entry.preprocessing, settings)
+        raise UserError(f"model.weights={path} was trained with {difference}", hint)
+    if entry.preprocessing.image_size != own.image_size:
+        logger.warning(
+            "weights     were trained on images of %d pixels, not of %d", entry.preprocessing.image_size, own.image_size
+        )
+
+
+def _normalisation_of(preprocessing: Preprocessing, settings: TrainSettings) -> str:
+    """Return the setting that gives a preprocessing, or that there is none."""
+    names = ("none", "imagenet", "backbone") if "backbone" in settings.model else ("none", "imagenet")
+    for name in names:
+        data = settings.data.model_copy(update={"normalisation": name, "image_size": preprocessing.image_size})
+        if make_preprocessing(settings.model_copy(update={"data": data})).to_dict() == preprocessing.to_dict():
+            return f"add data.normalisation={name}"
+    return "no data.normalisation gives that: leave model.weights out"
 
 
 def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool = False) -> MelanomaClassifier:

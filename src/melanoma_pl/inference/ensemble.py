@@ -156,8 +156,10 @@ def assemble(members: Sequence[Member], views: Views = "none", combine: Combine 
     validated on and none trained on.
 
     Raises:
-        UserError: If ranks are to be combined and there are no such images.
+        UserError: If a member's images are preprocessed otherwise than its network was trained with, if members have
+            other class names, or if ranks are to be combined and there are no such images.
     """
+    _check_members(members)
     ensemble, classifier = Ensemble(tuple(members), views, combine), members[0].classifier
     if len(members) == 1 and views == "none" and (classifier.is_decided or not members[0].fits):
         own = Decision(classifier.temperature, classifier.threshold)
@@ -177,6 +179,25 @@ def assemble(members: Sequence[Member], views: Views = "none", combine: Combine 
     targets = held_out[0].targets.numpy()
     decision = fit_decision(ensemble.combined(logits), targets, classifier.threshold_rule)
     return replace(ensemble, decision=decision, decided_on=f"{len(targets)} validation images")
+
+
+def _check_members(members: Sequence[Member]) -> None:
+    """Refuse a network that its run's images were not prepared for, and networks of different classes."""
+    first = members[0]
+    for member in members:
+        classifier, data = member.classifier, member.evaluated
+        names, of_data = list(classifier.class_names), list(data.options.class_names)
+        difference = "" if names == of_data else f"class_names={names} instead of {of_data}"
+        if difference := difference or classifier.preprocessing.difference(data.preprocessing):
+            raise UserError(
+                f"the checkpoint of {member.name} was trained with {difference}",
+                "put the run's own checkpoint and run.json back",
+            )
+        if names != list(first.classifier.class_names):
+            raise UserError(
+                f"{member.name} has the classes {', '.join(names)}, unlike {first.name}",
+                "combine networks of the same classes",
+            )
 
 
 def _held_out(members: Sequence[Member]) -> list[ImageBatches] | None:

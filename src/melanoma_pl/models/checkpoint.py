@@ -1,6 +1,7 @@
 """Read checkpoints of this project, and weights of networks trained in Keras."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,11 +74,8 @@ class CheckpointEntry(BaseModel):
         """
         if tuple(class_names) != self.class_names:
             return f"class_names={list(self.class_names)} instead of {list(class_names)}"
-        own, other = self.preprocessing.to_dict(), preprocessing.to_dict()
-        for key, value in own.items():
-            if value != other[key] and not (any_size and key == "image_size"):
-                return f"{key}={value} instead of {other[key]}"
-        return ""
+        size = self.preprocessing.image_size if any_size else preprocessing.image_size
+        return self.preprocessing.difference(replace(preprocessing, image_size=size))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -163,7 +163,8 @@ def _add_extras(ensemble: Ensemble, request: EvaluationRequest, *, is_locked: bo
     elif lacks_own or lacks_detector:
         if lacks_own:
             classifier.decide(ensemble.decision)
-        if lacks_detector and not fit_ood_detector(classifier, first.own) and not lacks_own:
+        is_detecting = lacks_detector and _has_its_images(evaluated, first) and fit_ood_detector(classifier, first.own)
+        if not (lacks_own or is_detecting):
             return
     else:
         return
@@ -172,6 +173,16 @@ def _add_extras(ensemble: Ensemble, request: EvaluationRequest, *, is_locked: bo
             save_extras(classifier, evaluated.checkpoint)
     except (UserError, OSError, RuntimeError) as error:  # PyTorch raises RuntimeError on a full disk
         logger.warning("what was fitted for %s is not saved (%s)", evaluated.checkpoint, str(error).splitlines()[0])
+
+
+def _has_its_images(evaluated: EvaluatedRun, member: Member) -> bool:
+    """Tell whether the images that a run was trained and validated on are still the same."""
+    try:
+        compare_images(evaluated.run, member.own, ["train", "validation"])
+    except UserError as error:
+        logger.warning("no out-of-distribution detector is fitted: %s", error)
+        return False
+    return True
 
 
 def _write_metrics(

@@ -17,7 +17,7 @@ from melanoma_pl.inference.ensemble import Ensemble, Member
 from melanoma_pl.messages import SYNTHETIC
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
 from melanoma_pl.runs import Run
-from melanoma_pl.runs.image_list import ListedImage, listed_images
+from melanoma_pl.runs.image_list import OF_WEIGHTS, ListedImage, has_unknown_weights, listed_images, seen_by_weights
 
 VIEWS = {"none": "one view of each image", "dihedral": "mean logit of eight flips and quarter turns of each image"}
 ON_TEST = "Validated on the test images, as the original did: no figure here is that of unseen images."
@@ -54,6 +54,8 @@ def _training_facts(evaluated: Sequence[EvaluatedRun]) -> dict[str, str]:
         record = each.run.read()
         facts[f"trained with{suffix}"] = str(record["command"])
         facts[f"trained{suffix}"] = str(record["started"])
+        if weights := each.own.model.get("weights"):
+            facts[f"started from{suffix}"] = f"the weights of {weights}"
         facts[f"commit{suffix}"] = record["git_commit"] or "unknown"
         facts["versions"] = ", ".join(f"{package} {number}" for package, number in record["versions"].items())
     return facts
@@ -140,35 +142,65 @@ def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray
         UserError: If a member of an ensemble has trained on images that it should evaluate.
     """
     contents = ensemble.members[0].evaluated.split(request.split).contents
-    trained, shared = (np.zeros(len(contents), dtype=bool) for _ in range(2))
+    trained, before, shared = (np.zeros(len(contents), dtype=bool) for _ in range(3))
     warnings = []
     for each, member in zip(request.runs, ensemble.members, strict=True):
         listed = listed_images(each.run)
         if not listed:
             warnings.append(f"{each.name} has no list of its images: whether it trained on these cannot be checked.")
+        warnings += _weights_warnings(each, listed)
         learnt_from = ("train", "validation") if request.split == "test" and member.fits else ("train",)
         hashes = {image.sha256 for split in learnt_from for image in listed.get(split, ())}
-        is_seen = np.array([content in hashes for content in contents], dtype=bool)
-        if is_seen.any() and len(request.runs) > 1:
+        is_seen, is_before = (
+            np.array([content in found for content in contents], dtype=bool)
+            for found in (hashes, seen_by_weights(listed, request.split))
+        )
+        if (is_seen | is_before).any() and len(request.runs) > 1:
+            count = (is_seen | is_before).sum()
             raise UserError(
-                f"{each.name} trained on {is_seen.sum()} of the {len(contents)} {request.split} images to evaluate",
+                f"{each.name}{'' if is_seen.any() else ', or the weights that it began with,'} trained on {count} of "
+                f"the {len(contents)} {request.split} images to evaluate",
                 "take runs of one split: one data.root, and for split=validation one data.split_seed",
             )
         trained |= is_seen
+        before |= is_before
         if request.own_images and request.split == "test":
             shared |= member.evaluated.shared_with_train(member.evaluated.split("test").images)
     if trained.any():
         warnings.append(f"The network trained or chose on {trained.sum()} of these {len(trained)} images.")
+    if before.any():
+        learnt = f"The weights that the network began with learnt from {before.sum()} of these {len(before)} images"
+        warnings.append(f"{learnt}: figures on them are too good.")
+    trained |= before
     count = int((shared | trained).sum())
     notes = [f"{count} of {len(shared)} test images show a lesion that is also in train."] if shared.any() else []
     return trained | shared, notes, warnings
 
 
+def _weights_warnings(evaluated: EvaluatedRun, listed: Mapping[str, Sequence[ListedImage]]) -> list[str]:
+    """Return the warnings about the weights that a run began with, on whatever images it is evaluated."""
+    found = []
+    if evaluated.own.model.get("weights") and has_unknown_weights(evaluated.run.read()):
+        found.append(
+            f"{evaluated.name} began with weights of unknown origin: whether they learnt from these images cannot be "
+            "checked."
+        )
+    validation = [image.sha256 for image in listed.get("validation", ())]
+    seen = sum(content in seen_by_weights(listed, "validation") for content in validation)
+    if seen:
+        found.append(
+            f"The weights that {evaluated.name} began with learnt from {seen} of its {len(validation)} validation "
+            "images, on which epoch, temperature and threshold were chosen."
+        )
+    return found
+
+
 def held_out_images(run: Run) -> frozenset[str]:
-    """Return the hashes of the images that a run has listed as validation and not as train."""
+    """Return the hashes of the images that a run has listed as validation, and that its network did not train on."""
     listed = listed_images(run)
-    train, validation = ({image.sha256 for image in listed.get(split, ())} for split in ("train", "validation"))
-    return frozenset(validation - train)
+    splits = ("validation", "train", OF_WEIGHTS["train"])
+    validation, *trained = ({image.sha256 for image in listed.get(split, ())} for split in splits)
+    return frozenset(validation.difference(*trained))
 
 
 def training_images(member: Member, evaluated: LabelledImages) -> LabelledImages | None:

@@ -1,12 +1,15 @@
 """`images.csv` of a run: the split of each image and the hash of its file. Light.
 
-A new run writes the list; a resumed or evaluated run compares its images with it.
+A new run writes the list; a resumed or evaluated run compares its images with it. A run that starts from the weights of
+another run lists the images of that run too, as those of the splits `weights/train` and `weights/validation`.
 """
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import TableReader, TableWriter, write_atomically
@@ -17,13 +20,16 @@ if TYPE_CHECKING:  # it imports PyTorch
 
 logger = logging.getLogger(__name__)
 
+OF_WEIGHTS = {"train": "weights/train", "validation": "weights/validation"}
+"""Split of a run → split under which a run that starts from its weights lists the same images."""
+
 
 class ListedImage(NamedTuple):
     """A row of the list; the fields are its columns.
 
     Attributes:
         path: Path relative to the root of the images, with `/`.
-        split: `train`, `validation` or `test`.
+        split: `train`, `validation`, `test`, or a value of `OF_WEIGHTS`.
         label: Name of the class.
         group: Lesion, or empty if unknown.
         sha256: Hash of the file.
@@ -58,8 +64,59 @@ def listed_images(run: Run) -> dict[str, list[ListedImage]]:
     return listed
 
 
-def check_images(run: Run, data: "MoleDataModule", splits: Sequence[str]) -> bool:
+def images_of_weights(checkpoint: Path) -> tuple[list[ListedImage], bool]:
+    """Return the images that a checkpoint's weights were trained and chosen on, as its run has listed them.
+
+    Args:
+        checkpoint: A file in `<run folder>/checkpoints`, or anywhere else.
+
+    Returns:
+        The images, with the splits of `OF_WEIGHTS`; and whether they are all. They are not if the run has no list, or
+        began with weights of unknown origin itself.
+
+    Raises:
+        UserError: If there is a list that cannot be read.
+    """
+    run = Run(checkpoint.resolve().parent.parent)
+    listed = listed_images(run)
+    images = [
+        image._replace(split=new)
+        for split, new in OF_WEIGHTS.items()
+        for image in (*listed.get(split, ()), *listed.get(new, ()))
+    ]
+    is_complete = False
+    with suppress(UserError, *UNREADABLE):
+        is_complete = bool(images) and not has_unknown_weights(run.read())
+    return images, is_complete
+
+
+def has_unknown_weights(record: Mapping[str, Any]) -> bool:
+    """Tell from a run's record whether it began with weights whose training images are not all known."""
+    return bool(record["config"]["model"].get("weights")) and not record.get("weights", {}).get("is_listed", False)
+
+
+def seen_by_weights(listed: Mapping[str, Sequence[ListedImage]], split: str) -> set[str]:
+    """Return the hashes of the images on which figures would be too good because of the weights that a run began with.
+
+    Args:
+        listed: The run's list.
+        split: The split to evaluate. The weights must not have been trained on any image of it; nor may they have been
+            chosen on it, which for `validation` does not matter, since the run itself chooses on it.
+    """
+    splits = [OF_WEIGHTS["train"]] if split == "validation" else OF_WEIGHTS.values()
+    return {image.sha256 for each in splits for image in listed.get(each, ())}
+
+
+def check_images(
+    run: Run, data: "MoleDataModule", splits: Sequence[str], of_weights: Iterable[ListedImage] = ()
+) -> bool:
     """List the images of a new run, or compare those of a resumed run with its list.
+
+    Args:
+        run: The run.
+        data: Its images.
+        splits: The splits to list.
+        of_weights: Images of the weights that a new run begins with.
 
     Returns:
         Whether the run is resumed from a checkpoint.
@@ -74,7 +131,7 @@ def check_images(run: Run, data: "MoleDataModule", splits: Sequence[str]) -> boo
         with write_atomically(run.folder / IMAGES) as file:
             writer = TableWriter(file, ListedImage._fields)
             writer.writeheader()
-            writer.writerows(image._asdict() for image in _images_of(data, splits))
+            writer.writerows(image._asdict() for image in (*_images_of(data, splits), *of_weights))
     return resumed
 
 

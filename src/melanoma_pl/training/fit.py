@@ -26,6 +26,7 @@ from melanoma_pl.specs import TARGET, build
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
 from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints
 from melanoma_pl.training.callbacks.tensorboard import log_hyper_parameters
+from melanoma_pl.training.starting_weights import starting_weights
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     accelerator = choose_accelerator(settings.trainer.accelerator)
     precision = choose_precision(settings.trainer.precision, accelerator)
     check_compiler(settings.trainer.compile, accelerator)
+    weights = starting_weights(settings, run)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
     data = make_data(settings)
@@ -58,7 +60,10 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     open_test = open_test and settings.test
     if open_test:
         data.load("test")  # broken images are reported now, not after hours of training
-    is_resumed = check_images(run, data, ("train", "validation", "test") if open_test else ("train", "validation"))
+    splits = ("train", "validation", "test") if open_test else ("train", "validation")
+    is_resumed = check_images(run, data, splits, weights.images if weights else ())
+    if weights:
+        weights.record(run)
     if is_resumed:
         _restore_threads(run, accelerator)
     classifier = make_classifier(settings, data, is_resumed)
