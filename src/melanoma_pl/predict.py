@@ -197,7 +197,7 @@ def evaluated_checkpoint(folder: str | Path) -> Path:
 def find_images(arguments: Iterable[str | Path]) -> list[Path]:
     """Return the named images, and the images in named folders, sorted.
 
-    A named file is always taken; in a folder only files with an image's ending.
+    A named file is always taken; in a folder only files with an image's ending. A warning counts the other files.
 
     Raises:
         UserError: If a path does not exist, or a folder holds no image.
@@ -208,9 +208,13 @@ def find_images(arguments: Iterable[str | Path]) -> list[Path]:
     for path in map(Path, arguments):
         if not path.exists():
             raise UserError(f"{path} does not exist", "give images, or folders with images")
-        found = images_in(path) if path.is_dir() else [path]
+    from melanoma_pl.data.labelled_images import not_read
+        found, others = images_in(path) if path.is_dir() else ([path], [])
+        note = not_read(others)
         if not found:
-            raise UserError(f"{path} holds no images", "give images, or folders with images")
+            raise UserError(f"{path} holds no images{note and f' ({note})'}", "give images, or folders with images")
+        if note:
+            notify(readable(f"{path}: {note}"))
         paths.extend(found)
     return paths
 

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader
 
 from melanoma_pl.data.augmentation import Augmentation, NoAugmentation
 from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
-from melanoma_pl.data.labelled_images import LabelledImages, find_images, list_split
+from melanoma_pl.data.labelled_images import LabelledImages, list_split, not_read
 from melanoma_pl.data.loader import Batch, ImageBatches, ResidentBatches, ResumableLoader, ignore_interrupts
 from melanoma_pl.data.metadata import find_metadata, read_groups
-from melanoma_pl.data.options import SPLIT_FILE, DataOptions, check_image_paths, split_folders, takes_options
+from melanoma_pl.data.options import SPLIT_FILE, DataOptions, check_image_paths, takes_options
 from melanoma_pl.data.order import EpochBatches
 from melanoma_pl.data.splits import Indices, cut_fold, cut_validation, leave_out
 from melanoma_pl.errors import UserError
@@ -78,10 +78,24 @@ class MoleDataModule(pl.LightningDataModule):
     # Images
 
     def list_split(self, folder: str) -> LabelledImages:
-        """List `train` without excluded images, or `test`, with lesions where they are known; no image is opened."""
+        """List `train` without excluded images, or `test`, with lesions where they are known; no image is opened.
+
+        `train` includes the images of the dataset's validation split, unless the options validate on the test images.
+        """
         if folder not in self._listed:
             check_image_paths(self.root, self.options, [folder])
-            images = list_split(self.source, folder, self.options, every_class=self.every_class)
+            with_validation = folder == "train" and self.options.validate_on == "validation"
+            images = list_split(
+                self.source, folder, self.options, with_validation=with_validation, every_class=self.every_class
+            )
+            if note := not_read(images.others):
+                logger.warning("left out    %s", note)
+            if self.options.fold is not None and (count := images.splits.count("validation")):
+                raise UserError(
+                    f"data.fold={self.options.fold} takes validation images from train, and {self.source} has a "
+                    f"validation split of {count} images",
+                    "leave data.fold out, or make them images of train",
+                )
             if self.options.exclude is not None and folder == "train":
                 images = leave_out(images, self.options.exclude, self._test_paths)
             self._listed[folder] = self._with_groups(images)
@@ -135,12 +149,26 @@ class MoleDataModule(pl.LightningDataModule):
             training = training[np.linspace(0, len(training) - 1, limit).astype(np.int64)]
         return ImageBatches(loaded, torch.from_numpy(training))
 
+    @property
+    def has_validation_split(self) -> bool:
+        """True if the dataset has a validation split of its own that is validated on."""
+        return "validation" in self.list_split("train").splits
+
     @cached_property
     def _cut(self) -> tuple[Indices, Indices]:
         """The indices of the training and of the validation images."""
-        images, options = self.load("train").images, self.options
+        return self._cut_listed(self.load("train").images)
+
+    def _cut_listed(self, images: LabelledImages) -> tuple[Indices, Indices]:
+        options = self.options
         if options.validate_on == "test":
             return np.arange(len(images)), np.empty(0, dtype=np.int64)
+        if self.has_validation_split:
+            is_held_out = np.array([split == "validation" for split in images.splits])
+            if self.every_class and len(np.unique(images.targets[is_held_out])) < 2:
+                problem = f"of the validation split of {self.source} no images of one class are left"
+                raise UserError(problem, "replace broken images, or name fewer in data.exclude")
+            return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
         if options.fold is None:
             return cut_validation(images, options.validation_fraction, options.split_seed)
         if options.table is not None:
@@ -163,27 +191,38 @@ class MoleDataModule(pl.LightningDataModule):
         """Read and check all images that the stage needs."""
         if stage == "fit":
             is_first = "train" not in self._loaded
+            listed, limit = self._cut_listed(self.list_split("train"))[0], self.options.limit
+            self._check_batch_size(min(len(listed), limit or len(listed)))  # before any image is decoded
             training = self.split("train")
             if is_first:
-                self._warn_of_unused_images()
+                self._tell_validation_split()
             self.split("validation")
-            if self.options.batch_size > len(training):
-                raise UserError(
-                    f"data.batch_size={self.options.batch_size} is larger than the {len(training)} training images",
-                    f"take {len(training)} or fewer",
-                )
+            self._check_batch_size(len(training))
         elif stage == "validate":
             self.split("validation")
         else:
             self.load("test")
 
-    def _warn_of_unused_images(self) -> None:
-        """Warn of a validation split in a folder: training does not use it, but cuts one from the train split."""
-        folders = [] if self.options.table else split_folders(self.root, "validation")
-        count = sum(len(find_images(folder)) for folder in folders)
-        if count:
-            names = ", ".join(f"{folder}" for folder in folders)
-            logger.warning("validation  %d images in %s are not used: validation images come from train", count, names)
+    def _check_batch_size(self, count: int) -> None:
+        if self.options.batch_size > count:
+            raise UserError(
+                f"data.batch_size={self.options.batch_size} is larger than the {count} training images",
+                f"take {count} or fewer",
+            )
+
+    def _tell_validation_split(self) -> None:
+        """Log how many images of a validation split of the dataset's own validate, and how many share lesions."""
+        if self.options.validate_on == "test":
+            every = list_split(self.source, "train", self.options, with_validation=True, every_class=False)
+            if count := every.splits.count("validation"):
+                logger.warning("validation  %d images of the validation split are not used: test validates", count)
+        elif self.has_validation_split:
+            images, (training, validation) = self.load("train").images, self._cut
+            count = len(validation)
+            logger.info("validation  the dataset has a validation split of %d images: train is not cut", count)
+            groups = np.array(images.groups or images.paths)
+            if shared := int(np.isin(groups[validation], groups[training]).sum()):
+                logger.warning("validation  %d of them share a lesion with train, so its figures are too good", shared)
 
     def train_dataloader(self) -> ResumableLoader:
         """Return the training batches, in the order that (seed, epoch) decides."""

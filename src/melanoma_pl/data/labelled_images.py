@@ -4,25 +4,38 @@ Training, evaluation, the audit, `melanoma-data split`, the data card and predic
 module. So they agree on file endings, hidden files, the order of the images and the names of the classes.
 """
 
-import csv
 import hashlib
 import os
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from melanoma_pl.data.metadata import image_path, read_table, require_column
-from melanoma_pl.data.options import ENDINGS, SPLIT_NAMES, DataOptions, check_layout, is_image, split_folders, split_of
+from melanoma_pl.data.metadata import has_ending, image_path, open_table, read_table, require_column
+from melanoma_pl.data.options import (
+    ENDINGS,
+    HEIC,
+    SPLIT_NAMES,
+    DataOptions,
+    check_layout,
+    is_image,
+    is_readable,
+    split_folders,
+    split_of,
+)
 from melanoma_pl.errors import UserError, did_you_mean, first_of
-from melanoma_pl.messages import class_word
+from melanoma_pl.image_files import GET_HEIC
+from melanoma_pl.messages import amount, class_word, listed
 
 BOOKKEEPING = ("metadata.csv", "split.csv", "left_out.csv", "synthetic.json", "README.md", "SHA256SUMS", "LICENSE")
 DEFAULT_OPTIONS = DataOptions()
+BY_SYSTEMS = ("Thumbs.db", "desktop.ini")  # hidden where they come from
 FORMS = "<root>/{train,test}/<class>/…, <root>/<class>/…, or a CSV table with the columns image and label"
 
 
@@ -118,45 +131,51 @@ def list_images(
 
 
 def list_split(
-    source: Path, split: str, options: DataOptions = DEFAULT_OPTIONS, *, every_class: bool = True
+    source: Path,
+    split: str,
+    options: DataOptions = DEFAULT_OPTIONS,
+    *,
+    with_validation: bool = False,
+    every_class: bool = True,
 ) -> LabelledImages:
     """List one split as training uses it, sorted by class, then by path.
 
     Args:
-        source: A folder in the layout `{train,test}/{benign,malignant}`, or a CSV file with a row per image.
-        split: `train`, `validation` or `test`. Rows of a table that belong to a validation split count as `train`,
-            because training cuts its own validation split.
+        source: A folder in the layout `{train,val,test}/{benign,malignant}`, or a CSV file with a row per image.
+        split: `train`, `validation` or `test`.
         options: Names of the classes, and of the columns of a table.
+        with_validation: Whether to add the images of the validation split, if the dataset has one.
         every_class: Whether each class needs an image; if not, one image of either class suffices.
 
     Raises:
         UserError: If the folder or table is not laid out so, a class or an image file is missing, or a label is not a
             class. For a table the message names the line.
     """
-    is_table, unread = source.is_file(), []
+    is_table = source.is_file()
+    others: list[str] = []
+    wanted = (split, "validation") if with_validation else (split,)
     if is_table:
         columns = options.image_column, options.label_column, options.split_column
-        rows = _read_table(source, *columns, for_training=True)
-        rows = [row for row in rows if (row.split == "test") == (split == "test")]
+        rows = [row for row in _read_table(source, *columns, for_training=True) if row.split in wanted]
     else:
         check_layout(source, split, options)
-        rows, others = _read_folder(source, split)
-        # a class folder may hold nothing but images in a format that is not read
-        unread = [Row(path, path.split("/")[1], split) for path in others if path.count("/") > 1 and "/__" not in path]
+        rows, others = _read_folder(source, *wanted)
+    # a class folder may hold nothing but images in a format that is not read
+    unread = [Row(path, path.split("/")[1], split) for path in others if path.count("/") > 1 and "/__" not in path]
     labels = {row.label: options.class_of(row.label) for row in [*rows, *unread]}
     for row in [*rows, *unread]:
         if labels[row.label] is None:
             raise _not_a_class(source, row, options)
     named = [row._replace(label=labels[row.label] or "") for row in rows]
     named.sort(key=lambda row: (options.class_names.index(row.label), row.path))
-    images = _from_rows(source.parent if is_table else source, named, class_names=options.class_names)
-    for name in options.class_names if every_class or not named else ():
-        if name not in images.labels and is_table:
-            raise UserError(f"{source} has no {split} image of the class '{name}'", _cut_a_split(source))
-        if name not in images.labels:
-            folder = split_folders(source, split)[0]
-            way_out = f"put images ({', '.join(ENDINGS)}) into {folder / name}"
-            raise UserError(f"{folder} has no image of the class '{name}'", way_out)
+    root = source.parent if is_table else source
+    images = _from_rows(root, named, class_names=options.class_names, others=tuple(others))
+    for name in wanted:
+        own = {row.label for row in named if row.split == name}
+        if (every_class or not named) and (own or name == split):
+            for label in options.class_names:
+                if label not in own:
+                    raise _without_class(source, name, label, options, others)
     missing = [row for row, file in zip(named, images.files, strict=True) if is_table and not file.is_file()]
     if missing:
         raise UserError(
@@ -167,9 +186,30 @@ def list_split(
     return images
 
 
+def not_read(others: Sequence[str]) -> str:
+    """Return how many files of a folder are not read, by ending, with the first of them; empty if there are none."""
+    left = [path for path in others if PurePosixPath(path).name not in BY_SYSTEMS]
+    if not left:
+        return ""
+    endings = Counter(PurePosixPath(path).suffix.lower() or "no ending" for path in left)
+    is_heic = any(ending in endings for ending in HEIC) and not is_readable(HEIC[0])
+    text = f"{amount(len(left), 'file is', 'files are')} not read as images: {listed(endings)} ({first_of(left)})"
+    return f"{text}; {GET_HEIC}" if is_heic else text
+
+
 def _from_rows(root: Path, rows: Sequence[Row], **others: Any) -> LabelledImages:
     paths, labels, splits = zip(*rows, strict=True) if rows else ((), (), ())
     return LabelledImages(root, paths, labels, splits, **others)
+
+
+def _without_class(source: Path, split: str, label: str, options: DataOptions, others: Sequence[str]) -> UserError:
+    if source.is_file():
+        return UserError(f"{source} has no {split} image of the class '{label}'", _cut_a_split(source, options))
+    folder = split_folders(source, split)[0]
+    endings = ", ".join(filter(is_readable, ENDINGS))
+    note = not_read(others)
+    problem = f"{folder} has no image of the class '{label}'{note and f'; {note}'}"
+    return UserError(problem, f"put images ({endings}) into {folder / label}")
 
 
 def _not_a_class(source: Path, row: Row, options: DataOptions) -> UserError:
@@ -186,9 +226,11 @@ def _not_a_class(source: Path, row: Row, options: DataOptions) -> UserError:
     return UserError(f"{problem}; {did_you_mean(row.label, options.known_names)}", advice)
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Return the image files at any depth of a folder, labelled or not, sorted by their relative paths."""
-    return [folder / path for path in sorted(_files(folder)) if is_image(Path(path))]
+def find_images(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the image files at any depth of a folder, labelled or not, and the paths of its other files, sorted."""
+    paths = sorted(_files(folder))
+    images = [path for path in paths if is_image(Path(path))]
+    return [folder / path for path in images], sorted(set(paths) - set(images) - set(BOOKKEEPING))
 
 
 def require_source(source: Path) -> None:
@@ -222,9 +264,10 @@ def standard_labels(labels: Sequence[str]) -> tuple[str, ...]:
 # Folders
 
 
-def _read_folder(root: Path, split: str = "") -> tuple[list[Row], list[str]]:
-    """Return the images of a folder, or of one of its splits, and the paths of the other files, sorted."""
-    starts = [(folder, f"{folder.name}/") for folder in split_folders(root, split)] if split else [(root, "")]
+def _read_folder(root: Path, *splits: str) -> tuple[list[Row], list[str]]:
+    """Return the images of a folder, or of some of its splits, and the paths of the other files, sorted."""
+    own = [folder for split in splits for folder in split_folders(root, split)]
+    starts = [(folder, f"{folder.name}/") for folder in own] if splits else [(root, "")]
     rows, others = [], []
     for path in sorted(file for folder, prefix in starts for file in _files(folder, prefix)):
         *folders, name = path.split("/")
@@ -273,22 +316,27 @@ def _read_table(
     """
     option = "data.{}_column" if for_training else "--{}-column"
     rows = read_table(table, image_column, option.format("image"))
+    if not all(map(has_ending, rows)):  # ISIC's tables name images without the ending of their files
+        files = {file.relative_to(table.parent).as_posix() for file in find_images(table.parent)[0]}
+        files |= {path for path in rows if (table.parent / path).is_file()}
+        rows = read_table(table, image_column, option.format("image"), files)
     if not rows:
         if for_training:
             raise UserError(f"{table} has no rows", "give a table with a row per image")
         return []
     columns = list(next(iter(rows.values())))
     require_column(table, columns, label_column, option.format("label"))
+    cut_a_split = _cut_a_split(table, DataOptions(image_column=image_column, label_column=label_column))
     if split_column not in columns and for_training:
         message = f"{table} has no column '{split_column}' (data.split_column)"
-        raise UserError(f"{message}; {did_you_mean(str(split_column), columns)}", _cut_a_split(table))
+        raise UserError(f"{message}; {did_you_mean(str(split_column), columns)}", cut_a_split)
     if split_column not in (None, "split", *columns):
         require_column(table, columns, str(split_column), option.format("split"))
     found = []
     for path, row in rows.items():
         cell = "" if split_column is None else row.get(split_column, "").strip()
         if not cell and for_training:
-            raise UserError(f"{_line_of(table, image_column, path)}: '{path}' is not in a split", _cut_a_split(table))
+            raise UserError(f"{_line_of(table, image_column, path)}: '{path}' is not in a split", cut_a_split)
         if cell and not split_of(cell):
             message = f"{_line_of(table, image_column, path)}: '{cell}' is not a split"
             raise UserError(message, did_you_mean(cell, SPLIT_NAMES))
@@ -296,13 +344,20 @@ def _read_table(
     return found
 
 
-def _cut_a_split(table: Path) -> str:
-    return f"cut a split: melanoma-data split {table} <target folder>"
+def _cut_a_split(table: Path, options: DataOptions) -> str:
+    """Return the command that cuts the images of a table into splits."""
+    words = ["melanoma-data", "split", str(table)]
+    for name in ("image_column", "label_column"):
+        if (column := getattr(options, name)) != getattr(DEFAULT_OPTIONS, name):
+            words += [f"--{name.replace('_', '-')}", column]
+    return f"cut a split: {shlex.join(words)} <target folder>"
 
 
 def _line_of(table: Path, image_column: str, path: str) -> str:
     """Return the file and line of an image, for an error: reading the table again then costs nothing that matters."""
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        line = next(reader.line_num for row in reader if image_path(row[image_column]) == path)
-    return f"{table}, line {line}"
+    with open_table(table, image_column) as reader:
+        for row in reader:
+            cell = image_path(row[image_column])
+            if cell == path or PurePosixPath(path).stem == cell or str(PurePosixPath(path).with_suffix("")) == cell:
+                break
+        return f"{table}, line {reader.line_num}"

@@ -1,12 +1,17 @@
 """The metadata table beside the images, such as which images show one lesion. It never reaches the network."""
 
 import csv
-from collections.abc import Container, Mapping, Sequence
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 
+from melanoma_pl.data.options import ENDINGS
 from melanoma_pl.errors import UserError, did_you_mean, first_of
+from melanoma_pl.files import TableReader
 
 METADATA_FILE = "metadata.csv"
+SEPARATORS = ",;\t|"  # a spreadsheet writes semicolons where a comma separates decimals
 
 
 def find_metadata(source: Path, metadata: str | Path | None, option: str = "--metadata") -> Path | None:
@@ -33,15 +38,16 @@ def find_metadata(source: Path, metadata: str | Path | None, option: str = "--me
 
 
 def read_table(
-    table: Path, image_column: str, option: str = "data.image_column", listed: Container[str] = ()
+    table: Path, image_column: str, option: str = "data.image_column", listed: Collection[str] = ()
 ) -> dict[str, Mapping[str, str]]:
-    """Read a table with a row per image.
+    """Read a table with a row per image; its cells are separated by commas, semicolons, tabs or bars.
 
     Args:
         table: A CSV file.
         image_column: Column with the image's path.
         option: The option or key that the user typed for the column, for errors.
-        listed: Paths of images as they were listed. A cell that equals one of them stays as it is written.
+        listed: Paths of images as they were listed. A cell that equals one of them stays as it is written, and a cell
+            without ending means the one image of that name.
 
     Returns:
         Each image's path relative to the root, with `/` → its row.
@@ -51,24 +57,73 @@ def read_table(
             and line.
     """
     rows: dict[str, Mapping[str, str]] = {}
+    without_ending: Mapping[str, Sequence[str]] | None = None
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+        with open_table(table, image_column) as reader:
             require_column(table, reader.fieldnames or [], image_column, option)
             for row in reader:
                 line = f"{table}, line {reader.line_num}"
                 if None in row.values() or None in row:
                     raise UserError(f"{line}: not as many cells as the header has", "correct the line")
                 path = image_path(row[image_column], listed)
+                if listed and path not in listed and not has_ending(path):
+                    without_ending = without_ending or _without_ending(listed)
+                    meant = without_ending.get(path, (path,))
+                    if len(meant) > 1:
+                        raise UserError(
+                            f"{line}: '{path}' may be {' or '.join(meant[:2])}", "write the path and ending"
+                        )
+                    path = meant[0]
+                if not is_utf8("".join(row.values())) and path not in listed and not (table.parent / path).exists():
+                    raise UserError(f"{line} is not in UTF-8", "save it as CSV UTF-8")
                 if path in rows:
                     raise UserError(f"{line}: '{path}' has two rows", "delete one of them")
                 rows[path] = row
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} is not a CSV table in UTF-8 ({error})", "save it as CSV UTF-8") from error
+    except csv.Error as error:
+        raise UserError(f"{table} is not a CSV table ({error})", "save it as CSV UTF-8") from error
     return rows
 
 
-def image_path(cell: str, listed: Container[str] = ()) -> str:
+@contextmanager
+def open_table(table: Path, image_column: str) -> Iterator[TableReader]:
+    """Open a table with or without a byte order mark.
+
+    Of the separators, it takes the first one by which the header names the column, or else that with the most columns.
+    Names of files that are not UTF-8 keep their bytes.
+
+    Raises:
+        UserError: If the header is not in UTF-8.
+    """
+    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        header = file.readline()
+        file.seek(0)
+        if not is_utf8(header):
+            raise UserError(f"{table} is not a CSV table in UTF-8", "save it as CSV UTF-8")
+        columns = {separator: next(csv.reader([header], delimiter=separator), []) for separator in SEPARATORS}
+        separator = max(SEPARATORS, key=lambda each: (image_column in columns[each], len(columns[each])))
+        yield TableReader(file, delimiter=separator)
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether a text that was read with `surrogateescape` was UTF-8."""
+    return text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def has_ending(path: str) -> bool:
+    """Tell whether a path ends as an image's file does."""
+    return PurePosixPath(path).suffix.lower() in ENDINGS
+
+
+def _without_ending(listed: Collection[str]) -> dict[str, list[str]]:
+    """Return the images by their names and by their paths, both without ending."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(listed):
+        for name in {PurePosixPath(path).stem, str(PurePosixPath(path).with_suffix(""))}:
+            found[name].append(path)
+    return dict(found)
+
+
+def image_path(cell: str, listed: Collection[str] = ()) -> str:
     r"""Return the path in a cell with `/` and without `./`, as images are listed.
 
     Linux allows names such as `a\b.jpg`, so a cell that equals one of the `listed` paths stays as it is.

@@ -5,6 +5,8 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -30,7 +32,17 @@ SPLIT_NAMES = {  # names of folders and cells of tables, in upper or lower case 
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")  # torchvision's
+JPEG2000 = (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c")
+HEIC = (".heic", ".heif", ".hif")
+NEEDED = {  # ending of a file → what reads it, beyond what every Pillow reads
+    **dict.fromkeys(JPEG2000, "jpg_2000"),
+    **dict.fromkeys((".avif", ".avifs"), "avif"),
+    **dict.fromkeys(HEIC, "pillow_heif"),
+}
+ENDINGS = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
+    *(".jpe", ".jfif", ".mpo", ".gif", ".apng", ".dib", ".pbm", ".pnm", *NEEDED),
+)
 SPLIT_FILE = "split.csv"  # source and fold of each image of a folder
 DRAWN_FILE = "synthetic.json"  # marks a folder of synthetic images
 
@@ -106,7 +118,19 @@ def is_image(path: Path) -> bool:
         path: Relative to the folder that was searched.
     """
     is_hidden = any(part.startswith(".") for part in path.parts)
-    return not is_hidden and path.suffix.lower() in ENDINGS
+    ending = path.suffix.lower()
+    return not is_hidden and ending in ENDINGS and is_readable(ending)
+
+
+@cache
+def is_readable(ending: str) -> bool:
+    """Tell whether this machine reads images whose files have an ending of `ENDINGS`."""
+    needed = NEEDED.get(ending)
+    if needed is None or needed == "pillow_heif":
+        return needed is None or find_spec(needed) is not None
+    from PIL import features
+
+    return bool(features.check(needed))
 
 
 def split_of(name: str) -> str:

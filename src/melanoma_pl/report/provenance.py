@@ -80,15 +80,17 @@ def training_data_facts(ensemble: Ensemble, request: EvaluationRequest) -> dict[
     for (each, suffix), member in zip(_with_suffixes(request.runs), ensemble.members, strict=True):
         drawn = f" ({each.own.images_note})" if each.own.images_note else ""
         facts[f"images{suffix}"] = dataset_name(member.own) + drawn
-        facts[f"split{suffix}"] = _split_in_words(each.own)
+        facts[f"split{suffix}"] = _split_in_words(each)
         facts[f"audit{suffix}"] = _audit_in_words(each, member.own)
     return facts
 
 
-def _split_in_words(own: TrainSettings) -> str:
-    data = own.data
+def _split_in_words(evaluated: EvaluatedRun) -> str:
+    data = evaluated.own.data
     if data.validate_on == "test":
         return "no validation split: it validated on the test images"
+    if evaluated.run.read().get("has_validation_split"):
+        return "the dataset's own validation split"
     cut = f"fold {data.fold}" if data.fold is not None else f"{100 * data.validation_fraction:g} % of train/"
     return f"validation {cut}" + (f", lesions of column {data.group_column} kept together" if data.group_column else "")
 

@@ -26,8 +26,9 @@ class ValidationImages:
         on_test: Whether the test images served as validation.
         group_column: Column whose lesions were kept together, or None.
         fold: The fold that was validated on; None if a fraction was cut.
-        fraction: Fraction of the training images that was cut; None with a fold or on test.
-        seed: Seed of that cut; None with a fold or on test.
+        fraction: Fraction of the training images that was cut; None with a fold, on test, or with a validation split of
+            the dataset's own.
+        seed: Seed of that cut; None in the same cases.
         listed: Hash of the listed paths and files, which a table of splits or folds may change; None without a list.
     """
 
@@ -47,7 +48,9 @@ class ValidationImages:
         lesions = f", lesions by {self.group_column}" if self.group_column else ""
         if self.fold is not None:
             return f"fold {self.fold}{lesions}"
-        return f"{100 * (self.fraction or 0):g} % of train by seed {self.seed}{lesions}"
+        if self.fraction is None:
+            return "the dataset's validation split"
+        return f"{100 * self.fraction:g} % of train by seed {self.seed}{lesions}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def _overview(folder: Path, record: Mapping[str, Any], validation: list[ListedIm
         figures |= record["figures"]
     source = data["table"] or data["root"]
     on_test, fold = data["validate_on"] == "test", data["fold"]
-    is_cut = not on_test and fold is None
+    is_cut = not on_test and fold is None and not record.get("has_validation_split")
     lines = sorted(f"{image.path}\t{image.sha256}" for image in validation)
     listed = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
     return Overview(

@@ -84,6 +84,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         logger.info("training has already ended: evaluating")
     else:
         trainer = make_trainer(settings, run, accelerator, precision, first_epoch)
+            has_validation_split=data.has_validation_split,
         with warnings.catch_warnings():
             # decoded pixels in memory leave nothing for workers to do
             warnings.filterwarnings("ignore", ".*does not have many workers.*")

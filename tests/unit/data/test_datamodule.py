@@ -1,17 +1,22 @@
 """The data module: the same batches for any cache and any workers, and broken images reported before training."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
+from PIL import Image
 from tests.conftest import SIZE, draw_image
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.augmentation import Dermoscopy
 from melanoma_pl.data.labelled_images import list_images
 from melanoma_pl.data.loader import Batch
+from melanoma_pl.data.options import is_readable
 from melanoma_pl.errors import UserError
+from melanoma_pl.image_files import register_heic
 from melanoma_pl.preprocessing import Preprocessing
 
 SMALL = Preprocessing(SIZE)
@@ -135,20 +140,117 @@ def test_lesions_shared_between_test_and_train(own_image_folder: Path) -> None:
     assert not module(own_image_folder).shared_with_train(replace(images, groups=None)).any()
 
 
-def test_images_in_a_validation_folder_are_reported_once(
+def test_images_of_a_validation_split_are_not_used_if_test_validates(
     own_image_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain = module(own_image_folder)
+    plain = module(own_image_folder, validate_on="test")
     plain.setup("fit")
     assert not caplog.records
-    for index in range(3):
-        draw_image(own_image_folder / f"val/benign/{index}.png", malignant=False, seed=index)
-    data = module(own_image_folder)
+    draw_validation(own_image_folder / "val")
+    data = module(own_image_folder, validate_on="test")
     data.setup("fit")
     data.setup("fit")
     (record,) = caplog.records
-    assert f"3 images in {own_image_folder / 'val'} are not used" in record.message
+    assert "4 images of the validation split are not used" in record.message
     for name in ("train", "validation"):
         assert torch.equal(data.split(name).positions, plain.split(name).positions)
     assert data.load("train").fingerprint() == plain.load("train").fingerprint()
     assert {*list_images(own_image_folder).splits} == {"train", "validation", "test"}
+
+
+def draw_validation(folder: Path) -> list[str]:
+    names = [f"{folder.name}/{label}/{index}.png" for label in ("benign", "malignant") for index in range(2)]
+    for seed, name in enumerate(names):
+        draw_image(folder.parent / name, "malignant" in name, seed=seed)
+    return names
+
+
+def paths_of(data: MoleDataModule, split: str) -> list[str]:
+    chosen = data.split(split)
+    return [chosen.loaded.images.paths[position] for position in chosen.positions.tolist()]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+@pytest.mark.parametrize("as_table", [False, True])
+def test_a_validation_split_validates(
+    name: str, as_table: bool, own_image_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    drawn = draw_validation(own_image_folder / name)
+    train = list(list_images(own_image_folder).paths)
+    train = [path for path in train if path.startswith("train")]
+    options: dict[str, object] = {"limit": 10, "validation_fraction": 0.5}
+    if as_table:
+        options["table"] = own_image_folder / "images.csv"
+        cells = [(path, *path.split("/")[1::-1]) for path in (*train, *drawn, "test/benign/000.png")]
+        lines = ["image,label,split", *map(",".join, cells)]
+        (own_image_folder / "images.csv").write_text("\n".join(lines))
+    with caplog.at_level("INFO"):
+        data = module(own_image_folder, **options)
+        data.setup("fit")
+    assert paths_of(data, "validation") == drawn
+    assert len(data.split("train")) == 10
+    assert set(paths_of(data, "train")) <= set(train)
+    assert data.has_validation_split
+    assert [text for text in caplog.messages if "validation split of 4 images" in text]
+    (own_image_folder / "split.csv").touch()
+    with pytest.raises(UserError, match=r"data\.fold=0 .* validation split of 4 images"):
+        module(own_image_folder, **options, fold=0).list_split("train")
+
+
+def test_a_validation_split_shares_lesions_with_train(own_image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drawn = draw_validation(own_image_folder / "val")
+    with (own_image_folder / "metadata.csv").open("a") as table:
+        table.writelines(
+            f"{path},{group},\n" for path, group in zip(drawn, ("trainFalse0", "a", "b", "c"), strict=True)
+        )
+    module(own_image_folder, group_column="group").setup("fit")
+    assert [text for text in caplog.messages if "1 of them share a lesion with train" in text]
+
+
+def test_a_validation_split_needs_both_classes(own_image_folder: Path) -> None:
+    draw_image(own_image_folder / "val/benign/1.png", malignant=False, seed=1)
+    with pytest.raises(UserError, match="val has no image of the class 'malignant'"):
+        module(own_image_folder).setup("fit")
+
+
+def test_files_that_are_not_read_are_counted_and_named(
+    own_image_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("train/benign/a.heic", "train/benign/notes.txt", "train/malignant/Thumbs.db"):
+        (own_image_folder / name).write_bytes(b"")
+    is_readable.cache_clear()
+    with patch("melanoma_pl.data.options.find_spec", return_value=None):
+        data = module(own_image_folder)
+        assert len(data.list_split("train")) == 40
+        data.list_split("train")
+    is_readable.cache_clear()
+    (text,) = caplog.messages
+    assert "2 files are not read as images: .heic 1, .txt 1 (train/benign/a.heic, train/benign/notes.txt)" in text
+    assert "melanoma-pl[heic]" in text
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "gif", "jp2", "mpo", "avif", "heic"])
+def test_other_endings_are_trained_on(ending: str, own_image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    if not is_readable(f".{ending}"):
+        pytest.skip(f"this machine does not read {ending}")
+    register_heic()
+    plain = module(own_image_folder).load("train")
+    for path in plain.images.paths[:4]:
+        image = Image.open(own_image_folder / path).convert("RGB")
+        kind = {"jfif": "JPEG", "jpe": "JPEG", "heic": "HEIF", "jp2": "JPEG2000"}.get(ending, ending.upper())
+        image.save((own_image_folder / path).with_suffix(f".{ending}"), kind)
+        (own_image_folder / path).unlink()
+    loaded = module(own_image_folder).load("train")
+    assert [Path(path).stem for path in loaded.images.paths] == [Path(path).stem for path in plain.images.paths]
+    positions = torch.arange(40)
+    assert (loaded.pixels(positions).float() - plain.pixels(positions).float()).abs().mean() < 8
+    assert not caplog.records
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_names_that_are_not_utf_8(own_image_folder: Path) -> None:
+    folder = os.fsencode(own_image_folder / "train/benign")
+    os.rename(folder + b"/000.png", folder + b"/\xff\xe9.png")  # noqa: PTH104 # a path of bytes
+    loaded = module(own_image_folder).load("train")
+    assert loaded.fingerprint() == module(own_image_folder).load("train").fingerprint()
+    assert "train/benign/\udcff\udce9.png" in loaded.images.paths

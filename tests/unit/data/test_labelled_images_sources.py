@@ -169,7 +169,9 @@ def test_all_listings_agree(own_image_folder: Path) -> None:
         assert found.splits == (split,) * len(found)
     assert everything.others == ("Training/__MACOSX/1.png", "Training/benign/Thumbs.db", "Training/loose.png")
     unlabelled = [own_image_folder / path for path in everything.others if path.endswith(".png")]
-    assert find_images(own_image_folder) == sorted([*everything.files, *unlabelled], key=str)
+    images, others = find_images(own_image_folder)
+    assert images == sorted([*everything.files, *unlabelled], key=str)
+    assert others == ["Training/benign/Thumbs.db"]
 
 
 def test_two_links_to_one_folder_are_both_listed(image_folder: Path, tmp_path: Path) -> None:

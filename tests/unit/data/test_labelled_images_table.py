@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from melanoma_pl.data import MoleDataModule
-from melanoma_pl.data.labelled_images import list_split
+from melanoma_pl.data.labelled_images import list_images, list_split
 from melanoma_pl.data.options import DataOptions
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
@@ -52,12 +52,12 @@ def test_names_of_classes_and_splits(table_folder: Path) -> None:
     table = write(table_folder / "t.csv", *(f"../images/{','.join(row)}" for row in rows))
     folder_names = {"nevus": "benign", "melanoma": "malignant", "b9": "benign"}
     for split in ("train", "test"):
-        found = list_split(table, split, DataOptions(folder_names=folder_names))
+        options = DataOptions(folder_names=folder_names)
+        found = list_split(table, split, options, with_validation=split == "train", every_class=False)
         assert found.targets.tolist() == [0, 1]
         assert found.paths == tuple(f"../images/{path}" for path in IMAGES if path.startswith(split))
-    reversed_names = list_split(
-        table, "train", DataOptions(class_names=("malignant", "benign"), folder_names=folder_names)
-    )
+    reversed_options = DataOptions(class_names=("malignant", "benign"), folder_names=folder_names)
+    reversed_names = list_split(table, "train", reversed_options, with_validation=True, every_class=False)
     assert reversed_names.paths[1] == f"../images/{IMAGES[0]}"
 
 
@@ -179,3 +179,16 @@ def test_a_table_that_does_not_exist(tmp_path: Path) -> None:
         module(tmp_path).setup("fit")
     with pytest.raises(ValueError, match="give a root or a table"):
         MoleDataModule()
+
+
+def test_isics_own_table(image_folder: Path, tmp_path: Path) -> None:
+    """Its names have no ending, its images lie in a folder, and it has no split: the error gives the whole command."""
+    (tmp_path / "jpeg").symlink_to(image_folder / "train/benign")
+    rows = [f"{file.stem},IP_1,benign,0" for file in sorted((tmp_path / "jpeg").iterdir())]
+    table = write(tmp_path / "train.csv", *rows, header="image_name,patient_id,benign_malignant,target")
+    listing = list_images(table, "image_name", "benign_malignant")
+    assert listing.paths == tuple(f"jpeg/{file.name}" for file in sorted((tmp_path / "jpeg").iterdir()))
+    with pytest.raises(UserError) as error:
+        list_split(table, "train", DataOptions(image_column="image_name", label_column="benign_malignant"))
+    words = f"melanoma-data split {table} --image-column image_name --label-column benign_malignant <target folder>"
+    assert words in str(error.value)

@@ -1,5 +1,6 @@
 """The metadata table: joined by path, with errors that name file and line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,43 @@ def test_names_with_backslashes(tmp_path: Path) -> None:
     table.write_text("image\na\\b.png\nc\\d.png\n")
     assert list(read_table(table, "image")) == ["a/b.png", "c/d.png"]
     assert list(read_table(table, "image", listed={"a\\b.png", "c/d.png"})) == ["a\\b.png", "c/d.png"]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "with a byte order mark"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_separators(separator: str, mark: str, tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    lines = (("image", "group", "age"), ("a.png", "L1", "45"), ("b.png", "x,y" if separator != "," else "L2", ""))
+    table.write_text(mark + "\n".join(map(separator.join, lines)), encoding="utf-8")
+    rows = read_table(table, "image")
+    assert [dict(row) for row in rows.values()] == [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+    with pytest.raises(UserError, match="has no column 'file' .*available are age, group, image"):
+        read_table(table, "file")
+
+
+def test_names_without_ending(tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text("image\nISIC_1\ntrain/b/ISIC_2\nISIC_3.5\nISIC_9\n")
+    listed = {"train/b/ISIC_1.jpg", "train/b/ISIC_2.jpg", "test/b/ISIC_2.jpg", "test/b/ISIC_3.5.png"}
+    assert list(read_table(table, "image", listed=listed)) == [
+        "train/b/ISIC_1.jpg",
+        "train/b/ISIC_2.jpg",
+        "test/b/ISIC_3.5.png",
+        "ISIC_9",
+    ]
+    with pytest.raises(UserError, match="line 2: 'ISIC_1' may be test/ISIC_1.png or train/b/ISIC_1.jpg"):
+        read_table(table, "image", listed={*listed, "test/ISIC_1.png"})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_names_of_files_that_are_not_utf_8(tmp_path: Path) -> None:
+    table, name = tmp_path / "m.csv", b"\xff\xe9.png"
+    table.write_bytes(b"image,group\n" + name + b",L1\n")
+    with pytest.raises(UserError, match="line 2 is not in UTF-8: save it as CSV UTF-8"):
+        read_table(table, "image")
+    assert list(read_table(table, "image", listed={os.fsdecode(name)})) == [os.fsdecode(name)]
+    (tmp_path / os.fsdecode(name)).touch()
+    assert list(read_table(table, "image")) == [os.fsdecode(name)]
+    table.write_bytes("image\tgroup\n".encode("utf-16"))
+    with pytest.raises(UserError, match="is not a CSV table in UTF-8"):
+        read_table(table, "image")

@@ -81,19 +81,19 @@ def test_without_a_test_split(own_image_folder: Path, tmp_path: Path) -> None:
 def test_images_of_other_folders_are_not_trained_on_anyway(
     own_image_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    draw_image(own_image_folder / "val/benign/0.png", malignant=False, seed=1)
-    names = ("val/benign/0.png", "train/benign/000.png", "test/benign/000.png")
+    draw_image(own_image_folder / "unused/benign/0.png", malignant=False, seed=1)
+    names = ("unused/benign/0.png", "train/benign/000.png", "test/benign/000.png")
     exclude = write(tmp_path / "q.csv", *names)
     with caplog.at_level(logging.INFO):
         assert len(module(own_image_folder, exclude).list_split("train")) == 39
     notes = "1 test images that it names stay; 1 images that it names are not trained on anyway"
     assert caplog.messages == [f"left out    1 training images that {exclude} names; {notes}"]
-    with pytest.raises(UserError, match=r"names 1 images that are not in .*val/benign/1.png"):
-        module(own_image_folder, write(exclude, *names, "val/benign/1.png")).setup("fit")
+    with pytest.raises(UserError, match=r"names 1 images that are not in .*unused/benign/1.png"):
+        module(own_image_folder, write(exclude, *names, "unused/benign/1.png")).setup("fit")
 
 
 @pytest.mark.skipif(os.sep == "\\", reason="a backslash parts folders here")
-@pytest.mark.parametrize("split", ["train", "test", "val"])
+@pytest.mark.parametrize("split", ["train", "test", "unused"])
 def test_backslashes_in_a_files_name(split: str, own_image_folder: Path, tmp_path: Path) -> None:
     name = f"{split}/benign/back\\slash.png"
     draw_image(own_image_folder / name, malignant=False, seed=1)

@@ -75,7 +75,8 @@ class LoadedImages:
         """Return a hash of every image's path, class, lesion and content, 16 hexadecimal digits."""
         groups = self.images.groups or ("",) * len(self.images)
         lines = zip(self.images.paths, self.images.targets.tolist(), groups, self.sha256, strict=True)
-        return hashlib.sha256("\n".join("\t".join(map(str, line)) for line in lines).encode()).hexdigest()[:16]
+        text = "\n".join("\t".join(map(str, line)) for line in lines)
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def load_images(

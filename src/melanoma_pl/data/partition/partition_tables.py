@@ -46,12 +46,14 @@ class Partition:
         images: Its images, sorted by their new paths.
         known_by: Source of the groups, in a few words.
         linked: Number of images that are hard links.
+        left_out: Files of the source that are not read, in words; empty if there are none.
     """
 
     target: Path
     images: tuple[PartitionedImage, ...]
     known_by: str
     linked: int
+    left_out: str = ""
 
     @property
     def folds(self) -> list[int]:
@@ -68,6 +70,7 @@ class Partition:
             f"groups  {len(groups)}, {several} of them with several images; known by {self.known_by}",
             f"images  {self.linked} linked, {len(self.images) - self.linked} copied; "
             f"sources in {self.target / SPLIT_FILE}",
+            *([f"left out  {self.left_out}"] if self.left_out else []),
             f"next: {self._next()}",
         ]
         return "\n".join(lines)
@@ -97,9 +100,7 @@ def class_words(names: Iterable[str]) -> list[str]:
     foreign = sorted(name for name in names if name.lower() not in {*CLASS_NAMES, *FOLDER_NAMES})
     words = {name: class_word(name, f"<{' or '.join(CLASS_NAMES)}>") for name in foreign}
     unspoken = [readable(name) for name, word in words.items() if word is None]
-    note = (
-        [f"(first rename the folders {', '.join(unspoken)}: no override can name them)"] if unspoken else []
-    )
+    note = [f"(first rename the folders {', '.join(unspoken)}: no override can name them)"] if unspoken else []
     return [word for word in words.values() if word is not None] + note
 
 

@@ -8,9 +8,9 @@ from tqdm import tqdm
 
 from melanoma_pl.data.audit.duplicates import clusters_of, find_matches
 from melanoma_pl.data.audit.scanning import scan
-from melanoma_pl.data.labelled_images import LabelledImages, list_images
+from melanoma_pl.data.labelled_images import LabelledImages, list_images, not_read
 from melanoma_pl.data.metadata import METADATA_FILE, find_metadata, group_of, read_table, require_column
-from melanoma_pl.data.options import ENDINGS, is_image
+from melanoma_pl.data.options import ENDINGS, is_image, is_readable
 from melanoma_pl.data.partition.partition_tables import Partition, PartitionedImage, write_tables
 from melanoma_pl.data.partition.target_folder import check_target, free_paths, link_or_copy, staged_folder
 from melanoma_pl.data.splits import cut_folds, cut_fraction
@@ -79,7 +79,7 @@ def partition(
         bar = tqdm(images, desc="linking images", unit=" images", leave=False, disable=None)
         linked = sum(link_or_copy(listing.root / image.source, staged / image.image, copy) for image in bar)
         write_tables(staged, images, rows, image_column)
-    return Partition(target, tuple(images), known_by, linked)
+    return Partition(target, tuple(images), known_by, linked, not_read(listing.others))
 
 
 def groups_by_column(listing: LabelledImages, table: Path | None, rows: Rows, column: str) -> list[str]:
@@ -151,8 +151,10 @@ def _check_names(listing: LabelledImages, source: Path) -> None:
         raise UserError(f"{source} has images of one class only, '{listing.labels[0]}'", "add images of another class")
     odd = [path for path in listing.paths if not is_image(Path(Path(path).name))]
     if odd:
+        allowed = ", ".join(filter(is_readable, ENDINGS))
         raise UserError(
-            f"{source} lists {named(odd)} with names that are not those of images", f"allowed are {', '.join(ENDINGS)}"
+            f"{source} lists {named(odd)} with names that are not those of images",
+            f"allowed are {allowed}",
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
 from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelShortcut
+from melanoma_pl.data.labelled_images import not_read
 from melanoma_pl.messages import (
     DISCLAIMER,
     amount,
@@ -85,6 +86,7 @@ def _files(audit: Audit) -> Lines:
         *(line for name, text in counts.items() for line in _wrapped(f"{name:<{NAME}}{text}", " " * NAME)),
         *_named("broken", [f"{path}: {reason}" for path, reason in audit.broken.items()]),
         *_named("other files", audit.others),
+        *_wrapped(readable(not_read(audit.others))),
     ]
 
 

@@ -12,8 +12,17 @@ from typing import Any
 
 from melanoma_pl import messages
 from melanoma_pl.data.audit.scanning import FileFacts, facts_of, inventory
-from melanoma_pl.data.columns import Column, Rows, ages_of, count_by_class, countable, read_columns, telling_values
-from melanoma_pl.data.labelled_images import LabelledImages, standard_label
+from melanoma_pl.data.columns import (
+    Column,
+    Rows,
+    ages_of,
+    count_by_class,
+    countable,
+    impossible_ages,
+    read_columns,
+    telling_values,
+)
+from melanoma_pl.data.labelled_images import LabelledImages, not_read, standard_label
 from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
@@ -63,7 +72,7 @@ def data_card(listing: LabelledImages, rows: Rows | None = None, audit: Mapping[
         about=about,
         name=shown.root.resolve().name,
         total=len(shown),
-        others=len(shown.others),
+        not_read=not_read(shown.others),
         beside=[name for name in ("README.md", "LICENSE") if (shown.root / name).is_file()],
         audit=used,
         has_other_audit=audit is not None and used is None,
@@ -78,6 +87,7 @@ def data_card(listing: LabelledImages, rows: Rows | None = None, audit: Mapping[
         positive_names=sorted(set(positives)),
         columns=columns,
         ages=[(column, _ages_by_class(column, labels)) for column in about("age")],
+        impossible_ages=impossible_ages,
         counted=[(column, _value_rows(column, labels)) for column in counted],
         lesions=[_lesions(column, shown.splits) for column in about("lesion", "patient", "group")],
         named=NAMED,
