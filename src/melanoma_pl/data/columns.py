@@ -1,6 +1,5 @@
 """Columns of a metadata table: the role of each by its name, its values, and how they relate to class and split."""
 
-import math
 import re
 import statistics
 from collections import Counter
@@ -8,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
+from melanoma_pl.evaluation.strata import OLDEST
+from melanoma_pl.messages import amount
 
 Rows = Mapping[str, Mapping[str, str]]
 
@@ -79,11 +80,11 @@ class Ages:
 
     Attributes:
         known: Number of images with an age.
-        no_number: Number of images whose cell is filled but not a number.
+        impossible: Number of images whose cell is filled but not a number of years from 0 to 120.
     """
 
     known: int
-    no_number: int
+    impossible: int
     median: float | None
     lowest: float | None
     highest: float | None
@@ -130,6 +131,14 @@ def ages_of(values: Iterable[str]) -> Ages:
     return Ages(len(ages), len(read) - len(ages), *figures)
 
 
+def impossible_ages(count: int) -> str:
+    """Return the sentence that ages are not used; empty if all of them are."""
+    sentence = (
+        f"The age of {amount(count, 'image')} is not a number of years from 0 to {OLDEST}, and counts as unknown."
+    )
+    return sentence if count else ""
+
+
 def telling_values(column: Column, labels: tuple[str, ...]) -> dict[str, str]:
     """Return the values whose images are all of one class, unless chance explains it: value → that class.
 
@@ -173,9 +182,9 @@ def _repeats(column: Column, images: LabelledImages) -> bool:
 
 
 def age_in_years(cell: str) -> float | None:
-    """Return the age in a cell in years, 85 for 85+; None if it is not a finite number."""
+    """Return the age in a cell in years, 85 for 85+; None if it is not a number from 0 to 120."""
     try:
         number = float(OR_OLDER.sub("", cell))
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if 0 <= number <= OLDEST else None

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from melanoma_pl.evaluation.checks import Floats
 
 UNKNOWN = "unknown"
+OLDEST = 120  # years
 BANDS = ((30, "under 30"), (45, "30–44"), (60, "45–59"), (75, "60–74"), (math.inf, "75 and over"))
 
 
@@ -48,7 +49,7 @@ def split_by(values: Sequence[str | None]) -> dict[str, NDArray[np.bool_]]:
 
 
 def _band(age: float) -> str:
-    if not 0 <= age < math.inf:
+    if not 0 <= age <= OLDEST:
         return UNKNOWN
     return next(name for end, name in BANDS if age < end)
 

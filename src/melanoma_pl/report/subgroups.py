@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from melanoma_pl.data.columns import age_in_years, column_of, role_of
+from melanoma_pl.data.columns import age_in_years, ages_of, column_of, impossible_ages, role_of
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.loader import ImageBatches
@@ -131,7 +131,8 @@ def _column(name: str, cells: Sequence[str]) -> Grouping:
         return Grouping(name, column.values)
     years = [age_in_years(value) if value else None for value in column.values]
     bands = age_bands([np.nan if age is None else age for age in years])
-    return Grouping(name, bands, [band for _, band in BANDS] + [UNKNOWN])
+    note = impossible_ages(ages_of(column.values).impossible)
+    return Grouping(name, bands, [band for _, band in BANDS] + [UNKNOWN], note=note)
 
 
 def _skin_tone(split: ImageBatches) -> Grouping:

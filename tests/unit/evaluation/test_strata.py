@@ -8,7 +8,16 @@ from melanoma_pl.evaluation.strata import age_bands, split_by
     ("age", "band"),
     [
         *((0, "under 30"), (29.9, "under 30"), (30, "30–44"), (44.5, "30–44"), (45, "45–59"), (60, "60–74")),
-        *((75, "75 and over"), (101, "75 and over"), (np.nan, "unknown"), (-1, "unknown"), (np.inf, "unknown")),
+        *(
+            (75, "75 and over"),
+            (101, "75 and over"),
+            (120, "75 and over"),
+            (121, "unknown"),
+            (200, "unknown"),
+            (np.nan, "unknown"),
+            (-1, "unknown"),
+            (np.inf, "unknown"),
+        ),
     ],
 )
 def test_bands(age, band):

@@ -63,6 +63,14 @@ def test_figures_are_those_of_each_groups_images(own_image_folder: Path) -> None
     assert all(row.auroc.value is None and "too small" in row.auroc.reason for row in site.rows)
 
 
+def test_an_impossible_age_is_unknown_and_said(own_image_folder: Path) -> None:
+    (ages,) = groupings(with_columns(own_image_folder, age=["200", "40", "x", ""]), "age")
+    assert sorted(set(ages.values)) == ["30–44", "unknown"]
+    assert ages.values.count("unknown") == 9
+    assert ages.note == "The age of 6 images is not a number of years from 0 to 120, and counts as unknown."
+    assert groupings(with_columns(own_image_folder, age=["30", ""]), "age")[0].note == ""
+
+
 def test_of_many_values_the_most_frequent_are_shown() -> None:
     values = [f"c{number}" for number in range(MOST)] * 2 + ["once"]
     zeros = np.zeros(len(values))

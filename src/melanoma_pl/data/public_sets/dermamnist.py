@@ -18,10 +18,10 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from melanoma_pl.data.public_sets.download import Download, ImageFacts, SourceImage, Writer
+from melanoma_pl.data.public_sets.download import Download, ImageFacts, SourceImage, Writer, check_unpacked_size
 from melanoma_pl.errors import UserError, first_of
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, RuntimeError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, RuntimeError, MemoryError)
 SPLITS = {"train": "train", "val": "train", "test": "test"}  # each training cuts its own validation images
 LABELS = (  # names of MedMNIST v2, in the order of their numbers
     "actinic keratoses and intraepithelial carcinoma",
@@ -85,6 +85,7 @@ def open_npz(file: Path, opened: ExitStack) -> NpzFile:
     if not isinstance(archive, NpzFile):
         raise UserError(f"{file} is a single array", "give the whole npz file")
     opened.enter_context(archive)
+    check_unpacked_size(file, archive.zip.infolist())
     if absent := [name for name in NEEDED if name not in archive.files]:
         raise UserError(f"{file} has no {first_of(absent)}", f"it has {first_of(archive.files)}; {OWN_FILE}")
     return archive

@@ -2,15 +2,21 @@
 
 import csv
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from melanoma_pl.data.columns import age_in_years
 from melanoma_pl.errors import UserError, did_you_mean, first_of
+from melanoma_pl.image_files import LARGEST_FILE
+from melanoma_pl.messages import size_in_bytes
 
 NOTHING = {"", "unknown", "unk", "nan", "none", "null", "na", "n/a"}
 SEXES = {"m": "male", "f": "female", "male": "male", "female": "female"}
-OLDEST = 120  # years
+LARGEST_UNPACKED = 100_000_000_000  # bytes: more than any of these datasets
+UNSUSPICIOUS = 100_000_000  # bytes that may be packed to any size
+MOST_PACKED = 100  # times: images are compressed already and hardly shrink
 ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
 
 
@@ -105,6 +111,28 @@ def archives_hint(source: Path) -> str:
     return f"; extract {first_of(archives)} first" if archives else ""
 
 
+def check_unpacked_size(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse a zip or npz file that would fill the disk or the memory, before anything of it is unpacked.
+
+    Raises:
+        UserError: If a member or all of them are too large, or far larger than the file.
+    """
+    way_out = "download the dataset from its own page"
+    for member in members:
+        if member.file_size > LARGEST_FILE:
+            raise UserError(
+                f"{archive}: its member '{member.filename}' has {size_in_bytes(member.file_size)}, more than "
+                f"{size_in_bytes(LARGEST_FILE)}",
+                way_out,
+            )
+    packed, unpacked = archive.stat().st_size, sum(member.file_size for member in members)
+    if unpacked > LARGEST_UNPACKED or (unpacked > UNSUSPICIOUS and unpacked > MOST_PACKED * packed):
+        raise UserError(
+            f"{archive} has {size_in_bytes(packed)} and would unpack to {size_in_bytes(unpacked)}, more than images do",
+            way_out,
+        )
+
+
 @dataclass(frozen=True)
 class TableRow:
     """One row of a table.
@@ -182,10 +210,8 @@ def _read(table: Path, required: Sequence[str], one_of: Sequence[str]) -> Iterat
 
 def years(cell: str) -> str:
     """Return an age in years, `80` for `80.0` or `80,0` and `85` for `85+`; empty if it is not from 0 to 120."""
-    if not re.fullmatch(r"[0-9]+([.,][0-9]+)?\+?", cell):
-        return ""
-    age = float(cell.removesuffix("+").replace(",", "."))
-    return f"{age:g}" if age <= OLDEST else ""
+    age = age_in_years(cell.replace(",", ".")) if re.fullmatch(r"[0-9]+([.,][0-9]+)?\+?", cell) else None
+    return "" if age is None else f"{age:g}"
 
 
 def sex(cell: str) -> str:

@@ -16,7 +16,15 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from melanoma_pl.data.options import CLASS_NAMES, is_image
-from melanoma_pl.data.public_sets.download import Download, ImageFacts, LeftOut, SourceImage, Writer, archives_hint
+from melanoma_pl.data.public_sets.download import (
+    Download,
+    ImageFacts,
+    LeftOut,
+    SourceImage,
+    Writer,
+    archives_hint,
+    check_unpacked_size,
+)
 from melanoma_pl.errors import UserError
 
 DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError, EOFError)
@@ -121,7 +129,8 @@ def whole_zip(path: Path) -> Iterator[ZipFile]:
     """Open a zip file after every member has been read once and agrees with its checksum.
 
     Raises:
-        UserError: If it is cut short, damaged, encrypted, or holds a link or a member that leads out of its folder.
+        UserError: If it is cut short, damaged, encrypted or packed suspiciously small, or holds a link or a member that
+            leads out of its folder.
     """
     try:
         with ZipFile(path) as archive:
@@ -132,6 +141,7 @@ def whole_zip(path: Path) -> Iterator[ZipFile]:
                         f"{path}: its member '{member.filename}' {problem}", "download the dataset from its own page"
                     )
                 names.add(member.filename)
+            check_unpacked_size(path, archive.infolist())
             _read_members(archive)
             yield archive
     except DAMAGED as error:

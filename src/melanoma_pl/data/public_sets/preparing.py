@@ -19,7 +19,8 @@ from melanoma_pl.data.public_sets.diagnoses import TASKS, Chosen, choose_images,
 from melanoma_pl.data.public_sets.download import Download, LeftOut
 from melanoma_pl.data.public_sets.kaggle import read_kaggle
 from melanoma_pl.data.public_sets.table_sets import HAM10000, ISIC, PAD_UFES_20
-from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.errors import UserError, did_you_mean, first_of
+from melanoma_pl.image_files import BrokenImageError, open_image, read_all
 from melanoma_pl.messages import DISCLAIMER, amount, format_table, hydra_word, readable
 
 SETS = {
@@ -186,6 +187,7 @@ def prepare_dataset(
                 made.update(
                     _make_file(download, image, staged / path, copy) for image, path in zip(images, paths, strict=True)
                 )
+            _refuse_broken(download, chosen, [staged / path for path in paths])
             write_csv(staged / METADATA_FILE, COLUMNS, sorted(rows, key=lambda row: str(row["image"])))
             if left_out:
                 write_csv(staged / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, map(vars, left_out))
@@ -257,6 +259,28 @@ def _make_file(download: Download, image: Chosen, file: Path, copy: bool) -> str
     file.parent.mkdir(parents=True, exist_ok=True)
     download.images(image.entry, file)
     return "written"
+
+
+def _refuse_broken(download: Download, chosen: Sequence[Chosen], files: Sequence[Path]) -> None:
+    """Open each image, or refuse those that are none."""
+    if isinstance(download.images, Path):  # where they lie: a table alone makes no files
+        files = [download.images / image.entry.original for image in chosen]
+    reasons = read_all(_why_broken, files, "opening images")
+    broken = [f"{image.entry.original}: {why}" for image, why in zip(chosen, reasons, strict=True) if why]
+    if broken:
+        raise UserError(
+            f"{amount(len(broken), 'image')} of {len(chosen)} cannot be read ({first_of(broken)})",
+            "download the dataset again, or extract it, remove them, and give the folder with --missing leave-out",
+        )
+
+
+def _why_broken(file: Path) -> str:
+    """Return why an image cannot be opened; empty if it can."""
+    try:
+        with open_image(file):
+            return ""
+    except BrokenImageError as error:
+        return str(error)
 
 
 def _row(image: Chosen, path: str) -> dict[str, Any]:

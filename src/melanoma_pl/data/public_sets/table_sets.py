@@ -28,6 +28,7 @@ from melanoma_pl.data.public_sets.download import (
     years,
 )
 from melanoma_pl.errors import UserError
+from melanoma_pl.evaluation.strata import OLDEST
 from melanoma_pl.messages import amount
 
 CONFIRMED_BY = {
@@ -38,6 +39,7 @@ CONFIRMED_BY = {
 }
 # the finest first
 LEVELS = ("diagnosis_5", "diagnosis_4", "diagnosis_3", "diagnosis_2", "diagnosis", "diagnosis_1", "benign_malignant")
+AGES = ("age_approx", "age")
 SAYS_NOTHING = {"other"}  # the older catch-all
 NO_CLOSE_UP = ("rcm:", "tbp tile: overview", "clinical: overview", "overview")  # microscopy, or many lesions at once
 
@@ -88,7 +90,10 @@ class TableSet:
         left_out = [LeftOut(row.cells[self.key], "", "no image") for row in without_image]
         left_out += [LeftOut(image, "", f"no row in {table.name}") for image in without_row]
         lie = f"{amount(copies, 'image lies', 'images lie')} in the download twice, with equal bytes; one is taken"
-        return Download(self.citation, self.warnings, entries, source, tuple(left_out), (lie,) if copies else ())
+        odd = sum(bool(row.known(*AGES)) and not years(row.known(*AGES)) for row in rows.values())
+        ages = f"the age of {amount(odd, 'image')} is not a number of years from 0 to {OLDEST}, and is left out"
+        notes = (*((lie,) if copies else ()), *((ages,) if odd else ()))
+        return Download(self.citation, self.warnings, entries, source, tuple(left_out), notes)
 
     def _by_image(self, rows: list[TableRow]) -> dict[str, TableRow]:
         by_image: dict[str, TableRow] = {}
@@ -162,7 +167,7 @@ def _facts(row: TableRow, **others: Any) -> ImageFacts:
     return ImageFacts(
         lesion=row.known("lesion_id"),
         patient=row.known("patient_id"),
-        age=years(row.known("age_approx", "age")),
+        age=years(row.known(*AGES)),
         sex=sex(row.known("sex", "gender")),
         site=row.known("anatom_site_general", "anatom_site_1", "localization", "region").lower(),
         skin_type=skin_type(row.known("fitzpatrick_skin_type", "fitspatrick")),

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
-from melanoma_pl.data.public_sets import dermamnist, preparing
+from melanoma_pl.data.public_sets import dermamnist, download, preparing
 
 Prepare = Callable[..., Result]
 Refused = Callable[..., str]
@@ -219,6 +219,49 @@ def test_members_that_lead_elsewhere(case: str, refused: Refused, work_folder: P
 def test_a_member_that_is_there_twice(refused: Refused, work_folder: Path) -> None:
     zip_with(work_folder / "archive.zip", "train/benign/0.jpg")
     assert "'train/benign/0.jpg' is there twice" in refused("kaggle-benign-malignant", "archive.zip", "ready")
+
+
+def pack(file: Path, content: bytes) -> None:
+    """Write a zip or npz file in which one image has this content."""
+    if file.suffix == ".npz":
+        arrays = downloads.dermamnist_arrays()
+        arrays["val_images"] = np.frombuffer(content, dtype=np.uint8)
+        downloads.write_dermamnist(file, **arrays)
+        return
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for split in ("train", "test"):
+            for label in ("benign", "malignant"):
+                archive.writestr(f"{split}/{label}/1.jpg", content)
+
+
+@pytest.mark.parametrize(("name", "file"), [("kaggle-benign-malignant", "bomb.zip"), ("dermamnist", "bomb.npz")])
+def test_an_archive_that_unpacks_to_far_more_than_it_has(
+    name: str, file: str, refused: Refused, work_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "UNSUSPICIOUS", 1_000_000)
+    pack(work_folder / file, bytes(20_000_000))
+    assert f"{file} has " in (error := refused(name, file, "ready"))
+    assert "would unpack to" in error
+    monkeypatch.setattr(download, "LARGEST_FILE", 10_000_000)
+    assert "has 20.0 MB, more than 10.0 MB" in refused(name, file, "ready")
+
+
+@pytest.mark.parametrize("content", [b"no image", b"\x89PNG\r\n\x1a\n"])
+def test_an_archive_whose_members_are_not_images(content: bytes, refused: Refused, work_folder: Path) -> None:
+    pack(work_folder / "archive.zip", content)
+    error = refused("kaggle-benign-malignant", "archive.zip", "ready")
+    assert "4 images of 4 cannot be read (test/benign/1.jpg: " in error
+
+
+@pytest.mark.parametrize("options", [[], ["--table-only"], ["--copy"]])
+def test_a_broken_image_of_a_folder_is_named(options: list[str], refused: Refused, work_folder: Path) -> None:
+    folder = downloads.write_ham10000(work_folder / "images")
+    broken = sorted(folder.rglob("*.jpg"))[3]
+    broken.write_bytes(b"no image")
+    error = refused("ham10000", "images", "ready", *options)
+    assert f"1 image of 33 cannot be read ({broken.relative_to(folder)}: not an image" in error
+    broken.unlink()
+    assert "no image" in refused("ham10000", "images", "ready", *options)
 
 
 def test_zip_cut_short(refused: Refused, work_folder: Path) -> None:

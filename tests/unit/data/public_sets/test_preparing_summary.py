@@ -64,3 +64,13 @@ def test_many_reasons_are_cut(prepare: Prepare, work_folder: Path) -> None:
     assert result.output.count("unknown diagnosis: stranger") == preparing.SHOWN
     assert "and 5 rarer ones" in result.output
     assert len(downloads.read_table(work_folder / "ready/left_out.csv")) == count
+
+
+def test_ages_that_are_none_are_left_empty_and_said(prepare: Prepare, work_folder: Path) -> None:
+    rows = downloads.isic_rows()
+    rows[0]["age_approx"], rows[1]["age_approx"], rows[2]["age_approx"] = "200", "fifty", "unknown"
+    downloads.write_isic(work_folder / "isic", rows)
+    result = prepare("isic", "isic", "ready")
+    assert "the age of 2 images is not a number of years from 0 to 120, and is left out" in result.output
+    ages = [row["age"] for row in downloads.read_table(work_folder / "ready/metadata.csv")]
+    assert (ages.count(""), ages.count("45")) == (3, len(rows) - 3)

@@ -236,12 +236,13 @@ def test_rows_and_images_need_not_match(images: LabelledImages) -> None:
         (["40", "60", "x", "", "nan", "inf"], (2, 2, 50, 40, 60)),
         (["45.5"], (1, 0, 45.5, 45.5, 45.5)),
         (["85+", "40", "-"], (2, 0, 62.5, 40, 85)),
+        (["200", "-3", "120", "0", "1e9"], (2, 3, 60, 0, 120)),
         (["+", "40-50", "8+5"], (0, 3, None, None, None)),
     ],
 )
 def test_ages(values: list[str], expected: tuple[float | None, ...]) -> None:
     ages = ages_of(values)
-    assert (ages.known, ages.no_number, ages.median, ages.lowest, ages.highest) == expected
+    assert (ages.known, ages.impossible, ages.median, ages.lowest, ages.highest) == expected
 
 
 def test_cells_that_say_nothing() -> None:
@@ -271,7 +272,7 @@ def test_card_does_not_name_the_folder_above_the_images(tmp_path: Path) -> None:
 
 def test_ages_that_are_not_numbers_are_counted(images: LabelledImages) -> None:
     card = data_card(images, rows(age=["85+", "40-50", "adult", "", "60", "70"]))
-    assert "The age of 2 images is not a number, and is not counted here." in card
+    assert "The age of 2 images is not a number of years from 0 to 120, and counts as unknown." in card
     assert "| all | 3 | 70 | 60 | 85 |" in card
     assert "not a number" not in data_card(images, rows(age=["85+", "40", "", "", "60", "70"]))
 
