@@ -36,7 +36,7 @@ def _synthetic_root(settings: TrainSettings) -> Path:
     return drawn.folder / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{settings.data.image_size}px"
 
 
-def make_data(settings: TrainSettings, *, every_class: bool = True) -> MoleDataModule:
+def make_data(settings: TrainSettings, *, every_class: bool = True, processes: int = 1) -> MoleDataModule:
     """Return the data module; synthetic images must have been drawn by `draw_synthetic_images`.
 
     Args:
@@ -59,6 +59,7 @@ def make_preprocessing(settings: TrainSettings) -> Preprocessing:
     chosen = settings.data
     if chosen.normalisation == "backbone":
         return backbone_preprocessing(settings.model["backbone"], chosen.image_size)
+        processes: Number of processes on this machine that each load the images.
     if chosen.normalisation == "imagenet":
         return Preprocessing.imagenet(chosen.image_size)
     return Preprocessing(chosen.image_size)
@@ -67,6 +68,7 @@ def make_preprocessing(settings: TrainSettings) -> Preprocessing:
 def check_weights(settings: TrainSettings) -> None:
     """Refuse weights to start from that were trained with another preprocessing or other class names.
 
+        processes=processes,
     Raises:
         UserError: If they were, or if the file cannot be read.
     """

@@ -39,6 +39,7 @@ class MoleDataModule(pl.LightningDataModule):
         augmentation: Random changes of the training images; none by default.
         seed: Seed of the order and of the augmentation.
         every_class: Whether each class needs an image; other images that are only evaluated may be of one class.
+        processes: Number of processes on this machine that each load the images, as with several GPUs.
         **options: The fields of `melanoma_pl.data.options.DataOptions`, such as `batch_size`.
 
     Attributes:
@@ -59,6 +60,7 @@ class MoleDataModule(pl.LightningDataModule):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         every_class: bool = True,
+        processes: int = 1,
         **options: Any,
     ) -> None:
         """Validate the options; no image is listed yet."""
@@ -72,6 +74,7 @@ class MoleDataModule(pl.LightningDataModule):
         self.augmentation = augmentation or NoAugmentation()
         self.seed = seed
         self.every_class = every_class
+        self.processes = processes
         self._listed: dict[str, LabelledImages] = {}
         self._loaded: dict[str, LoadedImages] = {}
 
@@ -132,7 +135,7 @@ class MoleDataModule(pl.LightningDataModule):
         """Return all images of `train` or `test`, decoded at the first call."""
         if folder not in self._loaded:
             images, title, options = self.list_split(folder), f"{folder} images", self.options
-            cache = options.cache_fraction, title, options.cache_folder
+            cache = options.cache_fraction, title, options.cache_folder, self.processes
             self._loaded[folder] = load_images(images, self.preprocessing, options.on_broken, *cache)
         return self._loaded[folder]
 

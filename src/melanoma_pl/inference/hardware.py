@@ -84,5 +84,6 @@ def has_bf16(accelerator: Accelerator) -> bool:
     """Tell whether the device has bf16 arithmetic; emulated, it would be slower than 32 bits."""
     if accelerator == "gpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return supported
+    # builds without oneDNN, as for macOS, lack the function
+    ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return ask is not None and bool(ask())

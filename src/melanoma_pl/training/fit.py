@@ -54,8 +54,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     weights = starting_weights(settings, run)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
-    data = make_data(settings)
-    data.setup("fit")
+    data = make_data(settings, processes=settings.trainer.devices)
     in_sweep = not open_test
     open_test = open_test and settings.test
     if open_test:

@@ -139,7 +139,7 @@ class CachedDataset:
                 file.unlink()
             with suppress(OSError):
                 self.folder.rmdir()  # fails unless the folder is empty
-            with suppress(OSError):  # Windows keeps open files
+            if sys.platform != "win32":  # Windows removes no open file; there the lock removes its file when released
                 Path(lock.lock_file).unlink()
         return freed
 

@@ -3,10 +3,11 @@
 import hashlib
 import logging
 import os
-import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from melanoma_pl.data.cache.disk_cache import open_or_build, read_ahead
 from melanoma_pl.data.decoding import decode_file, decode_images, stack
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
-from melanoma_pl.image_files import THREADS
+from melanoma_pl.image_files import THREADS, pillow_warnings
 from melanoma_pl.messages import readable
 from melanoma_pl.preprocessing import Preprocessing
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 LISTED = 10  # broken images named on screen
 UNKNOWN_MEMORY = 8 * 2**30  # bytes, if the system does not tell its memory
+CONTROL_GROUPS, MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")  # Linux: limits of containers and jobs
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,7 @@ class LoadedImages:
         """Decode files on all cores, which the workers of a loader divide among themselves."""
         worker = get_worker_info()
         threads = max(1, THREADS // (worker.num_workers if worker else 1))
-        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-            # threads that each turn warnings off while they open an image would restore each other's filters
-            warnings.simplefilter("ignore")
+        with pillow_warnings.ignored(), ThreadPoolExecutor(threads) as pool:
             return stack(list(pool.map(self._read_file, files)))
 
     def _read_file(self, file: Path) -> Tensor:
@@ -79,6 +79,9 @@ class LoadedImages:
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+in_memory: WeakValueDictionary[int, LoadedImages] = WeakValueDictionary()  # all that hold decoded pixels in memory
+
+
 def load_images(
     images: LabelledImages,
     preprocessing: Preprocessing,
@@ -86,6 +89,7 @@ def load_images(
     cache_fraction: float = 0.5,
     title: str = "images",
     cache_folder: Path | None = None,
+    processes: int = 1,
 ) -> LoadedImages:
     """Decode every image once.
 
@@ -93,16 +97,18 @@ def load_images(
         images: The images to read.
         preprocessing: What makes the pixels.
         on_broken: `stop` raises an error with the list of broken images, `skip` leaves them out with a warning.
-        cache_fraction: Largest fraction of the machine's memory that the pixels may take; beyond it they are kept on
-            disk.
+        cache_fraction: Largest fraction of the memory that the pixels of all images in memory may take, these and those
+            that were loaded before; beyond it they are kept on disk.
         title: Name of the images in messages.
         cache_folder: Folder for pixels on disk; None reads the images' files again.
+        processes: Number of processes on this machine that each load the images.
 
     Raises:
         UserError: If images are broken and `on_broken` is `stop`, or none can be read.
     """
     side = preprocessing.image_size
-    fits = len(images) * bytes_per_image(side) <= cache_fraction * machine_memory()
+    held = sum(each.cache.nbytes for each in in_memory.values() if each.cache is not None)
+    fits = held + len(images) * bytes_per_image(side) <= cache_fraction * machine_memory() / processes
     on_disk = None if fits or cache_folder is None else open_or_build(images, preprocessing, cache_folder, title)
     cache, mapped = None, None
     if on_disk is not None:
@@ -119,7 +125,10 @@ def load_images(
         logger.info("%s: %d images do not fit %s of memory and are read again each epoch", title, len(images), limit)
     else:
         cache = cache[: len(sha256)]
-    return LoadedImages(images.without(broken), sha256, broken, preprocessing, cache, mapped)
+    loaded = LoadedImages(images.without(broken), sha256, broken, preprocessing, cache, mapped)
+    if cache is not None and mapped is None:
+        in_memory[id(loaded)] = loaded
+    return loaded
 
 
 def _report_broken(broken: dict[str, str], images: LabelledImages, on_broken: str) -> None:
@@ -136,8 +145,34 @@ def _report_broken(broken: dict[str, str], images: LabelledImages, on_broken: st
 
 
 def machine_memory() -> int:
-    """Return the machine's memory in bytes."""
+    """Return the memory in bytes that this process may use: the machine's, or less in a container with a limit."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return UNKNOWN_MEMORY
+        physical = UNKNOWN_MEMORY
+    return min([physical, *container_limits()])
+
+
+def container_limits(groups: Path = CONTROL_GROUPS, mount: Path = MOUNT) -> list[int]:
+    """Return the memory limits of this process's control groups, of version 1 or 2, in bytes.
+
+    The limits of a group's parents hold too. In a container, the path of the group can be that of the host, which does
+    not exist there; then the container's own limit lies at the top.
+
+    Args:
+        groups: The file that lists the groups of the process.
+        mount: The folder of all groups.
+    """
+    limits = []
+    for line in groups.read_text().splitlines() if groups.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top, name = (mount / "memory", "memory.limit_in_bytes") if controllers else (mount, "memory.max")
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            with suppress(OSError, ValueError):  # no such file, or `max`
+                limits.append(int((folder / name).read_text()))
+            if folder == top:
+                break
+    return limits

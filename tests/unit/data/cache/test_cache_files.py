@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
 from tests.conftest import SIZE, Command
 
 from melanoma_pl.data import __main__ as data
+from melanoma_pl.data.cache import cache_files
 from melanoma_pl.data.cache.cache_files import CachedDataset, find_cached
 from melanoma_pl.data.cache.memory_cache import load_images
 from melanoma_pl.data.labelled_images import list_split
@@ -159,3 +161,19 @@ def test_the_command_imports_nothing_heavy(work_folder: Path) -> None:
         words = [sys.executable, "-c", code, "cache", action]
         answer = subprocess.run(words, capture_output=True, text=True, check=False)
         assert "heavy: []" in answer.stdout, answer.stderr
+
+
+def test_windows_removes_no_lock_that_is_held(
+    datasets: list[CachedDataset], work_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_files, "sys", SimpleNamespace(platform="win32"))
+    removed: list[str] = []
+    unlink = Path.unlink
+
+    def noting(path: Path, missing_ok: bool = False) -> None:
+        removed.append(path.name)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noting)
+    assert datasets[0].remove()
+    assert sorted(removed) == ["pixels.u8", "set.json"]
