@@ -250,7 +250,12 @@ def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
         found.append(f"This checkpoint was trained on {note} images: its numbers say nothing about patients.")
     if classifier.ood_detector is None:
         found.append("This checkpoint cannot tell whether an image is out of distribution.")
-    if tta and classifier.augmented_decision is None:
+    if not classifier.is_decided and not (tta and classifier.augmented_decision):
+        found.append(
+            "Temperature and threshold were not fitted with these weights: they are 1 and 0.5; melanoma-evaluate "
+            "run=<run folder> fits them, if the run has validation images"
+        )
+    elif tta and classifier.augmented_decision is None:
         found.append(
             "Temperature and threshold are those of single views; to fit them for --tta: melanoma-evaluate "
             "run=<run folder> tta=dihedral"

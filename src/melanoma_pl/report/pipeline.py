@@ -93,8 +93,7 @@ def evaluate_trained_run(
         f"at the end of: {run.read()['command']}",
         depth="numbers" if in_sweep else settings.report,
     )
-    if not in_sweep:
-        _add_extras(ensemble, request, is_locked=True)
+    _add_extras(ensemble, request, is_locked=True, with_detector=not in_sweep)
     reports = [write_report(ensemble, request)]
     if open_test:
         reports.append(write_report(ensemble, replace(request, split="test", folder=run.folder / REPORT / "test")))
@@ -147,7 +146,9 @@ def _open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerato
     return Member(evaluated.name, classifier, own, data, held_out_images(evaluated.run))
 
 
-def _add_extras(ensemble: Ensemble, request: EvaluationRequest, *, is_locked: bool = False) -> None:
+def _add_extras(
+    ensemble: Ensemble, request: EvaluationRequest, *, is_locked: bool = False, with_detector: bool = True
+) -> None:
     """Fit what a single network can learn from its run's images and does not have yet, and save it for predictions.
 
     A run that another process is training, or that is read-only, goes without the file.
@@ -157,7 +158,8 @@ def _add_extras(ensemble: Ensemble, request: EvaluationRequest, *, is_locked: bo
         return
     lacks_decision = ensemble.views == "dihedral" and ensemble.is_fitted and classifier.augmented_decision is None
     lacks_own = ensemble.views == "none" and ensemble.is_fitted and not classifier.is_decided
-    lacks_detector = ensemble.views == "none" and request.own_images and classifier.ood_detector is None
+    lacks_detector = with_detector and ensemble.views == "none" and request.own_images
+    lacks_detector = lacks_detector and classifier.ood_detector is None
     if lacks_decision:
         classifier.augmented_decision = ensemble.decision
     elif lacks_own or lacks_detector:

@@ -54,7 +54,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     weights = starting_weights(settings, run)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
-    data = make_data(settings, processes=settings.trainer.devices)
+    data = make_data(settings)
+    data.setup("fit")
     in_sweep = not open_test
     open_test = open_test and settings.test
     if open_test:
@@ -161,6 +162,7 @@ def make_trainer(
         settings.monitor_mode,
         settings.checkpoint.every_n_steps,
         settings.checkpoint.every_n_minutes,
+        settings.checkpoint.evaluate == "best",
     )
     chosen = [build(spec, pl.Callback) for spec in settings.callbacks.values() if spec is not None]
     on_screen = sys.stdout.isatty()  # a file keeps only the lines of the epochs

@@ -1,6 +1,7 @@
 """Save `best.ckpt` and `last.ckpt`, each whole at any moment, and stop at a signal without losing a step."""
 
 import logging
+import math
 import shlex
 import signal
 import threading
@@ -44,6 +45,7 @@ class RunCheckpoints(Checkpoint):
         mode: `min` or `max`.
         every_n_steps: Steps after which `last.ckpt` is also saved within an epoch, or None.
         every_n_minutes: The same in minutes, or None.
+        needs_best: Whether a training that would end before its first validation is refused.
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class RunCheckpoints(Checkpoint):
         mode: str = "max",
         every_n_steps: int | None = None,
         every_n_minutes: float | None = None,
+        needs_best: bool = False,
     ) -> None:
         self.folder = Path(folder)
         self.monitor = monitor
         self.mode = mode
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes
+        self.needs_best = needs_best
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self.ended = False
@@ -90,7 +94,13 @@ class RunCheckpoints(Checkpoint):
     # Signals
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let a signal set a flag, because saving in the signal's handler could save half a step."""
+        """Let a signal set a flag, because saving in the signal's handler could save half a step.
+
+        Raises:
+            UserError: If there would be no best epoch.
+        """
+        if self.needs_best and self.monitor.startswith("val/") and trainer.global_step == 0:
+            _check_validates(trainer)
         self._saved_at = time.monotonic()
         self.max_epochs = trainer.max_epochs or 0
         if threading.current_thread() is threading.main_thread():
@@ -197,6 +207,24 @@ class RunCheckpoints(Checkpoint):
             if trainer.is_global_zero:
                 temporary.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
+
+
+def _check_validates(trainer: pl.Trainer) -> None:
+    """Refuse a training that ends before its first validation.
+
+    Raises:
+        UserError: Naming the batches of both.
+    """
+    batches, epochs, steps = trainer.num_training_batches, trainer.max_epochs or -1, trainer.max_steps
+    first = ((trainer.check_val_every_n_epoch or 1) - 1) * batches + (trainer.val_check_batch or 0)
+    last = min(
+        epochs * batches if epochs > 0 else math.inf, steps * trainer.accumulate_grad_batches if steps > 0 else math.inf
+    )
+    if last < first:
+        raise UserError(
+            f"training would end after {last} batches and validate after {first}, so no epoch would be the best",
+            "add checkpoint.evaluate=last, or train longer",
+        )
 
 
 def _any_rank(trainer: pl.Trainer, is_due: bool) -> bool:
