@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
 from melanoma_pl.evaluation.strata import OLDEST
 from melanoma_pl.messages import amount
@@ -29,6 +32,7 @@ FEW = 12  # distinct values: a column worth counting even if its name is not kno
 BY_CHANCE = 0.001  # largest probability that all images with a value are of one class by chance
 ANY_CASE = ("sex", "site", "diagnosis")  # roles whose values mean the same in upper and lower case
 OR_OLDER = re.compile(r"\s*\+$")  # 85+: datasets withhold higher ages, because they could identify a patient
+TIMES = 10  # a column that is unknown so many times as often in one class as in the other tells the class
 MAY_TELL_CLASS = ("diagnosis", "lesion", "patient", "group", "age")  # roles that are expected to predict the class
 
 
@@ -55,6 +59,12 @@ class Column:
     def different(self) -> int:
         """Number of distinct values."""
         return len(set(self.values) - {""})
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """The images without a value, bool `(N,)`; an impossible age is none."""
+        is_age = self.role == "age"
+        return np.array([not value or (is_age and age_in_years(value) is None) for value in self.values], dtype=bool)
 
     def images_of(self) -> dict[str, list[int]]:
         """Return each value with the positions of its images."""
@@ -153,6 +163,47 @@ def telling_values(column: Column, labels: tuple[str, ...]) -> dict[str, str]:
         chance = (counts[label] / len(labels)) ** len(positions) * column.different
         if chance < BY_CHANCE and all(labels[position] == label for position in positions):
             found[value] = label
+    return found
+
+
+def missing_metadata(columns: Iterable[Column]) -> dict[str, NDArray[np.bool_]]:
+    """Return which images lack a value, for each column about patient, lesion or source that is known of some images.
+
+    A column about the diagnosis is left out: it is often known of one class only. So is a column without a role.
+
+    Returns:
+        Name of the column → bool `(N,)`.
+    """
+    unknown = {column.name: column.unknown for column in columns if column.role not in ("", "diagnosis")}
+    return {name: each for name, each in unknown.items() if each.any() and not each.all()}
+
+
+def telling_gaps(missing: Mapping[str, NDArray[np.bool_]], targets: NDArray[np.int64], positive: str) -> list[str]:
+    """Return which columns are unknown, or known, far more often in one class than in the other, unless by chance.
+
+    The probability under chance is Fisher's, times the number of columns (Bonferroni). A network does not see the
+    metadata, but it may see from which source an image comes, and such a gap shows that the classes differ in it.
+
+    Args:
+        missing: As of `missing_metadata`.
+        targets: int64 `(N,)`, 1 for the positive class, 0 for the other one.
+        positive: Name of the positive class.
+
+    Returns:
+        Sentences such as "age is unknown for 105 of 300 malignant and 0 of 360 other images."
+    """
+    from scipy.stats import fisher_exact  # takes a while to import
+
+    found, totals = [], [int((targets == target).sum()) for target in (1, 0)]
+    for name, unknown in missing.items():
+        counts = [int(unknown[targets == target].sum()) for target in (1, 0)]
+        known = [total - count for total, count in zip(totals, counts, strict=True)]
+        if 0 in totals or fisher_exact([counts, known]).pvalue * len(missing) >= BY_CHANCE:
+            continue
+        rates = [[own / total for own, total in zip(part, totals, strict=True)] for part in (counts, known)]
+        if any(max(pair) >= TIMES * min(pair) for pair in rates):
+            of_class = [f"{count:,} of {total:,}" for count, total in zip(counts, totals, strict=True)]
+            found.append(f"{name} is unknown for {of_class[0]} {positive} and {of_class[1]} other images.")
     return found
 
 

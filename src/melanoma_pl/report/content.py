@@ -33,7 +33,7 @@ class Shortcut:
     """The AUROC that is reached without the lesion.
 
     Attributes:
-        name: "centre erased", "border erased", "mean colour" or "file facts".
+        name: "centre erased", "border erased", "mean colour", "file facts" or "missing metadata".
         meaning: Description of the method.
         auroc: AUROC on the same images.
         lost: AUROC of the network on whole images minus this one, paired.

@@ -4,8 +4,9 @@ If images without the lesion reach the network's result, the network need not ha
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,14 +17,18 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from melanoma_pl.data.audit.findings import TELLING
-from melanoma_pl.data.audit.label_shortcuts import features_of, fit_trees
+from melanoma_pl.data.audit.label_shortcuts import MISSING, features_of, fit_trees
 from melanoma_pl.data.audit.scanning import scan
+from melanoma_pl.data.columns import Column, missing_metadata, read_columns, telling_gaps
+from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.loader import ImageBatches
+from melanoma_pl.data.metadata import read_table
+from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import Estimate, RankedImages, clustered_proportion
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.corruptions import PERTURBATIONS, STRENGTHS, Perturbation
-from melanoma_pl.inference.ensemble import Ensemble, Logits
+from melanoma_pl.inference.ensemble import Ensemble, Logits, Member
 from melanoma_pl.inference.erasure import erase_border, erase_centre
 from melanoma_pl.inference.prediction import split_batches
 from melanoma_pl.report.content import Robustness, Shortcut
@@ -44,9 +49,15 @@ MEANINGS = {
     "file facts": (
         "Boosted trees that see no pixel, only how the files were written (bytes, density, EXIF, compression)"
     ),
+    MISSING: "Boosted trees that see no pixel, only which metadata are unknown (age, sex, site, …)",
 }
-"""Name of each shortcut → meaning; the second is the control."""
-WITHOUT = {"centre erased": "the lesion", "mean colour": "any shape or structure", "file facts": "a single pixel"}
+"""Name of each shortcut → meaning; the second is the control, the last one needs metadata."""
+WITHOUT = {
+    "centre erased": "the lesion",
+    "mean colour": "any shape or structure",
+    "file facts": "a single pixel",
+    MISSING: "a single pixel",
+}
 
 
 def measure_robustness(ensemble: Ensemble, split: str, own: RankedImages) -> tuple[Robustness, ...]:
@@ -101,7 +112,60 @@ def find_shortcuts(
         "border erased": ensemble.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill)),
         **({} if training is None else trivial_scores(training, batches.images)),
     }
-    return tuple(_shortcut(name, scores.get(name), own) for name in MEANINGS)
+    unknown = _missing(ensemble.members[0], training, batches.images)
+    if unknown.evaluated is None:
+        return tuple(_shortcut(name, scores.get(name), own) for name in MEANINGS if name != MISSING)
+    if training is not None and unknown.training is not None:
+        with threadpool_limits(1):
+            trees = fit_trees(unknown.training, training.targets)
+        scores[MISSING] = trees.predict_proba(unknown.evaluated)[:, 1]
+    *found, missing = (_shortcut(name, scores.get(name), own) for name in MEANINGS)
+    verdict = " ".join(filter(None, [missing.verdict, *unknown.gaps]))
+    return *found, replace(missing, verdict=verdict, is_problem=missing.is_problem or bool(unknown.gaps))
+
+
+class Missing(NamedTuple):
+    """The metadata that are unknown.
+
+    Attributes:
+        training: 1 where a column is unknown for a training image, float64 `(M, D)`; None without training images.
+        evaluated: The same for the evaluated images, float64 `(N, D)`; None if each column is known for all or none.
+        gaps: Sentences on columns that are unknown for one class far more often than for the other.
+    """
+
+    training: Floats | None
+    evaluated: Floats | None
+    gaps: list[str]
+
+
+def _missing(member: Member, training: LabelledImages | None, evaluated: LabelledImages) -> Missing:
+    """Return which metadata are unknown, of the columns that both datasets have."""
+    parts = {"evaluated": (member.evaluated, evaluated)}
+    if training is not None:
+        parts["training"] = (member.own, training)
+    columns = [{column.name: column for column in _read_columns(*part)} for part in parts.values()]
+    common = [name for name in columns[0] if all(name in each for each in columns)]
+    missing = [missing_metadata(each[name] for name in common) for each in columns]
+    names = [name for name in common if any(name in each for each in missing)]
+    if not names:
+        return Missing(None, None, [])
+    unknown = [np.stack([each[name].unknown for name in names], axis=1).astype(np.float64) for each in columns]
+    gaps = [
+        f"Of the {part} images, {gap}"
+        for each, (part, (_, images)) in zip(missing, parts.items(), strict=True)
+        for gap in telling_gaps(each, images.targets, images.class_names[1])
+    ]
+    return Missing(unknown[1] if training is not None else None, unknown[0], gaps)
+
+
+def _read_columns(data: MoleDataModule, images: LabelledImages) -> list[Column]:
+    """Return the columns of the metadata; none if there is no table, or it cannot be used."""
+    try:
+        table = data.find_metadata()
+        rows = read_table(table, data.options.image_column, listed=set(images.paths)) if table else {}
+    except UserError:
+        return []
+    return read_columns(images, rows)
 
 
 def mean_colour(split: ImageBatches) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """Shortcuts, on images that are made so that the answer is known."""
 
+import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,34 @@ def test_the_four_are_compared_with_the_network_itself(members: list[Member]) ->
     assert colour.auroc.value == 1, "the tiny moles are darker and larger where malignant"
     assert colour.is_problem and "without any shape or structure" in colour.verdict
     assert not found[1].is_problem, "the centre alone is a control"
+
+
+@pytest.mark.parametrize(
+    ("known", "is_problem"),
+    [(lambda row: "malignant" not in row["image"], True), (lambda row: int(row["age"]) % 4 > 1, False)],
+)
+def test_an_age_that_is_unknown_of_one_class_only(
+    own_image_folder: Path, known: Callable[[dict[str, str]], bool], is_problem: bool
+) -> None:
+    with (own_image_folder / "metadata.csv").open() as file:
+        rows = [{**row, "age": row["age"] if known(row) else ""} for row in csv.DictReader(file)]
+    with (own_image_folder / "metadata.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    one = member(own_image_folder)
+    ensemble, data = assemble([one]), one.evaluated
+    ranked = RankedImages(ensemble.logits("test", ""), data.list_split("test").targets)
+    for training in (data.list_split("train"), None):
+        missing = find_shortcuts(ensemble, "test", ranked, training)[-1]
+        assert missing.name == "missing metadata"
+        assert missing.is_problem == (is_problem and training is not None), "twelve images alone may be by chance"
+        if missing.is_problem:
+            assert missing.auroc.value == 1
+            assert (
+                "Of the training images, age is unknown for 20 of 20 malignant and 0 of 20 other images."
+                in missing.verdict
+            )
 
 
 def test_several_images_of_a_lesion_are_not_independent(image_folder: Path) -> None:

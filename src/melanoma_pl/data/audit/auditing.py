@@ -11,6 +11,7 @@ from melanoma_pl.data.audit.duplicates import Match, clusters_of, find_matches
 from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelConflict, LabelShortcut
 from melanoma_pl.data.audit.label_shortcuts import find_label_conflicts, find_label_shortcuts
 from melanoma_pl.data.audit.scanning import Scan, inventory, scan
+from melanoma_pl.data.columns import Column, ages_of, impossible_ages, missing_metadata, read_columns
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
 from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError, first_of
@@ -52,7 +53,7 @@ def audit_images(
     clusters = clusters_of(copies, len(images))
     of_one_lesion = [(members[0], member) for members in lesions.values() for member in members[1:]]
     together = clusters_of([*copies, *of_one_lesion], len(images))
-    conflicts = find_label_conflicts(images, rows)
+    conflicts, columns = find_label_conflicts(images, rows), read_columns(images, rows)
     leaking_test, leaking_train = _leaking(images, together)
     found = Audit(
         root=str(listing.root),
@@ -65,14 +66,14 @@ def audit_images(
         },
         group_column=group_column,
         label_conflicts=conflicts,
-        shortcuts=_label_shortcuts(scanned, together),
+        shortcuts=_label_shortcuts(scanned, together, columns),
         leaking_test_images=leaking_test,
         leaking_train_images=leaking_train,
         clusters=tuple(images.take(members).paths for members in clusters),
         quarantine=_quarantine(images, together, clusters, conflicts),
         fingerprint=fingerprint(images.paths, [image.sha256 for image in scanned.images]),
         seconds=round(time.perf_counter() - began, 2),
-        notes=_notes(listing, rows, skipped),
+        notes=_notes(listing, rows, skipped, columns),
         listing=audited.fingerprint,
         left_out=tuple(left_out),
     )
@@ -175,18 +176,21 @@ def _quarantine(
     return dict(sorted(reasons.items()))
 
 
-def _label_shortcuts(scanned: Scan, together: Clusters) -> tuple[LabelShortcut, ...]:
+def _label_shortcuts(scanned: Scan, together: Clusters, columns: Sequence[Column]) -> tuple[LabelShortcut, ...]:
     labels = np.array(scanned.listing.labels)
     names = set(scanned.listing.labels)
-    positive = [name for name in names if standard_label(name) == CLASS_NAMES[1]] or [max(names)]
+    positive = sorted(name for name in names if standard_label(name) == CLASS_NAMES[1]) or [max(names)]
     groups = np.arange(len(labels), dtype=np.int64)
     for members in together:
         groups[list(members)] = members[0]
-    return find_label_shortcuts(scanned, np.isin(labels, positive).astype(np.int64), groups)
+    malignant = np.isin(labels, positive).astype(np.int64)
+    missing, name = missing_metadata(columns), " or ".join(positive)
+    return find_label_shortcuts(scanned, malignant, groups, missing=missing, positive=name)
 
 
-def _notes(listing: LabelledImages, rows: Rows | None, skipped: int) -> tuple[str, ...]:
-    notes = []
+def _notes(listing: LabelledImages, rows: Rows | None, skipped: int, columns: Sequence[Column]) -> tuple[str, ...]:
+    ages = (ages_of(column.values) for column in columns if column.role == "age")
+    notes = [impossible_ages(age.impossible) for age in ages if age.impossible]
     if len(set(listing.splits)) == 1:
         notes.append("There is no train and test split, so nothing can leak yet: melanoma-data split makes one.")
     if rows is not None and (unused := len(rows.keys() - set(listing.paths))):

@@ -67,21 +67,23 @@ class LabelShortcut:
     """The AUROC at which something that a network should not need predicts the label.
 
     Attributes:
-        name: `file facts`, `image size`, `mean colour` or `outer border`.
+        name: `file facts`, `image size`, `mean colour`, `outer border` or `missing metadata`.
         auroc: Cross-validated, with the images of a lesion in one fold; None where it cannot be computed.
         interval: 95 % confidence interval of the AUROC; None where it cannot be computed.
         sentence: What the figure means.
+        gaps: Sentences on columns of the metadata that are unknown for one class far more often than for the other.
     """
 
     name: str
     auroc: float | None
     interval: tuple[float, float] | None
     sentence: str
+    gaps: tuple[str, ...] = ()
 
     @property
     def tells(self) -> bool:
-        """True if the label is predicted clearly better than by chance."""
-        return self.interval is not None and self.interval[0] >= TELLING
+        """True if the label is predicted clearly better than by chance, or for a part of the images almost surely."""
+        return bool(self.gaps) or (self.interval is not None and self.interval[0] >= TELLING)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ same shortcut, and its result on such images proves nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from melanoma_pl.data.audit.findings import TELLING, LabelConflict, LabelShortcut
 from melanoma_pl.data.audit.scanning import Scan
+from melanoma_pl.data.columns import telling_gaps
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
 from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.data.public_sets.diagnoses import malignancies
@@ -29,11 +31,13 @@ FOLDS = 5
 ROUNDS = 40  # trees
 MOST_IMAGES = 20_000  # a sample says as much, and keeps large datasets affordable
 STRONG = 0.75  # AUROC, lower end of the interval
+MISSING = "missing metadata"
 MEANINGS = {
     "file facts": "How the files were written (bytes, density, EXIF, compression), which reveals their source",
     "image size": "Width and height of the images",
     "mean colour": "The mean of red, green and blue, which reflects light, camera and skin, not the shape of the mole",
     "outer border": "The outermost eighth of the image, which shows hardly any mole",
+    MISSING: "Which metadata are unknown (age, sex, site, …), which reveals the source of an image",
 }
 VERDICTS = (
     "It hardly predicts the label.",
@@ -45,7 +49,12 @@ SEPARATOR = "|"  # between the diagnoses of several sources
 
 
 def find_label_shortcuts(
-    scanned: Scan, malignant: Integers, groups: Integers, seed: int = 0
+    scanned: Scan,
+    malignant: Integers,
+    groups: Integers,
+    seed: int = 0,
+    missing: Mapping[str, NDArray[np.bool_]] | None = None,
+    positive: str = CLASS_NAMES[1],
 ) -> tuple[LabelShortcut, ...]:
     """Measure how well the label is predicted from each kind of feature that a network should not need.
 
@@ -54,6 +63,8 @@ def find_label_shortcuts(
         malignant: int64 `(N,)`, 1 for the positive class.
         groups: int64 `(N,)`; images with equal numbers are in one fold.
         seed: Seed of the folds, and of the sample of very large datasets.
+        missing: Column of the metadata → the images for which it is unknown, bool `(N,)`; as of `missing_metadata`.
+        positive: Name of the positive class.
     """
     sample = np.arange(len(malignant))
     if len(sample) > MOST_IMAGES:
@@ -61,8 +72,13 @@ def find_label_shortcuts(
     targets = malignant[sample]
     folds = cut(targets, groups[sample], seed)
     features = features_of(scanned)
+    if missing:
+        features[MISSING] = np.stack(list(missing.values()), axis=1).astype(np.float64)
     with threadpool_limits(1):  # trees of this size are too small for several threads, which would only wait
-        return tuple(_measure(name, values[sample], targets, folds) for name, values in features.items())
+        found = [_measure(name, values[sample], targets, folds) for name, values in features.items()]
+    if missing and (gaps := telling_gaps(missing, malignant, positive)):
+        found[-1] = replace(found[-1], gaps=tuple(gaps), sentence=" ".join([found[-1].sentence, *gaps]))
+    return tuple(found)
 
 
 def features_of(scanned: Scan) -> dict[str, Floats]:

@@ -85,7 +85,8 @@ def open_npz(file: Path, opened: ExitStack) -> NpzFile:
     if not isinstance(archive, NpzFile):
         raise UserError(f"{file} is a single array", "give the whole npz file")
     opened.enter_context(archive)
-    check_unpacked_size(file, archive.zip.infolist())
+    if archive.zip is not None:
+        check_unpacked_size(file, archive.zip.infolist())
     if absent := [name for name in NEEDED if name not in archive.files]:
         raise UserError(f"{file} has no {first_of(absent)}", f"it has {first_of(archive.files)}; {OWN_FILE}")
     return archive

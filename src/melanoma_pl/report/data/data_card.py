@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from melanoma_pl import messages
 from melanoma_pl.data.audit.scanning import FileFacts, facts_of, inventory
 from melanoma_pl.data.columns import (
@@ -19,7 +21,9 @@ from melanoma_pl.data.columns import (
     count_by_class,
     countable,
     impossible_ages,
+    missing_metadata,
     read_columns,
+    telling_gaps,
     telling_values,
 )
 from melanoma_pl.data.labelled_images import LabelledImages, not_read, standard_label
@@ -91,6 +95,9 @@ def data_card(listing: LabelledImages, rows: Rows | None = None, audit: Mapping[
         counted=[(column, _value_rows(column, labels)) for column in counted],
         lesions=[_lesions(column, shown.splits) for column in about("lesion", "patient", "group")],
         named=NAMED,
+        gaps=telling_gaps(
+            missing_metadata(columns), np.isin(labels, positives).astype(np.int64), " or ".join(sorted(set(positives)))
+        ),
         telling=[(column, list(telling_values(column, labels).items())) for column in columns],
         unknown=[role for role in ("age", "sex", "site") if not about(role)],
         partly_known=[column for column in about("age", "sex", "site", "skin type") if column.filled < len(shown)],

@@ -179,3 +179,23 @@ def test_a_diagnosis_that_contradicts_the_label(diagnosis: str, label: str, mean
 def test_diagnoses_that_sets_disagree_on_are_uncertain() -> None:
     assert set(malignancies().values()) == {"benign", "malignant", "uncertain"}
     assert malignancies()["akiec"] == "uncertain"
+
+
+def test_metadata_that_are_unknown_of_one_class_only(own_image_folder: Path) -> None:
+    """Fifteen images without age, all of them malignant: an age of 200 is none."""
+    images = list_images(own_image_folder)
+    malignant = [path for path in images.paths if "malignant" in path]
+    rows = {
+        path: {"image": path, "age": "" if path in malignant[:14] else "200" if path == malignant[20] else "50"}
+        for path in images.paths
+    }
+    found, _ = audit_images(images, rows)
+    missing = found.shortcuts[-1]
+    assert (missing.name, missing.tells) == ("missing metadata", True)
+    assert missing.gaps == ("age is unknown for 15 of 26 malignant and 0 of 26 other images.",)
+    assert missing.sentence.endswith(missing.gaps[0])
+    assert any(note.startswith("The age of 1 image is not a number of years from 0 to 120") for note in found.notes)
+    complete = {
+        path: {"image": path, "age": "50", "diagnosis": "" if path in malignant else "nevus"} for path in images.paths
+    }
+    assert "missing metadata" not in [each.name for each in audit_images(images, complete)[0].shortcuts]

@@ -152,7 +152,7 @@ def test_audit_that_was_made_of_these_images_is_used(images: LabelledImages, mon
     positive: list[list[int]] = []
     monkeypatch.setattr(
         "melanoma_pl.data.audit.auditing.find_label_shortcuts",
-        lambda _, targets, groups: positive.append([*targets]) or (),
+        lambda _, targets, groups, **metadata: positive.append([*targets]) or (),
     )
     broken = replace(images, paths=(*images.paths[:5], "train/malignant/none.png"))
     labelled = replace(broken, labels=tuple("rest" if name == "benign" else "melanoma" for name in images.labels))
@@ -354,3 +354,12 @@ def test_other_text_with_dashes_is_unchanged() -> None:
 def test_column_without_a_name(images: LabelledImages) -> None:
     card = data_card(images, rows(**{"": ["x", "y"] * 3}))
     assert "| (no name) | 6 (100.0 %) | 2 |" in card and "``" not in card
+
+
+def test_metadata_that_are_unknown_of_one_class_only(tmp_path: Path) -> None:
+    images = list_images(write_image_folder(tmp_path / "images"))
+    rows = {path: {"image": path, "age": "" if "malignant" in path else "50"} for path in images.paths}
+    gap = "- age is unknown for 26 of 26 malignant and 0 of 26 other images. The classes seem"
+    assert gap in data_card(images, rows)
+    rows = {path: {**row, "age": str(index % 2 or "")} for index, (path, row) in enumerate(rows.items())}
+    assert "The classes seem" not in data_card(images, rows)
