@@ -68,10 +68,11 @@ def test_another_figure_has_a_column_of_its_own(tmp_path: Path) -> None:
         ({"data": {"split_seed": 1}}, "20 % of train by seed 1"),
         ({"data": {"validation_fraction": 0.125}}, "12.5 % of train by seed 0"),
         ({"data": {"fold": 2}}, "fold 2"),
+        ({"has_validation_split": True}, "the dataset's validation split"),
         ({"data": {"group_column": "lesion_id"}}, "20 % of train by seed 0, lesions by lesion_id"),
         ({"data": {"root": "other"}, "fingerprint": "fedcba9876543210"}, "other (fedcba98)"),
     ],
-    ids=["seed", "fraction", "fold", "group column", "images"],
+    ids=["seed", "fraction", "fold", "validation split", "group column", "images"],
 )
 def test_different_validation_images_get_tables_of_their_own(
     change: dict[str, object], header: str, tmp_path: Path
