@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
+
+from melanoma_pl.messages import Progress
 
 LARGEST_IMAGE = 150_000_000  # pixels: more than common cameras take, fewer than Pillow itself refuses
 LARGEST_FILE = 2_000_000_000  # bytes: more than that many pixels take without compression
@@ -152,13 +153,12 @@ def draft(image: Image.Image, side: int) -> None:
 
 
 def read_all(read: Callable[[Source], T], sources: Sequence[Source], title: str) -> Iterator[T]:
-    """Read images on all cores, in the order of `sources`, with a progress bar, a bounded number ahead."""
-    bar = tqdm(total=len(sources), desc=title, unit=" images", leave=False, disable=None)
-    with pillow_warnings.ignored(), ThreadPoolExecutor(THREADS) as pool, bar:
+    """Read images on all cores, in the order of `sources`, with `Progress`, a bounded number ahead."""
+    with pillow_warnings.ignored(), ThreadPoolExecutor(THREADS) as pool, Progress(len(sources), title) as progress:
         ahead = 16 * THREADS  # images: keeps the memory constant for any number of images
         for start in range(0, len(sources), ahead):
             for answer in pool.map(read, sources[start : start + ahead]):
-                bar.update()
+                progress.advance()
                 yield answer
 
 

@@ -1,4 +1,4 @@
-"""Text that a person reads or pastes: notices, counts and sizes, tables, and overrides for a shell. Light.
+"""Text that a person reads or pastes: notices, counts and sizes, tables, progress, overrides for a shell. Light.
 
 The terminal, the pages and the cards all take their words from here, so that each is written in one way.
 """
@@ -6,11 +6,20 @@ The terminal, the pages and the cards all take their words from here, so that ea
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from typing import TypeVar
+
+from tqdm import tqdm
 
 DISCLAIMER = "Research software, not a medical device: it makes no diagnosis."
 SYNTHETIC = "Synthetic images, drawn by a program: these figures say nothing about patients."
+
+EVERY = 30.0  # seconds between two lines of progress
+
+Thing = TypeVar("Thing")
 
 SPLITS = ("train", "validation", "test")
 
@@ -127,6 +136,52 @@ def count_table(per_split: Mapping[str, Mapping[str, int]]) -> tuple[list[str], 
     classes.append(("total", {name: sum(per_split[name].values()) for name in names}))
     rows = [(label, [*(counts[split] for split in splits), sum(counts.values())]) for label, counts in classes]
     return [*(split or "no split" for split in splits), "total"], rows
+
+
+# Progress
+
+
+class Progress:
+    """A progress bar on a terminal; elsewhere, such as in a log file, a line every `EVERY` seconds.
+
+    Passes that follow each other at once share the clock, so that many short ones are not silent together.
+
+    Args:
+        total: Number of things.
+        title: What is done with them.
+        unit: What they are.
+    """
+
+    said = active = float("-inf")  # seconds, when the last line was written and when anything last went on
+
+    def __init__(self, total: int, title: str, unit: str = "images") -> None:
+        self._bar = tqdm(total=total, desc=title, unit=f" {unit}", leave=False, disable=None)
+        self._done, self._line = 0, f"{title}: {{:,}} of {amount(total, unit, unit)}"
+        if time.monotonic() - Progress.active > EVERY:
+            Progress.said = Progress.active = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def advance(self, count: int = 1) -> None:
+        """Count things that are done."""
+        self._done += count
+        self._bar.update(count)
+        Progress.active = time.monotonic()
+        if self._bar.disable and Progress.active - Progress.said >= EVERY:
+            Progress.said = Progress.active
+            print(self._line.format(self._done), file=sys.stderr, flush=True)
+
+
+def counted(things: Sequence[Thing], title: str, unit: str = "images") -> Iterator[Thing]:
+    """Yield things one by one with `Progress`."""
+    with Progress(len(things), title, unit) as progress:
+        for thing in things:
+            yield thing
+            progress.advance()
 
 
 # Overrides that can be pasted into a shell

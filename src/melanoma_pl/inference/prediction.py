@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.decoding import Decoded, decode_file, stack
@@ -21,6 +20,7 @@ from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.evaluation.out_of_distribution import fit_detector
 from melanoma_pl.image_files import read_all
 from melanoma_pl.inference.extras import restore_extras
+from melanoma_pl.messages import Progress
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.features import tapped
 from melanoma_pl.preprocessing import Preprocessing
@@ -121,12 +121,12 @@ def dihedral_views(pixels: Tensor) -> Iterator[Tensor]:
 
 
 def split_batches(split: ImageBatches, title: str, change: Change | None = None) -> Iterator[Tensor]:
-    """Return a split's pixels batch by batch, in the order of its images, with a progress bar."""
-    with tqdm(total=len(split), desc=title, unit=" images", leave=False, disable=None) as bar:
+    """Return a split's pixels batch by batch, in the order of its images, with `Progress`."""
+    with Progress(len(split), title) as progress:
         for indices in torch.split(torch.arange(len(split)), BATCH):
             pixels = split[0, indices].pixels
             yield pixels if change is None else change(pixels, indices)
-            bar.update(len(indices))
+            progress.advance(len(indices))
 
 
 def fit_ood_detector(classifier: MelanomaClassifier, data: MoleDataModule) -> bool:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from melanoma_pl.data.audit.candidates import Candidate, find_candidates
 from melanoma_pl.data.audit.findings import Kind
 from melanoma_pl.data.audit.perceptual_hash import TURNS
 from melanoma_pl.data.audit.registration import confirm, equal_pixels
 from melanoma_pl.data.audit.scanning import Scan
+from melanoma_pl.messages import counted
 
 ALL_PAIRS_UP_TO = 6  # equal files; of more, each is paired with the first
 ENOUGH_PARTNERS = 12  # two images that both have as many are not compared any more
@@ -72,7 +72,7 @@ def _confirmed(candidates: list[Candidate], grey: NDArray[np.uint8], files: Sequ
     found: list[Match] = []
     partners: Counter[int] = Counter()
     with threadpool_limits(1):  # the matrices are small, the pairs many
-        for candidate in tqdm(candidates, "comparing pixels", leave=False, disable=None, unit=" pairs"):
+        for candidate in counted(candidates, "comparing pixels", "pairs"):
             if min(partners[candidate.first], partners[candidate.second]) >= ENOUGH_PARTNERS:
                 continue
             similarity, is_same = confirm(candidate, grey, files)

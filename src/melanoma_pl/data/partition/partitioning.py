@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from melanoma_pl.data.audit.duplicates import clusters_of, find_matches
 from melanoma_pl.data.audit.scanning import scan
@@ -15,7 +14,7 @@ from melanoma_pl.data.partition.partition_tables import Partition, PartitionedIm
 from melanoma_pl.data.partition.target_folder import check_target, free_paths, link_or_copy, staged_folder
 from melanoma_pl.data.splits import cut_folds, cut_fraction
 from melanoma_pl.errors import UserError, first_of
-from melanoma_pl.messages import amount
+from melanoma_pl.messages import amount, counted
 
 MOST_FOLDS = 20
 Rows = Mapping[str, Mapping[str, str]]
@@ -76,8 +75,8 @@ def partition(
     columns = (paths, listing.paths, listing.labels, splits, fold_of, groups, sha256)
     images = sorted((PartitionedImage(*row) for row in zip(*columns, strict=True)), key=lambda image: image.image)
     with staged_folder(target) as staged:
-        bar = tqdm(images, desc="linking images", unit=" images", leave=False, disable=None)
-        linked = sum(link_or_copy(listing.root / image.source, staged / image.image, copy) for image in bar)
+        linking = counted(images, "linking")
+        linked = sum(link_or_copy(listing.root / image.source, staged / image.image, copy) for image in linking)
         write_tables(staged, images, rows, image_column)
     return Partition(target, tuple(images), known_by, linked, not_read(listing.others))
 

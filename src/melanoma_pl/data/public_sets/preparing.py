@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.data.partition.partition_tables import class_words
 from melanoma_pl.data.partition.target_folder import check_target, free_paths, link_or_copy, staged_folder, write_csv
@@ -21,7 +19,7 @@ from melanoma_pl.data.public_sets.kaggle import read_kaggle
 from melanoma_pl.data.public_sets.table_sets import HAM10000, ISIC, PAD_UFES_20
 from melanoma_pl.errors import UserError, did_you_mean, first_of
 from melanoma_pl.image_files import BrokenImageError, open_image, read_all
-from melanoma_pl.messages import DISCLAIMER, amount, format_table, hydra_word, readable
+from melanoma_pl.messages import DISCLAIMER, amount, counted, format_table, hydra_word, readable
 
 SETS = {
     "kaggle-benign-malignant": read_kaggle,
@@ -183,10 +181,8 @@ def prepare_dataset(
         with staged_folder(target) as staged:
             made: Counter[str] = Counter()
             if not table_only:
-                images = tqdm(chosen, "images", leave=False, unit="image", disable=None)
-                made.update(
-                    _make_file(download, image, staged / path, copy) for image, path in zip(images, paths, strict=True)
-                )
+                images = zip(counted(chosen, "preparing"), paths, strict=True)
+                made.update(_make_file(download, image, staged / path, copy) for image, path in images)
             _refuse_broken(download, chosen, [staged / path for path in paths])
             write_csv(staged / METADATA_FILE, COLUMNS, sorted(rows, key=lambda row: str(row["image"])))
             if left_out:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.data.options import CLASS_NAMES, DRAWN_FILE
 from melanoma_pl.data.partition.target_folder import staged_folder, write_csv
 from melanoma_pl.data.synthetic.mole_drawing import Mole, draw_image, generator
 from melanoma_pl.errors import UserError
+from melanoma_pl.messages import counted
 
 TRAITS = ("asymmetry", "border", "colours", "diameter")
 DRAWING_VERSION = 1  # raise it with every change that alters a drawn trait or pixel
@@ -155,7 +155,7 @@ def _plan(train: int, test: int, class_names: tuple[str, str]) -> Iterator[tuple
 def _draw(folder: Path, plan: list[tuple[str, bool, int, int]], seed: int, size: int) -> None:
     """Draw every planned image, and write ``metadata.csv``."""
     rows = []
-    for path, malignant, lesion, view in tqdm(plan, desc="drawing moles", unit="image", leave=False, disable=None):
+    for path, malignant, lesion, view in counted(plan, "drawing moles"):
         mole = draw_mole(malignant, seed, lesion)
         pixels = draw_image(mole, seed, lesion, size, view)
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
