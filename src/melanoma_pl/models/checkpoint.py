@@ -20,6 +20,17 @@ from melanoma_pl.specs import build
 CHECKPOINT_KEY = "melanoma_pl"  # holds what prediction needs beside the weights, as plain values
 CHECKPOINT_FORMAT = 2
 NETWORK_PREFIX = "network."
+OF_TRAINING: tuple[tuple[str | int, ...], ...] = (  # parts without which a training cannot go on
+    ("epoch",),
+    ("global_step",),
+    ("callbacks", "RunCheckpoints", "max_epochs"),
+    ("callbacks", "RunCheckpoints", "ended"),
+    ("loops", "fit_loop", "epoch_progress", "current", "processed"),
+    ("loops", "fit_loop", "epoch_loop.batch_progress", "current"),
+    ("optimizer_states", 0, "state"),
+    ("optimizer_states", 0, "param_groups", 0, "params"),
+    ("lr_schedulers", 0, "last_epoch"),
+)
 OTHER_FILE = "take another one: best.ckpt and last.ckpt of a run are separate files"
 
 
@@ -103,6 +114,26 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     state = checkpoint.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"the checkpoint {path} is damaged (it lacks weights)", OTHER_FILE)
+    return checkpoint
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that a training can go on from.
+
+    Raises:
+        UserError: If it cannot be read, or lacks a part of the training's state.
+    """
+    checkpoint = read_checkpoint(path)
+    for keys in OF_TRAINING:
+        part: Any = checkpoint
+        try:
+            for key in keys:
+                part = part[key]
+        except (LookupError, TypeError) as error:
+            raise UserError(
+                f"no training can go on from {path}, which lacks {'.'.join(map(str, keys))}",
+                f"start a new run from its weights: model.weights={path}",
+            ) from error
     return checkpoint
 
 

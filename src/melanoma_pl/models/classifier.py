@@ -44,6 +44,7 @@ from melanoma_pl.specs import build
 
 ADAM = {"_target_": "torch.optim.Adam", "lr": 1e-3}
 SENSITIVE = {"rule": "sensitivity", "sensitivity": 0.95}
+MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")  # of optimizers, each as large as its weight
 UNDECIDED = {"rule": "fixed", "value": 0.5}
 
 
@@ -161,14 +162,15 @@ class MelanomaClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and the step-wise scheduler that multiplies its learning rates by the schedule."""
-        if isinstance(self.network, FineTuned):
-            groups = self.network.parameter_groups(self.optimizer_spec["lr"])
-            optimizer = build(self.optimizer_spec, torch.optim.Optimizer, groups)
-        else:
-            optimizer = build(self.optimizer_spec, torch.optim.Optimizer, self.parameters())
+        optimizer = build(self.optimizer_spec, torch.optim.Optimizer, self._parameter_groups())
         # a plain function: the attributes of a callable object would come back from a checkpoint, an old total included
         scheduler = LambdaLR(optimizer, lambda step: self.schedule.factor(step, self._total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        if isinstance(self.network, FineTuned):
+            return self.network.parameter_groups(self.optimizer_spec["lr"])
+        return [{"params": list(self.parameters())}]
 
     def on_train_start(self) -> None:
         """Plan the learning rate over all steps of this training, also of one that was resumed or made longer.
@@ -310,7 +312,13 @@ class MelanomaClassifier(pl.LightningModule):
             )
         if difference := first_difference(self.network, network_state(checkpoint)):
             raise UserError(f"the checkpoint {path} does not fit the network: {difference}", OTHER_FILE)
+        parameters = [parameter for group in self._parameter_groups() for parameter in group["params"]]
         for state in checkpoint.get("optimizer_states", ()):
+            for index, values in state["state"].items():
+                # a fused optimizer would read and write beyond tensors of another shape
+                shape = parameters[index].shape if index < len(parameters) else None
+                if any(name in values and values[name].shape != shape for name in MOMENTS):
+                    raise UserError(f"the optimizer's state in the checkpoint {path} is damaged", OTHER_FILE)
             for group in state["param_groups"]:
                 if "fused" in group:
                     group["fused"] = self.optimizer_spec.get("fused")

@@ -16,7 +16,7 @@ from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
 from melanoma_pl.inference.hardware import check_compiler, choose_accelerator, choose_precision, keep_freed_memory
-from melanoma_pl.models.checkpoint import read_checkpoint
+from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
 from melanoma_pl.runs import Run, is_main_process
@@ -205,7 +205,7 @@ def _resume_point(run: Run, settings: TrainSettings) -> tuple[int, bool]:
     Raises:
         UserError: If the run already has more epochs than `trainer.max_epochs`.
     """
-    checkpoint = read_checkpoint(run.checkpoints / LAST)
+    checkpoint = read_training(run.checkpoints / LAST)
     state = next(value for name, value in checkpoint["callbacks"].items() if name.startswith("RunCheckpoints"))
     epoch = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]) + 1
     step, epochs = checkpoint["global_step"], settings.trainer.max_epochs
