@@ -9,20 +9,84 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field
 
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
+from melanoma_pl.specs import validated
 
 RECORD = "run.json"
 FORMAT = 2  # of run.json; records without it were written before version 0.2
+METRICS = "metrics.csv"  # a row for each epoch
 IMAGES = "images.csv"  # the split of each image and the hash of its file
 BEST, LAST = "best.ckpt", "last.ckpt"
 REPORT = "report"  # folder of the evaluations
 OUTPUTS = Path("outputs")
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error)  # raised by damaged files of a run
+
+
+class Part(BaseModel):
+    """A part of a record, whose values have the named types; it may hold further keys."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class RecordedData(Part):
+    """Keys of `config.data` that are read without PyTorch; those with a default are younger than the first records."""
+
+    root: str | None
+    synthetic: dict[str, Any] | None
+    class_names: list[str]
+    folder_names: dict[str, str]
+    validate_on: str
+    table: str | None = None
+
+
+class RecordedTrainer(Part):
+    """Keys of `config.trainer`."""
+
+    max_epochs: int
+
+
+class RecordedCheckpoint(Part):
+    """Keys of `config.checkpoint`."""
+
+    evaluate: Literal["best", "last"]
+
+
+class RecordedConfig(Part):
+    """Keys of `config`, the resolved configuration."""
+
+    name: str
+    optimized_metric: str
+    data: RecordedData
+    trainer: RecordedTrainer
+    checkpoint: RecordedCheckpoint
+    augmentation: dict[str, Any]
+    callbacks: dict[str, Any]
+
+
+class Record(Part):
+    """Keys of `run.json`."""
+
+    command: str
+    folder: str
+    overrides: list[str]
+    started: str
+    versions: dict[str, str]
+    git_commit: str | None
+    finished: bool
+    config_dirs: list[str]
+    config: dict[str, Any]
+    composed: dict[str, Any]
+    in_sweep: bool
+    threads: Annotated[int, Field(ge=1)] = 1
+    fingerprint: str | None = None
+    figures: dict[str, float | None] = {}
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +120,7 @@ class Run:
         """Return the record in `run.json`.
 
         Raises:
-            UserError: If it cannot be read, or has another format.
+            UserError: If it cannot be read, has another format, or lacks a key or holds a value of another kind.
         """
         path = self.folder / RECORD
         try:
@@ -67,6 +131,12 @@ class Run:
             raise UserError(f"{path} cannot be read (it is not a JSON object)")
         if record.get("format") != FORMAT:
             raise UserError(f"{path} was written by melanoma_pl before 0.2", "train anew, or use that version")
+        try:
+            validated(Record, record)
+            if "error" not in record:  # the settings of a failed job may be what failed
+                validated(RecordedConfig, record["config"], "config.")
+        except UserError as error:
+            raise UserError(f"{path} cannot be read ({error})", "it is damaged: train anew") from error
         return record
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -78,6 +148,14 @@ class Run:
     def update(self, **changes: Any) -> None:
         """Change some keys of the record in `run.json`."""
         self.write({**self.read(), **changes})
+
+    def epochs(self) -> int:
+        """Return the number of epochs that the run has recorded."""
+        try:
+            with (self.folder / METRICS).open(encoding="utf-8") as file:
+                return sum(1 for _ in csv.DictReader(file))
+        except UNREADABLE:
+            return 0
 
     def lock(self) -> AbstractContextManager[object]:
         """Lock the folder against other processes; the lock ends with the process that holds it.

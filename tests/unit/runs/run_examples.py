@@ -11,11 +11,20 @@ DATA = {
     "synthetic": None,
     "table": None,
     "class_names": ["benign", "malignant"],
+    "folder_names": {},
     "validation_fraction": 0.2,
     "validate_on": "validation",
     "split_seed": 0,
     "fold": None,
     "group_column": None,
+}
+CONFIG = {
+    "name": "default",
+    "optimized_metric": "val/auroc",
+    "trainer": {"max_epochs": 5},
+    "checkpoint": {"evaluate": "best"},
+    "augmentation": {},
+    "callbacks": {},
 }
 FIGURES = {"n": 40, "positives": 20, "auroc": 0.8, "sensitivity": 0.95, "specificity": 0.5, "log_loss": 0.5}
 Row = tuple[str, float, str]  # path, probability, label
@@ -35,9 +44,17 @@ def write_run(
     folder.mkdir(parents=True, exist_ok=True)
     content = {
         "format": 2,
+        "command": "melanoma-train",
+        "folder": "/",
+        "overrides": [],
+        "config_dirs": [],
+        "composed": {},
+        "in_sweep": False,
+        "versions": {},
+        "git_commit": None,
         "started": "2026-01-02T03:04:05+00:00",
         "finished": True,
-        "config": {"name": "default", "trainer": {"max_epochs": 5}, "data": DATA | (data or {})},
+        "config": CONFIG | {"data": DATA | (data or {})},
         "fingerprint": "0123456789abcdef",
         "figures": tagged("val") if figures is None else figures,
     }

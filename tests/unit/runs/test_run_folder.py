@@ -1,5 +1,6 @@
 """Runs that can be resumed, and records that cannot be read."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from tests.unit.runs.run_examples import write_run
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.runs.run_folder import newest_unfinished, open_run
+from melanoma_pl.runs.run_folder import Run, newest_unfinished, open_run
 
 BROKEN = ["", "{", "[]", "3", "{}", '{"format": 2}', "\xff"]
 
@@ -49,3 +50,51 @@ def test_a_record_of_another_format_is_refused_with_the_way_out(version: int | N
     write_run(tmp_path / "old", format=version)
     with pytest.raises(UserError, match=r"run.json was written by melanoma_pl before 0.2: train anew"):
         open_run(tmp_path / "old")
+
+
+NEEDED = ["command", "folder", "overrides", "config_dirs", "config", "composed", "in_sweep", "versions", "git_commit"]
+NEEDED += ["started", "finished", "config.name", "config.data", "config.data.root", "config.data.class_names"]
+NEEDED += ["config.trainer.max_epochs", "config.checkpoint.evaluate", "config.optimized_metric", "config.augmentation"]
+
+
+@pytest.mark.parametrize("key", NEEDED)
+def test_a_record_without_a_key_is_refused_in_one_line_that_names_it(key: str, tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run") / "run.json"
+    record = json.loads(path.read_text())
+    *sections, last = key.split(".")
+    section = record
+    for name in sections:
+        section = section[name]
+    del section[last]
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=rf"run.json cannot be read \({key} is missing\)") as error:
+        open_run(tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+WRONG = {
+    "finished": "false",
+    "overrides": "seed=1",
+    "config_dirs": None,
+    "config": [],
+    "figures": {"val/auroc": "high"},
+}
+WRONG |= {"command": 3, "in_sweep": 1, "threads": 0, "versions": ["torch"], "error": None}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_a_value_of_another_kind_is_refused_by_name(key: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "run", **{key: WRONG[key]})
+    with pytest.raises(UserError, match=rf"run.json cannot be read \({key}\S*=.* is not allowed"):
+        open_run(tmp_path / "run")
+
+
+def test_the_record_of_a_failed_job_is_read_although_its_settings_are_wrong(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", finished=False, error="no", config={"trainer": {"max_epochs": "abc"}})
+    assert Run(tmp_path / "run").read()["error"] == "no"
+
+
+def test_recorded_epochs_are_counted(tmp_path: Path) -> None:
+    assert Run(tmp_path).epochs() == 0
+    (tmp_path / "metrics.csv").write_text("epoch,step\n1,4\n2,8\n")
+    assert Run(tmp_path).epochs() == 2

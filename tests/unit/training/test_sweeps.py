@@ -1,9 +1,9 @@
 """A sweep's table: which jobs belong to one setting, and what is said of folds."""
 
-import json
 from pathlib import Path
 
 import pytest
+from tests.unit.runs.run_examples import write_run
 
 from melanoma_pl.evaluation import corrected_resampled_t
 from melanoma_pl.training.sweeps import (
@@ -95,9 +95,7 @@ def test_folds_that_failed_make_the_interval_wider() -> None:
 
 
 def recorded(folder: Path, data: dict[str, object], *overrides: str, fold: str | None = None) -> Job:
-    folder.mkdir()
-    everything = {"root": None, "table": None, "synthetic": None} | data
-    (folder / "run.json").write_text(json.dumps({"format": 2, "overrides": overrides, "config": {"data": everything}}))
+    write_run(folder, data={"root": None, "table": None, "synthetic": None} | data, overrides=overrides)
     named = {} if fold is None else {"data.fold": fold}
     return Job(folder, named, {"val/auroc": 0.5}, "finished", "val/auroc")
 
