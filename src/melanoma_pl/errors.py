@@ -34,7 +34,7 @@ class RunStopped(BaseException):
         number: The signal.
 
     Attributes:
-        exit_code: 130 for SIGINT, 143 for SIGTERM.
+        exit_code: 128 and the signal's number: 130 for SIGINT, 143 for SIGTERM, 138 for SIGUSR1.
     """
 
     def __init__(self, number: int) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +43,7 @@ def predict_images(
     *,
     views: Literal["none", "dihedral"] = "none",
     device: Device = "cpu",
+    trust: Collection[str] = (),
 ) -> "list[Prediction]":
     """Predict images, with the numbers that `melanoma-predict` prints for the same files.
 
@@ -52,6 +53,7 @@ def predict_images(
             Arrays are taken to be upright; files and PIL images are turned as their EXIF data say.
         views: `dihedral` averages the logits of each image's eight flips and quarter turns.
         device: `cpu`, `gpu`, or `auto` for a GPU if there is one; not used if `source` is a classifier.
+        trust: Modules that may be imported for the network's class, beside those of this package and its libraries.
 
     Returns:
         One prediction an image, in their order; those of a folder are sorted by path. A broken image has a reason
@@ -75,7 +77,7 @@ def predict_images(
         from melanoma_pl.inference.hardware import choose_accelerator
         from melanoma_pl.inference.prediction import load_classifier
 
-        classifier = load_classifier(checkpoint, choose_accelerator(device, 'device="cpu"'))
+        classifier = load_classifier(checkpoint, choose_accelerator(device, 'device="cpu"'), trust)
     else:
         classifier = source
     from melanoma_pl.inference.prediction import iterate_predictions
@@ -137,6 +139,9 @@ def parser() -> argparse.ArgumentParser:
     parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each image with a heat map of its decision")
     parsing.add_argument("--csv", type=Path, metavar="FILE", help="write a table")
     parsing.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
+    parsing.add_argument(
+        "--trust", action="append", default=[], metavar="MODULE", help="a module whose network the checkpoint may name"
+    )
     parsing.add_argument("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="default: %(default)s")
     return parsing
 
@@ -159,7 +164,7 @@ def command(arguments: list[str]) -> int:
     from melanoma_pl.inference.prediction import load_classifier
 
     keep_freed_memory()
-    classifier = load_classifier(checkpoint, choose_accelerator(chosen.device, "--device cpu"))
+    classifier = load_classifier(checkpoint, choose_accelerator(chosen.device, "--device cpu"), chosen.trust)
     for notice in (ADVICE, *cautions(classifier, chosen.tta)):
         notify(notice)
     rows = prediction_rows(classifier, paths, names, chosen.tta, Path(chosen.heatmaps) if chosen.heatmaps else None)
@@ -203,12 +208,12 @@ def find_images(arguments: Iterable[str | Path]) -> list[Path]:
         UserError: If a path does not exist, or a folder holds no image.
     """
     from melanoma_pl.data.labelled_images import find_images as images_in
+    from melanoma_pl.data.labelled_images import not_read
 
     paths: list[Path] = []
     for path in map(Path, arguments):
         if not path.exists():
             raise UserError(f"{path} does not exist", "give images, or folders with images")
-    from melanoma_pl.data.labelled_images import not_read
         found, others = images_in(path) if path.is_dir() else ([path], [])
         note = not_read(others)
         if not found:

@@ -15,6 +15,7 @@ Examples:
   melanoma-train -m optimizer.lr=1e-4,1e-3 seed=1,2         a sweep of four
   melanoma-train -m data=folder data.root=images data.fold=0,1,2,3,4   cross-validation; melanoma-data split cuts folds
   melanoma-train resume=outputs/default/<run>               go on with a run; resume=auto: the newest unfinished
+  melanoma-train hydra.run.dir=outputs/a resume=if_possible for batch scripts: start, go on, or do nothing if finished
   melanoma-train --cfg job                                  every key with its value
   tensorboard --logdir outputs                              watch
 """
@@ -24,7 +25,7 @@ import platform
 import shlex
 import shutil
 import sys
-import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.config import app
-from melanoma_pl.config.resume import resume_arguments
+from melanoma_pl.config.resume import (
+    OtherRunError,
+    Resumption,
+    check_record,
+    check_same_run,
+    resume_arguments,
+)
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError
@@ -46,7 +53,9 @@ from melanoma_pl.training import sweeps
 
 logger = logging.getLogger(__name__)
 
-RESUME = "resume="
+RESUME, TRUST = "resume=", "trust="
+IF_POSSIBLE = "if_possible"
+RUN_FOLDER = "hydra.run.dir="
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 MULTIRUN = {"-m", "--multirun"}
 
@@ -66,16 +75,19 @@ def command(arguments: list[str]) -> int:
         print(f"{__doc__}\nGroups:\n{app.list_groups()}\n")
         print(f"Every key with its unit and allowed values: {app.conf_dir()}/train.yaml and the folders beside it.")
         return app.OK
-    arguments = with_resume(arguments)
+    arguments, resumption = with_resume(arguments)
+    if not MULTIRUN.isdisjoint(arguments) and (config := app.first_job("train", arguments)):
+        check_beforehand(validated(TrainSettings, config), is_sweep=True)  # or each job would fail by itself
     sweep_folders: list[Path] = []
     try:
-        app.run_hydra_with_argv("train", job, arguments, sweep_folders)
-    except Exception:
+        app.run_hydra_with_argv("train", partial(job, resumption=resumption), arguments, sweep_folders)
+    except Exception as error:
         jobs = [job for folder in sweep_folders for job in sweeps.read_jobs(folder)]
         if not jobs:
             raise
         # each job's error was printed when it occurred
-        return app.FAILED if any(job.status == sweeps.FINISHED for job in jobs) else app.MISUSED
+        is_finished = any(job.status == sweeps.FINISHED for job in jobs) and not isinstance(error, OtherRunError)
+        return app.FAILED if is_finished else app.MISUSED
     except RunStopped as error:
         return error.exit_code
     finally:
@@ -84,29 +96,46 @@ def command(arguments: list[str]) -> int:
     return app.OK
 
 
-def with_resume(arguments: list[str]) -> list[str]:
-    """Return the arguments with `resume=…` replaced by those of the run that it names.
+def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:
+    """Return the arguments without `resume=` and `trust=`, but with those of the run that `resume=` names.
+
+    Returns:
+        The arguments, and what was typed if `resume=` is among it.
 
     Raises:
         UserError: If there is no such run, or it cannot go on with these arguments.
     """
-    values = [argument.removeprefix(RESUME) for argument in arguments if argument.startswith(RESUME)]
+    values = [argument.removeprefix(RESUME).strip("'\"") for argument in arguments if argument.startswith(RESUME)]
+    own = [argument for argument in arguments if not argument.startswith((RESUME, TRUST))]
     if not values:
-        return arguments
+        return own, None
     if not MULTIRUN.isdisjoint(arguments):
         raise UserError("-m and resume do not go together", "resume one job's folder, or start the sweep anew")
-    run = run_folder.newest_unfinished() if values[-1] == "auto" else run_folder.open_run(values[-1].strip("'\""))
-    typed = [argument for argument in arguments if not argument.startswith(RESUME)]
-    last = run.checkpoints / run_folder.LAST
-    resumed = resume_arguments(run.read(), typed, run.folder, last)
-    if not last.is_file():
+    lists = [argument.removeprefix(TRUST).strip("[]") for argument in arguments if argument.startswith(TRUST)]
+    trust = tuple(module.strip() for modules in lists for module in modules.split(","))
+    resumption = Resumption(tuple(app.split_arguments(own)[0]), trust, from_record=values[-1] != IF_POSSIBLE)
+    if not resumption.from_record:
+        folders = [text for text in resumption.typed if text.lstrip("+").startswith(RUN_FOLDER)]
+        if not folders or "${now:" in folders[-1]:
+            raise UserError(
+                f"resume={IF_POSSIBLE} needs a folder that is the same each time",
+                f"add {RUN_FOLDER}outputs/<a name of your own>",
+            )
+        return own, resumption
+    run = run_folder.newest_unfinished() if values[-1] == "auto" else run_folder.open_run(values[-1])
+    resumed = resume_arguments(run.read(), own, run.folder)
+    if not (run.checkpoints / run_folder.LAST).is_file():
         print(f"{run.folder} was stopped before its first checkpoint: it starts afresh")
     print(f"resuming {run.folder}")
-    return resumed
+    return resumed, resumption
 
 
-def job(config: DictConfig) -> float | None:
+def job(config: DictConfig, resumption: Resumption | None = None) -> float | None:
     """Run one training; Hydra calls it, in a sweep once for each job.
+
+    Args:
+        config: The composed configuration.
+        resumption: What was typed with `resume=…`, if it was.
 
     Returns:
         The final value of `optimized_metric`.
@@ -114,19 +143,23 @@ def job(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     run = Run(Path(hydra.runtime.output_dir))
     with run.lock():
-        return run_training(config, run, is_sweep=hydra.mode == RunMode.MULTIRUN)
+        return run_training(config, run, hydra.mode == RunMode.MULTIRUN, resumption)
 
 
-def run_training(config: DictConfig, run: Run, is_sweep: bool) -> float | None:
+def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resumption | None) -> float | None:
     """Train in a run's folder, leave the folder consistent whatever happens, and return `optimized_metric`."""
     before = run.read() if (run.folder / run_folder.RECORD).is_file() else None
+    saved_before = saved_files(run)
     record = new_record(config, is_sweep, before)
-    began = time.time()
     try:
-        settings = validated(TrainSettings, record["config"])
+        settings = check_folder(run, record, before, resumption)
+        if settings is None:
+            logger.info("the run %s is finished", run.folder)
+            return None
         check_beforehand(settings, record["in_sweep"])
         if is_main_process():
             run.write(record)
+            write_hydra_files(config, run)
         from melanoma_pl.training.fit import train  # PyTorch and Lightning take seconds: only once all else is right
 
         return train(settings, run, open_test=not record["in_sweep"]).get(settings.optimized_metric)
@@ -135,12 +168,66 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool) -> float | None:
         if not is_mistake:
             logger.exception("the run failed")
         if is_main_process():
-            clean_up(run, record, before, error, began)
+            if is_sweep:
+                logger.error("error: %s", error)
+            clean_up(run, record, before, error, has_saved=saved_files(run) != saved_before)
         raise
     except RunStopped:
         if any(run.checkpoints.glob("*.ckpt")):
             logger.warning("stopped; go on with: melanoma-train resume=%s", shlex.quote(str(run.folder)))
         raise
+
+
+def check_folder(
+    run: Run, record: dict[str, Any], before: dict[str, Any] | None, resumption: Resumption | None
+) -> TrainSettings | None:
+    """Return the settings if they may be trained in this folder; None if the run is finished and may stay as it is.
+
+    Args:
+        run: The run's folder.
+        record: The record of the command that is running now.
+        before: The record in the folder, if there is one.
+        resumption: What was typed with `resume=…`, if it was.
+
+    Raises:
+        UserError: If a setting is not allowed, the folder belongs to another configuration, or its run is finished.
+    """
+    changed: list[str] = []
+    if before is not None:
+        changed = check_same_run(before, record, run.folder, resumption)
+    elif saved_files(run):
+        raise OtherRunError(
+            f"{run.checkpoints} holds checkpoints, but {run.folder} lacks the {run_folder.RECORD} that tells their "
+            "configuration",
+            "name another folder",
+        )
+    if resumption is not None and resumption.from_record:
+        check_record(record["config"], run.folder, resumption)
+    settings = validated(TrainSettings, record["config"])
+    if before is None or resumption is None or not before["finished"]:
+        return settings
+    epochs = before["config"]["trainer"]["max_epochs"]
+    stopped_early = run.epochs() < epochs and any(name.startswith("callbacks.") for name in changed)
+    if settings.trainer.max_epochs > epochs or stopped_early:
+        return settings
+    if resumption.from_record:
+        raise UserError(f"the run {run.folder} is finished", "for more epochs add trainer.max_epochs=<a larger number>")
+    return None
+
+
+def write_hydra_files(config: DictConfig, run: Run) -> None:
+    """Write Hydra's `.hydra/`. Hydra itself would write it before a refused command has seen whose folder it is."""
+    hydra = HydraConfig.get()
+    folder = run.folder / ".hydra"
+    folder.mkdir(exist_ok=True)
+    for name, content in (("config", config), ("hydra", {"hydra": hydra}), ("overrides", hydra.overrides.task)):
+        OmegaConf.save(content, folder / f"{name}.yaml")
+
+
+def saved_files(run: Run) -> dict[str, tuple[int, int, int]]:
+    """Return what tells whether each checkpoint is still the same file; the clock may step back between two saves."""
+    states = {path.name: path.stat() for path in run.checkpoints.glob("*.ckpt")}
+    return {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states.items()}
 
 
 def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -151,7 +238,7 @@ def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None
     hydra = HydraConfig.get()
     record = {
         "format": run_folder.FORMAT,
-        "command": " ".join(["melanoma-train", *sys.argv[1:]]),
+        "command": shlex.join(["melanoma-train", *sys.argv[1:]]),
         "folder": str(Path.cwd()),
         "overrides": list(hydra.overrides.task),
         "started": run_folder.now(),
@@ -172,15 +259,26 @@ def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None
     return record | kept | {"resumed": run_folder.now()}
 
 
-def clean_up(run: Run, record: dict[str, Any], before: dict[str, Any] | None, error: Exception, began: float) -> None:
-    """Restore the record of a failed run, note the error of a sweep's job, or remove what a mistake left behind."""
-    went_on = any(checkpoint.stat().st_mtime > began for checkpoint in run.checkpoints.glob("*.ckpt"))
-    if before is not None and not went_on:
-        run.write(before)
+def clean_up(
+    run: Run, record: dict[str, Any], before: dict[str, Any] | None, error: Exception, has_saved: bool
+) -> None:
+    """Restore the record of a failed run, note the error of a sweep's job, or remove what a mistake left behind.
+
+    Args:
+        run: The run.
+        record: Its record.
+        before: The record that was in its folder before.
+        error: The reason.
+        has_saved: Whether a checkpoint was written: then the record in the folder is that of the checkpoint.
+    """
+    if isinstance(error, OtherRunError):  # nothing in the folder is this command's
+        return
+    if before is not None:
+        if not has_saved:
+            run.write(before)
     elif record["in_sweep"]:
-        logger.error("error: %s", error)
         run.write({**record, "error": " ".join(str(error).split())})
-    elif isinstance(error, UserError) and not went_on:
+    elif isinstance(error, UserError) and not has_saved:
         remove_run(run)
 
 

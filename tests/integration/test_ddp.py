@@ -81,3 +81,24 @@ def test_a_signal_to_one_rank_stops_all_and_resuming_gives_the_same_bits(
     assert figures(run) == figures(whole)
     one, two = (torch.load(each / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for each in (run, whole))
     assert all(torch.equal(value, two[name]) for name, value in one.items() if name.startswith("network."))
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("epoch", "told", "epochs"), [(0, "going on with epoch 2", ["2"]), (1, "begins anew", ["1", "2"])]
+)
+def test_another_number_of_devices_does_not_complete_an_interrupted_epoch(
+    epoch: int, told: str, epochs: list[str], image_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "stopper.py").write_text(STOPPER.replace("current_epoch == 1", f"current_epoch == {epoch}"))
+    stopper = "+callbacks.stopper={_target_:stopper.Stopper,rank:0}"
+    answer = train(tmp_path, *TINY, *TWO, "data=folder", f"data.root={image_folder}", stopper)
+    assert answer.returncode == 143, answer.stdout + answer.stderr
+    run = only_run(tmp_path)
+    answer = train(tmp_path, f"resume={run}", "callbacks.stopper=null", "trainer.devices=1", "trainer.strategy=auto")
+    assert answer.returncode == 2, "the strategy cannot change"
+    answer = train(tmp_path, f"resume={run}", "callbacks.stopper=null", "trainer.devices=1")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert told in answer.stdout
+    assert [row["epoch"] for row in figures(run)] == epochs

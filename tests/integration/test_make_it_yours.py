@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from melanoma_pl import predict, train
+from melanoma_pl import evaluate, predict, train
 from tests.conftest import TINY, Command, only_run
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "make_it_yours.md").read_text()
@@ -47,8 +47,20 @@ def test_each_command_of_the_guide(words: list[str], parts: Path, run_command: C
     run = only_run(parts)
     if other_model:
         image = str(image_folder / "test/benign/000.png")
-        assert run_command(predict.command, "--run", str(run), image).code == 0
+        refused = run_command(predict.command, "--run", str(run), image)
+        assert (refused.code, "trust=my_parts" in refused.error) == (2, True)
+        assert run_command(predict.command, "--run", str(run), image, "--trust", "my_parts").code == 0
+        assert run_command(evaluate.command, f"run={run}").code == 2
+        assert run_command(evaluate.command, f"run={run}", "trust=my_parts").code == 0
+        resume = [f"resume={run}", "trainer.max_epochs=3"]
+        assert "--config-dir" in run_command(train.command, *resume).error
+        own = ["--config-dir", "my_conf"]
+        assert "trust=my_parts" in run_command(train.command, *resume, *own).error
+        assert run_command(train.command, *resume, *own, "trust=my_parts").code == 0
     if "f1" in " ".join(arguments):
         assert "val/f1" in (run / "metrics.csv").read_text()
     if "csv" in " ".join(arguments):
         assert list((parts / "outputs" / "csv").rglob("metrics.csv"))
+        resume = [f"resume={run}", "trainer.max_epochs=3"]
+        assert "outside of the run's folder" in run_command(train.command, *resume).error
+        assert run_command(train.command, *resume, "logger.csv.save_dir=outputs/csv").code == 0

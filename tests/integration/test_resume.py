@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -227,3 +228,41 @@ def test_resumed_from_another_folder(image_folder: Path, tmp_path: Path) -> None
     refused = train(tmp_path / "there", f"resume={run}", "trainer.max_epochs=1")
     assert refused.returncode == 2
     assert "is finished" in refused.stdout
+
+
+def of(checkpoint: Path) -> dict[str, Any]:
+    return dict(torch.load(checkpoint, weights_only=True))
+
+
+@pytest.mark.slow
+def test_another_metric_ranks_the_recorded_epochs(image_folder: Path, tmp_path: Path) -> None:
+    result = train(tmp_path, *RECIPE, f"data.root={image_folder}", "callbacks.early_stopping=null")
+    assert result.returncode == 0, result.stdout
+    run = only_run(tmp_path)
+    result = train(tmp_path, f"resume={run}", "checkpoint.monitor=val/loss", "trainer.max_epochs=4")
+    assert result.returncode == 0, result.stdout
+    assert "by val/loss the best weights so far are those of epoch" in result.stdout
+    losses = {int(row["step"]): float(row["val/loss"]) for row in figures(run)}
+    last = of(run / "checkpoints/last.ckpt")["callbacks"]["RunCheckpoints"]
+    assert last["best_score"] == losses[of(run / "checkpoints/best.ckpt")["global_step"]]
+    assert last["best_score"] <= min(list(losses.values())[-2:])
+
+
+@pytest.mark.slow
+def test_a_run_that_stopped_early_goes_on_with_a_larger_patience(image_folder: Path, tmp_path: Path) -> None:
+    others = [text for text in RECIPE if "early_stopping" not in text]
+    options = "monitor:val/loss,patience:1,min_delta:10"  # nothing improves by as much
+    stopping = f"callbacks.early_stopping={{_target_:lightning.pytorch.callbacks.EarlyStopping,{options}}}"
+    result = train(tmp_path, *others, f"data.root={image_folder}", "trainer.max_epochs=5", stopping)
+    assert result.returncode == 0, result.stdout
+    run = only_run(tmp_path)
+    assert len(figures(run)) == 2
+    refused = train(tmp_path, f"resume={run}")
+    assert (refused.returncode, "is finished" in refused.stdout) == (2, True)
+    result = train(tmp_path, f"resume={run}", "callbacks.early_stopping.patience=3")
+    assert result.returncode == 0, result.stdout
+    assert len(figures(run)) == 4
+    (state,) = (
+        state for name, state in of(run / "checkpoints/last.ckpt")["callbacks"].items() if "EarlyStopping" in name
+    )
+    assert (state["patience"], state["wait_count"]) == (3, 3)

@@ -1,17 +1,24 @@
-"""`melanoma-train resume=…`: the arguments that continue a run, and the changes that are refused."""
+"""The door to a run's folder: the arguments that continue a run, and what is refused. Light.
 
+A folder belongs to one configuration, whether it is entered by `resume=`, `hydra.run.dir` or `hydra.sweep.dir`.
+A record may come from someone else: it cannot set Hydra itself, bring in configuration, import modules or write outside
+its folder unless the user's own command line says so.
+"""
+
+import re
+import shlex
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
-from omegaconf import OmegaConf
 
-from melanoma_pl.config.app import QUOTING, compose_config, flatten
+from melanoma_pl.config.app import QUOTING, flatten, split_arguments
 from melanoma_pl.errors import UserError
 from melanoma_pl.messages import literal
+from melanoma_pl.specs import TARGET, check_targets
 
 # what may change within a run: where it computes, what it writes, how long it trains
 CHANGEABLE = (
@@ -22,33 +29,55 @@ CHANGEABLE = (
     "checkpoint", "callbacks", "logger", "test", "report", "optimized_metric",
 )  # fmt: skip
 PATH_KEYS = ("root", "table", "metadata", "exclude")  # keys of the group data that name folders and files
-WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd")  # flags of Hydra that take a value
+CONFIG_DIR = ("--config-dir", "-cd")
+WRITTEN_TO = re.compile(r"(dir|dirpath|directory|path|folder|file|uri|root)$")  # keys of loggers and callbacks
+ELSEWHERE = re.compile(r"^([/~\\]|\w+:)|(^|[/\\])\.\.([/\\]|$)")  # values of any key that lead out of a folder
+TYPED_TARGET = re.compile(rf"{TARGET}\s*[:=]\s*[\"']?([\w.]+)")
 
 
-def resume_arguments(record: Mapping[str, Any], typed: Sequence[str], folder: Path, weights: Path) -> list[str]:
+class OtherRunError(UserError):
+    """The folder belongs to a run with another configuration."""
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What the user typed with `resume=…`.
+
+    Attributes:
+        typed: The overrides, without `resume=` and `trust=`.
+        trust: Modules named with `trust=`.
+        from_record: Whether the other overrides come from the run's record, which someone else may have written.
+    """
+
+    typed: tuple[str, ...]
+    trust: tuple[str, ...] = ()
+    from_record: bool = True
+
+
+def resume_arguments(record: Mapping[str, Any], typed: Sequence[str], folder: Path) -> list[str]:
     """Return the arguments that continue a run: its own, then those typed now.
 
     Args:
         record: The run's record, from `run.json`.
         typed: Overrides and Hydra's flags, without `resume=…`.
         folder: The run's folder.
-        weights: Its last checkpoint, for the hint to start a new run from it.
 
     Raises:
-        UserError: If the run is finished, or its configuration would change.
+        UserError: If the record sets Hydra itself, or needs a folder of configuration that was not typed.
     """
-    flags, typed = split_flags(typed)
-    own_conf = next(iter(record["config_dirs"]), None)
-    overrides = merge_overrides(record["overrides"], typed)
-    after: Any = OmegaConf.to_container(compose_config("train", overrides, own_conf), resolve=False)
-    refuse_changes(differing_keys(record["composed"], after), typed, weights)
-    if record["finished"] and after["trainer"]["max_epochs"] <= record["config"]["trainer"]["max_epochs"]:
-        raise UserError(f"the run {folder} is finished", "for more epochs add trainer.max_epochs=<a larger number>")
-    for key, path in paths_at_start(record, after["data"]).items():
-        if not Path(after["data"][key]).exists():
-            overrides.append(f"data.{key}={literal(path)}")
-    own = ["--config-dir", own_conf] if own_conf else []
-    return [*own, *flags, *overrides, f"hydra.run.dir={literal(str(folder))}"]
+    overrides, flags = split_arguments(typed)
+    if record["config_dirs"] and not any(flag.startswith(CONFIG_DIR) for flag in flags):
+        own = record["config_dirs"][0]
+        raise UserError(
+            f"the run {folder} was configured with --config-dir {own}, which is not used unless you type it",
+            f"if you trust it: {shlex.join(['melanoma-train', f'resume={folder}', '--config-dir', own])}",
+        )
+    merged = merge_overrides(record["overrides"], overrides, folder)
+    keys = typed_keys(overrides)
+    for key, path in paths_at_start(record, record["config"]["data"]).items():
+        if not f"data.{key}.".startswith(keys) and not Path(record["config"]["data"][key]).exists():
+            merged.append(f"data.{key}={literal(path)}")
+    return [*flags, *merged, f"hydra.run.dir={literal(str(folder))}"]
 
 
 def paths_at_start(record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str]:
@@ -65,27 +94,23 @@ def paths_at_start(record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[s
     return {key: str(path) for key, path in paths.items() if path.exists()}
 
 
-def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separate Hydra's flags, with their values (`--cfg job`), from overrides."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    for previous, argument in pairwise(["", *arguments]):
-        is_flag = argument.startswith("-") or previous in WITH_VALUE
-        (flags if is_flag else overrides).append(argument)
-    return flags, overrides
-
-
-def merge_overrides(saved: Sequence[str], typed: Sequence[str]) -> list[str]:
-    """Return the saved overrides that are not typed anew, then the typed ones.
+def merge_overrides(saved: Sequence[str], typed: Sequence[str], folder: Path) -> list[str]:
+    """Return the saved overrides of a run's folder that are not typed anew, then the typed ones.
 
     Raises:
-        UserError: If Hydra cannot parse an override.
+        UserError: If Hydra cannot parse an override, or a saved one sets Hydra itself.
     """
     parser = OverridesParser.create()
     try:
         new, old = parser.parse_overrides(list(typed)), parser.parse_overrides(list(saved))
     except OverrideParseException as error:
         raise UserError(f"the override {error.override} cannot be read", QUOTING) from error
+    for text, override in zip(saved, old, strict=True):
+        if any(re.split("[./]", name)[0] == "hydra" for name in (override.key_or_group, override.package or "")):
+            raise UserError(
+                f"the record of {folder} holds the override {text}, which melanoma-train never writes there",
+                "Hydra could run any code with it: do not use this folder",
+            )
     keys = {override.key_or_group for override in new}
     added = {override.key_or_group for override in old if override.is_add()}
     kept = [text for text, override in zip(saved, old, strict=True) if override.key_or_group not in keys]
@@ -110,19 +135,87 @@ def differing_keys(before: Any, after: Any) -> list[str]:
     ]
 
 
-def refuse_changes(changed: Sequence[str], typed: Sequence[str], weights: Path) -> None:
-    """Refuse changes that nobody typed, or that cannot be made within a run.
+def typed_keys(typed: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys and groups that were typed, each with a dot at its end."""
+    return tuple(f"{text.partition('=')[0].lstrip('+~')}." for text in typed)
+
+
+def check_same_run(
+    before: Mapping[str, Any], after: Mapping[str, Any], folder: Path, resumption: Resumption | None
+) -> list[str]:
+    """Refuse a configuration that is not the one of the run in the folder.
+
+    Args:
+        before: The record in the folder.
+        after: The record of the command that is running now.
+        folder: The run's folder.
+        resumption: What was typed with `resume=`; None without it: then nothing may differ.
+
+    Returns:
+        The keys that differ and may.
 
     Raises:
-        UserError: Naming the first such key.
+        OtherRunError: Naming the first other key that differs.
     """
-    keys = tuple(f"{text.partition('=')[0].lstrip('+~')}." for text in typed)
-    new_run = f"start a new run, from these weights if you like: model.weights={weights}"
+    keys = () if resumption is None else typed_keys(resumption.typed)
+    old, new = comparable(before), comparable(after)
+    moved = {f"data.{key}" for key, path in paths_at_start(before, old["data"]).items() if new["data"][key] == path}
+    changed = [name for name in differing_keys(old, new) if name not in moved]
+    old, new = dict(flatten(old)), dict(flatten(new))
+    quoted = shlex.quote(str(folder))
+    new_run = f"start a new run, from these weights if you like: model.weights={folder / 'checkpoints/last.ckpt'}"
     for name in changed:
+        may_change = f"{name}.".startswith(tuple(f"{key}." for key in CHANGEABLE))
+        if resumption is None:
+            values = f"{name}={old.get(name)}, not {new.get(name)}"
+            go_on = f"melanoma-train resume={quoted} {name}={new.get(name)}"
+            raise OtherRunError(
+                f"the folder {folder} holds a run with {values}",
+                f"name another folder{f', or go on with that run: {go_on}' if may_change else ''}",
+            )
         if not f"{name}.".startswith(keys):
-            raise UserError(
+            raise OtherRunError(
                 f"the configuration has changed since the run began: {name} is different, although nobody typed it",
                 f"put conf/ back, or {new_run}",
             )
-        if not f"{name}.".startswith(tuple(f"{key}." for key in CHANGEABLE)):
-            raise UserError(f"{name} cannot change within a run", new_run)
+        if not may_change:
+            raise OtherRunError(f"{name} cannot change within a run", new_run)
+    return changed
+
+
+def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record's configuration with resolved values, except those that depend on the folder or the time."""
+
+    def resolve(composed: Any, config: Any) -> Any:
+        if isinstance(composed, dict) and isinstance(config, dict):
+            return {key: resolve(value, config.get(key)) for key, value in composed.items()}
+        depends = isinstance(composed, str) and ("${hydra:" in composed or "${now:" in composed)
+        return composed if depends else config
+
+    return {key: resolve(value, record["config"].get(key)) for key, value in record["composed"].items()}
+
+
+def check_record(config: Mapping[str, Any], folder: Path, resumption: Resumption) -> None:
+    """Refuse classes that a record alone names, and loggers and callbacks that would write outside the run's folder.
+
+    Args:
+        config: The resolved configuration.
+        folder: The run's folder.
+        resumption: What the user typed: values and modules in it are allowed.
+
+    Raises:
+        UserError: Naming the class or the key.
+    """
+    named = [found.rpartition(".")[0] for text in resumption.typed for found in TYPED_TARGET.findall(text)]
+    check_targets(config, [*resumption.trust, *named], f"the record of {folder}")
+    keys, quoted = typed_keys(resumption.typed), shlex.quote(str(folder))
+    for group in ("callbacks", "logger"):
+        for name, value in flatten(config[group], f"{group}."):
+            texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+            paths = [text for text in texts if WRITTEN_TO.search(name) or ELSEWHERE.search(text)]
+            outside = any(not Path(path).expanduser().resolve().is_relative_to(folder.resolve()) for path in paths)
+            if outside and not f"{name}.".startswith(keys):
+                raise UserError(
+                    f"the record of {folder} sets {name}={value}, outside of the run's folder",
+                    f"if files may be written there, type it: melanoma-train resume={quoted} {name}={value}",
+                )

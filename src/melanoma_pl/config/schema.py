@@ -1,5 +1,6 @@
 """Types and ranges of the configuration; `conf/` holds the values and their meaning. Light: no PyTorch."""
 
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -12,6 +13,32 @@ Spec = dict[str, Any]
 
 LIVE_METRICS = ("loss", "accuracy", "auroc", "average_precision", "sensitivity", "specificity")
 TRAIN_METRICS = ("train/loss", "train/accuracy")
+FIXED = {  # arguments of Lightning's trainer that this project sets → what to do instead
+    "callbacks": "add +callbacks.<name>._target_=<class>",
+    "logger": "take logger=none, or add +logger.<name>._target_=<class>",
+    "plugins": "leave it out: checkpoints are written through a plugin of the run",
+    "deterministic": "take deterministic=true, without trainer.",
+    "use_distributed_sampler": "leave it out: the data module gives each process its images",
+    "enable_checkpointing": "leave it out: a run always saves its checkpoints",
+    "default_root_dir": "take hydra.run.dir=<folder>",
+    "overfit_batches": "take debug=overfit, or data.limit=<images>",
+}
+
+
+def check_run_name(value: Any) -> str:
+    """Return the name of a run's parent folder if it leads to a folder below `outputs/`.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    name = "" if value is None or isinstance(value, list | dict) else str(value)
+    kinds = PurePosixPath(name), PureWindowsPath(name)
+    if not kinds[0].parts or any(path.anchor or ".." in path.parts for path in kinds):
+        raise ValueError("name a folder below outputs/; hydra.run.dir=<folder> puts a run elsewhere")
+    return name
+
+
+RunName = Annotated[str, BeforeValidator(check_run_name)]
 
 
 class Strict(BaseModel):
@@ -90,10 +117,11 @@ class CheckpointSettings(Strict):
 class TrainSettings(Strict):
     """All settings of `melanoma-train`."""
 
-    name: Text
+    name: RunName
     seed: Seed
     deterministic: bool
     resume: None  # taken from the command line before anything else, never from a file
+    trust: None = None  # the same
     data: DataSettings
     augmentation: Spec
     model: Spec
@@ -125,6 +153,8 @@ class TrainSettings(Strict):
         """Refuse settings that exclude each other."""
         self._check_images()
         self._check_backbone()
+        self._check_trainer()
+        self._check_validation()
         if self.data.validate_on == "test" and (self.threshold.rule, self.threshold.value) != ("fixed", 0.5):
             raise ValueError(
                 "data.validate_on=test would choose the threshold on the test images: add threshold=fixed, which is 0.5"
@@ -180,6 +210,28 @@ class TrainSettings(Strict):
                 f"{self.trainer.devices} wait for: add trainer.strategy=ddp_find_unused_parameters_true"
             )
 
+    def _check_validation(self) -> None:
+        """Refuse a training that never validates, and so never has a best epoch."""
+        more = self.trainer.model_extra or {}
+        every = more.get("check_val_every_n_epoch")
+        is_off = more.get("limit_val_batches") == 0
+        is_late = isinstance(every, int) and every > self.trainer.max_epochs
+        if self.checkpoint.evaluate == "best" and (is_off or is_late):
+            key = "limit_val_batches=0" if is_off else f"check_val_every_n_epoch={every}"
+            raise ValueError(
+                f"trainer.{key} and checkpoint.evaluate=best exclude each other, without a validation no epoch is "
+                "best: add checkpoint.evaluate=last"
+            )
+
+    def _check_trainer(self) -> None:
+        """Refuse arguments of Lightning's trainer that the run itself sets, and a training of no step."""
+        more = self.trainer.model_extra or {}
+        for key in FIXED.keys() & more.keys():
+            raise ValueError(f"trainer.{key}={more[key]} is not allowed: {FIXED[key]}")
+        for key in ("max_steps", "limit_train_batches"):
+            if more.get(key) == 0:
+                raise ValueError(f"trainer.{key}=0 trains nothing: leave it out, or take 1 or more")
+
     def _check_metric(self, key: str, name: str, more: tuple[str, ...]) -> None:
         known = [f"val/{metric}" for metric in (*LIVE_METRICS, *(self.metrics if more else ()))] + list(more)
         if name not in known:
@@ -220,6 +272,7 @@ class EvaluateSettings(Strict):
     tta: Literal["none", "dihedral"]
     combine: Literal["logit", "rank"]
     output: Text | None
+    trust: Names
     device: Literal["auto", "cpu", "gpu"]
 
     @model_validator(mode="after")

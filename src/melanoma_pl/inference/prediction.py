@@ -1,6 +1,6 @@
 """Prediction: from a checkpoint and images to logits, features, probabilities and decisions."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -65,17 +65,18 @@ class Prediction:
         return self.probability is not None and self.probability >= self.threshold
 
 
-def load_classifier(path: Path, accelerator: str = "cpu") -> MelanomaClassifier:
+def load_classifier(path: Path, accelerator: str = "cpu", trust: Collection[str] = ()) -> MelanomaClassifier:
     """Load a checkpoint's classifier in 32 bits, in evaluation mode, with the extras stored beside the checkpoint.
 
     Args:
         path: The checkpoint.
         accelerator: `cpu` or `gpu`.
+        trust: Modules that may be imported for the network's class, beside those of this package and its libraries.
 
     Raises:
-        UserError: If the checkpoint cannot be read.
+        UserError: If the checkpoint cannot be read, or its network is of a module that is not trusted.
     """
-    classifier = MelanomaClassifier.load_from_checkpoint(path)
+    classifier = MelanomaClassifier.load_from_checkpoint(path, trust=trust)
     restore_extras(classifier, path)
     device = torch.device("cuda" if accelerator == "gpu" else "cpu")
     return classifier.to(device, memory_format=torch.channels_last)

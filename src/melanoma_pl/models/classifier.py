@@ -1,7 +1,7 @@
 """The LightningModule: any network with one logit, trained to tell malignant from benign."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from melanoma_pl.models.checkpoint import (
 from melanoma_pl.models.schedules import Constant, Schedule
 from melanoma_pl.models.timm_backbone import FineTuned
 from melanoma_pl.preprocessing import Preprocessing
-from melanoma_pl.specs import build
+from melanoma_pl.specs import build, check_targets
 
 ADAM = {"_target_": "torch.optim.Adam", "lr": 1e-3}
 SENSITIVE = {"rule": "sensitivity", "sensitivity": 0.95}
@@ -329,7 +329,13 @@ class MelanomaClassifier(pl.LightningModule):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: str | Path, map_location: Any = "cpu", *, network: nn.Module | None = None, **options: Any
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = "cpu",
+        *,
+        network: nn.Module | None = None,
+        trust: Collection[str] = (),
+        **options: Any,
     ) -> "MelanomaClassifier":
         """Return the classifier of a checkpoint, in evaluation mode.
 
@@ -339,14 +345,17 @@ class MelanomaClassifier(pl.LightningModule):
             checkpoint_path: A checkpoint of this project.
             map_location: The device to load to.
             network: Takes the weights if the checkpoint was made from a network without a spec.
+            trust: Modules that may be imported for the network's class, beside those of this package and its libraries.
             options: Further arguments of `__init__`, for instance an optimizer to go on training with.
 
         Raises:
-            UserError: If the file cannot be read, is damaged, or its network cannot be built.
+            UserError: If the file cannot be read, is damaged, or its network cannot be built or is not trusted.
         """
         path = Path(checkpoint_path)
         checkpoint = read_checkpoint(path)
         entry, state = entry_of(checkpoint, path), network_state(checkpoint)
+        if network is None:
+            check_targets(entry.network, trust, f"the checkpoint {path}")
         arguments: dict[str, Any] = {
             "preprocessing": entry.preprocessing,
             "class_names": entry.class_names,

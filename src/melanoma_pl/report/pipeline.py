@@ -29,6 +29,7 @@ from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
 from melanoma_pl.report.terminal import format_report
 from melanoma_pl.runs import REPORT, Run, now
 from melanoma_pl.runs.image_list import compare_images
+from melanoma_pl.specs import targets_of
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,8 @@ def evaluate_trained_run(
     """
     checkpoint = run.checkpoint(settings.checkpoint.evaluate)
     evaluated = EvaluatedRun(run, checkpoint, settings, settings)
-    classifier = load_classifier(checkpoint, accelerator)
+    own = [name.rpartition(".")[0] for name in targets_of(settings.model)]  # the training has imported it already
+    classifier = load_classifier(checkpoint, accelerator, own)
     ensemble = assemble([Member(evaluated.name, classifier, data, data)])
     request = EvaluationRequest(
         (evaluated,),
@@ -142,7 +144,7 @@ def _open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerato
     own = data if evaluated.own == evaluated.evaluated else make_data(evaluated.own)
     if request.own_images:
         compare_images(evaluated.run, data, [request.split])
-    classifier = load_classifier(evaluated.checkpoint, accelerator)
+    classifier = load_classifier(evaluated.checkpoint, accelerator, request.trust)
     return Member(evaluated.name, classifier, own, data, held_out_images(evaluated.run))
 
 

@@ -14,10 +14,11 @@ from melanoma_pl.config.schema import EvaluateSettings, TrainSettings
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import check_folder_target
-from melanoma_pl.specs import validated
+from melanoma_pl.specs import TARGET, validated
 
 OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")  # keys of `data`
-SHARED = {"split", "combine", "prevalence", "subgroups", "robustness", "mistakes"}  # keys passed on as they are
+# keys passed on as they are
+SHARED = {"split", "combine", "prevalence", "subgroups", "robustness", "mistakes", "trust"}
 ENSEMBLES = Path("outputs/ensembles")
 
 
@@ -59,6 +60,7 @@ class EvaluationRequest:
         subgroups: Columns of the metadata; None takes age, sex, site and skin type where the metadata has them.
         robustness: Whether perturbed images are evaluated too.
         mistakes: Largest number of false negatives, and of false positives, to show.
+        trust: Modules that may be imported for the class of a network.
         depth: `numbers` omits what is slow and only the page shows: pages, subgroups, shortcuts and mistakes.
     """
 
@@ -73,6 +75,7 @@ class EvaluationRequest:
     subgroups: Sequence[str] | None = None
     robustness: bool = False
     mistakes: int = 6
+    trust: Sequence[str] = ()
     depth: Literal["page", "numbers"] = "page"
 
     @property
@@ -117,7 +120,9 @@ def _evaluated_run(folder: str, settings: EvaluateSettings) -> EvaluatedRun:
 def _train_settings(record: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainSettings:
     data = record["config"]["data"]
     paths = paths_at_start(record, data)
-    return validated(TrainSettings, {**record["config"], "data": {**data, **paths, **changes}})
+    # only training augments, and the class may be one that only its author has
+    unaugmented = {"augmentation": {TARGET: "melanoma_pl.data.augmentation.NoAugmentation"}}
+    return validated(TrainSettings, {**record["config"], **unaugmented, "data": {**data, **paths, **changes}})
 
 
 def _other_images(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[str, Any]:

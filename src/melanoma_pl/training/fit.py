@@ -3,32 +3,56 @@
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.callbacks import (
+    BackboneFinetuning,
+    BatchSizeFinder,
+    EarlyStopping,
+    LearningRateFinder,
+    StochasticWeightAveraging,
+)
+from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
-from melanoma_pl.config.instantiate import draw_synthetic_images, make_classifier, make_data
+from melanoma_pl.config.instantiate import check_classes, draw_synthetic_images, make_classifier, make_data
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import copy
 from melanoma_pl.inference.hardware import check_compiler, choose_accelerator, choose_precision, keep_freed_memory
 from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
 from melanoma_pl.runs import Run, is_main_process
 from melanoma_pl.runs.image_list import check_images
-from melanoma_pl.runs.run_folder import LAST
-from melanoma_pl.specs import TARGET, build
+from melanoma_pl.runs.run_folder import BEST, LAST
+from melanoma_pl.specs import build
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
+from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, kept_best, would_stop
 from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints
 from melanoma_pl.training.callbacks.tensorboard import log_hyper_parameters
 from melanoma_pl.training.starting_weights import starting_weights
 
 logger = logging.getLogger(__name__)
+
+UNSUITABLE: dict[type[pl.Callback], tuple[str, str]] = {  # callbacks of Lightning → the problem and the way out
+    StochasticWeightAveraging: (
+        "sets its averaged weights after the last validation and the last checkpoint",
+        "take lightning.pytorch.callbacks.EMAWeightAveraging or WeightAveraging, which are validated and saved",
+    ),
+    LearningRateFinder: ("chooses a learning rate that the run does not record", "sweep: -m optimizer.lr=1e-4,1e-3"),
+    BatchSizeFinder: ("chooses a batch size that the run does not record", "sweep: -m data.batch_size=32,64"),
+    BackboneFinetuning: ("needs a model with a backbone of its own", "take model=timm model.head_epochs=<epochs>"),
+}
 
 
 def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[str, float]:
@@ -51,13 +75,17 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     accelerator = choose_accelerator(settings.trainer.accelerator)
     precision = choose_precision(settings.trainer.precision, accelerator)
     check_compiler(settings.trainer.compile, accelerator)
+    check_classes(settings)
+    callbacks, loggers = make_callbacks(settings), make_loggers(settings)
     weights = starting_weights(settings, run)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
-    data = make_data(settings)
-    data.setup("fit")
+    data = make_data(settings, processes=settings.trainer.devices)
     in_sweep = not open_test
     open_test = open_test and settings.test
+    if open_test:
+        data.list_split("test")  # reports what is missing before any image is decoded
+    data.setup("fit")
     if open_test:
         data.load("test")  # broken images are reported now, not after hours of training
     splits = ("train", "validation", "test") if open_test else ("train", "validation")
@@ -66,29 +94,36 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         weights.record(run)
     if is_resumed:
         _restore_threads(run, accelerator)
-    classifier = make_classifier(settings, data, is_resumed)
+    classifier = make_classifier(settings, data, is_resumed, precision)
     if is_main_process():
         run.update(
             resolved={"accelerator": accelerator, "precision": precision, "keep_memory": keeps_memory},
             threads=torch.get_num_threads(),
             arithmetic=_arithmetic(settings, classifier, accelerator, precision),
             fingerprint=data.load("train").fingerprint(),
+            has_validation_split=data.has_validation_split,
         )
     _describe(settings, data, open_test)
     logger.info("device      %s, %s", accelerator, precision)
     if settings.data.synthetic is None and (warning := _audit_warning(data, open_test)):
         logger.warning("audit       %s", warning)
     logger.info("%s", summarize(classifier.network, settings.data.image_size))
-    first_epoch, has_ended = _resume_point(run, settings) if is_resumed else (1, False)
+    first_epoch, has_ended = _resume_point(run, settings, callbacks) if is_resumed else (1, False)
     if has_ended:
         logger.info("training has already ended: evaluating")
     else:
-        trainer = make_trainer(settings, run, accelerator, precision, first_epoch)
-            has_validation_split=data.has_validation_split,
+        for each in loggers:
+            if isinstance(each, TensorBoardLogger):  # drops what a killed run wrote from this epoch on
+                each._kwargs.setdefault("purge_step", first_epoch)
+        trainer = make_trainer(settings, run, accelerator, precision, callbacks, loggers)
         with warnings.catch_warnings():
             # decoded pixels in memory leave nothing for workers to do
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
-            trainer.fit(classifier, data, ckpt_path=run.checkpoints / LAST if is_resumed else None, weights_only=True)
+            last = run.checkpoints / LAST if is_resumed else None
+            try:
+                trainer.fit(classifier, data, ckpt_path=last, weights_only=True)
+            except MisconfigurationException as error:  # of a callback, when it first meets the trainer
+                raise _as_user_error(error) from error
     if not is_main_process():
         return {}  # one process is enough to evaluate
     # the first step must not wait for the libraries that draw figures, pages and heat maps
@@ -148,10 +183,40 @@ def _audit_warning(data: MoleDataModule, open_test: bool) -> str:
     return audit_warning(data.source, contents[0], contents[1] if test else None)
 
 
+def make_callbacks(settings: TrainSettings) -> list[pl.Callback]:
+    """Return the callbacks of the configuration.
+
+    Raises:
+        UserError: If one cannot be built, or does not go with the way in which a run is trained and recorded.
+    """
+    chosen = [build(spec, pl.Callback) for spec in settings.callbacks.values() if spec is not None]
+    for each in chosen:
+        for kind, (problem, way_out) in UNSUITABLE.items():
+            if isinstance(each, kind):
+                raise UserError(f"the callback {kind.__name__} {problem}", way_out)
+    return chosen
+
+
+def make_loggers(settings: TrainSettings) -> list[Logger]:
+    """Return the loggers of the configuration.
+
+    Raises:
+        UserError: If one cannot be built.
+    """
+    return [build(spec, Logger) for spec in settings.logger.values() if spec is not None]  # type: ignore[type-abstract]
+
+
 def make_trainer(
-    settings: TrainSettings, run: Run, accelerator: str, precision: str, first_epoch: int = 1
+    settings: TrainSettings,
+    run: Run,
+    accelerator: str,
+    precision: str,
+    callbacks: Sequence[pl.Callback],
+    loggers: Sequence[Logger],
 ) -> pl.Trainer:
     """Return Lightning's trainer with the run's checkpoints, epoch log, callbacks and loggers.
+
+    Further keys of the group `trainer` are arguments of Lightning's trainer, and replace those chosen here.
 
     Raises:
         UserError: If Lightning does not accept the settings.
@@ -164,8 +229,16 @@ def make_trainer(
         settings.checkpoint.every_n_minutes,
         settings.checkpoint.evaluate == "best",
     )
-    chosen = [build(spec, pl.Callback) for spec in settings.callbacks.values() if spec is not None]
-    on_screen = sys.stdout.isatty()  # a file keeps only the lines of the epochs
+    chosen: dict[str, Any] = {
+        "num_sanity_val_steps": 0,
+        "enable_progress_bar": sys.stdout.isatty(),  # a file keeps only the lines of the epochs
+        "enable_model_summary": False,
+        "log_every_n_steps": 1,
+        **(settings.trainer.model_extra or {}),
+    }
+    has_bar = any(isinstance(each, AnyProgressBar) for each in callbacks)
+    chosen["enable_progress_bar"] |= has_bar
+    progress = [ProgressBar()] if chosen["enable_progress_bar"] and not has_bar else []
     try:
         return pl.Trainer(
             accelerator=accelerator,
@@ -173,40 +246,54 @@ def make_trainer(
             precision=precision,  # type: ignore[arg-type]
             max_epochs=settings.trainer.max_epochs,
             # Lightning moves checkpoint callbacks to the end: the first of them answers ckpt_path="best"
-            callbacks=[checkpoints, *chosen, EpochLog(run.folder), *([ProgressBar()] if on_screen else [])],
-            logger=_make_loggers(settings, first_epoch),
-            plugins=DirectCheckpointIO(),
+            callbacks=[checkpoints, *callbacks, EpochLog(run.folder), *progress],
+            logger=list(loggers),
+            plugins=[DirectCheckpointIO(), *_cluster()],
             deterministic=settings.deterministic,
-            num_sanity_val_steps=0,
-            enable_progress_bar=on_screen,
-            enable_model_summary=False,
-            log_every_n_steps=1,
             use_distributed_sampler=False,
             default_root_dir=run.folder,
-            **(settings.trainer.model_extra or {}),
+            **chosen,
         )
     except (TypeError, ValueError, MisconfigurationException) as error:
-        raise UserError(f"the trainer does not accept these settings ({' '.join(str(error).split())})") from error
+        raise _as_user_error(error) from error
 
 
-def _make_loggers(settings: TrainSettings, first_epoch: int) -> list[Logger]:
-    """Return the loggers of the configuration; TensorBoard drops what a killed run wrote from `first_epoch` on."""
-    specs = [spec for spec in settings.logger.values() if spec is not None]
-    is_board = [str(spec.get(TARGET, "")).endswith("TensorBoardLogger") for spec in specs]
-    return [
-        build({**spec, "purge_step": first_epoch} if board else spec, Logger)  # type: ignore[type-abstract]
-        for spec, board in zip(specs, is_board, strict=True)
-    ]
+def _as_user_error(error: Exception) -> UserError:
+    return UserError(f"the trainer does not accept these settings ({' '.join(str(error).split())})")
 
 
-def _resume_point(run: Run, settings: TrainSettings) -> tuple[int, bool]:
+def _cluster() -> list[SLURMEnvironment]:
+    """Return SLURM's environment, if this is a job of SLURM, without Lightning's own way of saving and requeueing it.
+
+    Lightning's checkpoint at SIGUSR1 is not one of the run's, and a requeued command would begin anew.
+    """
+    is_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()  # within SLURM, torchrun decides
+    return [SLURMEnvironment(auto_requeue=False)] if is_slurm else []
+
+
+def _choose_best_anew(run: Run, checkpoint: dict[str, Any], monitor: str, mode: str) -> None:
+    """Let `best.ckpt` hold the better of the two checkpoints by another metric than before, and say which it is."""
+    best = kept_best(run.checkpoints, checkpoint, monitor, mode)
+    if best is None:
+        logger.info(
+            "checkpoint  neither best.ckpt nor last.ckpt has a recorded %s: the next epoch is the best", monitor
+        )
+        return
+    if best.name == LAST and is_main_process():
+        copy(run.checkpoints / LAST, run.checkpoints / BEST)
+    logger.info(
+        "checkpoint  by %s the best weights so far are those of epoch %d: %.4f", monitor, best.epoch, best.score
+    )
+
+
+def _resume_point(run: Run, settings: TrainSettings, callbacks: Sequence[pl.Callback]) -> tuple[int, bool]:
     """Return the epoch, from 1, that a resumed run goes on with, and whether its training has ended.
 
     Raises:
         UserError: If the run already has more epochs than `trainer.max_epochs`.
     """
     checkpoint = read_training(run.checkpoints / LAST)
-    state = next(value for name, value in checkpoint["callbacks"].items() if name.startswith("RunCheckpoints"))
+    state = callback_state(checkpoint, RunCheckpoints.__qualname__)
     epoch = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]) + 1
     step, epochs = checkpoint["global_step"], settings.trainer.max_epochs
     if epochs < epoch - 1:
@@ -215,6 +302,13 @@ def _resume_point(run: Run, settings: TrainSettings) -> tuple[int, bool]:
         )
     is_longer = epochs > int(state["max_epochs"])
     has_ended = bool(state["ended"]) and not is_longer
+    if has_ended and epoch <= epochs:  # early stopping ended it: does it still?
+        is_once = (settings.trainer.model_extra or {}).get("val_check_interval", 1.0) == 1.0
+        stopping = [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
+        has_ended = any(would_stop(each, checkpoint, is_once) for each in stopping)
+    monitor, mode = settings.checkpoint.monitor, settings.monitor_mode
+    if (state.get("monitor", monitor), state.get("mode", mode)) != (monitor, mode):
+        _choose_best_anew(run, checkpoint, monitor, mode)
     if not has_ended:
         logger.info("going on in epoch %d, after step %d", epoch, step)
     if is_longer:

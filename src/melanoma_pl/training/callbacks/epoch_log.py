@@ -1,6 +1,5 @@
 """One row of figures an epoch, on screen, in `metrics.csv` and in every logger; and the progress bar."""
 
-import csv
 import logging
 import time
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from melanoma_pl.files import write_atomically
+from melanoma_pl.files import TableWriter, write_atomically
+from melanoma_pl.runs.run_folder import METRICS
 
 logger = logging.getLogger(__name__)
 
-METRICS_FILE = "metrics.csv"
 REFRESH = 5  # steps between two updates of the progress bar: drawing it at every step costs time
 
 
@@ -77,11 +76,12 @@ class EpochLog(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row."""
-        if not trainer.is_global_zero:
-            return
         self._seconds, self._since = self._elapsed(), 0.0
         wanted = ("train/", "val/") if self._is_validated else ("train/",)
+        # of all ranks: computing a metric waits for each of them
         figures = {tag: float(value) for tag, value in trainer.callback_metrics.items() if tag.startswith(wanted)}
+        if not trainer.is_global_zero:
+            return
         row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -99,8 +99,8 @@ class EpochLog(pl.Callback):
 
     def _write(self) -> None:
         tags = list(dict.fromkeys(tag for row in self.rows for tag in row))
-        with write_atomically(self.folder / METRICS_FILE) as file:
-            writer = csv.DictWriter(file, tags, restval="")
+        with write_atomically(self.folder / METRICS) as file:
+            writer = TableWriter(file, tags, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
 

@@ -16,13 +16,18 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from melanoma_pl.errors import RunStopped, UserError
+from melanoma_pl.errors import STOPPING, RunStopped, UserError
 from melanoma_pl.files import copy, flush_folder, flush_to_disk
 from melanoma_pl.runs.run_folder import BEST, LAST
+from melanoma_pl.training.callbacks.resumed_checkpoint import (
+    begin_epoch,
+    callback_state,
+    is_in_mid_epoch,
+    kept_best,
+    stopping_state,
+)
 
 logger = logging.getLogger(__name__)
-
-STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
@@ -67,6 +72,7 @@ class RunCheckpoints(Checkpoint):
         self.best_epoch: int | None = None
         self.ended = False
         self.max_epochs = 0
+        self.world_size = 1
         self._is_best = False
         self._saved_at = time.monotonic()
         self._signal: int | None = None
@@ -75,6 +81,9 @@ class RunCheckpoints(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Return which epoch is best, and whether the training has ended."""
         return {
+            "monitor": self.monitor,
+            "mode": self.mode,
+            "world_size": self.world_size,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
             "ended": self.ended,
@@ -84,6 +93,39 @@ class RunCheckpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore which epoch is best."""
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Adapt the checkpoint, before anything is restored from it, to settings that have changed since."""
+        saved = callback_state(checkpoint, self.state_key)
+        if trainer.state.fn != "fit" or not saved:
+            return
+        if (saved.get("monitor", self.monitor), saved.get("mode", self.mode)) != (self.monitor, self.mode):
+            best = kept_best(self.folder, checkpoint, self.monitor, self.mode)
+            saved |= {"best_score": best and best.score, "best_epoch": best and best.epoch}
+            checkpoint["callbacks"][self.state_key] = saved
+        for stopping in trainer.early_stopping_callbacks:
+            state = stopping_state(stopping, checkpoint, trainer.val_check_interval == 1.0)
+            checkpoint["callbacks"][stopping.state_key] = state
+        before = saved.get("world_size", trainer.world_size)
+        if before != trainer.world_size and is_in_mid_epoch(checkpoint):
+            self._leave_epoch(trainer, checkpoint, before)
+
+    def _leave_epoch(self, trainer: pl.Trainer, checkpoint: dict[str, Any], before: int) -> None:
+        """Go on at the beginning of an epoch, since the batches of the interrupted one were divided otherwise."""
+        epoch = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        is_last = epoch + 1 == trainer.max_epochs
+        begin_epoch(checkpoint, epoch if is_last else epoch + 1)
+        if trainer.is_global_zero:
+            logger.warning(
+                "devices     %d instead of %d, which divide the batches otherwise: %s",
+                trainer.world_size,
+                before,
+                f"epoch {epoch + 1}, the last one, begins anew"
+                if is_last
+                else f"the rest of epoch {epoch + 1} is left out, going on with epoch {epoch + 2}",
+            )
 
     @property
     def best_model_path(self) -> str:
@@ -102,7 +144,7 @@ class RunCheckpoints(Checkpoint):
         if self.needs_best and self.monitor.startswith("val/") and trainer.global_step == 0:
             _check_validates(trainer)
         self._saved_at = time.monotonic()
-        self.max_epochs = trainer.max_epochs or 0
+        self.max_epochs, self.world_size = trainer.max_epochs or 0, trainer.world_size
         if threading.current_thread() is threading.main_thread():
             numbers = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # nohup
             self._handlers = {number: signal.signal(number, self._on_signal) for number in numbers}
