@@ -49,7 +49,7 @@ def _check_names(names: tuple[str, str]) -> tuple[str, str]:
 
 
 class CheckpointEntry(BaseModel):
-    """What a checkpoint holds for prediction beside the weights, under `CHECKPOINT_KEY`.
+    """Values that prediction needs beside the weights; a checkpoint holds them under `CHECKPOINT_KEY`.
 
     Attributes:
         network: Spec of the network; empty if a notebook gave an object without a spec.
