@@ -154,7 +154,8 @@ def _explain(error: ValidationError, prefix: str) -> str:
     if first["type"] == "missing":
         return f"{prefix}{'.'.join(parts)} is missing"
     if first["type"] == "value_error":  # raised by a check of this key
-        value = f"[{', '.join(map(str, first['input']))}]" if isinstance(first["input"], list | tuple) else first["input"]
+        value = first["input"]
+        value = f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else value
         return f"{prefix}{'.'.join(parts)}={value} is not allowed: {first['ctx']['error']}"
     problems = {
         problem["msg"].replace("Input should be ", "")

@@ -1,6 +1,8 @@
 """Mistakes of a user: one line, exit code 2, nothing left half-written."""
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,8 +49,30 @@ CASES = {
     "resume nothing": (["resume=auto"], "no unfinished run under outputs/"),
     "resume no folder": (["resume=nowhere"], "the run folder nowhere does not exist"),
     "resume no run": (["resume=empty"], "is not a run's folder"),
+    "three classes": (["data.class_names=[a,b,c]"], "name two classes, the positive one last"),
+    "positive class first": (["data.class_names=[malignant,benign]"], "data.class_names=[benign,malignant]"),
+    "name that leads out of outputs": (["name=../../x"], "name=../../x is not allowed"),
+    "absolute name": (["name=/tmp/x"], "hydra.run.dir=<folder>"),
+    "empty name": (["name=''"], "name a folder below outputs/"),
+    "name that is a list": (["name=[a]"], "name a folder below outputs/"),
+    "override without a key": (["=3"], "the override =3 lacks a key"),
+    "override without a value": (["seed"], "write key=value"),
+    "unknown flag": (["--foo", "seed=1"], "--foo"),
+    "flag without its value": (["seed=1", "--config-dir"], "--config-dir"),
+    "two flags that exclude each other": (["-m", "seed=1", "--cfg", "job"], "--cfg"),
+    "number for a group": (["optimizer=3"], "write <group>=<option>"),
+    "mapping with a new key": (["data.folder_names={akiec: malignant}"], "+data.folder_names.akiec=<value>"),
+    "key to be added": (["trainer.gradient_clip_val=1"], "to add it: +trainer.gradient_clip_val=<value>"),
+    "trainer's logger": (["+trainer.logger=false"], "take logger=none"),
+    "trainer's callbacks": (["+trainer.callbacks=[]"], "+callbacks.<name>._target_"),
+    "trainer's folder": (["+trainer.default_root_dir=x"], "hydra.run.dir=<folder>"),
+    "overfit_batches": (["+trainer.overfit_batches=2"], "debug=overfit"),
+    "no step": (["+trainer.max_steps=0"], "trainer.max_steps=0 trains nothing"),
     "resume in a sweep": (["-m", "resume=auto"], "-m and resume do not go together"),
 }
+
+
+LIGHTNING = "lightning.pytorch"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -64,6 +88,14 @@ def test_said_in_one_line_before_anything_heavy(case: str, run_command: Command,
 
 
 LATER = {
+    "averages that nobody validates": (
+        [f"+callbacks.a._target_={LIGHTNING}.callbacks.StochasticWeightAveraging", "+callbacks.a.swa_lrs=0.1"],
+        f"take {LIGHTNING}.callbacks.EMAWeightAveraging",
+    ),
+    "learning rate finder": ([f"+callbacks.a._target_={LIGHTNING}.callbacks.LearningRateFinder"], "-m optimizer.lr="),
+    "callback that needs a logger": ([f"+callbacks.a._target_={LIGHTNING}.callbacks.LearningRateMonitor"], "no logger"),
+    "another optimizer": (["optimizer._target_=torch.optim.SGD"], "to leave out: ~optimizer.betas ~optimizer.eps"),
+    "unknown argument of the trainer": (["+trainer.foo=1"], "does not take foo"),
     "no GPU": (["trainer.accelerator=gpu"], "a GPU is wanted"),
     "batch larger than the data": (["data.batch_size=999"], "larger than the 32 training images"),
     "no such class": (["model._target_=melanoma_pl.models.Nothing"], "cannot be imported"),
@@ -100,12 +132,47 @@ def test_bf16_where_the_cpu_cannot(
     assert "cpu, 32-true" in result.output
 
 
+def test_nothing_is_decoded_for_a_setting_that_cannot_be_trained(
+    run_command: Command, work_folder: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*arguments: object) -> None:
+        raise AssertionError("images were decoded")
+
+    monkeypatch.setattr("melanoma_pl.data.datamodule.load_images", load)
+    for override in (
+        "data.batch_size=999",
+        "+model.depth=3",
+        "optimizer._target_=torch.optim.SGD",
+        "+trainer.foo=1",
+        "+callbacks.mine._target_=nowhere.Mine",
+    ):
+        result = run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}", override)
+        assert result.code == 2, override
+
+
+def test_a_logger_of_a_package_that_is_absent(
+    run_command: Command, work_folder: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(self: object, **options: object) -> None:
+        raise ModuleNotFoundError("Requirement 'wandb>=0.12.10' not met")
+
+    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger.__init__", absent)
+    wandb = f"+logger.wandb._target_={LIGHTNING}.loggers.WandbLogger"
+    result = run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}", wandb)
+    assert result.code == 2
+    assert "WandbLogger needs a package that is not installed" in result.error
+    assert not list(work_folder.iterdir())
+
+
 @pytest.mark.slow
 def test_paths_with_spaces_and_parentheses(run_command: Command, work_folder: Path, image_folder: Path) -> None:
     odd = work_folder / "my images (1), é=ü"
     odd.symlink_to(image_folder)
-    result = run_command(train.command, *TINY, "data=folder", f'data.root="{odd}"')
+    override = f'data.root="{odd}"'
+    result = run_command(train.command, *TINY, "data=folder", override)
     assert result.code == 0, result.error
+    typed = json.loads((only_run(work_folder) / "run.json").read_text())["command"]
+    assert override in shlex.split(typed), "the recorded command can be pasted"
 
 
 @pytest.mark.slow
@@ -295,4 +362,23 @@ def test_mistakes_in_a_sweep(overrides: list[str], run_command: Command, work_fo
 def test_a_sweep_on_the_test_split(run_command: Command, work_folder: Path) -> None:
     result = run_command(train.command, "-m", "data.validate_on=test", "threshold=fixed", "seed=1,2")
     assert result.code == 2
-    assert "would choose on the test images" in result.output
+    assert "would choose on the test images" in result.error
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("optimized_metric=test/auroc", "would choose on the test images"),
+        ("name=../../x", "name=../../x is not allowed"),
+        ("data.class_names=[malignant,benign]", "data.class_names=[benign,malignant]"),
+        ("trainer.max_epochs=0,1", "trainer.max_epochs=0 is not allowed"),
+    ],
+)
+def test_a_sweep_that_cannot_start_starts_no_job(
+    override: str, expected: str, run_command: Command, work_folder: Path
+) -> None:
+    result = run_command(train.command, "-m", "seed=1,2", override)
+    assert result.code == 2
+    assert expected in result.error
+    assert len(result.error.strip().splitlines()) == 1
+    assert not list(work_folder.iterdir())

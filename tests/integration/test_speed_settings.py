@@ -41,6 +41,7 @@ def trained(run_command: Command, folder: Path, name: str, *settings: str) -> An
         ["data.cache_fraction=0"],
         ["data.cache_fraction=0", "data.cache_folder=null", "data.num_workers=2"],
         ["trainer.keep_memory=false"],
+        ["+trainer.log_every_n_steps=5", "+trainer.num_sanity_val_steps=1", "+trainer.enable_progress_bar=true"],
     ],
 )
 def test_no_bit_depends_on_where_images_lie(settings: list[str], image_folder: Path, run_command: Command) -> None:
@@ -72,6 +73,37 @@ def test_what_changes_rounding_changes_nothing_else(setting: str, image_folder: 
     for parameter in weights:
         if parameter.startswith("network."):
             torch.testing.assert_close(others[parameter], weights[parameter], rtol=1e-3, atol=1e-4)
+
+
+def test_gradients_are_clipped_in_mixed_precision_without_a_fused_optimizer(
+    image_folder: Path, run_command: Command
+) -> None:
+    clipped = ("trainer.precision=bf16-mixed", "+trainer.gradient_clip_val=1.0")
+    record, _, _ = trained(run_command, image_folder, "clipped", *clipped)
+    assert record["arithmetic"]["fused"] is False
+    assert "not fused" in (only_run(Path.cwd(), "clipped") / "train.log").read_text()
+    record, _, _ = trained(run_command, image_folder, "plain", clipped[1])
+    assert record["arithmetic"]["fused"] is True
+
+
+def test_averaged_weights_are_those_that_are_validated_and_saved(image_folder: Path, run_command: Command) -> None:
+    average = (
+        "+callbacks.average._target_=lightning.pytorch.callbacks.EMAWeightAveraging",
+        "+callbacks.average.decay=0.9",
+        "checkpoint.evaluate=last",
+    )
+    record, weights, lines = trained(run_command, image_folder, "averaged", *average)
+    run = only_run(Path.cwd(), "averaged")
+    current = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["current_model_state"]
+    assert any(not torch.equal(weights[name], current[name]) for name in weights if name.startswith("network."))
+    logged = dict(zip(lines[0], lines[-1], strict=True))
+    assert record["figures"]["val/auroc"] == pytest.approx(float(logged["val/auroc"]), abs=1e-6)
+    assert record["figures"]["val/loss"] == pytest.approx(float(logged["val/loss"]), abs=1e-5)
+    longer = run_command(command, f"resume={run}", "trainer.max_epochs=3", "report=numbers")
+    assert longer.code == 0, longer.error
+    _, straight, _ = trained(run_command, image_folder, "straight", *average, "trainer.max_epochs=3")
+    resumed = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight if name.startswith("network."))
 
 
 def test_run_records_its_arithmetic(image_folder: Path, run_command: Command) -> None:

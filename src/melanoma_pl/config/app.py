@@ -14,18 +14,21 @@ from functools import wraps
 from pathlib import Path
 from textwrap import indent
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir, main
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
+from melanoma_pl import __version__
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import STOPPING, RunStopped, UserError, did_you_mean
 from melanoma_pl.files import NO_SPACE
@@ -41,6 +44,15 @@ QUOTING = (
     "put a value with spaces, accents, parentheses, commas or = into two kinds of quotes: "
     "'data.root=\"/my images (1)\"'"
 )
+PLUGINS = {  # options that Hydra finds only once a package is installed → what to install
+    "hydra/launcher/joblib": "melanoma-pl[parallel]",
+    "hydra/sweeper/optuna": "melanoma-pl[optuna]",
+    "hydra/launcher/submitit_local": "hydra-submitit-launcher",
+    "hydra/launcher/submitit_slurm": "hydra-submitit-launcher",
+}
+OPEN = (  # sections that a user may add keys to
+    "trainer", "optimizer", "model", "scheduler", "augmentation", "callbacks", "logger", "metrics", "data.folder_names",
+)  # fmt: skip
 
 OmegaConf.register_new_resolver(
     "direction_of", lambda metric: {"min": "minimize", "max": "maximize"}[direction(metric)], replace=True
@@ -93,7 +105,7 @@ def list_groups() -> str:
 
 @contextmanager
 def raising_signals() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `RunStopped`, so that files are cleaned up and the exit code tells the reason.
+    """Let signals raise `RunStopped`, so that files are cleaned up and the exit code tells the reason.
 
     Without it, a SIGTERM while Lightning sets up a training would end it with exit code 0. A signal that is ignored, as
     under nohup, stays so.
@@ -115,14 +127,20 @@ def raising_signals() -> Iterator[None]:
 def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
     """Run a command's body; a user's mistake becomes one line and exit code 2, without a traceback unless asked for.
 
+    Every command answers `--version`.
+
     Args:
         command: Takes the arguments and returns the exit code.
         arguments: What follows the command's name; None: those of `sys.argv`.
     """
     traceback_wanted = os.environ.get(FULL_ERROR) == "1"
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "--version" in arguments:
+        print(f"melanoma-pl {__version__}")
+        return OK
     try:
         with raising_signals():
-            return command(sys.argv[1:] if arguments is None else arguments)
+            return command(arguments)
     except RunStopped as error:
         print("stopped", file=sys.stderr)
         return error.exit_code
@@ -171,7 +189,7 @@ def run_hydra_with_argv(
 ) -> None:
     """Run a Hydra app with these arguments in `sys.argv`, where Hydra and the processes of DDP read them.
 
-    `sys.argv` and the environment are restored afterwards.
+    `sys.argv` and the environment are restored afterwards. Hydra alone would refuse flags between overrides.
 
     Args:
         config_name: `train` or `evaluate`.
@@ -182,10 +200,14 @@ def run_hydra_with_argv(
     Raises:
         UserError: If the job raised it, or if Hydra or OmegaConf refuse an argument.
     """
+    overrides, flags = split_arguments(arguments)
     raised: list[UserError] = []
+    has_begun = False
 
     @wraps(job)
     def task(config: DictConfig) -> Any:
+        nonlocal has_begun
+        has_begun = True
         try:
             return job(config)
         except (UserError, OmegaConfBaseException) as error:
@@ -196,11 +218,13 @@ def run_hydra_with_argv(
 
     argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
     token = _sweep_folders.set([] if sweep_folders is None else sweep_folders)
-    sys.argv = [*argv[:1], *arguments]
+    sys.argv = [*argv[:1], *overrides, *flags]
     os.environ[FULL_ERROR] = "1"  # or Hydra would print an exception and exit instead of raising it
     try:
         main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if has_begun and isinstance(error, ValueError):
+            raise  # the job's own
         raise as_user_error(error, config_name) from error
     finally:
         _sweep_folders.reset(token)
@@ -212,7 +236,58 @@ def run_hydra_with_argv(
         raise raised[0]
 
 
+def split_arguments(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides, and Hydra's flags with their values (`--cfg job`), whatever their order.
+
+    Raises:
+        UserError: If a flag is unknown or lacks its value, or an override lacks a key.
+    """
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(message, "options are written key=value; see --help")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]  # by default it prints all flags of Hydra, and exits
+    rest = list(arguments)
+    overrides: list[str] = parser.parse_intermixed_args(rest).overrides
+    for override in overrides:
+        if not override.partition("=")[0].strip("+~"):
+            raise UserError(f"the override {override} lacks a key", "write key=value")
+        rest.remove(override)
+    return overrides, rest
+
+
 # Composing a configuration
+
+
+def first_job(config_name: str, arguments: Iterable[str]) -> dict[str, Any] | None:
+    """Return the configuration of a sweep's first job as plain values, without loggers; None where only Hydra can tell.
+
+    Where a sweeper draws a value from a range, the value is that of the configuration.
+
+    Raises:
+        UserError: If an override is refused.
+    """
+    overrides, flags = split_arguments(arguments)
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        first = [
+            f"{each.get_key_element()}={next(each.sweep_string_iterator())}" if each.is_sweep_override() else text
+            for text, each in zip(overrides, parsed, strict=True)
+            if not each.is_sweep_override() or each.is_discrete_sweep()
+        ]
+    except OverrideParseException as error:
+        raise as_user_error(error, config_name) from error
+    except HydraException:  # a glob over the options of a group
+        return None
+    config = compose_config(config_name, first, get_args_parser().parse_args(flags).config_dir)
+    with open_dict(config):
+        config.logger = {}  # their folder is that of the job, which does not exist yet
+    try:
+        values: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:  # another value that needs the job's folder
+        return None
+    return dict(values)
 
 
 def compose_config(config_name: str, overrides: list[str], config_dir: str | None = None) -> DictConfig:
@@ -231,20 +306,27 @@ def compose_config(config_name: str, overrides: list[str], config_dir: str | Non
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             own = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
             return compose(config_name, [*overrides, *own])
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise as_user_error(error, config_name) from error
 
 
 def as_user_error(error: Exception, config_name: str) -> UserError:
     """Return an error of Hydra or OmegaConf as one line with the way out."""
     if isinstance(error, OverrideParseException):
-        return UserError(f"the override {error.override} cannot be read", QUOTING)
+        is_word = re.fullmatch(r"[\w./-]+", error.override)
+        return UserError(f"the override {error.override} cannot be read", "write key=value" if is_word else QUOTING)
     text = " ".join(f"{error} {error.__cause__ or ''}".split())
+    if text.startswith("Config group override must be"):
+        return UserError(text.rstrip(" ."), "write <group>=<option>, such as optimizer=adam; every group: --help")
     if isinstance(error, MissingConfigException) and error.options is not None:
-        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        file = error.missing_cfg_file or ""
+        group, _, option = file.rpartition("/")
+        if file in PLUGINS:
+            return UserError(f"{group}={option} needs a package", f"pip install '{PLUGINS[file]}'")
         return UserError(f"{group}={option} does not exist", did_you_mean(option, error.options))
     if found := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(found[1], config_name)
+        inner = re.search(rf"full_key: ({re.escape(found[1])}\.\S+)", text)  # in a mapping that was given as the value
+        return _unknown_key((inner or found)[1], config_name)
     if found := re.search(r"Missing mandatory value: (\S+)", text):
         return UserError(f"{found[1]} is not set", f"give it: {found[1]}=<value>")
     return UserError(text)
@@ -255,6 +337,9 @@ def _unknown_key(key: str, config_name: str) -> UserError:
     known = {*dict(flatten(config)), *(config_groups() if config_name == "train" else ())}
     parent = key.rpartition(".")[0]
     siblings = {other for other in known if other.rpartition(".")[0] == parent}
+    if parent.startswith(OPEN):
+        more = f"; {did_you_mean(key, siblings)}" if siblings else ""
+        return UserError(f"there is no key {key}", f"to add it: +{key}=<value>{more}")
     hint = did_you_mean(key, siblings or known)
     return UserError(f"there is no key {key}", hint if parent else f"{hint}; every key: --cfg job")
 

@@ -2,8 +2,10 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from torchmetrics import Metric
 
 from melanoma_pl.config.schema import TrainSettings
@@ -17,9 +19,24 @@ from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.schedules import Schedule
 from melanoma_pl.models.timm_backbone import backbone_preprocessing
 from melanoma_pl.preprocessing import Preprocessing
-from melanoma_pl.specs import build
+from melanoma_pl.specs import TARGET, build, check_spec
 
 logger = logging.getLogger(__name__)
+
+
+def check_classes(settings: TrainSettings) -> None:
+    """Refuse classes that do not exist or lack an option, before images are read.
+
+    Raises:
+        UserError: Naming the class and the option.
+    """
+    check_spec({key: value for key, value in settings.model.items() if key != "weights"}, torch.nn.Module, "model")
+    check_spec(settings.optimizer.model_dump(by_alias=True), torch.optim.Optimizer, "optimizer")
+    check_spec(settings.scheduler, Schedule, "scheduler")  # type: ignore[type-abstract]
+    for name, spec in settings.metrics.items():
+        check_spec(spec, Metric, f"metrics.{name}")  # type: ignore[type-abstract]
+    trainer = {TARGET: "lightning.pytorch.Trainer", **(settings.trainer.model_extra or {})}
+    check_spec(trainer, Trainer, "trainer")
 
 
 def draw_synthetic_images(settings: TrainSettings) -> None:
@@ -42,6 +59,7 @@ def make_data(settings: TrainSettings, *, every_class: bool = True, processes: i
     Args:
         settings: All settings of a training.
         every_class: Whether each class needs an image.
+        processes: Number of processes on this machine that each load the images.
     """
     chosen = settings.data
     return MoleDataModule(
@@ -50,6 +68,7 @@ def make_data(settings: TrainSettings, *, every_class: bool = True, processes: i
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
         seed=settings.seed,
         every_class=every_class,
+        processes=processes,
         **chosen.model_dump(include=set(DataOptions.model_fields)),
     )
 
@@ -59,16 +78,24 @@ def make_preprocessing(settings: TrainSettings) -> Preprocessing:
     chosen = settings.data
     if chosen.normalisation == "backbone":
         return backbone_preprocessing(settings.model["backbone"], chosen.image_size)
-        processes: Number of processes on this machine that each load the images.
     if chosen.normalisation == "imagenet":
         return Preprocessing.imagenet(chosen.image_size)
     return Preprocessing(chosen.image_size)
 
 
+def make_optimizer_spec(settings: TrainSettings, precision: str) -> dict[str, Any]:
+    """Return the optimizer's spec; it is not fused where Lightning could not clip gradients otherwise."""
+    spec = settings.optimizer.model_dump(by_alias=True)
+    clips = (settings.trainer.model_extra or {}).get("gradient_clip_val")
+    if clips and spec.get("fused") and precision.endswith("mixed"):
+        logger.info("optimizer   not fused: otherwise gradients cannot be clipped in %s", precision)
+        spec["fused"] = False
+    return spec
+
+
 def check_weights(settings: TrainSettings) -> None:
     """Refuse weights to start from that were trained with another preprocessing or other class names.
 
-        processes=processes,
     Raises:
         UserError: If they were, or if the file cannot be read.
     """
@@ -99,13 +126,16 @@ def _normalisation_of(preprocessing: Preprocessing, settings: TrainSettings) -> 
     return "no data.normalisation gives that: leave model.weights out"
 
 
-def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool = False) -> MelanomaClassifier:
+def make_classifier(
+    settings: TrainSettings, data: MoleDataModule, resumed: bool = False, precision: str = "32-true"
+) -> MelanomaClassifier:
     """Return the classifier with its initial weights, which depend on the seed alone.
 
     Args:
         settings: All choices.
         data: The images.
         resumed: Whether a checkpoint's weights will take their place: none are fetched then.
+        precision: That of the training, as `lightning.pytorch.Trainer` takes it.
     """
     torch.manual_seed(settings.seed)
     spec = {key: value for key, value in settings.model.items() if key != "weights"}
@@ -120,7 +150,7 @@ def make_classifier(settings: TrainSettings, data: MoleDataModule, resumed: bool
         network,
         preprocessing=data.preprocessing,
         class_names=settings.data.class_names,
-        optimizer=settings.optimizer.model_dump(by_alias=True),
+        optimizer=make_optimizer_spec(settings, precision),
         schedule=build(settings.scheduler, Schedule),  # type: ignore[type-abstract]
         pos_weight=balanced if weight == "balanced" else float(weight),
         threshold=settings.threshold.model_dump(),

@@ -50,6 +50,26 @@ CUT_FOLDS = "cut folds: melanoma-data split <images> <target> --folds 5, then da
 LAYOUT = "<root>/{train,test}/{benign,malignant}"
 
 
+def check_class_names(names: Any) -> Any:
+    """Return the names of the two classes, if the one that means benign is not the positive one.
+
+    Raises:
+        ValueError: If there are not two, or their order is reversed.
+    """
+    if not isinstance(names, list | tuple) or len({str(name).lower() for name in names}) != 2 or len(names) != 2:
+        raise ValueError(
+            "name two classes, the positive one last; data.folder_names counts further names as one of them"
+        )
+    negative, positive = map(str, names)
+    meanings = {**FOLDER_NAMES, **{name: name for name in CLASS_NAMES}}
+    if meanings.get(negative.lower()) == "malignant" or meanings.get(positive.lower()) == "benign":
+        raise ValueError(f"the positive class comes last: data.class_names=[{positive},{negative}]")
+    return names
+
+
+ClassNames = Annotated[tuple[Text, Text], BeforeValidator(check_class_names)]
+
+
 def option(default: Any, meaning: str) -> Any:
     """Return a field of `DataOptions`."""
     return Field(default, description=meaning)

@@ -3,12 +3,25 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
-from melanoma_pl.config.app import FULL_ERROR, list_groups, run_command, run_hydra_with_argv
+from melanoma_pl import __version__, evaluate, predict, train
+from melanoma_pl.config.app import (
+    FULL_ERROR,
+    as_user_error,
+    first_job,
+    list_groups,
+    run_command,
+    run_hydra_with_argv,
+    split_arguments,
+)
+from melanoma_pl.data import __main__ as data
 from melanoma_pl.errors import UserError
+from melanoma_pl.runs import __main__ as runs
 
 
 @pytest.mark.parametrize("before", [None, "0", "1"])
@@ -55,6 +68,51 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert run_command(command, ["this"]) == 2
     assert capsys.readouterr().err == "error: this is wrong: take another\n"
+
+
+@pytest.mark.parametrize("module", [train, evaluate, predict, data, runs])
+def test_every_command_answers_its_version(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(module.command, ["--version"]) == 0
+    assert capsys.readouterr().out == f"melanoma-pl {__version__}\n"
+
+
+def test_flags_may_stand_between_overrides() -> None:
+    arguments = ["seed=1,2", "-m", "data=folder", "--config-dir", "mine", "data.root=images", "--cfg=job"]
+    overrides, flags = split_arguments(arguments)
+    assert overrides == ["seed=1,2", "data=folder", "data.root=images"]
+    assert flags == ["-m", "--config-dir", "mine", "--cfg=job"]
+
+
+def test_flags_between_overrides_reach_hydra(work_folder: Path) -> None:
+    seeds = []
+    arguments = ["deterministic=true", "-m", "seed=1,2", "hydra.sweep.dir=sweep"]
+    run_hydra_with_argv("train", lambda config: seeds.append((config.seed, config.deterministic)), arguments)
+    assert seeds == [(1, True), (2, True)]
+
+
+def test_the_first_job_of_a_sweep() -> None:
+    swept = ["seed=range(3,9)", "-m", "optimizer=adamw,adam", "optimizer.lr=interval(1e-4,1e-2)"]
+    config = first_job("train", swept)
+    assert config is not None
+    assert (config["seed"], config["optimizer"]["_target_"], config["optimizer"]["lr"]) == (
+        3,
+        "torch.optim.AdamW",
+        1e-3,
+    )
+    assert first_job("train", ["-m", "optimizer=glob(*)"]) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "package"),
+    [
+        ("hydra/launcher/joblib", "melanoma-pl[parallel]"),
+        ("hydra/sweeper/optuna", "melanoma-pl[optuna]"),
+        ("hydra/launcher/submitit_slurm", "hydra-submitit-launcher"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(file: str, package: str) -> None:
+    error = as_user_error(MissingConfigException("", file, ["basic"]), "train")
+    assert f"pip install '{package}'" in str(error)
 
 
 def test_groups_are_listed_with_their_options() -> None:

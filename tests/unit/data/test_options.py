@@ -44,7 +44,11 @@ def test_every_option_is_commented_in_the_configuration_and_described() -> None:
         ({"validation_fraction": 1.5}, ["data.validation_fraction=1.5", "less than 1"]),
         ({"on_broken": "ignore"}, ["data.on_broken=ignore", "'stop' or 'skip'"]),
         ({"num_workers": -1}, ["data.num_workers=-1", "'auto' or greater than or equal to 0"]),
-        ({"class_names": ("a", "b", "c")}, ["data.class_names=", "at most 2"]),
+        ({"class_names": ("a", "b", "c")}, ["data.class_names=[a, b, c]", "two classes"]),
+        ({"class_names": ["malignant", "benign"]}, ["[malignant, benign]", "data.class_names=[benign,malignant]"]),
+        ({"class_names": ["Melanoma", "other"]}, ["data.class_names=[other,Melanoma]"]),
+        ({"class_names": ["other", "nevus"]}, ["data.class_names=[nevus,other]"]),
+        ({"class_names": ["nevus", "Nevus"]}, ["two classes"]),
         ({"batchsize": 3}, ["data.batchsize", "did you mean 'batch_size'"]),
     ],
 )
