@@ -312,7 +312,9 @@ def remove_run(run: Run) -> None:
     shutil.rmtree(run.folder / ".hydra", ignore_errors=True)
     for name in (run_folder.RECORD, ".lock", "train.log", run_folder.IMAGES):
         (run.folder / name).unlink(missing_ok=True)
-    for folder in (run.folder, run.folder.parent, run_folder.OUTPUTS):
+    outputs = run_folder.OUTPUTS.absolute()
+    above = [folder for folder in run.folder.absolute().parents if folder.is_relative_to(outputs)]
+    for folder in (run.folder, *(above or [run.folder.parent]), outputs):
         if folder.is_dir() and not any(folder.iterdir()) and folder.resolve() != Path.cwd():
             folder.rmdir()
 
