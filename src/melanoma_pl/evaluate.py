@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from melanoma_pl.config.app import OK, conf_dir, run_command, run_hydra_with_argv, wants_help
+from melanoma_pl.config.app import OK, conf_dir, run_command, run_hydra_with_argv, split_arguments, wants_help
 from melanoma_pl.config.schema import EvaluateSettings
 from melanoma_pl.errors import UserError
 from melanoma_pl.report.request import make_request
@@ -64,8 +64,11 @@ def command(arguments: list[str]) -> int:
             raise UserError(
                 "melanoma-evaluate has no sweeps (-m)", "name several runs for an ensemble, run=[<run>,<run>], or loop"
             )
-        if argument.startswith("--run") or not (argument.startswith("-") or "=" in argument or argument == "job"):
+        if argument.startswith("--run"):
             raise UserError(f"{argument} is not of the form key=value", "write run=<run folder>")
+    for override in split_arguments(arguments)[0]:
+        if "=" not in override and not override.startswith("~"):
+            raise UserError(f"{override} is not of the form key=value", "write run=<run folder>")
     run_hydra_with_argv(CONFIG, job, arguments)
     return OK
 

@@ -42,7 +42,7 @@ from melanoma_pl.config.resume import (
     check_same_run,
     resume_arguments,
 )
-from melanoma_pl.config.schema import TrainSettings
+from melanoma_pl.config.schema import TrainSettings, with_texts
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError
 from melanoma_pl.files import NO_SPACE
@@ -248,7 +248,7 @@ def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None
         "git_commit": run_folder.git_commit(),
         "finished": False,
         "config_dirs": [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"],
-        "config": OmegaConf.to_container(config, resolve=True),
+        "config": with_texts(OmegaConf.to_container(config, resolve=True)),  # type: ignore[arg-type]
         "composed": OmegaConf.to_container(config, resolve=False),  # a resumed run is compared with it
         "in_sweep": is_sweep,
     }

@@ -132,6 +132,15 @@ def test_bf16_where_the_cpu_cannot(
     assert "cpu, 32-true" in result.output
 
 
+def test_names_that_look_like_numbers(run_command: Command, work_folder: Path, image_folder: Path) -> None:
+    Path("2024").symlink_to(image_folder)
+    result = run_command(train.command, *TINY, "data=folder", "data.root=2024", "name=3")
+    assert result.code == 0, result.error
+    run = only_run(work_folder, "3")
+    assert run_command(evaluate.command, f"run={run}", "split=validation").code == 0
+    assert run_command(train.command, f"resume={run}", "trainer.max_epochs=3").code == 0
+
+
 def test_nothing_is_decoded_for_a_setting_that_cannot_be_trained(
     run_command: Command, work_folder: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

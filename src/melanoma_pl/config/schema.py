@@ -13,6 +13,7 @@ Spec = dict[str, Any]
 
 LIVE_METRICS = ("loss", "accuracy", "auroc", "average_precision", "sensitivity", "specificity")
 TRAIN_METRICS = ("train/loss", "train/accuracy")
+NAMES_IN_DATA = ("root", "table", "metadata", "exclude", "class_names", "image_column", "group_column", "split_column")
 FIXED = {  # arguments of Lightning's trainer that this project sets → what to do instead
     "callbacks": "add +callbacks.<name>._target_=<class>",
     "logger": "take logger=none, or add +logger.<name>._target_=<class>",
@@ -283,6 +284,19 @@ class EvaluateSettings(Strict):
         if self.combine == "rank" and len(self.run) == 1:
             raise ValueError("combine=rank is for several runs: run=[<run>,<run>], or leave it out")
         return self
+
+
+def with_texts(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration whose names are texts; Hydra reads `name=3` and `data.root=2024` as numbers."""
+
+    def text(value: Any) -> Any:
+        if isinstance(value, list):
+            return [text(each) for each in value]
+        return str(value) if isinstance(value, int | float) else value
+
+    names = {key: text(value) for key, value in config.items() if key == "name"}
+    data = {key: text(value) if key in NAMES_IN_DATA else value for key, value in config.get("data", {}).items()}
+    return config | names | ({"data": data} if data else {})
 
 
 def direction(metric: str) -> Literal["min", "max"]:
