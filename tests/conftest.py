@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from melanoma_pl.config import app
+from melanoma_pl.errors import STOPPING
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 SIZE = 32  # pixels
@@ -76,7 +77,7 @@ def own_image_folder(tmp_path: Path) -> Path:
 def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put environment, signals and logging back, and fail the test that changed a signal's handler."""
     environment = dict(os.environ)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
     root = logging.getLogger()
     logging_state = (list(root.handlers), root.level)
     yield

@@ -225,7 +225,7 @@ def write_hydra_files(config: DictConfig, run: Run) -> None:
 
 
 def saved_files(run: Run) -> dict[str, tuple[int, int, int]]:
-    """Return what tells whether each checkpoint is still the same file; the clock may step back between two saves."""
+    """Return the identity of each checkpoint's file: a clock that steps back cannot tell which of two is newer."""
     states = {path.name: path.stat() for path in run.checkpoints.glob("*.ckpt")}
     return {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states.items()}
 

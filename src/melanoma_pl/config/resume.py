@@ -41,7 +41,7 @@ class OtherRunError(UserError):
 
 @dataclass(frozen=True)
 class Resumption:
-    """What the user typed with `resume=…`.
+    """Overrides and modules that the user typed with `resume=…`.
 
     Attributes:
         typed: The overrides, without `resume=` and `trust=`.

@@ -92,6 +92,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     is_resumed = check_images(run, data, splits, weights.images if weights else ())
     if weights:
         weights.record(run)
+    if not is_resumed and (other := next(run.folder.glob("hpc_ckpt_*.ckpt"), None)):
+        raise UserError(f"{other} is of Lightning's requeueing, and Lightning would go on with it", "remove it")
     if is_resumed:
         _restore_threads(run, accelerator)
     classifier = make_classifier(settings, data, is_resumed, precision)
