@@ -42,6 +42,20 @@ class RunStopped(BaseException):
         self.exit_code = 128 + number
 
 
+def find_stop(error: BaseException | None) -> RunStopped | None:
+    """Return the stop by a signal that an error is, or that it hides.
+
+    Code that a signal interrupts can fail while it cleans up, and then raises its own error instead.
+    """
+    seen: set[int] = set()  # an error that is raised twice can lead back to itself
+    while error is not None and id(error) not in seen:
+        if isinstance(error, RunStopped):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Return "did you mean 'x'? available are a, b, c"; if no word is close, only the second half."""
     names = sorted(allowed)

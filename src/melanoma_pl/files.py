@@ -72,15 +72,12 @@ def copy(source: Path, target: Path) -> None:
 
     A link is safe because the source is only ever replaced, never changed in place.
     """
-    temporary = beside_of(target)
-    temporary.unlink(missing_ok=True)
-    try:
-        temporary.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, temporary)
-        flush_to_disk(temporary)
-    temporary.replace(target)
-    flush_folder(target.parent)
+    with replacement(target) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            temporary.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 class TableWriter(csv.DictWriter):  # type: ignore[type-arg] # Python 3.11 has no DictWriter[str]

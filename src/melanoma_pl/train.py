@@ -25,6 +25,7 @@ import platform
 import shlex
 import shutil
 import sys
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.config import app
+from melanoma_pl.config.processes import check_processes, is_main_process, rank_arguments
 from melanoma_pl.config.resume import (
     OtherRunError,
     Resumption,
@@ -44,10 +46,10 @@ from melanoma_pl.config.resume import (
 )
 from melanoma_pl.config.schema import TrainSettings, with_texts
 from melanoma_pl.data.options import check_image_paths
-from melanoma_pl.errors import RunStopped, UserError
+from melanoma_pl.errors import RunStopped, UserError, find_stop
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.runs import run_folder
-from melanoma_pl.runs.run_folder import Run, is_main_process
+from melanoma_pl.runs.run_folder import Run
 from melanoma_pl.specs import validated
 from melanoma_pl.training import sweeps
 
@@ -57,6 +59,10 @@ RESUME, TRUST = "resume=", "trust="
 IF_POSSIBLE = "if_possible"
 RUN_FOLDER = "hydra.run.dir="
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
+BEGUN = (  # files of a run that has not saved anything
+    run_folder.RECORD, run_folder.IMAGES, run_folder.METRICS, "train.log", ".lock", "hparams.yaml",
+    "events.out.tfevents.*", ".*.part", "checkpoints/.*.part",
+)  # fmt: skip
 MULTIRUN = {"-m", "--multirun"}
 
 
@@ -80,7 +86,8 @@ def command(arguments: list[str]) -> int:
         check_beforehand(validated(TrainSettings, config), is_sweep=True)  # or each job would fail by itself
     sweep_folders: list[Path] = []
     try:
-        app.run_hydra_with_argv("train", partial(job, resumption=resumption), arguments, sweep_folders)
+        with rank_arguments(arguments) as own:
+            app.run_hydra_with_argv("train", partial(job, resumption=resumption), own, sweep_folders)
     except Exception as error:
         jobs = [job for folder in sweep_folders for job in sweeps.read_jobs(folder)]
         if not jobs:
@@ -164,18 +171,35 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
 
         return train(settings, run, open_test=not record["in_sweep"]).get(settings.optimized_metric)
     except Exception as error:
-        is_mistake = isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in NO_SPACE)
-        if not is_mistake:
+        if stop := find_stop(error):
+            raise stop from None
+        reason = as_mistake(error, run)
+        if not isinstance(reason, UserError):
             logger.exception("the run failed")
         if is_main_process():
             if is_sweep:
-                logger.error("error: %s", error)
-            clean_up(run, record, before, error, has_saved=saved_files(run) != saved_before)
+                logger.error("error: %s", reason)
+            with suppress(OSError):  # the disk is full, or the folder is gone
+                clean_up(run, record, before, reason, has_saved=saved_files(run) != saved_before)
+        if reason is not error:
+            raise reason from error
         raise
     except RunStopped:
         if any(run.checkpoints.glob("*.ckpt")):
             logger.warning("stopped; go on with: melanoma-train resume=%s", shlex.quote(str(run.folder)))
         raise
+
+
+def as_mistake(error: Exception, run: Run) -> Exception:
+    """Return an error of the disk as one that the user can correct, and any other error as it is."""
+    if isinstance(error, OSError | UserError) and not run.folder.is_dir():
+        return UserError(
+            f"the run folder {run.folder} was moved or deleted during its training",
+            "go on with melanoma-train resume=<where it is now>",
+        )
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return UserError(f"no space is left to write {error.filename or run.folder}", run.way_on)
+    return error
 
 
 def check_folder(
@@ -288,6 +312,7 @@ def check_beforehand(settings: TrainSettings, is_sweep: bool) -> None:
     Raises:
         UserError: If images are missing, or the settings do not go with a sweep.
     """
+    check_processes(settings.trainer.devices, (settings.trainer.model_extra or {}).get("num_nodes", 1))
     if is_sweep and settings.trainer.devices > 1:
         raise UserError(
             f"a sweep (-m) with trainer.devices={settings.trainer.devices} would start itself again in each process",
@@ -310,11 +335,11 @@ def remove_run(run: Run) -> None:
             root.removeHandler(handler)
             handler.close()
     shutil.rmtree(run.folder / ".hydra", ignore_errors=True)
-    for name in (run_folder.RECORD, ".lock", "train.log", run_folder.IMAGES):
-        (run.folder / name).unlink(missing_ok=True)
+    for path in [path for pattern in BEGUN for path in run.folder.glob(pattern)]:
+        path.unlink(missing_ok=True)
     outputs = run_folder.OUTPUTS.absolute()
     above = [folder for folder in run.folder.absolute().parents if folder.is_relative_to(outputs)]
-    for folder in (run.folder, *(above or [run.folder.parent]), outputs):
+    for folder in (run.checkpoints, run.folder, *(above or [run.folder.parent]), outputs):
         if folder.is_dir() and not any(folder.iterdir()) and folder.resolve() != Path.cwd():
             folder.rmdir()
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from melanoma_pl import __version__
 from melanoma_pl.config.schema import direction
-from melanoma_pl.errors import STOPPING, RunStopped, UserError, did_you_mean
+from melanoma_pl.errors import STOPPING, RunStopped, UserError, did_you_mean, find_stop
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.messages import format_table, readable
 
@@ -65,6 +65,25 @@ class ReadableFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return one record as text."""
         return readable(super().format(record), keep="\n\t")
+
+
+class LogFile(logging.FileHandler):
+    """A log file that goes without its lines on a full disk; the next file that matters reports the error."""
+
+    def flush(self) -> None:
+        """Write what is buffered, if the disk has space."""
+        with suppress(OSError):
+            super().flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(OSError):
+            super().close()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Report a mistake in a line of the log."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 class Console(logging.Handler):
@@ -108,7 +127,7 @@ def raising_signals() -> Iterator[None]:
     """Let signals raise `RunStopped`, so that files are cleaned up and the exit code tells the reason.
 
     Without it, a SIGTERM while Lightning sets up a training would end it with exit code 0. A signal that is ignored, as
-    under nohup, stays so.
+    under nohup, stays so. An error that hides the stop, raised by code that was interrupted, is replaced by it.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -119,9 +138,31 @@ def raising_signals() -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
+    except Exception as error:
+        if found := find_stop(error):
+            raise found from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Let a thread that finds the disk full, such as TensorBoard's, end without a traceback.
+
+    The next write in the main thread raises the error again.
+    """
+
+    def report(failed: threading.ExceptHookArgs) -> None:
+        if not isinstance(failed.exc_value, OSError) or failed.exc_value.errno not in NO_SPACE:
+            before(failed)
+
+    before, threading.excepthook = threading.excepthook, report
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
@@ -139,7 +180,7 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         print(f"melanoma-pl {__version__}")
         return OK
     try:
-        with raising_signals():
+        with raising_signals(), quiet_threads():
             return command(arguments)
     except RunStopped as error:
         print("stopped", file=sys.stderr)
@@ -201,7 +242,7 @@ def run_hydra_with_argv(
         UserError: If the job raised it, or if Hydra or OmegaConf refuse an argument.
     """
     overrides, flags = split_arguments(arguments)
-    raised: list[UserError] = []
+    raised: list[Exception] = []
     has_begun = False
 
     @wraps(job)
@@ -210,11 +251,11 @@ def run_hydra_with_argv(
         has_begun = True
         try:
             return job(config)
-        except (UserError, OmegaConfBaseException) as error:
+        except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the sweeper must know
             # Hydra would print a line of its own first
-            raised.append(error if isinstance(error, UserError) else as_user_error(error, config_name))
+            raised.append(as_user_error(error, config_name) if isinstance(error, OmegaConfBaseException) else error)
 
     argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
     token = _sweep_folders.set([] if sweep_folders is None else sweep_folders)

@@ -1,5 +1,5 @@
 """Runs: their folders, records and lists of images; which is best on validation; whether two differ. Light."""
 
-from melanoma_pl.runs.run_folder import IMAGES, OUTPUTS, RECORD, REPORT, Run, all_runs, is_main_process, now, open_run
+from melanoma_pl.runs.run_folder import IMAGES, OUTPUTS, RECORD, REPORT, Run, all_runs, now, open_run
 
-__all__ = ["IMAGES", "OUTPUTS", "RECORD", "REPORT", "Run", "all_runs", "is_main_process", "now", "open_run"]
+__all__ = ["IMAGES", "OUTPUTS", "RECORD", "REPORT", "Run", "all_runs", "now", "open_run"]

@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from melanoma_pl.config.processes import is_main_process
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import TableReader, TableWriter, write_atomically
-from melanoma_pl.runs.run_folder import IMAGES, LAST, UNREADABLE, Run, is_main_process, reason_of
+from melanoma_pl.runs.run_folder import IMAGES, LAST, UNREADABLE, Run, reason_of
 
 if TYPE_CHECKING:  # it imports PyTorch
     from melanoma_pl.data.datamodule import MoleDataModule

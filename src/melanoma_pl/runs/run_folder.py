@@ -2,7 +2,7 @@
 
 import csv
 import json
-import os
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
+from melanoma_pl.config.processes import is_main_process
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 from melanoma_pl.specs import validated
@@ -116,6 +117,13 @@ class Run:
             f"train it first, or let it train on: melanoma-train resume={self.folder}{instead}",
         )
 
+    @property
+    def way_on(self) -> str:
+        """The way out of a full disk."""
+        has_saved = any(self.checkpoints.glob("*.ckpt"))
+        go_on = f"go on with melanoma-train resume={shlex.quote(str(self.folder))}: its checkpoints are whole"
+        return f"make space, then {go_on if has_saved else 'start again: nothing was saved yet'}"
+
     def read(self) -> dict[str, Any]:
         """Return the record in `run.json`.
 
@@ -171,11 +179,6 @@ class Run:
             raise UserError(
                 f"another process is training in {self.folder} now", "wait for it, or start a new run"
             ) from error
-
-
-def is_main_process() -> bool:
-    """Tell whether this process writes the run's files; with several devices the others only compute."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def open_run(folder: str | Path) -> Run:

@@ -1,6 +1,7 @@
 """The main job, from settings to a trained and evaluated run: set up, fit, evaluate."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -8,8 +9,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     BackboneFinetuning,
@@ -22,6 +24,7 @@ from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from melanoma_pl.config.instantiate import check_classes, draw_synthetic_images, make_classifier, make_data
+from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
@@ -32,7 +35,7 @@ from melanoma_pl.inference.hardware import check_compiler, choose_accelerator, c
 from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
-from melanoma_pl.runs import Run, is_main_process
+from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import check_images
 from melanoma_pl.runs.run_folder import BEST, LAST
 from melanoma_pl.specs import build
@@ -250,7 +253,7 @@ def make_trainer(
             # Lightning moves checkpoint callbacks to the end: the first of them answers ckpt_path="best"
             callbacks=[checkpoints, *callbacks, EpochLog(run.folder), *progress],
             logger=list(loggers),
-            plugins=[DirectCheckpointIO(), *_cluster()],
+            plugins=[DirectCheckpointIO(), *_cluster(settings.trainer.devices)],
             deterministic=settings.deterministic,
             use_distributed_sampler=False,
             default_root_dir=run.folder,
@@ -264,13 +267,19 @@ def _as_user_error(error: Exception) -> UserError:
     return UserError(f"the trainer does not accept these settings ({' '.join(str(error).split())})")
 
 
-def _cluster() -> list[SLURMEnvironment]:
-    """Return SLURM's environment, if this is a job of SLURM, without Lightning's own way of saving and requeueing it.
+def _cluster(devices: int) -> list[ClusterEnvironment]:
+    """Return SLURM's environment if srun started this process, or Lightning's own in any other process of SLURM.
 
-    Lightning's checkpoint at SIGUSR1 is not one of the run's, and a requeued command would begin anew.
+    Lightning would take each process that sees `SLURM_NTASKS` for a task of srun, in a shell too. Its way of saving and
+    requeueing at SIGUSR1 is switched off: it writes a checkpoint of its own, and a requeued command would begin anew.
     """
-    is_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()  # within SLURM, torchrun decides
-    return [SLURMEnvironment(auto_requeue=False)] if is_slurm else []
+    if is_torchrun() or "SLURM_NTASKS" not in os.environ:
+        return []
+    if not is_srun() or devices == 1:
+        return [LightningEnvironment()]
+    for name, value in (("SLURM_NTASKS_PER_NODE", devices), ("SLURM_NODEID", 0)):
+        os.environ.setdefault(name, str(value))  # srun sets them only if it is asked to
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def _choose_best_anew(run: Run, checkpoint: dict[str, Any], monitor: str, mode: str) -> None:

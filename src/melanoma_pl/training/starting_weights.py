@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from melanoma_pl.config.instantiate import check_weights
+from melanoma_pl.config.processes import is_main_process
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import ListedImage, images_of_weights, listed_images, seen_by_weights
-from melanoma_pl.runs.run_folder import LAST, is_main_process
+from melanoma_pl.runs.run_folder import LAST
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,11 @@
 """The frame of the commands: arguments and environment are restored, and a sweep's folder reaches the caller."""
 
+import errno
+import logging
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from omegaconf import DictConfig
 from melanoma_pl import __version__, evaluate, predict, train
 from melanoma_pl.config.app import (
     FULL_ERROR,
+    LogFile,
     as_user_error,
     first_job,
     list_groups,
@@ -113,6 +118,38 @@ def test_the_first_job_of_a_sweep() -> None:
 def test_an_extra_that_is_not_installed_is_named(file: str, package: str) -> None:
     error = as_user_error(MissingConfigException("", file, ["basic"]), "train")
     assert f"pip install '{package}'" in str(error)
+
+
+def test_a_stop_is_found_behind_the_error_of_the_code_that_it_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(arguments: list[str]) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            raise UserError("cleaning up failed")
+
+    assert run_command(command, []) == 143
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_full_disk_is_one_line_whoever_writes(work_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "events")
+
+    def job(config: DictConfig) -> None:
+        thread = threading.Thread(target=write)  # as TensorBoard does
+        thread.start()
+        thread.join()
+        log = LogFile("/dev/full")
+        log.handle(logging.makeLogRecord({"msg": "a line" * 10_000}))
+        log.close()
+        write()
+
+    def command(arguments: list[str]) -> int:
+        run_hydra_with_argv("train", job, arguments)
+        return 0
+
+    assert run_command(command, ["hydra/job_logging=screen"]) == 2
+    assert capsys.readouterr().err == "error: no space is left to write events: make some, then go on\n"
 
 
 def test_groups_are_listed_with_their_options() -> None:

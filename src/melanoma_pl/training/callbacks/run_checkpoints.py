@@ -2,7 +2,6 @@
 
 import logging
 import math
-import shlex
 import signal
 import threading
 import time
@@ -18,7 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from melanoma_pl.errors import STOPPING, RunStopped, UserError
 from melanoma_pl.files import copy, flush_folder, flush_to_disk
-from melanoma_pl.runs.run_folder import BEST, LAST
+from melanoma_pl.runs.run_folder import BEST, LAST, Run
 from melanoma_pl.training.callbacks.resumed_checkpoint import (
     begin_epoch,
     callback_state,
@@ -229,7 +228,8 @@ class RunCheckpoints(Checkpoint):
         Raises:
             UserError: If it cannot be written, for instance because the disk is full.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if trainer.is_global_zero:
+            self.folder.mkdir(exist_ok=True)  # it fails if the run's folder was moved
         temporary = self.folder / f".{LAST}.part"
         try:
             trainer.save_checkpoint(temporary, weights_only=False)
@@ -242,8 +242,7 @@ class RunCheckpoints(Checkpoint):
         except (OSError, RuntimeError) as error:
             raise UserError(
                 f"{self.folder / names[-1]} cannot be saved ({str(error).splitlines()[0]})",
-                "the checkpoints saved before are whole: make space, then go on with melanoma-train "
-                f"resume={shlex.quote(str(self.folder.parent))}",
+                Run(self.folder.parent).way_on,
             ) from error
         finally:
             if trainer.is_global_zero:
