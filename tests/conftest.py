@@ -73,6 +73,16 @@ def own_image_folder(tmp_path: Path) -> Path:
     return write_image_folder(tmp_path / "images")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def heeds_sigint() -> Iterator[None]:
+    """Heed SIGINT, which a shell's job in the background ignores, and so do the processes that such a job starts."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put environment, signals and logging back, and fail the test that changed a signal's handler."""

@@ -120,14 +120,17 @@ def test_an_extra_that_is_not_installed_is_named(file: str, package: str) -> Non
     assert f"pip install '{package}'" in str(error)
 
 
-def test_a_stop_is_found_behind_the_error_of_the_code_that_it_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_is_found_behind_the_error_of_the_code_that_it_interrupted(
+    number: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     def command(arguments: list[str]) -> int:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         finally:
             raise UserError("cleaning up failed")
 
-    assert run_command(command, []) == 143
+    assert run_command(command, []) == code
     assert capsys.readouterr().err == "stopped\n"
 
 
