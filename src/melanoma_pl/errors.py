@@ -35,11 +35,13 @@ class RunStopped(BaseException):
 
     Attributes:
         exit_code: 128 and the signal's number: 130 for SIGINT, 143 for SIGTERM, 138 for SIGUSR1.
+        is_told: Whether the log already says that the command was stopped.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.exit_code = 128 + number
+        self.is_told = False
 
 
 def find_stop(error: BaseException | None) -> RunStopped | None:

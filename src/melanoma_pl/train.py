@@ -95,8 +95,6 @@ def command(arguments: list[str]) -> int:
         # each job's error was printed when it occurred
         is_finished = any(job.status == sweeps.FINISHED for job in jobs) and not isinstance(error, OtherRunError)
         return app.FAILED if is_finished else app.MISUSED
-    except RunStopped as error:
-        return error.exit_code
     finally:
         for folder in sweep_folders:
             sweeps.summarize(folder)
@@ -172,6 +170,7 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
         return train(settings, run, open_test=not record["in_sweep"]).get(settings.optimized_metric)
     except Exception as error:
         if stop := find_stop(error):
+            tell_stop(stop, run)
             raise stop from None
         reason = as_mistake(error, run)
         if not isinstance(reason, UserError):
@@ -184,10 +183,16 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
         if reason is not error:
             raise reason from error
         raise
-    except RunStopped:
-        if any(run.checkpoints.glob("*.ckpt")):
-            logger.warning("stopped; go on with: melanoma-train resume=%s", shlex.quote(str(run.folder)))
+    except RunStopped as stop:
+        tell_stop(stop, run)
         raise
+
+
+def tell_stop(stop: RunStopped, run: Run) -> None:
+    """Log how a stopped run goes on, if it has begun."""
+    if (run.folder / run_folder.RECORD).is_file():
+        logger.warning("stopped; go on with: melanoma-train resume=%s", shlex.quote(str(run.folder)))
+        stop.is_told = True
 
 
 def as_mistake(error: Exception, run: Run) -> Exception:

@@ -1,9 +1,12 @@
-"""Two processes on one machine: one run, the same bits after a stop, and no rank that waits for another."""
+"""Two processes on one machine, however they are started: one run, and the same bits after a stop."""
 
 import csv
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,17 +33,39 @@ class Stopper(pl.Callback):
 """
 
 
-def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a folder; a deadlock ends it after five minutes."""
+def train(
+    folder: Path, *arguments: str, launcher: Sequence[str] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder, by itself or by a launcher; a deadlock ends it after five minutes."""
     return subprocess.run(
-        [sys.executable, "-m", "melanoma_pl.train", *arguments],
+        [sys.executable, "-m", *launcher, "melanoma_pl.train", *arguments],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder), **environment},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """Return the last weights of a run's network."""
+    state: dict[str, torch.Tensor] = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    return {name: value for name, value in state.items() if name.startswith("network.")}
+
+
+def assert_same(run: Path, other: Path) -> None:
+    """Compare the logged figures and the last weights of two runs."""
+    assert figures(run) == figures(other)
+    assert all(torch.equal(value, weights(other)[name]) for name, value in weights(run).items())
+
+
+def free_port() -> int:
+    """Return a port that no process of this machine uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def figures(run: Path) -> list[dict[str, str]]:
@@ -78,9 +103,7 @@ def test_a_signal_to_one_rank_stops_all_and_resuming_gives_the_same_bits(
     run = only_run(tmp_path)
     answer = train(tmp_path, f"resume={run}", "callbacks.stopper=null")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert figures(run) == figures(whole)
-    one, two = (torch.load(each / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for each in (run, whole))
-    assert all(torch.equal(value, two[name]) for name, value in one.items() if name.startswith("network."))
+    assert_same(run, whole)
 
 
 @pytest.mark.ddp
@@ -102,3 +125,45 @@ def test_another_number_of_devices_does_not_complete_an_interrupted_epoch(
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert told in answer.stdout
     assert [row["epoch"] for row in figures(run)] == epochs
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_torchrun_makes_one_run(whole: Path, image_folder: Path, tmp_path: Path) -> None:
+    words = [*TINY, *TWO, "data=folder", f"data.root={image_folder}"]
+    torchrun = ["torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m"]
+    answer = train(tmp_path, *words, launcher=torchrun)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert answer.stdout.count("epoch 2/2") == 1, "the second process shows nothing"
+    assert_same(only_run(tmp_path), whole)
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_tasks_of_srun_make_one_run(whole: Path, image_folder: Path, tmp_path: Path) -> None:
+    words = [*TINY, *TWO, "data=folder", f"data.root={image_folder}"]
+    port = str(free_port())
+
+    def task(rank: int) -> subprocess.CompletedProcess[str]:
+        own = {"SLURM_NTASKS": "2", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "MASTER_PORT": port}
+        return train(tmp_path, *words, **own)
+
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(task, (1, 0)))
+    assert [answer.returncode for answer in answers] == [0, 0], answers
+    assert ["epoch 2/2" in answer.stdout for answer in answers] == [False, True]
+    assert_same(only_run(tmp_path), whole)
+
+
+@pytest.mark.slow
+def test_a_shell_in_an_allocation_of_slurm_trains_in_one_process(image_folder: Path, tmp_path: Path) -> None:
+    answer = train(tmp_path, *TINY, "data=folder", f"data.root={image_folder}", SLURM_NTASKS="4")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert only_run(tmp_path)
+
+
+def test_tasks_of_srun_for_which_there_are_no_devices_are_refused(image_folder: Path, tmp_path: Path) -> None:
+    answer = train(tmp_path, *TINY, "data=folder", f"data.root={image_folder}", SLURM_NTASKS="4", SLURM_PROCID="2")
+    assert answer.returncode == 2
+    assert "srun started 4 processes, but trainer.devices=1" in answer.stderr
+    assert not (tmp_path / "outputs").exists()

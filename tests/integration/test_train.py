@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -234,3 +235,54 @@ def test_tipe_is_the_original() -> None:
     assert (config.model.initial_weights, config.model.channels, config.model.hidden) == ("keras", [16, 64, 64], 100)
     assert config.augmentation._target_.endswith("NoAugmentation")
     assert (config.data.validate_on, config.threshold.value, config.checkpoint.evaluate) == ("test", 0.5, "last")
+
+
+@pytest.mark.parametrize("wrong", ["optimizer._target_=abc", "optimizer.lr=inf", "+trainer.limit_train_batches=abc"])
+def test_a_refused_start_leaves_nothing(wrong: str, command: Command, work_folder: Path) -> None:
+    result = command(wrong, "logger=default")
+    assert result.code == 2
+    assert result.error.startswith("error: ")
+    assert result.error.count("\n") == 1
+    assert not list(work_folder.iterdir())
+
+
+def test_a_run_folder_that_is_moved_meanwhile_ends_in_one_line(
+    command: Command, work_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work_folder / "moving.py").write_text(
+        "from pathlib import Path\nimport lightning.pytorch as pl\n"
+        "class Mover(pl.Callback):\n"
+        "    def on_train_epoch_start(self, trainer, module):\n"
+        "        if trainer.current_epoch == 1:\n"
+        "            Path('outputs/run').rename('outputs/moved')\n"
+    )
+    monkeypatch.syspath_prepend(work_folder)
+    result = command("hydra.run.dir=outputs/run", "logger=default", "+callbacks.mover._target_=moving.Mover")
+    assert result.code == 2
+    assert result.error.count("\n") == 1
+    assert "outputs/run was moved or deleted" in result.error
+    assert [path.name for path in (work_folder / "outputs").iterdir()] == ["moved"]
+    assert (work_folder / "outputs/moved/checkpoints/last.ckpt").is_file()
+
+
+# stops while images are decoded, when nothing has been saved yet
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_while_images_are_decoded_is_one_line(
+    number: int, code: int, command: Command, work_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import PIL.ImageFile
+
+    load = PIL.ImageFile.ImageFile.load
+    calls = iter(range(10_000))
+
+    def stopping_load(image: PIL.ImageFile.ImageFile) -> object:
+        if next(calls) == 5:
+            os.kill(os.getpid(), number)
+        return load(image)
+
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", stopping_load)
+    result = command()
+    assert result.code == code
+    assert "Traceback" not in result.output + result.error
+    assert "melanoma-train resume=" in result.output
+    assert not list(work_folder.rglob("*.ckpt"))

@@ -182,9 +182,10 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
     try:
         with raising_signals(), quiet_threads():
             return command(arguments)
-    except RunStopped as error:
-        print("stopped", file=sys.stderr)
-        return error.exit_code
+    except RunStopped as stop:
+        if not stop.is_told:
+            print("stopped", file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:  # outside the main thread there are no handlers
         print("stopped", file=sys.stderr)
         return 130

@@ -25,7 +25,7 @@ from melanoma_pl.config.app import (
     split_arguments,
 )
 from melanoma_pl.data import __main__ as data
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import RunStopped, UserError
 from melanoma_pl.runs import __main__ as runs
 
 
@@ -132,6 +132,16 @@ def test_a_stop_is_found_behind_the_error_of_the_code_that_it_interrupted(
 
     assert run_command(command, []) == code
     assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_stop_that_the_log_tells_is_not_told_again(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(arguments: list[str]) -> int:
+        stop = RunStopped(signal.SIGTERM)
+        stop.is_told = True
+        raise stop
+
+    assert run_command(command, []) == 143
+    assert capsys.readouterr().err == ""
 
 
 def test_a_full_disk_is_one_line_whoever_writes(work_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
