@@ -90,7 +90,7 @@ def open_image(source: Path | io.BytesIO) -> Iterator[Image.Image]:
 
 
 def _open(source: Path | io.BytesIO) -> Image.Image:
-    """Open an image; HEIC, whatever the file's name, through the optional package pillow-heif."""
+    """Open an image; HEIC, whatever the file's name, through the optional package pi-heif."""
     try:
         return Image.open(source)
     except UnidentifiedImageError:
@@ -106,11 +106,11 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
 @cache
 def register_heic() -> bool:
     """Teach Pillow to read HEIC, and tell whether that is possible, which it is with the extra `heic`."""
-    if find_spec("pillow_heif") is None:
+    if find_spec("pi_heif") is None:
         return False
-    import pillow_heif
+    import pi_heif
 
-    pillow_heif.register_heif_opener()
+    pi_heif.register_heif_opener()
     return True
 
 
@@ -133,7 +133,7 @@ class PillowWarnings:
             if self._readers == 1:
                 self._filters = warnings.catch_warnings()
                 self._filters.__enter__()
-                warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)(\.|$)")
+                warnings.filterwarnings("ignore", module=r"(PIL|pi_heif)(\.|$)")
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             yield

@@ -1,5 +1,6 @@
 """Colours of any file: 16-bit values by the bits that they use, ICC profiles, HEIC, and warnings of Pillow."""
 
+import base64
 import io
 import struct
 import warnings
@@ -14,6 +15,7 @@ from PIL import Image, ImageCms
 
 from melanoma_pl import image_files
 from melanoma_pl.image_files import BrokenImageError, open_image, to_rgb
+from tests.conftest import HEIC
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (9, 7, 4))
 COLOURS[0, 0] = 255
@@ -139,7 +141,7 @@ def test_profile_of_grey_images() -> None:
 def test_heic_names_its_package_or_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "renamed.jpg"
     if image_files.register_heic():
-        Image.new("RGB", (64, 64), (200, 120, 100)).save(file, "HEIF")
+        file.write_bytes(base64.b64decode(HEIC))
         with open_image(file) as image:
             assert to_rgb(image).getpixel((0, 0)) == pytest.approx((200, 120, 100), abs=3)
     file.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))

@@ -43,7 +43,7 @@ def check_processes(devices: int, nodes: int = 1) -> None:
         nodes: `trainer.num_nodes`.
 
     Raises:
-        UserError: If torchrun or srun started another number.
+        UserError: If torchrun or srun started another number, or nothing starts the processes of other machines.
     """
     if is_torchrun():
         program, started = "torchrun", int(os.environ["WORLD_SIZE"])
@@ -52,6 +52,11 @@ def check_processes(devices: int, nodes: int = 1) -> None:
         if devices * nodes == 1 and is_main_process() and "SLURM_STEP_ID" not in os.environ:
             return  # a batch script that starts one process without srun
     else:
+        if nodes > 1 and "MASTER_ADDR" not in os.environ:
+            raise UserError(
+                f"trainer.num_nodes={nodes} would wait for machines that nobody starts",
+                "start the training with torchrun or srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each machine",
+            )
         return
     if started != devices * nodes:
         wanted = f"trainer.devices={devices}" + (f" and trainer.num_nodes={nodes}" if nodes > 1 else "")

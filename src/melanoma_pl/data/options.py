@@ -37,7 +37,7 @@ HEIC = (".heic", ".heif", ".hif")
 NEEDED = {  # ending of a file → what reads it, beyond what every Pillow reads
     **dict.fromkeys(JPEG2000, "jpg_2000"),
     **dict.fromkeys((".avif", ".avifs"), "avif"),
-    **dict.fromkeys(HEIC, "pillow_heif"),
+    **dict.fromkeys(HEIC, "pi_heif"),
 }
 ENDINGS = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
@@ -146,7 +146,7 @@ def is_image(path: Path) -> bool:
 def is_readable(ending: str) -> bool:
     """Tell whether this machine reads images whose files have an ending of `ENDINGS`."""
     needed = NEEDED.get(ending)
-    if needed is None or needed == "pillow_heif":
+    if needed is None or needed == "pi_heif":
         return needed is None or find_spec(needed) is not None
     from PIL import features
 

@@ -20,6 +20,7 @@ from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.evaluation.out_of_distribution import fit_detector
 from melanoma_pl.image_files import read_all
 from melanoma_pl.inference.extras import restore_extras
+from melanoma_pl.inference.hardware import full_precision
 from melanoma_pl.messages import Progress
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.features import tapped
@@ -99,7 +100,7 @@ def predict_logits(
         UserError: If a logit is not finite.
     """
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         for pixels in batches:
             on_device = pixels.to(classifier.device)
             seen = dihedral_views(on_device) if views == "dihedral" else [on_device]

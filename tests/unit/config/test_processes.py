@@ -67,6 +67,14 @@ def test_there_are_as_many_processes_as_devices(
         check_processes(devices, nodes)
 
 
+def test_other_machines_are_started_by_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(UserError, match=r"trainer\.num_nodes=2"):
+        check_processes(1, nodes=2)
+    monkeypatch.setenv("MASTER_ADDR", "first.machine")
+    check_processes(1, nodes=2)
+
+
 def test_other_processes_leave_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     with rank_arguments(["seed=1"]) as own:
         assert own == ["seed=1"]

@@ -1,5 +1,6 @@
 """The data module: the same batches for any cache and any workers, and broken images reported before training."""
 
+import base64
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from PIL import Image
-from tests.conftest import SIZE, draw_image
+from tests.conftest import HEIC, SIZE, draw_image
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.augmentation import Dermoscopy
@@ -16,7 +17,6 @@ from melanoma_pl.data.labelled_images import list_images
 from melanoma_pl.data.loader import Batch
 from melanoma_pl.data.options import is_readable
 from melanoma_pl.errors import UserError
-from melanoma_pl.image_files import register_heic
 from melanoma_pl.preprocessing import Preprocessing
 
 SMALL = Preprocessing(SIZE)
@@ -229,15 +229,14 @@ def test_files_that_are_not_read_are_counted_and_named(
     assert "melanoma-pl[heic]" in text
 
 
-@pytest.mark.parametrize("ending", ["jfif", "jpe", "gif", "jp2", "mpo", "avif", "heic"])
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "gif", "jp2", "mpo", "avif"])
 def test_other_endings_are_trained_on(ending: str, own_image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     if not is_readable(f".{ending}"):
         pytest.skip(f"this machine does not read {ending}")
-    register_heic()
     plain = module(own_image_folder).load("train")
     for path in plain.images.paths[:4]:
         image = Image.open(own_image_folder / path).convert("RGB")
-        kind = {"jfif": "JPEG", "jpe": "JPEG", "heic": "HEIF", "jp2": "JPEG2000"}.get(ending, ending.upper())
+        kind = {"jfif": "JPEG", "jpe": "JPEG", "jp2": "JPEG2000"}.get(ending, ending.upper())
         image.save((own_image_folder / path).with_suffix(f".{ending}"), kind)
         (own_image_folder / path).unlink()
     loaded = module(own_image_folder).load("train")
@@ -245,6 +244,15 @@ def test_other_endings_are_trained_on(ending: str, own_image_folder: Path, caplo
     positions = torch.arange(40)
     assert (loaded.pixels(positions).float() - plain.pixels(positions).float()).abs().mean() < 8
     assert not caplog.records
+
+
+@pytest.mark.skipif(not is_readable(".heic"), reason="the extra heic is not installed")
+def test_heic_is_trained_on(own_image_folder: Path) -> None:
+    (own_image_folder / "train/benign/a.heic").write_bytes(base64.b64decode(HEIC))
+    loaded = module(own_image_folder).load("train")
+    position = loaded.images.paths.index("train/benign/a.heic")
+    pixels = loaded.pixels(torch.tensor([position])).float()
+    assert pixels.mean(dim=(0, 2, 3)).tolist() == pytest.approx((200, 120, 100), abs=3)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")

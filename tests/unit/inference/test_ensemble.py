@@ -84,6 +84,14 @@ def test_nothing_is_fitted_on_test_images(image_folder: Path) -> None:
     assert (ensemble.decision, ensemble.decided_on) == (Decision(), NOTHING)
 
 
+def test_a_gpu_computes_in_32_bits(members: list[Member]) -> None:
+    classifier, flags = members[0].classifier, list[bool]()
+    classifier.network.register_forward_hook(lambda *_: flags.append(torch.backends.cudnn.allow_tf32))
+    predict_logits(classifier, [torch.zeros(1, 3, 32, 32, dtype=torch.uint8)])
+    assert flags == [False]
+    assert torch.backends.cudnn.allow_tf32
+
+
 def test_a_network_with_non_finite_logits_is_refused(members: list[Member]) -> None:
     torch.nn.init.constant_(members[0].classifier.network.dense_2.weight, float("nan"))
     with pytest.raises(UserError, match="non-finite logits for 12 of 12 images"):
