@@ -55,7 +55,7 @@ def check_processes(devices: int, nodes: int = 1) -> None:
         if nodes > 1 and "MASTER_ADDR" not in os.environ:
             raise UserError(
                 f"trainer.num_nodes={nodes} would wait for machines that nobody starts",
-                "start the training with torchrun or srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each machine",
+                "start it with torchrun or srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each machine",
             )
         return
     if started != devices * nodes:
