@@ -62,6 +62,8 @@ def listed_images(run: Run) -> dict[str, list[ListedImage]]:
                 listed.setdefault(image.split, []).append(image)
     except UNREADABLE as error:
         raise UserError(f"{table} cannot be read ({reason_of(error)})") from error
+    if not listed:  # as a power cut may leave it; to take it for no list would compare nothing
+        raise UserError(f"{table} is empty", "restore it from a copy, or start a new run")
     return listed
 
 

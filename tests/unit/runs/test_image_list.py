@@ -59,3 +59,10 @@ def test_a_damaged_list_is_refused_by_name(run: Run, image_folder: Path) -> None
     (run.folder / IMAGES).write_text("path,sha256\na,0\n")
     with pytest.raises(UserError, match=r"images.csv cannot be read \(it lacks 'split'\)"):
         compare_images(run, module(image_folder), SPLITS)
+
+
+@pytest.mark.parametrize("content", ["", "path,split,label,group,sha256\n"])
+def test_an_empty_list_is_refused(run: Run, image_folder: Path, content: str) -> None:
+    (run.folder / IMAGES).write_text(content)
+    with pytest.raises(UserError, match=r"images\.csv is empty"):
+        compare_images(run, module(image_folder), SPLITS)
