@@ -38,6 +38,7 @@ def test_wheel_installed_commands_run(tmp_path: Path, image_folder: Path) -> Non
     assert str(installed) in shown.stdout, "the packaged configuration is used, not the repository's"
     trained = run("train", *TINY, "data=folder", f"data.root={image_folder}")
     assert trained.returncode == 0, trained.stderr
+    assert "Warning" not in trained.stderr and ".py:" not in trained.stderr, trained.stderr
     (record,) = elsewhere.glob("outputs/*/*/run.json")
     assert run("evaluate", f"run={record.parent}").returncode == 0
     assert run("predict", "--run", str(record.parent), str(image_folder / "test")).returncode == 0

@@ -124,6 +124,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         with warnings.catch_warnings():
             # decoded pixels in memory leave nothing for workers to do
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            # Lightning asks PyTorch in an old way, about which its users can do nothing
+            warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
             last = run.checkpoints / LAST if is_resumed else None
             try:
                 trainer.fit(classifier, data, ckpt_path=last, weights_only=True)
