@@ -153,6 +153,7 @@ def test_nothing_is_decoded_for_a_setting_that_cannot_be_trained(
         "+model.depth=3",
         "optimizer._target_=torch.optim.SGD",
         "+trainer.foo=1",
+        "+trainer.strategy=foo",
         "+callbacks.mine._target_=nowhere.Mine",
     ):
         result = run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}", override)

@@ -80,6 +80,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     check_compiler(settings.trainer.compile, accelerator)
     check_classes(settings)
     callbacks, loggers = make_callbacks(settings), make_loggers(settings)
+    trainer = make_trainer(settings, run, accelerator, precision, callbacks, loggers)
     weights = starting_weights(settings, run)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
@@ -120,7 +121,6 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         for each in loggers:
             if isinstance(each, TensorBoardLogger):  # drops what a killed run wrote from this epoch on
                 each._kwargs.setdefault("purge_step", first_epoch)
-        trainer = make_trainer(settings, run, accelerator, precision, callbacks, loggers)
         with warnings.catch_warnings():
             # decoded pixels in memory leave nothing for workers to do
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
