@@ -14,7 +14,7 @@ from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.ensemble import Ensemble, Logits
 from melanoma_pl.messages import DISCLAIMER
 from melanoma_pl.models.features import tapped
-from melanoma_pl.report.content import Content, MemberFigures, PredictedScores, SetFigures
+from melanoma_pl.report.content import Caveat, Content, MemberFigures, PredictedScores, SetFigures
 from melanoma_pl.report.mistakes import worst_mistakes
 from melanoma_pl.report.provenance import (
     dataset_name,
@@ -58,7 +58,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     """
     first, split, is_full = ensemble.members[0], request.split, request.depth == "page"
     # whatever the user has to mend is found before the images are predicted
-    is_seen, notes, warnings = seen_images(ensemble, request)
+    is_seen, warnings = seen_images(ensemble, request)
     batches, images = first.evaluated.split(split), _common_images(ensemble, split)
     groupings = find_groupings(first.evaluated, batches, request.subgroups) if is_full else []
     predictions = _predict(ensemble, split, images, is_seen)
@@ -76,8 +76,12 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
         n=len(images),
         positives=int(targets.sum()),
         facts=evaluation_facts(ensemble, request),
-        warnings=(*evaluation_warnings(ensemble, request), *warnings, *scarcity_warnings(targets, class_names)),
-        notes=(*notes, *_notes(batches.loaded.broken, predictions.is_ood)),
+        warnings=(
+            *evaluation_warnings(ensemble, request),
+            *warnings,
+            *(Caveat("few", each) for each in scarcity_warnings(targets, class_names)),
+        ),
+        notes=tuple(_notes(batches.loaded.broken, predictions.is_ood)),
         sets=_main_figures(predictions, split, threshold, prevalence),
         decisions=(
             decide("chosen on validation" if is_chosen else "fixed", probabilities, targets, threshold, prevalence),

@@ -1,8 +1,47 @@
 """The content of an evaluation's report as plain values, in the order of its page."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from melanoma_pl.evaluation import Calibration, Counts, Decisions, Estimate, Ranking, Subgroup
+
+CHANCE = 0.5  # AUROC at chance level
+Level = Literal["problem", "caution", "neutral"]
+Kind = Literal["seen", "leak", "synthetic", "few", "chosen", "unchecked"]
+LEVELS: dict[Kind, Level] = {
+    "seen": "problem",
+    "leak": "problem",
+    "synthetic": "caution",
+    "few": "caution",
+    "chosen": "caution",
+    "unchecked": "caution",
+}
+"""Gravity of each kind of warning."""
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """A warning that belongs beside the figures; as text, its sentence.
+
+    Attributes:
+        kind: `seen`: the network trained or chose on these test images. `leak`: some of them show a lesion that is also
+            in train. `synthetic`: a program drew them. `few`: a class has too few of them. `chosen`: they are
+            validation images, which chose epoch and threshold. `unchecked`: anything else that limits the figures,
+            such as weights of unknown origin.
+        text: The sentence.
+    """
+
+    kind: Kind
+    text: str
+
+    @property
+    def level(self) -> Level:
+        """`problem` if the figures are wrong for unseen images, else `caution`."""
+        return LEVELS[self.kind]
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -47,6 +86,12 @@ class Shortcut:
     lost: Estimate
     verdict: str
     is_problem: bool
+
+    @property
+    def is_as_good(self) -> bool:
+        """True if it tells the classes apart, and the network is not shown to do better."""
+        tells = self.auroc.interval is not None and self.auroc.interval[0] > CHANCE
+        return self.is_problem and tells and self.lost.interval is not None and self.lost.interval[0] <= 0
 
 
 @dataclass(frozen=True)
@@ -138,7 +183,7 @@ class Content:
         n: Number of images.
         positives: Number of malignant images.
         facts: Label → text: checkpoint, command, commit, date, threshold rule, test-time augmentation and the like.
-        warnings: Warnings that apply to every figure, such as "Validated on the test images".
+        warnings: Warnings that belong beside the figures, such as "Validated on the test images".
         notes: Further remarks.
         sets: Main figures, of all images first.
         decisions: Performance at the chosen threshold, at 0.5, and of always benign.
@@ -162,7 +207,7 @@ class Content:
     n: int
     positives: int
     facts: dict[str, str]
-    warnings: tuple[str, ...]
+    warnings: tuple[Caveat, ...]
     notes: tuple[str, ...]
     sets: tuple[SetFigures, ...]
     decisions: tuple[Decisions, ...]

@@ -18,6 +18,7 @@ from melanoma_pl.report.content import Content
 from melanoma_pl.report.figures.curves import PUBLISHED, precision_recall, probabilities, reliability, roc
 from melanoma_pl.report.figures.forest import robustness, shortcuts, subgroups
 from melanoma_pl.report.markup import EmbeddedImage, render_markdown, write_html
+from melanoma_pl.report.verdict import verdict
 
 REPORT_PAGE, MODEL_CARD = "report.html", "MODEL_CARD.md"
 SIZE = re.compile(r'viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
@@ -118,4 +119,9 @@ def model_card(content: Content, data_facts: Mapping[str, str]) -> str:
 
 def _context(content: Content) -> dict[str, Any]:
     """Return the variables that the templates of page and model card share."""
-    return {"content": content, "wording": wording, "decision_columns": list(map(wording.named, content.decisions))}
+    return {
+        "content": content,
+        "wording": wording,
+        "verdict": verdict(content),
+        "decision_columns": list(map(wording.named, content.decisions)),
+    }

@@ -15,6 +15,7 @@ from melanoma_pl.evaluation.outcomes import Decisions
 from melanoma_pl.evaluation.reliability import Bin
 from melanoma_pl.messages import DISCLAIMER
 from melanoma_pl.report.content import (
+    Caveat,
     Content,
     MemberFigures,
     Mistake,
@@ -51,8 +52,12 @@ def full_content(n: int = 400) -> Content:
             "commit": "f32ef09a1b2c3d4e5f60718293a4b5c6d7e8f901",
             "date": "2026-11-25 15:09",
         },
-        warnings=("Validated on the test images: these figures are too good.", "Drawn <images>: they say nothing."),
-        notes=("12 images share a lesion with training & are left out of the second row.",),
+        warnings=(
+            Caveat("seen", "Validated on the test images: these figures are too good."),
+            Caveat("leak", "12 images share a lesion with training."),
+            Caveat("synthetic", "Drawn <images>: they say nothing."),
+        ),
+        notes=("2 images cannot be read & are left out.",),
         sets=(
             SetFigures("all images", ranking(own, probabilities, targets), chosen),
             SetFigures("unseen <lesions> of training", ranking(own, probabilities, targets), chosen),
