@@ -258,7 +258,12 @@ def risk_coverage(
     return RiskCoverage(tuple(points), resampled(area, resamples[:, 0]), best_area(int(is_wrong.sum()), n))
 
 
+def best_risks(wrong: int, n: int) -> Floats:
+    """Return the risk among the 1, 2, … `n` images kept if the `wrong` decisions are referred first, float64 `(n,)`."""
+    kept = np.arange(1, n + 1)
+    return np.maximum(kept - (n - wrong), 0) / kept
+
+
 def best_area(wrong: int, n: int) -> float:
-    """Return the area under the risk-coverage curve if the `wrong` of `n` decisions were the least certain ones."""
-    kept = np.arange(n - wrong + 1, n + 1)
-    return float(np.sum((kept - (n - wrong)) / kept) / n)
+    """Return the area under the risk-coverage curve if the `wrong` of `n` decisions are referred first."""
+    return float(best_risks(wrong, n).mean())

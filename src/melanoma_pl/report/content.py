@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from melanoma_pl.evaluation import Calibration, Counts, Decisions, Estimate, Ranking, Subgroup
+from melanoma_pl.evaluation import (
+    Calibration,
+    Counts,
+    DecisionCurve,
+    Decisions,
+    Estimate,
+    InPeople,
+    Ranking,
+    RiskCoverage,
+    Subgroup,
+)
 
 CHANCE = 0.5  # AUROC at chance level
 Level = Literal["problem", "caution", "neutral"]
@@ -172,6 +182,29 @@ class SetFigures:
 
 
 @dataclass(frozen=True)
+class Consequences:
+    """The consequences of the decisions at the chosen threshold, for the images that the networks have not seen.
+
+    Attributes:
+        n: Number of these images; all images if none or all are seen.
+        positives: Number of malignant ones.
+        is_part: Whether the images are only those whose lesions are unseen in training.
+        in_people: Decisions among 1,000 images at the prevalence that the user gave, or else at 2 %.
+        decision_curves: Net benefit at that prevalence, and at the prevalence of these images.
+        prior: Proportion of malignant training images, which the probabilities refer to; None if it is unknown.
+        risk_coverage: Errors that remain if the least certain images are referred.
+    """
+
+    n: int
+    positives: int
+    is_part: bool
+    in_people: InPeople
+    decision_curves: tuple[DecisionCurve, DecisionCurve]
+    prior: float | None
+    risk_coverage: RiskCoverage
+
+
+@dataclass(frozen=True)
 class Content:
     """The whole report.
 
@@ -198,6 +231,7 @@ class Content:
         curves: Predictions from which figures are drawn.
         disclaimer: The notice that this is not a medical device.
         lesions: Number of different lesions that these images show; None if unknown.
+        consequences: Consequences of the decisions; None if only numbers were requested.
     """
 
     title: str
@@ -222,6 +256,7 @@ class Content:
     curves: PredictedScores
     disclaimer: str
     lesions: int | None = None
+    consequences: Consequences | None = None
 
     @property
     def confusion(self) -> Counts:
