@@ -157,15 +157,17 @@ def relations(audit: Audit) -> list[str]:
     by_pixels = {path for pair in audit.leaks if pair.kind != "lesion" for path in (pair.first, pair.second)}
     by_metadata = {path for paths in audit.shared_groups.values() for path in paths}
     reasons = {
-        "because the metadata has their lesion in another split too": leaking & by_metadata,
-        "because their pixels match an image there": leaking & by_pixels,
+        "because the metadata has their lesion in another split, too": leaking & by_metadata,
+        "because their pixels match an image of another split": leaking & by_pixels,
         "for both reasons": leaking & by_metadata & by_pixels,
         "through another image of their split": leaking - by_metadata - by_pixels,
     }
-    parts = [f"{len(paths):,} {reason}" for reason, paths in reasons.items() if paths]
+    given = {reason: len(paths) for reason, paths in reasons.items() if paths}
+    parts = [f"{count:,} {reason}" for reason, count in given.items()] if len(given) > 1 else list(given)
+    start = f"{len(leaking):,} of {total:,} {images} leak{':' if len(given) > 1 else ','}"
     unnamed = sum(not group.names for group in leaks)
     across = sum(not by_pixels.isdisjoint(cluster) for cluster in audit.clusters)
-    sentences = [f"{len(leaking):,} of {total:,} {images} leak: {', '.join(parts)}."] if parts else []
+    sentences = [f"{start} {', '.join(parts)}."] if parts else []
     sentences.append(f"They make {amount(len(leaks), 'group')} of images; a group can hold several {images}.")
     if audit.group_column:
         sentences[-1] += (

@@ -57,13 +57,17 @@ def test_relations_explain_the_counts(tmp_path: Path) -> None:
     )
     images, groups, clusters = relations(audit)
     assert images == (
-        "3 of 3 test images leak: 1 because the metadata has their lesion in another split too, 1 because their pixels "
-        "match an image there, 1 through another image of their split."
+        "3 of 3 test images leak: 1 because the metadata has their lesion in another split, too, 1 because their "
+        "pixels match an image of another split, 1 through another image of their split."
     )
     assert "2 groups of images" in groups and "knows 1 of them (1 lesion in two splits)" in groups
     assert groups.endswith("the other 1.")
     assert "of 2, 1 reach into two splits, and 1 stay within one" in clusters
     assert relations(empty_audit(tmp_path)) == []
+    alone = replace(audit, leaking_test_images=(third,))
+    assert relations(alone)[0] == ("1 of 3 test images leak, because their pixels match an image of another split."), (
+        "one reason needs no count"
+    )
     assert "metadata" not in " ".join(relations(replace(audit, shared_groups={}, group_column=None)))
 
 
