@@ -50,6 +50,7 @@ from .net_benefit import net_benefit as net_benefit
 from .outcomes import USUAL_PREVALENCE as USUAL_PREVALENCE
 from .outcomes import Decisions as Decisions
 from .outcomes import InPeople as InPeople
+from .outcomes import PeopleCount as PeopleCount
 from .outcomes import always_benign as always_benign
 from .outcomes import decide as decide
 from .outcomes import in_people as in_people

@@ -15,6 +15,7 @@ from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import amount
 from melanoma_pl.report import wording
 from melanoma_pl.report.content import Content
+from melanoma_pl.report.figures.consequences import in_people, net_benefit, risk_coverage
 from melanoma_pl.report.figures.curves import PUBLISHED, precision_recall, probabilities, reliability, roc
 from melanoma_pl.report.figures.forest import robustness, shortcuts, subgroups
 from melanoma_pl.report.markup import EmbeddedImage, render_markdown, write_html
@@ -36,6 +37,9 @@ FIGURES: dict[str, Callable[[Content], Figure | None]] = {
     "roc": roc,
     "precision_recall": precision_recall,
     "probabilities": probabilities,
+    "in_people": in_people,
+    "net_benefit": net_benefit,
+    "risk_coverage": risk_coverage,
     "reliability": reliability,
     "subgroups": subgroups,
     "shortcuts": shortcuts,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from melanoma_pl.evaluation import outcomes
+from melanoma_pl.evaluation import decision_curve, in_people, outcomes, risk_coverage
 from melanoma_pl.evaluation.assessment import Calibration, Ranking, Subgroup
 from melanoma_pl.evaluation.intervals import Estimate, delong, proportion
 from melanoma_pl.evaluation.metrics import Counts, auroc, average_precision, count
@@ -16,6 +16,7 @@ from melanoma_pl.evaluation.reliability import Bin
 from melanoma_pl.messages import DISCLAIMER
 from melanoma_pl.report.content import (
     Caveat,
+    Consequences,
     Content,
     MemberFigures,
     Mistake,
@@ -91,6 +92,7 @@ def full_content(n: int = 400) -> Content:
         ),
         curves=PredictedScores(tuple(map(float, probabilities)), tuple(map(int, targets))),
         disclaimer=DISCLAIMER,
+        consequences=consequences(probabilities, targets, 0.31),
     )
 
 
@@ -123,6 +125,24 @@ def bare_content() -> Content:
         members=(),
         curves=PredictedScores(tuple(map(float, probabilities)), (0,) * 5),
         disclaimer=DISCLAIMER,
+        consequences=consequences(probabilities, targets, 0.5),
+    )
+
+
+def consequences(probabilities: np.ndarray, targets: np.ndarray, threshold: float) -> Consequences:
+    """Return the consequences of the decisions at a prevalence of 2 %."""
+    arguments = probabilities, targets, threshold
+    return Consequences(
+        n=targets.size,
+        positives=int(targets.sum()),
+        is_part=False,
+        in_people=in_people(count(*arguments), 0.02),
+        decision_curves=(
+            decision_curve(*arguments, prevalence=0.02, prior=0.35, replicates=200),
+            decision_curve(*arguments, replicates=200),
+        ),
+        prior=0.35,
+        risk_coverage=risk_coverage(*arguments, replicates=200),
     )
 
 

@@ -79,8 +79,8 @@ def test_links_and_labels_lead_somewhere(page: Page, bare: Page) -> None:
 
 def test_every_section_is_there(page: Page, bare: Page) -> None:
     sections = [section.get("id") for section in page.all("section")]
-    always = ["ranking", "decisions", "calibration", "mistakes", "made", "limits"]
-    assert sections == [None, *always[:3], "subgroups", "shortcuts", "robustness", "mistakes", "members", *always[4:]]
+    always = ["ranking", "decisions", "consequences", "calibration", "mistakes", "made", "limits"]
+    assert sections == [None, *always[:4], "subgroups", "shortcuts", "robustness", "mistakes", "members", *always[5:]]
     assert [section.get("id") for section in bare.all("section")] == [None, *always]
 
 
