@@ -1,6 +1,7 @@
 """Estimates, decisions and findings of an evaluation in words, for the page, the model card, figures and terminal."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from melanoma_pl.evaluation import BY_DEFINITION, SMALLEST, UNKNOWN, Calibration, Decisions, Estimate, PeopleCount
 from melanoma_pl.messages import amount, brackets, decimal
@@ -74,30 +75,28 @@ def people(group: PeopleCount) -> str:
 
 
 def fraction(estimate: Estimate, *, complement: bool = False) -> str:
-    """Return "6.03 % [5.16 % to 7.03 %] (about 1 in 17)", or why the value is missing.
+    """Return a proportion that can be computed as "6 % [5.2 to 7 %] (about 1 in 17)".
 
     Args:
         estimate: A proportion.
         complement: Whether 1 minus the proportion is meant.
     """
-    if estimate.value is None:
-        return told(estimate)
-    value, ends = estimate.value, estimate.interval
+    value, ends = estimate.value or 0.0, estimate.interval
     if complement:
         value, ends = 1 - value, ends and (1 - ends[1], 1 - ends[0])
-    interval = f" [{percent(ends[0])} to {percent(ends[1])}]" if ends else ""
-    return f"{percent(value)}{interval}{f' (about 1 in {_rounded(1 / value)})' if 0 < value <= 0.5 else ''}"
+    interval = f" [{_two_digits(100 * ends[0])} to {_two_digits(100 * ends[1])} %]" if ends else ""
+    one_in = f" (about 1 in {_two_digits(1 / value)})" if 0 < value <= 0.1 else ""
+    return f"{_two_digits(100 * value)} %{interval}{one_in}"
 
 
 def worth(threshold: float) -> str:
     """Return how many false alarms one malignant image found is worth at a threshold probability in (0, 1)."""
-    return _rounded((1 - threshold) / threshold)
+    return _two_digits((1 - threshold) / threshold)
 
 
-def _rounded(number: float) -> str:
-    """Return a number with two digits, such as "0.67", "17" or "1,200"."""
-    digits = float(f"{number:.2g}")
-    return f"{digits:,.0f}" if digits >= 10 else f"{digits:g}"
+def _two_digits(number: float) -> str:
+    """Return a number of at least 0 with two digits, three from 99 to 100: "0.67", "17", "1,200" or "99.8"."""
+    return f"{Decimal(f'{number:.{3 if 99 < number < 100 else 2}g}').normalize():,f}"
 
 
 # Columns of tables

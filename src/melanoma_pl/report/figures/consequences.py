@@ -25,7 +25,7 @@ from melanoma_pl.report.wording import percent, worth
 
 DOTS, DOTS_IN_A_ROW = 1000, 40
 # marker, size, colour of found, missed, false alarms and cleared: each differs from the others without its colour too
-DOT_STYLES = (("o", 5.0, BLUE), ("X", 7.0, RED), ("^", 4.6, ORANGE), ("o", 1.6, GREY))
+DOT_STYLES = (("o", 5.0, BLUE), ("X", 7.0, RED), ("^", 4.6, ORANGE), ("o", 2.0, GREY))
 
 
 def dots(people: InPeople) -> tuple[int, int, int, int] | None:
@@ -50,7 +50,7 @@ def in_people(content: Content) -> Figure | None:
     drawn = None if consequences is None else dots(consequences.in_people)
     if consequences is None or drawn is None:
         return None
-    figure, (ax,) = canvas(width=WIDTH, height=3.8)
+    figure, (ax,) = canvas(width=WIDTH, height=3.7)
     negative, positive = map(readable, content.class_names)
     people, first = consequences.in_people, 0
     groups = (people.found, people.missed, people.false_alarms, people.cleared)
@@ -73,14 +73,13 @@ def net_benefit(content: Content) -> Figure | None:
     )
     if not curves:
         return None
-    figure, axes = canvas(rows=len(curves), width=WIDTH, height=1.3 + 2.7 * len(curves))
+    figure, axes = canvas(rows=len(curves), width=WIDTH, height=1.5 + 2.1 * len(curves))
     positive = readable(content.class_names[1])
     for ax, curve in zip(axes, curves, strict=True):
         _draw_decision_curve(ax, curve, positive)
         title = f"{percent(curve.prevalence)} {positive}"
         ax.set_title(title if curve.is_standardised else f"{title}, as these images", loc="left", fontsize=10)
-    found = f"one {positive} image found"
-    axes[-1].set_xlabel(f"threshold probability; below it, the number\nof false alarms that {found} is worth")
+    axes[-1].set_xlabel("threshold probability, and below it\nthe false alarms that one image found is worth")
     legend_below(figure, axes[0])
     return figure
 
@@ -90,7 +89,7 @@ def risk_coverage(content: Content) -> Figure | None:
     if content.consequences is None:
         return None
     points = content.consequences.risk_coverage.points
-    figure, (ax,) = canvas(width=WIDTH, height=4.0)
+    figure, (ax,) = canvas(width=WIDTH, height=3.6)
     coverages, risks = [own.coverage for own in points], [own.wrong.value or 0.0 for own in points]
     ends = [own.wrong.interval or (risk, risk) for own, risk in zip(points, risks, strict=True)]
     ax.axhline(risks[0], color=GREY, ls=":", label="referred at random")
