@@ -76,6 +76,18 @@ class SubgroupTable:
     rows: tuple[Subgroup, ...]
     note: str = ""
 
+    @property
+    def reported(self) -> tuple[Subgroup, ...]:
+        """The subgroups with all three figures."""
+        return tuple(row for row in self.rows if row not in self.too_small)
+
+    @property
+    def too_small(self) -> tuple[Subgroup, ...]:
+        """The subgroups that lack a figure because a class has too few images."""
+        return tuple(
+            row for row in self.rows if None in (row.auroc.value, row.sensitivity.value, row.specificity.value)
+        )
+
 
 @dataclass(frozen=True)
 class Shortcut:
@@ -88,6 +100,7 @@ class Shortcut:
         lost: AUROC of the network on whole images minus this one, paired.
         verdict: Interpretation of the result; empty if there is none.
         is_problem: Whether the network's result may rest on this shortcut.
+        gaps: Sentences on metadata that are unknown for one class far more often than for the other.
     """
 
     name: str
@@ -96,6 +109,7 @@ class Shortcut:
     lost: Estimate
     verdict: str
     is_problem: bool
+    gaps: tuple[str, ...] = ()
 
     @property
     def is_as_good(self) -> bool:

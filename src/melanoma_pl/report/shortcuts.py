@@ -120,8 +120,7 @@ def find_shortcuts(
             trees = fit_trees(unknown.training, training.targets)
         scores[MISSING] = trees.predict_proba(unknown.evaluated)[:, 1]
     *found, missing = (_shortcut(name, scores.get(name), own) for name in MEANINGS)
-    verdict = " ".join(filter(None, [missing.verdict, *unknown.gaps]))
-    return *found, replace(missing, verdict=verdict, is_problem=missing.is_problem or bool(unknown.gaps))
+    return *found, replace(missing, is_problem=missing.is_problem or bool(unknown.gaps), gaps=tuple(unknown.gaps))
 
 
 class Missing(NamedTuple):

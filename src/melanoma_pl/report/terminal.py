@@ -97,18 +97,22 @@ def _predictive(content: Content) -> list[str]:
 def _calibrated(content: Content) -> list[str]:
     before, after = content.calibration
     expected = after.ece_if_calibrated
-    chance = f" ({expected[0]:.3f}–{expected[1]:.3f} if perfectly calibrated)" if expected else ""
+    chance = (
+        f"  perfectly calibrated networks of this size: ECE {expected[0]:.2f} to {expected[1]:.2f}" if expected else ""
+    )
     fitted = "" if content.is_scaled else ", not fitted"
     was = [f"{_value(own)} → " if content.is_scaled else "" for own in (before.ece, before.brier, before.log_loss)]
     return [
-        f"calibration, temperature {after.temperature:.3g}{fitted}: ECE {was[0]}{told(after.ece)}{chance}",
+        f"calibration, temperature {after.temperature:.3g}{fitted}: ECE {was[0]}{told(after.ece)}",
+        *([chance] if chance else []),
         f"  Brier score {was[1]}{_value(after.brier)}, log loss {was[2]}{_value(after.log_loss)}",
     ]
 
 
 def _reached(shortcut: Shortcut) -> str:
-    mark, verdict = "! " if shortcut.is_problem else "", f". {sentence(shortcut.verdict)}" if shortcut.verdict else ""
-    return f"{mark}{shortcut.name}: AUROC {told(shortcut.auroc)}{verdict}"
+    mark = "! " if shortcut.is_problem else ""
+    said = "".join(f" {sentence(each)}" for each in (shortcut.verdict, *shortcut.gaps) if each)
+    return f"{mark}{shortcut.name}: AUROC {told(shortcut.auroc)}{'.' if said else ''}{said}"
 
 
 def _value(estimate: Estimate) -> str:

@@ -146,8 +146,7 @@ def calibration_verdict(content: Content) -> str:
     if found is None or expected is None:
         return few
     compared = (
-        f"A perfectly calibrated network with these probabilities would show an ECE of {expected[0]:.3f}–"
-        f"{expected[1]:.3f} by chance alone; the observed ECE is {found:.3f}"
+        f"ECE {decimal(found)}; perfectly calibrated networks of this size: {expected[0]:.2f} to {expected[1]:.2f}"
     )
     if found > expected[1]:
         return f"{compared}. Chance does not explain this error, so the probabilities should not be taken literally."
@@ -155,7 +154,7 @@ def calibration_verdict(content: Content) -> str:
     too_few = content.n < FEWEST or min(content.positives, negatives) < SMALLEST
     if too_few or expected[1] - expected[0] > WIDEST:
         return f"{compared}. {few}"
-    return f"{compared}, which is consistent with calibrated probabilities."
+    return f"{compared}. The probabilities are consistent with calibration."
 
 
 def note_of(table: SubgroupTable) -> str:

@@ -24,7 +24,8 @@ def test_all_is_said_in_few_lines(content: Content) -> None:
         "chosen on validation (threshold 0.31): sensitivity 0.907, specificity 0.685, balanced accuracy 0.796",
         "threshold 0.5: sensitivity 0.779",
         "always benign: sensitivity 0.000, specificity 1.000, balanced accuracy 0.500, accuracy 0.650",
-        "calibration, temperature 1.73: ECE 0.095 → 0.031 [0.011–0.061] (0.019–0.056 if perfectly calibrated)\n"
+        "calibration, temperature 1.73: ECE 0.095 → 0.031 [0.011–0.061]\n"
+        "  perfectly calibrated networks of this size: ECE 0.02 to 0.06\n"
         "  Brier score 0.112 → 0.112, log loss 0.346 → 0.346\n",
         "! centre erased: AUROC 0.782 [0.730–0.830]. Much of the result needs no lesion",
         "file facts: AUROC not computable: all files are alike",

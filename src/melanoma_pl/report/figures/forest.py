@@ -34,12 +34,13 @@ class EstimateRow:
 
 
 def subgroups(content: Content) -> Figure | None:
-    """Draw the AUROC, sensitivity and specificity of each subgroup and of all images (dashed)."""
+    """Draw the AUROC, sensitivity and specificity of each large enough subgroup and of all images (dashed)."""
     rows = []
     for table in content.subgroups:
-        if table.rows:
+        if table.reported:
             rows.append(EstimateRow(f"{table.column} (est.)" if table.is_estimated else table.column))
-        rows += [EstimateRow(row.value or UNKNOWN, (row.auroc, row.sensitivity, row.specificity)) for row in table.rows]
+        for row in table.reported:
+            rows.append(EstimateRow(row.value or UNKNOWN, (row.auroc, row.sensitivity, row.specificity)))
     if not rows:
         return None
     main = content.sets[0]

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
-from tests.unit.report.evaluation_examples import bare_content, experiment, full_content, named_content, small
+from tests.unit.report.evaluation_examples import bare_content, experiment, full_content, group, named_content, small
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import Content, SubgroupTable
@@ -105,13 +105,13 @@ def test_calibration_is_drawn_once_where_nothing_was_scaled(content: Content) ->
     assert labels(reliability(replace(content, calibration=(after, after))))[1:] == ["temperature 1.73, not fitted"]
 
 
-def test_groups_that_are_too_small_are_dashes(content: Content) -> None:
-    tables = (SubgroupTable("sex", False, (small("", 3, 1),)), SubgroupTable("none", False, ()))
+def test_groups_that_are_too_small_are_not_drawn(content: Content) -> None:
+    few = small("", 3, 1)
+    tables = (SubgroupTable("sex", False, (few, group("female", 90, 30))), SubgroupTable("site", False, (few,)))
     figure = subgroups(replace(content, subgroups=tables))
     assert figure is not None
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["sex", "unknown"]
-    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["–"], ["–"], []]
-    assert subgroups(replace(content, subgroups=())) is None
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["sex", "female"]
+    assert subgroups(replace(content, subgroups=tables[1:])) is None
 
 
 def test_shortcuts_that_are_problems_stand_out(content: Content) -> None:
