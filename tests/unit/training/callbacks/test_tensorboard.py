@@ -52,6 +52,15 @@ def test_losses_stay_on_the_device_until_the_epoch_ends() -> None:
     assert len(logger.given) == 3
 
 
+def test_no_step_reads_the_value_of_its_loss() -> None:
+    callback, logger = StepLoss(every_n_steps=1), Noted()
+    for step in range(1, HELD):
+        loss = torch.tensor(0.5, device="meta")  # reading it, for which a GPU would have to finish, is an error
+        callback.on_train_batch_end(trainer_at(step, logger), None, {"loss": loss}, None, 0)  # type: ignore[arg-type]
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        callback.on_train_epoch_end(trainer_at(HELD, logger), None)  # type: ignore[arg-type]
+
+
 def test_many_losses_are_written_in_the_midst_of_an_epoch() -> None:
     callback, logger = StepLoss(every_n_steps=1), Noted()
     take_steps(callback, logger, 1, HELD - 1)
