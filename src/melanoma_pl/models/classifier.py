@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import lightning.pytorch as pl
 import numpy as np
@@ -30,14 +31,17 @@ from melanoma_pl.models.checkpoint import (
     CHECKPOINT_FORMAT,
     CHECKPOINT_KEY,
     OTHER_FILE,
+    PREDICTION_KEY,
     CheckpointEntry,
     build_to_fill,
     entry_of,
     first_difference,
     network_state,
     read_checkpoint,
+    trained_state,
 )
 from melanoma_pl.models.schedules import Constant, Schedule
+from melanoma_pl.models.three_conv import ThreeConvNet
 from melanoma_pl.models.timm_backbone import FineTuned
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build, check_targets
@@ -109,6 +113,7 @@ class MelanomaClassifier(pl.LightningModule):
         self.temperature = 1.0
         self.threshold = 0.5
         self.is_decided = False  # whether temperature and threshold were fitted with these weights
+        self.averages: Mapping[str, Tensor] | None = None  # of the network's state, by name (`AveragedWeights`)
         self.augmented_decision: Decision | None = None
         self.ood_detector: OutOfDistributionDetector | None = None
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
@@ -296,6 +301,24 @@ class MelanomaClassifier(pl.LightningModule):
             "pos_weight": float(self.pos_weight),  # type: ignore[arg-type]
             "images_note": self.images_note,
         }
+        if self.trains_another_network:
+            network = self.prediction_network()
+            checkpoint[PREDICTION_KEY] = network.state_dict()
+            checkpoint[CHECKPOINT_KEY]["network"] = self.network_spec | {
+                key: value for key, value in getattr(network, "spec", {}).items() if key in self.network_spec
+            }
+
+    @property
+    def trains_another_network(self) -> bool:
+        """True if predictions are those of averaged weights, or of a network without batch normalisation."""
+        return self.averages is not None or _has_batch_norm(self.network)
+
+    def prediction_network(self) -> nn.Module:
+        """Return the network that predicts: with averaged weights and folded batch normalisation, if there are any."""
+        network = deepcopy(self.network)
+        if self.averages is not None:
+            network.load_state_dict(self.averages)
+        return network.folded() if _has_batch_norm(network) else network
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore temperature and threshold; whether the optimizer is fused stays this run's choice.
@@ -310,7 +333,7 @@ class MelanomaClassifier(pl.LightningModule):
                 f"the checkpoint {path} was trained with {difference}",
                 "MelanomaClassifier.load_from_checkpoint(<checkpoint>) takes all from the checkpoint",
             )
-        if difference := first_difference(self.network, network_state(checkpoint)):
+        if difference := first_difference(self.network, trained_state(checkpoint)):
             raise UserError(f"the checkpoint {path} does not fit the network: {difference}", OTHER_FILE)
         parameters = [parameter for group in self._parameter_groups() for parameter in group["params"]]
         for state in checkpoint.get("optimizer_states", ()):
@@ -393,6 +416,11 @@ class MelanomaClassifier(pl.LightningModule):
             return super().to_onnx(file_path, input_sample, **(defaults | options))
         finally:
             self.train(was_training)
+
+
+def _has_batch_norm(network: nn.Module) -> TypeGuard[ThreeConvNet]:
+    """Tell whether a network has batch normalisation that can be folded."""
+    return isinstance(network, ThreeConvNet) and bool(network.spec["batch_norm"])
 
 
 def seed_dropout(seed: int, device: torch.device) -> None:

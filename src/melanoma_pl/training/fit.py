@@ -30,7 +30,6 @@ from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import copy
 from melanoma_pl.inference.hardware import check_compiler, choose_accelerator, choose_precision, keep_freed_memory
 from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
@@ -41,7 +40,7 @@ from melanoma_pl.runs.run_folder import BEST, LAST
 from melanoma_pl.specs import build
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
 from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, kept_best, would_stop
-from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints
+from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints, copy_best
 from melanoma_pl.training.callbacks.tensorboard import log_hyper_parameters
 from melanoma_pl.training.starting_weights import starting_weights
 
@@ -293,7 +292,7 @@ def _choose_best_anew(run: Run, checkpoint: dict[str, Any], monitor: str, mode: 
         )
         return
     if best.name == LAST and is_main_process():
-        copy(run.checkpoints / LAST, run.checkpoints / BEST)
+        copy_best(run.checkpoints / LAST, run.checkpoints / BEST)
     logger.info(
         "checkpoint  by %s the best weights so far are those of epoch %d: %.4f", monitor, best.epoch, best.score
     )
