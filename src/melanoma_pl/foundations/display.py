@@ -1,6 +1,8 @@
 """Display in a notebook: example images, tiles of images, and the source of a function."""
 
+import importlib
 import inspect
+import io
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -92,3 +94,20 @@ def code_of(*functions: Callable[..., Any]) -> str:
     """Return the source of functions without their docstrings, which the text of the notebook replaces."""
     sources = (inspect.getsource(function).rstrip() for function in functions)
     return "\n\n".join(re.sub(r'\n +""".*?"""', "", source, count=1, flags=re.DOTALL) for source in sources)
+
+
+def as_jpeg(figure: Figure, quality: int = 88) -> Any:
+    """Return a figure as a JPEG for a notebook, at twice the resolution that it is shown at.
+
+    A figure full of images takes a fifth of the bytes that it would take as a PNG. Needs IPython, as any notebook does.
+
+    Args:
+        figure: Figure to draw.
+        quality: Quality of the JPEG, 1 to 95.
+
+    Returns:
+        An `IPython.display.Image`, as wide as the figure would be.
+    """
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", dpi=2 * figure.dpi, pil_kwargs={"quality": quality})
+    return importlib.import_module("IPython.display").Image(file.getvalue(), format="jpeg", retina=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,6 +22,7 @@ from torch import Tensor
 from melanoma_pl.messages import format_table
 from melanoma_pl.models.checkpoint import read_keras
 from melanoma_pl.models.three_conv import ThreeConvNet, pooled_side
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, ORANGE, canvas
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
 Floats = NDArray[np.float64]
@@ -45,7 +47,7 @@ model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"]
 
 CONVOLUTIONS, DENSE = ("conv2d", "conv2d_1", "conv2d_2"), ("dense", "dense_1")
 """Keras's names of the layers with weights, in their order."""
-EPSILON = 1e-7  # of Keras, in Adam and as the distance of a probability from 0 and 1 in the loss
+EPSILON = 1e-7  # of Adam in Keras
 BETAS = (0.9, 0.999)
 
 
@@ -285,6 +287,49 @@ def in_keras_layout(network: ThreeConvNet) -> Arrays:
         found[f"{len(found):02d}_{keras}.kernel"] = kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T
         found[f"{len(found):02d}_{keras}.bias"] = state[f"{layer}.bias"]
     return found
+
+
+def epsilons_figure(choices: Mapping[str, float], steps: int) -> Figure:
+    """Draw the ratio of two epsilons of the same effect, Keras's to PyTorch's, and the first step for each gradient.
+
+    Args:
+        choices: Title → PyTorch's epsilon.
+        steps: Number of steps of a training to shade.
+    """
+    figure, (left, right) = canvas(2, width=5.0, height=3.2)
+    numbers = np.arange(1, 5001)
+    left.plot(numbers, 1 / np.sqrt(1 - BETAS[1] ** numbers), color=BLUE)
+    left.axvspan(1, steps, color=ORANGE, alpha=0.25, label=f"the presentation's {steps} steps")
+    left.set(title="PyTorch's epsilon ÷ Keras's, for the same step", xlabel="step", xscale="log", yscale="log")
+    left.set_yticks([1, 3, 10, 30], ["1", "3", "10", "30"])
+    left.minorticks_off()
+    left.legend(fontsize=9)
+    sizes = np.geomspace(1e-9, 1e-3, 200)
+    for (title, epsilon), color in zip(choices.items(), CYCLE, strict=False):
+        right.plot(sizes, sizes / (sizes + epsilon), color=color, label=title)
+    right.set(title="first step ÷ learning rate", xlabel="size of the gradient", xscale="log")
+    right.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def initial_weights_figure(weights: Mapping[str, Mapping[str, NDArray[Any]]], kernels: Sequence[str]) -> Figure:
+    """Draw the distributions of initial weights, one field a kernel.
+
+    Args:
+        weights: Title of a library → its weights by name.
+        kernels: Names of kernels to draw.
+    """
+    figure, axes = canvas(len(kernels), width=5.0, height=3.0)
+    for ax, name in zip(axes, kernels, strict=True):
+        limit = 1.05 * max(float(np.abs(each[name]).max()) for each in weights.values())
+        for (title, each), color in zip(weights.items(), CYCLE, strict=False):
+            style: dict[str, Any] = {"bins": 30, "range": (-limit, limit), "density": True, "alpha": 0.55}
+            ax.hist(each[name].ravel(), color=color, label=title, **style)
+        ax.set(title=name[3:], xlabel="initial weight")
+        ax.set_yticks([])
+    axes[0].set_ylabel("density")
+    axes[-1].legend(fontsize=9)
+    return figure
 
 
 def _channels_last(maps: Tensor) -> NDArray[np.float32]:

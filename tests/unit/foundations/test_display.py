@@ -1,9 +1,11 @@
 """Images for display: choosing them, and turning them into arrays and tiles."""
 
 import numpy as np
+import pytest
 import torch
 
-from melanoma_pl.foundations.display import as_arrays, clearest_of_each, first_of_each
+from melanoma_pl.foundations.display import as_arrays, as_jpeg, clearest_of_each, first_of_each
+from melanoma_pl.report.figures.canvas import canvas
 
 
 def test_the_first_of_each_class():
@@ -26,3 +28,14 @@ def test_arrays_have_their_colours_last():
     images = as_arrays(pixels)
     assert images.shape == (1, 2, 4, 3)
     assert images[0, 1, 3].tolist() == [0, 0, 7]
+
+
+def test_a_jpeg_is_drawn_at_twice_its_size():
+    pytest.importorskip("IPython")
+    figure, (ax,) = canvas(1, width=3, height=2)
+    ax.imshow(np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8))
+    image = as_jpeg(figure)
+    data, metadata = image._repr_jpeg_()
+    assert data[:2] == b"\xff\xd8" or isinstance(data, str)
+    width, height = (int(inches * figure.dpi) for inches in figure.get_size_inches())
+    assert (metadata["width"], metadata["height"]) == (width, height)

@@ -122,3 +122,16 @@ def test_keras_itself_where_it_is_installed(weights: Arrays, images: Any) -> Non
 def test_without_keras_there_is_nothing(weights: Arrays, images: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert keras_layers.outputs_of_keras_itself(weights, images) is None
+
+
+def test_figures(weights: Arrays, network: ThreeConvNet) -> None:
+    figure = keras_layers.epsilons_figure({"small": 1e-8, "large": 1e-6}, steps=100)
+    left, right = figure.axes
+    assert left.lines[0].get_ydata()[0] == pytest.approx(1 / np.sqrt(1e-3))  # type: ignore[index]
+    small, large = (line.get_ydata() for line in right.lines)
+    assert (np.asarray(small) > np.asarray(large)).all()
+    figure.draw_without_rendering()
+    both = {"Keras": weights, "PyTorch": keras_layers.in_keras_layout(network)}
+    figure = keras_layers.initial_weights_figure(both, ["00_conv2d.kernel", "06_dense.kernel"])
+    assert [ax.get_title() for ax in figure.axes] == ["conv2d.kernel", "dense.kernel"]
+    figure.draw_without_rendering()
