@@ -43,6 +43,7 @@ from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, ke
 from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints, copy_best
 from melanoma_pl.training.callbacks.tensorboard import log_hyper_parameters
 from melanoma_pl.training.starting_weights import starting_weights
+from melanoma_pl.training.teachers import load_teachers, record_teachers
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     check_classes(settings)
     callbacks, loggers = make_callbacks(settings), make_loggers(settings)
     trainer = make_trainer(settings, run, accelerator, precision, callbacks, loggers)
-    weights = starting_weights(settings, run)
+    weights, teachers = starting_weights(settings, run), load_teachers(settings, run, accelerator)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
     data = make_data(settings, processes=settings.trainer.devices)
@@ -95,11 +96,12 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     is_resumed = check_images(run, data, splits, weights.images if weights else ())
     if weights:
         weights.record(run)
+    record_teachers(teachers, run)
     if not is_resumed and (other := next(run.folder.glob("hpc_ckpt_*.ckpt"), None)):
         raise UserError(f"{other} is of Lightning's requeueing, and Lightning would go on with it", "remove it")
     if is_resumed:
         _restore_threads(run, accelerator)
-    classifier = make_classifier(settings, data, is_resumed, precision)
+    classifier = make_classifier(settings, data, is_resumed, precision, [each.classifier for each in teachers])
     if is_main_process():
         run.update(
             resolved={"accelerator": accelerator, "precision": precision, "keep_memory": keeps_memory},
