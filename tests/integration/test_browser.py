@@ -58,7 +58,7 @@ def board(run_command: Command, work_folder: Path, image_folder: Path) -> Iterat
     ("tab", "expected"),
     [
         ("scalars", ["train/loss", "train/accuracy", "val/auroc", "train/learning_rate"]),
-        ("images", ["images/training", "images/worst mistakes", "val/roc"]),
+        ("images", ["visuals/training_images", "visuals/worst_mistakes", "visuals/roc"]),
         ("pr_curves", ["val/precision_recall"]),
         ("hparams", ["batch_size", "val_final/auroc"]),
     ],

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.util.tensor_util import make_ndarray
 
 from tests.conftest import TINY, only_run
 
@@ -214,6 +217,36 @@ def test_resumed_with_another_number_of_threads(uninterrupted: Path, image_folde
     assert result.returncode == 0, result.stdout
     assert "as when the run began" in result.stdout
     assert_same(uninterrupted, run)
+
+
+def shown_steps(run: Path, tag: str) -> list[tuple[int, float]]:
+    """Return the points of a curve as TensorBoard's fast reader keeps them: a step drops all that are not before it."""
+    shown: list[tuple[int, float]] = []
+    for file in sorted(run.glob("events*")):
+        for event in EventFileLoader(str(file)).Load():
+            for value in event.summary.value:
+                if value.tag == tag:
+                    shown = [point for point in shown if point[0] < event.step]
+                    shown.append((event.step, float(make_ndarray(value.tensor))))
+    return shown
+
+
+@pytest.mark.slow
+def test_tensorboard_shows_each_step_once_after_a_kill(image_folder: Path, tmp_path: Path) -> None:
+    watched = ["logger=default", "callbacks.step_loss.every_n_steps=1", "checkpoint.every_n_steps=2"]
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert train(whole, *RECIPE, *watched, f"data.root={image_folder}").returncode == 0
+    run, code = interrupted(tmp_path, image_folder, *watched, epoch=1, step=3, hook="batch")
+    assert code == -9
+    result = train(tmp_path, f"resume={run}", "callbacks.assassin=null")
+    assert result.returncode == 0, result.stdout
+    for tag in ("train/loss_step", "val/auroc"):
+        expected = shown_steps(only_run(whole), tag)
+        assert len(expected) == (3 if tag == "val/auroc" else 12)
+        assert shown_steps(run, tag) == expected
+        slow = EventAccumulator(str(run)).Reload().Scalars(tag)  # which heeds the step that a new file begins with
+        assert [(event.step, event.value) for event in slow] == expected
 
 
 @pytest.mark.slow

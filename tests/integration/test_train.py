@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from melanoma_pl import evaluate, predict, train
 from melanoma_pl.config.app import conf_dir
@@ -146,6 +148,13 @@ def test_extra_metric_is_in_the_table(command: Command, work_folder: Path) -> No
     assert "val/f1" in rows_of(only_run(work_folder) / "metrics.csv")[0]
 
 
+def layout_of(events: EventAccumulator) -> dict[str, str]:
+    """Return the charts of CUSTOM SCALARS: title → pattern of its tags."""
+    (event,) = events.Tensors("custom_scalars__config__")
+    layout = Layout.FromString(event.tensor_proto.string_val[0])
+    return {chart.title: chart.multiline.tag[0] for chart in layout.category[0].chart}
+
+
 def test_tensorboard(command: Command, work_folder: Path) -> None:
     watching = [
         "logger=default",
@@ -162,12 +171,37 @@ def test_tensorboard(command: Command, work_folder: Path) -> None:
     wanted = {"train/loss", "train/accuracy", "val/loss", "val/auroc", "train/learning_rate", "train/images_per_second"}
     assert wanted <= set(tags["scalars"])
     assert [event.step for event in events.Scalars("val/auroc")] == [1, 2]
-    assert {"images/training", "images/worst mistakes", "val/roc"} == set(tags["images"])
+    assert {"visuals/training_images", "visuals/worst_mistakes", "visuals/roc"} == set(tags["images"])
     assert tags["graph"]
     assert "val/precision_recall" in tags["tensors"]
     assert "val_final/auroc" in tags["scalars"]
+    assert [event.step for event in events.Scalars("train/loss_step")] == [5]
+    assert {"train/loss", "val/loss"} == {tag for tag in tags["scalars"] if re.search(layout_of(events)["loss"], tag)}
     plugin = events.summary_metadata["_hparams_/session_start_info"].plugin_data.plugin_name
     assert plugin == "hparams"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["wandb", "mlflow"])
+def test_presets_of_other_loggers(package: str, command: Command, work_folder: Path) -> None:
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install 'melanoma-pl[{package}]'")
+    result = command(f"logger=[default,{package}]", "callbacks.step_loss.every_n_steps=1")
+    assert result.code == 0, result.error
+    run = only_run(work_folder)
+    assert list(run.glob("events*"))
+    if package == "wandb":
+        (written,) = run.glob("wandb/offline-run-*/*.wandb")
+        content = written.read_bytes()
+        assert all(name in content for name in (b"train/loss_step", b"val_final/auroc", b"ThreeConvNet"))
+    else:
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient("sqlite:///outputs/mlflow.db")
+        (experiment,) = (each for each in client.search_experiments() if each.name == "melanoma")
+        (found,) = client.search_runs([experiment.experiment_id])
+        assert found.data.params["network"] == "ThreeConvNet"
+        assert {"val/auroc", "val_final/auroc"} <= set(found.data.metrics)
+        assert len(client.get_metric_history(found.info.run_id, "train/loss_step")) == 8
 
 
 # what the evaluation after the last epoch imports, and nothing before

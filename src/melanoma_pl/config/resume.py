@@ -14,8 +14,9 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
+from omegaconf import OmegaConf
 
-from melanoma_pl.config.app import QUOTING, flatten, split_arguments
+from melanoma_pl.config.app import QUOTING, conf_dir, flatten, split_arguments
 from melanoma_pl.errors import UserError
 from melanoma_pl.messages import literal
 from melanoma_pl.specs import TARGET, check_targets
@@ -210,11 +211,13 @@ def check_record(config: Mapping[str, Any], folder: Path, resumption: Resumption
     check_targets(config, [*resumption.trust, *named], f"the record of {folder}")
     keys, quoted = typed_keys(resumption.typed), shlex.quote(str(folder))
     for group in ("callbacks", "logger"):
+        shipped = [OmegaConf.to_container(OmegaConf.load(file)) for file in conf_dir().glob(f"{group}/*.yaml")]
+        own = [each for values in shipped for each in flatten(values, f"{group}.")]  # such as outputs/mlflow.db
         for name, value in flatten(config[group], f"{group}."):
             texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
             paths = [text for text in texts if WRITTEN_TO.search(name) or ELSEWHERE.search(text)]
             outside = any(not Path(path).expanduser().resolve().is_relative_to(folder.resolve()) for path in paths)
-            if outside and not f"{name}.".startswith(keys):
+            if outside and (name, value) not in own and not f"{name}.".startswith(keys):
                 raise UserError(
                     f"the record of {folder} sets {name}={value}, outside of the run's folder",
                     f"if files may be written there, type it: melanoma-train resume={quoted} {name}={value}",

@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from melanoma_pl.config.instantiate import check_classes, draw_synthetic_images, make_classifier, make_data
 from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun
@@ -37,11 +37,11 @@ from melanoma_pl.models.summary import summarize
 from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import check_images
 from melanoma_pl.runs.run_folder import BEST, LAST
-from melanoma_pl.specs import build
+from melanoma_pl.specs import build, check_spec
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
 from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, kept_best, would_stop
 from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints, copy_best
-from melanoma_pl.training.callbacks.tensorboard import log_hyper_parameters
+from melanoma_pl.training.callbacks.tensorboard import describe_run, log_final_figures
 from melanoma_pl.training.starting_weights import starting_weights
 from melanoma_pl.training.teachers import load_teachers, record_teachers
 
@@ -56,6 +56,8 @@ UNSUITABLE: dict[type[pl.Callback], tuple[str, str]] = {  # callbacks of Lightni
     BatchSizeFinder: ("chooses a batch size that the run does not record", "sweep: -m data.batch_size=32,64"),
     BackboneFinetuning: ("needs a model with a backbone of its own", "take model=timm model.head_epochs=<epochs>"),
 }
+
+LOGGER_PACKAGES = {WandbLogger: "wandb", MLFlowLogger: "mlflow"}  # each an extra of this package
 
 
 def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[str, float]:
@@ -119,9 +121,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     if has_ended:
         logger.info("training has already ended: evaluating")
     else:
-        for each in loggers:
-            if isinstance(each, TensorBoardLogger):  # drops what a killed run wrote from this epoch on
-                each._kwargs.setdefault("purge_step", first_epoch)
+        trainer.loggers = make_loggers(settings, first_epoch)
+        describe_run(trainer.loggers, settings, precision)
         with warnings.catch_warnings():
             # decoded pixels in memory leave nothing for workers to do
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -138,7 +139,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     from melanoma_pl.report.pipeline import evaluate_trained_run
 
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
-    log_hyper_parameters(settings, run.folder, figures)
+    log_final_figures(trainer.loggers, settings, precision, figures, has_ended)
     return figures
 
 
@@ -205,13 +206,31 @@ def make_callbacks(settings: TrainSettings) -> list[pl.Callback]:
     return chosen
 
 
-def make_loggers(settings: TrainSettings) -> list[Logger]:
-    """Return the loggers of the configuration.
+def make_loggers(settings: TrainSettings, first_epoch: int = 1) -> list[Logger]:
+    """Return the loggers of the configuration, of which none has written anything yet.
+
+    Args:
+        settings: All choices.
+        first_epoch: Epoch, from 1, from which on TensorBoard drops what a killed run wrote.
 
     Raises:
-        UserError: If one cannot be built.
+        UserError: If one cannot be built, or its package is not installed.
     """
-    return [build(spec, Logger) for spec in settings.logger.values() if spec is not None]  # type: ignore[type-abstract]
+    loggers = []
+    for name, spec in settings.logger.items():
+        if spec is None:
+            continue
+        kind = check_spec(spec, Logger, f"logger.{name}")  # type: ignore[type-abstract]
+        purge = {"purge_step": first_epoch} if issubclass(kind, TensorBoardLogger) else {}
+        try:
+            loggers.append(build(purge | spec, Logger))  # type: ignore[type-abstract]
+        except UserError as error:
+            package = LOGGER_PACKAGES.get(kind)
+            if package is None or not isinstance(error.__cause__, ImportError):
+                raise
+            hint = f"pip install 'melanoma-pl[{package}]'"
+            raise UserError(f"logger.{name} needs {package}, which is not installed", hint) from error
+    return loggers
 
 
 def make_trainer(

@@ -84,6 +84,14 @@ def test_loggers_and_callbacks_of_a_record_write_into_the_folder_of_the_run(
     check_record(config, tmp_path / "run", Resumption((f"{group}.x.{key}={value}",)))
 
 
+def test_the_database_of_the_shipped_preset_passes(tmp_path: Path) -> None:
+    config = {"logger": {"mlflow": {"tracking_uri": "sqlite:///outputs/mlflow.db"}}, "callbacks": {}}
+    check_record(config, tmp_path / "run", Resumption(()))
+    config["logger"]["mlflow"]["tracking_uri"] = "sqlite:///outputs/other.db"
+    with pytest.raises(UserError, match="outside of the run's folder"):
+        check_record(config, tmp_path / "run", Resumption(()))
+
+
 def test_paths_in_the_folder_and_names_of_figures_pass(tmp_path: Path) -> None:
     inside = {"save_dir": str(tmp_path / "run/csv"), "name": "", "version": None, "monitor": "val/auroc"}
     config = {"logger": {"x": inside}, "callbacks": {"y": {**inside, "filename": "{epoch}-{step}"}, "z": None}}

@@ -1,14 +1,14 @@
-"""Callbacks that draw images, curves and the network's graph in TensorBoard."""
+"""Callbacks that record steps, charts, images, curves and the network's graph in TensorBoard and other loggers."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
@@ -20,12 +20,94 @@ from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.evaluation.calibration import probabilities
 from melanoma_pl.evaluation.metrics import auroc
 from melanoma_pl.models.classifier import MelanomaClassifier
-from melanoma_pl.specs import TARGET, build
+from melanoma_pl.specs import TARGET
 
-COLUMNS = 4
-INCHES = 2.4  # side of one image in a grid, with half a gap around it
-HPARAM_METRICS = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "log_loss")
-TITLE_INCHES, GAP = 0.3, 0.04
+COLUMNS = 3  # of a grid: TensorBoard shows a figure about 350 pixels wide, and the titles must stay legible
+INCHES = 1.8  # side of one image in a grid, with half a gap around it
+HPARAM_METRICS = ("average_precision", "accuracy", "sensitivity", "specificity", "log_loss", "auroc")
+FIRST_METRIC = "AUROC (validation)"
+COLUMN_NAMES = {"network": "Network", "image_size": "Image size", "precision": "Precision", "lr": "Learning rate"}
+TITLE_INCHES, GAP = 0.5, 0.04
+STEP_LOSS = "train/loss_step"  # as Lightning names a step's figure
+HELD = 50  # losses on the device, before they are fetched in the midst of an epoch
+CHARTS = {  # title → pattern of the tags that share a chart
+    "loss": "^(train|val)/loss$",
+    "accuracy": "^(train|val)/accuracy$",
+    "AUROC": "^(train|val)/auroc$",
+}
+
+
+class StepLoss(pl.Callback):
+    """Record the loss of every few steps in all loggers.
+
+    The losses are fetched together, at the end of an epoch or when `HELD` of them have come, so that no step waits for
+    the device. They travel in the checkpoint, because the other figures of TensorBoard count epochs: what a killed run
+    wrote from the resumed epoch on is dropped there, steps of this number included, and written again from here.
+
+    Args:
+        every_n_steps: Steps between two losses.
+    """
+
+    def __init__(self, every_n_steps: int = 5) -> None:
+        self.every_n_steps = at_least_one("every_n_steps", every_n_steps)
+        self._written: dict[int, float] = {}  # step → loss
+        self._held: dict[int, Tensor] = {}
+        self._step = 0  # that of the newest loss; micro-batches that are accumulated share a step
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all steps so far, int64 `(N,)`, and their losses, float32 `(N,)`."""
+        losses = self._written | self._fetch()
+        return {"steps": torch.tensor(list(losses), dtype=torch.int64), "losses": torch.tensor(list(losses.values()))}
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+        self._written = dict(zip(state_dict["steps"].tolist(), state_dict["losses"].tolist(), strict=True))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write again what TensorBoard drops of a resumed run."""
+        self._step = trainer.global_step
+        for writer in writers(trainer):
+            for step, loss in self._written.items():
+                if step > trainer.current_epoch:
+                    writer.add_scalar(STEP_LOSS, loss, step)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep this step's loss on the device, if it is due."""
+        step = trainer.global_step
+        if not trainer.loggers or not trainer.is_global_zero or step == self._step or step % self.every_n_steps:
+            return
+        self._step = step
+        self._held[step] = outputs["loss"].detach() * trainer.accumulate_grad_batches  # Lightning divided it
+        if len(self._held) == HELD:
+            self._write(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the rest of the epoch."""
+        self._write(trainer)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        losses = self._fetch()
+        for step, loss in losses.items():
+            for each in trainer.loggers:
+                each.log_metrics({STEP_LOSS: loss}, step)
+        self._written |= losses
+        self._held.clear()
+
+    def _fetch(self) -> dict[int, float]:
+        values = torch.stack(list(self._held.values())).tolist() if self._held else []
+        return dict(zip(self._held, values, strict=True))
+
+
+class SharedCharts(pl.Callback):
+    """Show training and validation in one chart, under CUSTOM SCALARS."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the layout of the charts once, at the start of the run."""
+        for writer in writers(trainer) if trainer.current_epoch == 0 else []:
+            layout = {title: ["Multiline", [tags]] for title, tags in CHARTS.items()}
+            writer.add_custom_scalars({"training and validation": layout})
 
 
 class TrainingImages(pl.Callback):
@@ -35,7 +117,7 @@ class TrainingImages(pl.Callback):
         count: Number of images.
     """
 
-    def __init__(self, count: int = 16) -> None:
+    def __init__(self, count: int = 12) -> None:
         self.count = at_least_one("count", count)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -48,7 +130,7 @@ class TrainingImages(pl.Callback):
         batch = data.augment(dataset[0, chosen])
         titles = [classifier.class_names[target] for target in batch.targets.tolist()]
         for writer in writers(trainer):
-            writer.add_figure("images/training", grid(batch.pixels, titles), global_step=1)
+            writer.add_figure("visuals/training_images", grid(batch.pixels, titles), global_step=1)
 
 
 class WorstMistakes(pl.Callback):
@@ -71,10 +153,10 @@ class WorstMistakes(pl.Callback):
         malignant = probabilities(classifier.validation_logits, classifier.temperature)
         targets = classifier.validation_targets
         worst = most_wrong(malignant, targets, self.count)
-        titles = [f"{classifier.class_names[targets[index]]}, p = {malignant[index]:.3f}" for index in worst]
+        titles = [f"{classifier.class_names[targets[index]]}\np = {malignant[index]:.3f}" for index in worst]
         pixels = data.split("validation")[0, torch.from_numpy(worst)].pixels
         for writer in writers(trainer):
-            writer.add_figure("images/worst mistakes", grid(pixels, titles), global_step=trainer.current_epoch + 1)
+            writer.add_figure("visuals/worst_mistakes", grid(pixels, titles), global_step=trainer.current_epoch + 1)
 
 
 def data_of(trainer: pl.Trainer) -> MoleDataModule:
@@ -123,7 +205,7 @@ def grid(pixels: Tensor, titles: list[str]) -> Figure:
     for index, (image, title) in enumerate(zip(pixels.cpu().permute(0, 2, 3, 1).numpy(), titles, strict=True)):
         left, bottom = index % columns * INCHES, height - (index // columns + 1) * (INCHES + TITLE_INCHES)
         axis.imshow(image, extent=(left + GAP, left + INCHES - GAP, bottom + GAP, bottom + INCHES - GAP))
-        axis.text(left + INCHES / 2, bottom + INCHES, title, fontsize=13, ha="center")
+        axis.text(left + INCHES / 2, bottom + INCHES, title, fontsize=15, ha="center", linespacing=1.0)
     axis.set(xlim=(0, width), ylim=(0, height))
     return figure
 
@@ -148,13 +230,13 @@ class ValidationCurves(pl.Callback):
         epoch = trainer.current_epoch + 1
         for writer in writers(trainer):
             writer.add_pr_curve("val/precision_recall", targets, malignant, epoch)
-            writer.add_figure("val/roc", draw_roc(malignant, targets, classifier.threshold), epoch)
+            writer.add_figure("visuals/roc", draw_roc(malignant, targets, classifier.threshold), epoch)
 
 
 def draw_roc(malignant: NDArray[np.float64], targets: NDArray[np.int64], threshold: float) -> Figure:
     """Draw the ROC curve and the operating point of the threshold."""
     false_positives, sensitivities, _ = roc_curve(targets, malignant)
-    figure = Figure(figsize=(5, 5), layout="constrained")
+    figure = Figure(figsize=(4, 4), layout="constrained")  # inches: small, so that its letters are legible
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="0.8", linestyle="--")
     axis.plot(false_positives, sensitivities, label=f"AUROC {auroc(malignant, targets):.3f}, n = {len(targets)}")
@@ -184,32 +266,71 @@ class NetworkGraph(pl.Callback):
         classifier.network.train()
 
 
-def log_hyper_parameters(settings: TrainSettings, folder: Path, figures: Mapping[str, float]) -> None:
-    """Log the final validation figures to TensorBoard's HPARAMS, so that runs can be compared there.
+def hyper_parameters(settings: TrainSettings, precision: str) -> dict[str, Any]:
+    """Return the choices that runs are compared by."""
 
-    Args:
-        settings: The run's settings.
-        folder: The run's folder.
-        figures: The final figures by tag, such as `val/auroc`.
-    """
-    spec = settings.logger.get("tensorboard")
-    if spec is None:
-        return
-    chosen = {
-        "experiment": settings.name,
-        "images": settings.images_note or "real",
-        "seed": settings.seed,
-        "augmentation": settings.augmentation[TARGET].rpartition(".")[2],
-        "scheduler": settings.scheduler[TARGET].rpartition(".")[2],
-        "optimizer": settings.optimizer.model_dump()[TARGET].rpartition(".")[2],
+    def name_of(spec: Mapping[str, Any]) -> str:
+        return str(spec[TARGET]).rpartition(".")[2]
+
+    return {
+        "network": settings.model.get("backbone") or name_of(settings.model),
+        "image_size": settings.data.image_size,
+        "precision": precision,
         "lr": settings.optimizer.lr,
+        "augmentation": name_of(settings.augmentation),
+        "optimizer": name_of(settings.optimizer.model_dump()),
+        "scheduler": name_of(settings.scheduler),
         "batch_size": settings.data.batch_size,
         "max_epochs": settings.trainer.max_epochs,
         "dropout": settings.model.get("dropout", ""),
         "pos_weight": settings.loss.pos_weight,
+        "seed": settings.seed,
+        "experiment": settings.name,
+        "images": settings.images_note or "real",
     }
+
+
+def columns(settings: TrainSettings, precision: str, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Return the columns of TensorBoard's HPARAMS.
+
+    TensorBoard shows five in the order of their bytes, capitals first, and the metrics to the right of them, often out
+    of sight. So the four choices that matter most have a capital, and the AUROC is a column of its own.
+    """
+    chosen = {COLUMN_NAMES.get(name, name): value for name, value in hyper_parameters(settings, precision).items()}
+    auroc = metrics.get("val_final/auroc")
+    return chosen if auroc is None else {FIRST_METRIC: round(auroc, 4), **chosen}
+
+
+def describe_run(loggers: Sequence[Logger], settings: TrainSettings, precision: str) -> None:
+    """Give every logger the hyper-parameters before training; TensorBoard wants them with the final figures."""
+    for each in loggers:
+        if not isinstance(each, TensorBoardLogger):
+            each.log_hyperparams(hyper_parameters(settings, precision))
+
+
+def log_final_figures(
+    loggers: Sequence[Logger],
+    settings: TrainSettings,
+    precision: str,
+    figures: Mapping[str, float],
+    only_evaluated: bool = False,
+) -> None:
+    """Log the final validation figures, by which runs are compared; to TensorBoard with the hyper-parameters.
+
+    Args:
+        loggers: Those of the trainer, which has finished.
+        settings: The run's settings.
+        precision: The precision of training, such as `32-true`.
+        figures: The final figures by tag, such as `val/auroc`.
+        only_evaluated: Whether training had ended before: other loggers than TensorBoard would begin a new run.
+    """
     metrics = {f"val_final/{name}": figures[f"val/{name}"] for name in HPARAM_METRICS if f"val/{name}" in figures}
-    (folder / TensorBoardLogger.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning wrote an empty one
-    board = build(spec, TensorBoardLogger)
-    board.log_hyperparams(chosen, metrics, step=settings.trainer.max_epochs)
-    board.finalize("success")
+    for each in loggers:
+        if isinstance(each, TensorBoardLogger):
+            Path(each.log_dir, each.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning wrote an empty one
+            each.log_hyperparams(columns(settings, precision, metrics), metrics, step=settings.trainer.max_epochs)
+            each.finalize("success")
+        elif isinstance(each, WandbLogger | MLFlowLogger) and not only_evaluated:
+            each.log_metrics(metrics, step=settings.trainer.max_epochs)
+        if isinstance(each, WandbLogger) and not only_evaluated:
+            each.experiment.finish()  # the next job of a sweep is another run
