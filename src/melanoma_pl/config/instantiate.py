@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,12 @@ def make_preprocessing(settings: TrainSettings) -> Preprocessing:
     """Return the one preprocessing."""
     chosen = settings.data
     if chosen.normalisation == "backbone":
-        return backbone_preprocessing(settings.model["backbone"], chosen.image_size)
-    if chosen.normalisation == "imagenet":
-        return Preprocessing.imagenet(chosen.image_size)
-    return Preprocessing(chosen.image_size)
+        found = backbone_preprocessing(settings.model["backbone"], chosen.image_size)
+    elif chosen.normalisation == "imagenet":
+        found = Preprocessing.imagenet(chosen.image_size)
+    else:
+        found = Preprocessing(chosen.image_size)
+    return replace(found, colour_constancy=chosen.colour_constancy)
 
 
 def make_optimizer_spec(settings: TrainSettings, precision: str) -> dict[str, Any]:

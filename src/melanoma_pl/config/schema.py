@@ -70,6 +70,7 @@ class DataSettings(DataOptions):
     synthetic: SyntheticSettings | None
     image_size: int = Field(ge=22, le=2048)
     normalisation: Literal["none", "imagenet", "backbone"]
+    colour_constancy: Literal["none", "shades_of_gray"] = "none"
 
 
 class OptimizerSettings(Open):

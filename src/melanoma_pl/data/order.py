@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 
 ORDER_STREAM = 0
 AUGMENTATION_STREAM = 1
+SYMMETRY_STREAM = 2
 CPU = torch.device("cpu")
 
 # The unsigned 64-bit constants of the reference as int64 of the same bits, because torch cannot multiply uint64
