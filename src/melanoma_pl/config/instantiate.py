@@ -45,6 +45,15 @@ def _network_spec(settings: TrainSettings) -> dict[str, Any]:
     return {key: value for key, value in settings.model.items() if key not in ("weights", "teacher")}
 
 
+def is_depthwise(settings: TrainSettings) -> bool:
+    """Tell whether the network has depthwise convolutions, which CPUs compute more slowly in bf16 than in 32 bits."""
+    spec = _network_spec(settings)
+    with torch.device("meta"):
+        network = build(spec | ({"pretrained": False} if "pretrained" in spec else {}), torch.nn.Module)
+    convolutions = (layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
+    return any(1 < layer.groups == layer.in_channels for layer in convolutions)
+
+
 def draw_synthetic_images(settings: TrainSettings) -> None:
     """Draw the images of `data=synthetic` if they have not been drawn yet; other data need nothing."""
     chosen, drawn = settings.data, settings.data.synthetic

@@ -23,14 +23,26 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from melanoma_pl.config.instantiate import check_classes, draw_synthetic_images, make_classifier, make_data
+from melanoma_pl.config.instantiate import (
+    check_classes,
+    draw_synthetic_images,
+    is_depthwise,
+    make_classifier,
+    make_data,
+)
 from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
-from melanoma_pl.inference.hardware import check_compiler, choose_accelerator, choose_precision, keep_freed_memory
+from melanoma_pl.inference.hardware import (
+    Accelerator,
+    check_compiler,
+    choose_accelerator,
+    choose_precision,
+    keep_freed_memory,
+)
 from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
@@ -78,9 +90,9 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     for name in ("lightning.pytorch", "timm"):
         logging.getLogger(name).setLevel(logging.WARNING)  # the lines below say the same in fewer words
     accelerator = choose_accelerator(settings.trainer.accelerator)
-    precision = choose_precision(settings.trainer.precision, accelerator)
     check_compiler(settings.trainer.compile, accelerator)
     check_classes(settings)
+    precision = _precision(settings, accelerator)
     callbacks, loggers = make_callbacks(settings), make_loggers(settings)
     trainer = make_trainer(settings, run, accelerator, precision, callbacks, loggers)
     weights, teachers = starting_weights(settings, run), load_teachers(settings, run, accelerator)
@@ -141,6 +153,18 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
     log_final_figures(trainer.loggers, settings, precision, figures, has_ended)
     return figures
+
+
+def _precision(settings: TrainSettings, accelerator: Accelerator) -> str:
+    """Return the precision; `auto` is 32 bits for a network that is slower in bf16."""
+    chosen = choose_precision(settings.trainer.precision, accelerator)
+    if (
+        settings.trainer.precision == "auto"
+        and (accelerator, chosen) == ("cpu", "bf16-mixed")
+        and is_depthwise(settings)
+    ):
+        return "32-true"
+    return chosen
 
 
 def _restore_threads(run: Run, accelerator: str) -> None:
