@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,9 @@ def test_a_leak_is_found_listed_and_left_out(images: Path, run_command: Command)
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == ["train/benign/0003.jpg"]
     assert json.loads(Path("mine/audit.json").read_text())["summary"]["leaking_test_images"] == 1
+    for text in (result.output, Path("mine/audit.html").read_text()):
+        assert "melanoma-data audit images" not in text, "a list was just written"
+        assert "melanoma-train data=folder data.root=images data.exclude=quarantine.csv" in re.sub(r"<[^>]+>", "", text)
     again = run_command(data.command, "audit", "images", "--exclude", "quarantine.csv")
     assert again.code == 0, again.output
     run_command(data.command, "audit", "images", "--exclude", "quarantine.csv", "--fix", "quarantine.csv")

@@ -216,7 +216,7 @@ def test_images_that_trained_the_network_are_marked(
     result = run_command(evaluate.command, f"run={runs[0]}", f"data.root={other}", "subgroups=[skin_tone]")
     assert result.code == 0, result.error
     told = read(f"{runs[0]}/report/other/test/metrics.json")
-    assert "The network trained or chose on 1 of these 13 images." in told["report"]["warnings"]
+    assert "The network trained or chose on 1 of these 13 images." in told["notes"]
     assert [row["n"] for row in told["rows"].values()] == [13, 12]
 
 

@@ -50,11 +50,11 @@ def test_weights_that_have_seen_the_test_images_are_marked(
     run = only_run(work_folder, "b")
     record = read(run / "run.json")["weights"]
     assert record["is_listed"] and record["seen"]["test"] == 12 and 0 < record["seen"]["validation"] <= 8
-    told = read(run / "report/test/metrics.json")["report"]
-    assert told["facts"]["started from"] == f"the weights of {weights}"
+    told = read(run / "report/test/metrics.json")
+    assert told["report"]["facts"]["started from"] == f"the weights of {weights}"
     expected = "The weights that the network began with learnt from 12 of these 12 images"
     chosen = f"learnt from {record['seen']['validation']} of its 8 validation images"
-    for text in (" ".join(told["warnings"]), (run / "MODEL_CARD.md").read_text()):
+    for text in (" ".join(told["notes"]), (run / "MODEL_CARD.md").read_text()):
         assert expected in text and chosen in text
     assert expected in (run / "report/report.html").read_text()
     # weights of weights: the list goes along
@@ -77,7 +77,7 @@ def test_weights_of_the_same_split_are_fine(command: Command, run_command: Comma
     assert {name: splits.count(name) for name in set(splits)} == {
         "train": 32, "validation": 8, "test": 12, "weights/train": 32, "weights/validation": 8,
     }  # fmt: skip
-    assert "weights" not in " ".join(read(run / "report/test/metrics.json")["report"]["warnings"])
+    assert "weights" not in " ".join(read(run / "report/test/metrics.json")["notes"])
     resumed = run_command(train.command, f"resume={run}", "trainer.max_epochs=2")
     assert resumed.code == 0, resumed.error
     assert read(run / "run.json")["weights"]["is_listed"]
@@ -93,8 +93,8 @@ def test_weights_of_unknown_origin_are_marked(source: Path, command: Command, wo
         assert "it is not known which images they learnt from" in result.output
         run = only_run(work_folder, name)
         assert not read(run / "run.json")["weights"]["is_listed"]
-        warnings = read(run / "report/test/metrics.json")["report"]["warnings"]
-        assert any("began with weights of unknown origin" in warning for warning in warnings)
+        notes = read(run / "report/test/metrics.json")["notes"]
+        assert any("began with weights of unknown origin" in note for note in notes)
 
 
 REFUSED = {

@@ -98,7 +98,7 @@ def typed(chosen: argparse.Namespace) -> tuple[str, ...]:
     """Return the source and the options that concern it, as the user would type them."""
     defaults = {"metadata": "auto", "image_column": "image", "label_column": "label", "split_column": "split"}
     words = [str(chosen.source)]
-    for name in (*defaults, "group_column", "exclude"):
+    for name in (*defaults, "group_column", "exclude", "fix"):
         if (value := vars(chosen)[name]) != defaults.get(name):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return tuple(words)

@@ -27,7 +27,9 @@ from .comparison import paired_auroc_by_lesion as paired_auroc_by_lesion
 from .comparison import paired_delong as paired_delong
 from .comparison import paired_proportion_difference as paired_proportion_difference
 from .decision import RULES as RULES
+from .decision import RiskCoverage as RiskCoverage
 from .decision import choose_threshold as choose_threshold
+from .decision import risk_coverage as risk_coverage
 from .intervals import BY_DEFINITION as BY_DEFINITION
 from .intervals import Estimate as Estimate
 from .intervals import corrected_resampled_t as corrected_resampled_t
@@ -42,9 +44,16 @@ from .metrics import count as count
 from .metrics import log_loss as log_loss
 from .metrics import partial_auroc as partial_auroc
 from .metrics import specificity_at_sensitivity as specificity_at_sensitivity
+from .net_benefit import DecisionCurve as DecisionCurve
+from .net_benefit import decision_curve as decision_curve
+from .net_benefit import net_benefit as net_benefit
+from .outcomes import USUAL_PREVALENCE as USUAL_PREVALENCE
 from .outcomes import Decisions as Decisions
+from .outcomes import InPeople as InPeople
+from .outcomes import PeopleCount as PeopleCount
 from .outcomes import always_benign as always_benign
 from .outcomes import decide as decide
+from .outcomes import in_people as in_people
 from .outcomes import negative_predictive_value_at as negative_predictive_value_at
 from .outcomes import positive_predictive_value_at as positive_predictive_value_at
 from .reliability import Bin as Bin

@@ -1,21 +1,40 @@
-"""The decision that turns a logit into a class: a temperature and a threshold, both fitted on validation images.
+"""The decision that turns a logit into a class, and the errors that remain if uncertain images are referred.
 
-All thresholds between two neighbouring probabilities make the same decisions on these images. The midpoint is taken
-because then no decision depends on the last digits, which another machine or batch size may change.
+A decision is a temperature and a threshold, both fitted on validation images. All thresholds between two neighbouring
+probabilities make the same decisions on these images. The midpoint is taken because then no decision depends on the
+last digits, which another machine or batch size may change.
+
+A network that refers the images of which it is least certain decides the others; the risk-coverage curve tells how many
+of those decisions are wrong (Geifman and El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logit
 
 from melanoma_pl.errors import did_you_mean
+from melanoma_pl.evaluation import weighted_metrics
 from melanoma_pl.evaluation.calibration import fit_temperature, probabilities
-from melanoma_pl.evaluation.checks import Floats, Integers, check_positive, check_probabilities, check_unit
+from melanoma_pl.evaluation.checks import (
+    NO_NEGATIVES,
+    NO_POSITIVES,
+    Floats,
+    Integers,
+    check_positive,
+    check_probabilities,
+    check_unit,
+)
+from melanoma_pl.evaluation.intervals import Estimate, proportion, wilson
+from melanoma_pl.evaluation.metrics import count
+from melanoma_pl.evaluation.resampling import bootstrap, resampled
 
 RULES = ("sensitivity", "youden", "fixed")
+COVERAGES = tuple(percentage / 100 for percentage in range(100, 0, -5))
 
 
 def choose_threshold(
@@ -124,3 +143,127 @@ def fit_decision(logits: ArrayLike, targets: ArrayLike, rule: Mapping[str, Any])
     """
     temperature = fit_temperature(logits, targets)
     return Decision(temperature, choose_threshold(probabilities(logits, temperature), targets, **rule))
+
+
+@dataclass(frozen=True)
+class SelectivePoint:
+    """The decisions that remain if less certain images are referred.
+
+    Attributes:
+        coverage: Proportion of images that the network decides, in (0, 1].
+        kept: Number of these images.
+        wrong: Proportion of their decisions that are wrong: the selective risk.
+        missed: Number of malignant images among them that are called benign.
+        sensitivity: Among them.
+        specificity: Among them.
+    """
+
+    coverage: float
+    kept: int
+    wrong: Estimate
+    missed: int
+    sensitivity: Estimate
+    specificity: Estimate
+
+
+@dataclass(frozen=True)
+class RiskCoverage:
+    """The risk-coverage curve.
+
+    Attributes:
+        points: From full coverage down, in steps of about 5 %.
+        area: Area under the curve: the mean risk over the coverages that the images allow. Referral at random has the
+            risk at full coverage.
+        best_area: The same area if all wrong decisions were the least certain ones.
+    """
+
+    points: tuple[SelectivePoint, ...]
+    area: Estimate
+    best_area: float
+
+
+def certainty(probabilities: ArrayLike, threshold: float) -> Floats:
+    """Return the distance of each probability from the threshold in log-odds, float64 `(N,)`, at least 0.
+
+    For a threshold of 0.5 it orders images like the largest class probability (Hendrycks and Gimpel, ICLR 2017).
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        threshold: Threshold in [0, 1].
+    """
+    nearest = np.finfo(np.float64).eps  # keeps 0 and 1 at a finite distance
+    values = np.clip(np.asarray(probabilities, dtype=np.float64), nearest, 1 - nearest)
+    own = np.clip(check_unit("threshold", threshold), nearest, 1 - nearest)
+    distances = np.abs(logit(values) - logit(own))
+    return np.asarray(distances.round(12), dtype=np.float64)  # 0.4 and 0.6 may differ from 0.5 in the last digit
+
+
+def risk_coverage(
+    probabilities: ArrayLike,
+    targets: ArrayLike,
+    threshold: float,
+    groups: ArrayLike | None = None,
+    replicates: int | None = None,
+    seed: int = 0,
+) -> RiskCoverage:
+    """Return the errors that remain if the network refers the images nearest to its threshold.
+
+    Images of equal certainty are referred together, so that the order of the images does not matter.
+
+    Args:
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+        threshold: Threshold in [0, 1] of the decisions.
+        groups: `(N,)`, the lesion of each image; None if the images are independent.
+        replicates: Number of bootstrap replicates, which resample lesions if they are known; None for
+            `replicates_for(N)`.
+        seed: Seed of the bootstrap.
+    """
+    values, labels = check_probabilities(probabilities, targets)
+    is_wrong = (values >= check_unit("threshold", threshold)) != (labels == 1)
+    sure, n = certainty(values, threshold), labels.size
+    order = weighted_metrics.order_of(sure, is_wrong.astype(np.int64))
+    ends = np.flatnonzero(order.is_last) + 1  # (K,), the numbers of images that can be kept
+    wanted = [math.ceil(round(coverage * n, 9)) for coverage in COVERAGES]
+    columns = np.unique(np.searchsorted(ends, wanted) + 1)[::-1]  # of the curves, whose first column is 0
+
+    def statistics(weights: Integers) -> Floats:
+        points = weighted_metrics.ordered_curves(weights, order)
+        kept = points.true_positives + points.false_positives
+        risks = points.true_positives / np.maximum(kept, 1)
+        area = np.sum(np.diff(kept) * risks[:, 1:], axis=1) / kept[:, -1]
+        return np.column_stack([area, np.where(kept[:, columns] > 0, risks[:, columns], np.nan)])
+
+    area, *risks = statistics(np.ones((1, n), dtype=np.int64))[0].tolist()
+    resamples = bootstrap(statistics, n, weighted_metrics.ordered_groups(order, groups), replicates, seed)
+    lesions = None if groups is None else np.asarray(groups)
+    points = []
+    for column, (kept, risk) in enumerate(zip(ends[columns - 1].tolist(), risks, strict=True), start=1):
+        chosen = order.indices[:kept]
+        counts = count(values[chosen], labels[chosen], threshold)
+        wrong = resampled(risk, resamples[:, column])
+        if wrong.interval is None:  # none or all are wrong, or so few are kept that some replicates hold none of them
+            units = kept if lesions is None else len(set(lesions[chosen].tolist()))
+            wrong = Estimate(risk, wilson(round(risk * units), units))
+        points.append(
+            SelectivePoint(
+                coverage=kept / n,
+                kept=kept,
+                wrong=wrong,
+                missed=counts.false_negatives,
+                sensitivity=proportion(counts.true_positives, counts.positives, NO_POSITIVES),
+                specificity=proportion(counts.true_negatives, counts.negatives, NO_NEGATIVES),
+            )
+        )
+    return RiskCoverage(tuple(points), resampled(area, resamples[:, 0]), best_area(int(is_wrong.sum()), n))
+
+
+def best_risks(wrong: int, n: int) -> Floats:
+    """Return the risk among the 1, 2, … `n` images kept if the `wrong` decisions are referred first, float64 `(n,)`."""
+    kept = np.arange(1, n + 1)
+    return np.maximum(kept - (n - wrong), 0) / kept
+
+
+def best_area(wrong: int, n: int) -> float:
+    """Return the area under the risk-coverage curve if the `wrong` of `n` decisions are referred first."""
+    return float(best_risks(wrong, n).mean())

@@ -1,4 +1,4 @@
-"""The performance of decisions: proportions with intervals, predictive values at any prevalence.
+"""The performance of decisions: proportions with intervals, predictive values and counts of images at any prevalence.
 
 All intervals assume independent images. Bayes' formula carries sensitivity and specificity over to another prevalence:
 of the moles that a general practitioner examines a few in a hundred are malignant, of a test set's often half.
@@ -17,6 +17,9 @@ from melanoma_pl.evaluation.intervals import BY_DEFINITION, Estimate, proportion
 from melanoma_pl.evaluation.metrics import Counts, count
 
 NO_POSITIVE_DECISIONS, NO_NEGATIVE_DECISIONS = "no positive decisions", "no negative decisions"
+USUAL_PREVALENCE = 0.02  # of the 33,126 images of ISIC 2020, 584 are melanomas (Rotemberg et al., Sci Data 8:34, 2021)
+PEOPLE, MOST_PEOPLE = 1_000, 1_000_000
+FEWEST_OF_A_CLASS = 5  # with fewer, whole numbers say too little: more images are taken
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,48 @@ class Decisions:
     negative_predictive_value: Estimate
     positive_predictive_value_at: Estimate | None
     negative_predictive_value_at: Estimate | None
+
+
+@dataclass(frozen=True)
+class PeopleCount:
+    """A whole number of images, its 95 % interval, and the expected number before rounding."""
+
+    count: int
+    low: int
+    high: int
+    expected: float
+
+
+@dataclass(frozen=True)
+class InPeople:
+    """Expected decisions among images of which a given proportion is malignant.
+
+    Sensitivity and specificity are taken over from the evaluated images, with the ends of their Wilson intervals. The
+    counts are whole numbers: those found and those missed add up to `malignant`.
+
+    Attributes:
+        images: 1,000, or a higher power of ten if a class would have fewer than 5 images.
+        prevalence: Proportion of malignant images, in [0, 1].
+        malignant: Number of malignant images.
+        found: Malignant images called malignant; None if the evaluated images lack a malignant one.
+        missed: Malignant images called benign.
+        false_alarms: Benign images called malignant; None if the evaluated images lack a benign one.
+        cleared: Benign images called benign.
+        positive_predictive_value: At this prevalence.
+        negative_predictive_value: At this prevalence.
+        reason: Why counts are missing; otherwise empty.
+    """
+
+    images: int
+    prevalence: float
+    malignant: int
+    found: PeopleCount | None
+    missed: PeopleCount | None
+    false_alarms: PeopleCount | None
+    cleared: PeopleCount | None
+    positive_predictive_value: Estimate
+    negative_predictive_value: Estimate
+    reason: str = ""
 
 
 def decide(
@@ -143,6 +188,32 @@ def negative_predictive_value_at(counts: Counts, prevalence: float, confidence: 
     return Estimate(None, None, reason) if reason else _predictive_value(swapped, rest, confidence)
 
 
+def in_people(counts: Counts, prevalence: float) -> InPeople:
+    """Return the expected decisions among 1,000 images at a prevalence.
+
+    Args:
+        counts: The confusion matrix of the evaluated images.
+        prevalence: Proportion of malignant images, in [0, 1].
+    """
+    prevalence, images = check_unit("prevalence", prevalence), PEOPLE
+    rarer = min(prevalence, 1 - prevalence)
+    while 0 < rarer * images < FEWEST_OF_A_CLASS and images < MOST_PEOPLE:
+        images *= 10
+    malignant = _whole(prevalence * images)
+    found, missed = _people(malignant, counts.true_positives, counts.positives)
+    cleared, alarms = _people(images - malignant, counts.true_negatives, counts.negatives)
+    if 0 < prevalence < 1:
+        positive_value = positive_predictive_value_at(counts, prevalence)
+        negative_value = negative_predictive_value_at(counts, prevalence)
+    else:
+        positive_value = Estimate(prevalence, None, BY_DEFINITION)
+        negative_value = Estimate(1 - prevalence, None, BY_DEFINITION)
+    reason = "" if found and cleared else NO_NEGATIVES if found else NO_POSITIVES
+    return InPeople(
+        images, prevalence, malignant, found, missed, alarms, cleared, positive_value, negative_value, reason
+    )
+
+
 def _decisions(name: str, threshold: float | None, counts: Counts, prevalence: float | None) -> Decisions:
     called_positive = counts.true_positives + counts.false_positives
     return Decisions(
@@ -185,3 +256,20 @@ def _missing_class(counts: Counts) -> str:
 
 def _by_definition(estimate: Estimate) -> Estimate:
     return estimate if estimate.value is None else Estimate(estimate.value, None, BY_DEFINITION)
+
+
+def _whole(number: float) -> int:
+    return math.floor(number + 0.5)
+
+
+def _people(images: int, right: int, n: int) -> tuple[PeopleCount | None, PeopleCount | None]:
+    """Return how many of `images` are decided rightly, and how many wrongly, if `right` of `n` evaluated ones are."""
+    interval = wilson(right, n)
+    if interval is None:
+        return None, None
+    expected = images * right / n
+    count, low, high = (_whole(images * fraction) for fraction in (right / n, *interval))
+    return (
+        PeopleCount(count, low, high, expected),
+        PeopleCount(images - count, images - high, images - low, images - expected),
+    )

@@ -207,7 +207,7 @@ def measures_figure(images: Mapping[str, NDArray[np.uint8]]) -> Figure:
         show_image(ax, image, title)
         if mole.any():
             ax.contour(mole, [0.5], colors="white", linewidths=1.6)
-            ax.contour(mirror_images(mole)[0], [0.5], colors="white", linewidths=1, linestyles="dotted")
+            ax.contour(mirror_images(mole)[0], [0.5], colors="#f0e442", linewidths=1.3, linestyles="dotted")
         text = f"A {found.asymmetry:.2f}   B {found.border:.2f}\nC {found.colours:.1f}   D {found.diameter:.1f} mm"
         ax.set_xlabel(text, fontsize=9)
     return figure

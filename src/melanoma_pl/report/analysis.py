@@ -9,12 +9,24 @@ from numpy.typing import NDArray
 
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
-from melanoma_pl.evaluation import RankedImages, always_benign, calibrate, decide, rank, scarcity_warnings
+from melanoma_pl.evaluation import (
+    USUAL_PREVALENCE,
+    RankedImages,
+    always_benign,
+    calibrate,
+    count,
+    decide,
+    decision_curve,
+    in_people,
+    rank,
+    risk_coverage,
+    scarcity_warnings,
+)
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.ensemble import Ensemble, Logits
 from melanoma_pl.messages import DISCLAIMER
 from melanoma_pl.models.features import tapped
-from melanoma_pl.report.content import Content, MemberFigures, PredictedScores, SetFigures
+from melanoma_pl.report.content import Caveat, Consequences, Content, MemberFigures, PredictedScores, SetFigures
 from melanoma_pl.report.mistakes import worst_mistakes
 from melanoma_pl.report.provenance import (
     dataset_name,
@@ -58,7 +70,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     """
     first, split, is_full = ensemble.members[0], request.split, request.depth == "page"
     # whatever the user has to mend is found before the images are predicted
-    is_seen, notes, warnings = seen_images(ensemble, request)
+    is_seen, warnings = seen_images(ensemble, request)
     batches, images = first.evaluated.split(split), _common_images(ensemble, split)
     groupings = find_groupings(first.evaluated, batches, request.subgroups) if is_full else []
     predictions = _predict(ensemble, split, images, is_seen)
@@ -68,6 +80,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     is_chosen = ensemble.is_fitted and first.classifier.threshold_rule["rule"] != "fixed"
     missed, alarms = worst_mistakes(ensemble, split, probabilities, targets, request.mistakes if is_full else 0)
     class_names = (first.classifier.class_names[0], first.classifier.class_names[1])
+    trained_on = training_images(first, images) if is_full else None
     return predictions, Content(
         title=" + ".join(member.name for member in ensemble.members),
         split=split,
@@ -76,8 +89,12 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
         n=len(images),
         positives=int(targets.sum()),
         facts=evaluation_facts(ensemble, request),
-        warnings=(*evaluation_warnings(ensemble, request), *warnings, *scarcity_warnings(targets, class_names)),
-        notes=(*notes, *_notes(batches.loaded.broken, predictions.is_ood)),
+        warnings=(
+            *evaluation_warnings(ensemble, request),
+            *warnings,
+            *(Caveat("few", each) for each in scarcity_warnings(targets, class_names)),
+        ),
+        notes=tuple(_notes(batches.loaded.broken, predictions.is_ood)),
         sets=_main_figures(predictions, split, threshold, prevalence),
         decisions=(
             decide("chosen on validation" if is_chosen else "fixed", probabilities, targets, threshold, prevalence),
@@ -90,7 +107,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
             calibrate(logits, targets, ensemble.decision.temperature, images.groups),
         ),
         subgroups=tuple(subgroup_table(each, logits, probabilities, targets, threshold) for each in groupings),
-        shortcuts=(find_shortcuts(ensemble, split, own, training_images(first, images)) if is_full else ()),
+        shortcuts=(find_shortcuts(ensemble, split, own, trained_on) if is_full else ()),
         robustness=measure_robustness(ensemble, split, own) if request.robustness else (),
         false_negatives=missed,
         false_positives=alarms,
@@ -98,6 +115,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
         curves=PredictedScores(tuple(probabilities.tolist()), tuple(targets.tolist())),
         disclaimer=DISCLAIMER,
         lesions=None if images.groups is None else len(set(images.groups)),
+        consequences=_consequences(predictions, threshold, prevalence, trained_on) if is_full else None,
     )
 
 
@@ -145,6 +163,31 @@ def _main_figures(
         decisions = decide(title, predictions.probabilities[mask], images.targets, threshold, prevalence)
         found.append(SetFigures(title, ranking, decisions))
     return tuple(found)
+
+
+def _consequences(
+    predictions: SplitPredictions, threshold: float, prevalence: float | None, trained_on: LabelledImages | None
+) -> Consequences:
+    """Return the consequences of the decisions for the unseen images, or for all if none or all are seen."""
+    mask = np.ones_like(predictions.is_seen) if predictions.is_seen.all() else ~predictions.is_seen
+    images = predictions.images.take(np.flatnonzero(mask))
+    arguments = predictions.probabilities[mask], images.targets, threshold
+    at = USUAL_PREVALENCE if prevalence is None else prevalence
+    prior = None if trained_on is None else float(trained_on.targets.mean())
+    if prior in (0, 1):  # a folder of one class tells nothing of the prevalence that a network was trained at
+        prior = None
+    return Consequences(
+        n=len(images),
+        positives=int(images.targets.sum()),
+        is_part=not mask.all(),
+        in_people=in_people(count(*arguments), at),
+        decision_curves=(
+            decision_curve(*arguments, images.groups, at, prior),
+            decision_curve(*arguments, images.groups),
+        ),
+        prior=prior,
+        risk_coverage=risk_coverage(*arguments, images.groups),
+    )
 
 
 def _member_figures(ensemble: Ensemble, logits: Logits, together: RankedImages) -> tuple[MemberFigures, ...]:

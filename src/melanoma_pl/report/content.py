@@ -1,8 +1,57 @@
 """The content of an evaluation's report as plain values, in the order of its page."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from melanoma_pl.evaluation import Calibration, Counts, Decisions, Estimate, Ranking, Subgroup
+from melanoma_pl.evaluation import (
+    Calibration,
+    Counts,
+    DecisionCurve,
+    Decisions,
+    Estimate,
+    InPeople,
+    Ranking,
+    RiskCoverage,
+    Subgroup,
+)
+
+CHANCE = 0.5  # AUROC at chance level
+Level = Literal["problem", "caution", "neutral"]
+Kind = Literal["seen", "leak", "synthetic", "few", "chosen", "unchecked"]
+LEVELS: dict[Kind, Level] = {
+    "seen": "problem",
+    "leak": "problem",
+    "synthetic": "caution",
+    "few": "caution",
+    "chosen": "caution",
+    "unchecked": "caution",
+}
+"""Gravity of each kind of warning."""
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """A warning that belongs beside the figures; as text, its sentence.
+
+    Attributes:
+        kind: `seen`: the network trained or chose on these test images. `leak`: some of them show a lesion that is also
+            in train. `synthetic`: a program drew them. `few`: a class has too few of them. `chosen`: they are
+            validation images, which chose epoch and threshold. `unchecked`: anything else that limits the figures,
+            such as weights of unknown origin.
+        text: The sentence.
+    """
+
+    kind: Kind
+    text: str
+
+    @property
+    def level(self) -> Level:
+        """`problem` if the figures are wrong for unseen images, else `caution`."""
+        return LEVELS[self.kind]
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -47,6 +96,12 @@ class Shortcut:
     lost: Estimate
     verdict: str
     is_problem: bool
+
+    @property
+    def is_as_good(self) -> bool:
+        """True if it tells the classes apart, and the network is not shown to do better."""
+        tells = self.auroc.interval is not None and self.auroc.interval[0] > CHANCE
+        return self.is_problem and tells and self.lost.interval is not None and self.lost.interval[0] <= 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +182,29 @@ class SetFigures:
 
 
 @dataclass(frozen=True)
+class Consequences:
+    """The consequences of the decisions at the chosen threshold, for the images that the networks have not seen.
+
+    Attributes:
+        n: Number of these images; all images if none or all are seen.
+        positives: Number of malignant ones.
+        is_part: Whether the images are only those whose lesions are unseen in training.
+        in_people: Decisions among 1,000 images at the prevalence that the user gave, or else at 2 %.
+        decision_curves: Net benefit at that prevalence, and at the prevalence of these images.
+        prior: Proportion of malignant training images, which the probabilities refer to; None if it is unknown.
+        risk_coverage: Errors that remain if the least certain images are referred.
+    """
+
+    n: int
+    positives: int
+    is_part: bool
+    in_people: InPeople
+    decision_curves: tuple[DecisionCurve, DecisionCurve]
+    prior: float | None
+    risk_coverage: RiskCoverage
+
+
+@dataclass(frozen=True)
 class Content:
     """The whole report.
 
@@ -138,7 +216,7 @@ class Content:
         n: Number of images.
         positives: Number of malignant images.
         facts: Label → text: checkpoint, command, commit, date, threshold rule, test-time augmentation and the like.
-        warnings: Warnings that apply to every figure, such as "Validated on the test images".
+        warnings: Warnings that belong beside the figures, such as "Validated on the test images".
         notes: Further remarks.
         sets: Main figures, of all images first.
         decisions: Performance at the chosen threshold, at 0.5, and of always benign.
@@ -153,6 +231,7 @@ class Content:
         curves: Predictions from which figures are drawn.
         disclaimer: The notice that this is not a medical device.
         lesions: Number of different lesions that these images show; None if unknown.
+        consequences: Consequences of the decisions; None if only numbers were requested.
     """
 
     title: str
@@ -162,7 +241,7 @@ class Content:
     n: int
     positives: int
     facts: dict[str, str]
-    warnings: tuple[str, ...]
+    warnings: tuple[Caveat, ...]
     notes: tuple[str, ...]
     sets: tuple[SetFigures, ...]
     decisions: tuple[Decisions, ...]
@@ -177,6 +256,7 @@ class Content:
     curves: PredictedScores
     disclaimer: str
     lesions: int | None = None
+    consequences: Consequences | None = None
 
     @property
     def confusion(self) -> Counts:

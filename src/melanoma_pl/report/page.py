@@ -15,9 +15,11 @@ from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import amount
 from melanoma_pl.report import wording
 from melanoma_pl.report.content import Content
+from melanoma_pl.report.figures.consequences import in_people, net_benefit, risk_coverage
 from melanoma_pl.report.figures.curves import PUBLISHED, precision_recall, probabilities, reliability, roc
 from melanoma_pl.report.figures.forest import robustness, shortcuts, subgroups
 from melanoma_pl.report.markup import EmbeddedImage, render_markdown, write_html
+from melanoma_pl.report.verdict import verdict
 
 REPORT_PAGE, MODEL_CARD = "report.html", "MODEL_CARD.md"
 SIZE = re.compile(r'viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
@@ -35,6 +37,9 @@ FIGURES: dict[str, Callable[[Content], Figure | None]] = {
     "roc": roc,
     "precision_recall": precision_recall,
     "probabilities": probabilities,
+    "in_people": in_people,
+    "net_benefit": net_benefit,
+    "risk_coverage": risk_coverage,
     "reliability": reliability,
     "subgroups": subgroups,
     "shortcuts": shortcuts,
@@ -118,4 +123,9 @@ def model_card(content: Content, data_facts: Mapping[str, str]) -> str:
 
 def _context(content: Content) -> dict[str, Any]:
     """Return the variables that the templates of page and model card share."""
-    return {"content": content, "wording": wording, "decision_columns": list(map(wording.named, content.decisions))}
+    return {
+        "content": content,
+        "wording": wording,
+        "verdict": verdict(content),
+        "decision_columns": list(map(wording.named, content.decisions)),
+    }

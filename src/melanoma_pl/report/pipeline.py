@@ -215,7 +215,7 @@ def _write_metrics(
         "images": str(predictions.images.root.resolve()),
         "temperature": decision.temperature,
         "threshold": decision.threshold,
-        "notes": [*content.warnings, *content.notes, content.disclaimer],
+        "notes": [*map(str, content.warnings), *content.notes, content.disclaimer],
         "metrics": metrics,
         "rows": rows,
         "report": _plain(asdict(content)),

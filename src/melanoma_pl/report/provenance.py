@@ -1,6 +1,7 @@
 """Origin of an evaluation's networks and images: facts, warnings, and which images the networks have seen."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,14 +16,21 @@ from melanoma_pl.data.options import DRAWN_FILE
 from melanoma_pl.errors import UserError
 from melanoma_pl.inference.ensemble import Ensemble, Member
 from melanoma_pl.messages import SYNTHETIC
+from melanoma_pl.report.content import Caveat
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
 from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import OF_WEIGHTS, ListedImage, has_unknown_weights, listed_images, seen_by_weights
 
 VIEWS = {"none": "one view of each image", "dihedral": "mean logit of eight flips and quarter turns of each image"}
-ON_TEST = "Validated on the test images, as the original did: no figure here is that of unseen images."
-CHOSEN_ON = "These images chose epoch, temperature and threshold: unseen ones will look a little worse."
-UNFITTED = "The networks share no validation images that none of them trained on: they decide at 0.5, uncalibrated."
+DRAWN = Caveat("synthetic", SYNTHETIC)
+ON_TEST = Caveat("seen", "Validated on the test images, as the original did: no figure here is that of unseen images.")
+CHOSEN_ON = Caveat(
+    "chosen", "These images chose epoch, temperature and threshold: unseen ones will look a little worse."
+)
+UNFITTED = Caveat(
+    "unchecked",
+    "The networks share no validation images that none of them trained on: they decide at 0.5, uncalibrated.",
+)
 
 
 def dataset_name(data: MoleDataModule) -> str:
@@ -111,34 +119,38 @@ def _paths_and_hashes(listed: Sequence[ListedImage]) -> tuple[list[str], list[st
     return [image.path for image in listed], [image.sha256 for image in listed]
 
 
-def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[str]:
+def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[Caveat]:
     """Return the warnings that belong beside every figure; those of an ensemble name the members that they concern."""
-    concerned: dict[str, list[str]] = {}
+    concerned: dict[Caveat, list[str]] = {}
     for each in request.runs:
         for warning in _run_warnings(each.own, request):
             concerned.setdefault(warning, []).append(each.name)
     is_several = len(request.runs) > 1
     if not request.own_images and (ensemble.members[0].evaluated.root / DRAWN_FILE).is_file():
-        concerned[SYNTHETIC] = ["these images"]
-    warnings = [f"{', '.join(names)}: {warning}" if is_several else warning for warning, names in concerned.items()]
+        concerned[DRAWN] = ["these images"]
+    warnings = [
+        replace(warning, text=f"{', '.join(names)}: {warning}") if is_several else warning
+        for warning, names in concerned.items()
+    ]
     return [*warnings, UNFITTED] if is_several and not ensemble.is_fitted else warnings
 
 
-def _run_warnings(own: TrainSettings, request: EvaluationRequest) -> list[str]:
+def _run_warnings(own: TrainSettings, request: EvaluationRequest) -> list[Caveat]:
     if not request.own_images:
-        return [f"The network was trained on {own.images_note} images."] if own.images_note else []
-    drawn = [SYNTHETIC] if own.images_note else []
+        learnt = f"The network was trained on {own.images_note} images."
+        return [Caveat("unchecked", learnt)] if own.images_note else []
+    drawn = [DRAWN] if own.images_note else []
     if own.data.validate_on == "test":
         return [*drawn, ON_TEST]
     return [*drawn, CHOSEN_ON] if request.split == "validation" else drawn
 
 
-def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray[np.bool_], list[str], list[str]]:
+def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray[np.bool_], list[Caveat]]:
     """Find the evaluated images that a network has seen in training.
 
     Returns:
-        bool `(N,)`, true for images that a network trained or chose on, or whose lesion is in its train folder; notes;
-        and warnings that belong beside every figure.
+        bool `(N,)`, true for images that a network trained or chose on, or whose lesion is in its train folder; and
+        warnings.
 
     Raises:
         UserError: If a member of an ensemble has trained on images that it should evaluate.
@@ -149,7 +161,8 @@ def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray
     for each, member in zip(request.runs, ensemble.members, strict=True):
         listed = listed_images(each.run)
         if not listed:
-            warnings.append(f"{each.name} has no list of its images: whether it trained on these cannot be checked.")
+            unlisted = f"{each.name} has no list of its images: whether it trained on these cannot be checked."
+            warnings.append(Caveat("unchecked", unlisted))
         warnings += _weights_warnings(each, listed)
         learnt_from = ("train", "validation") if request.split == "test" and member.fits else ("train",)
         hashes = {image.sha256 for split in learnt_from for image in listed.get(split, ())}
@@ -169,31 +182,29 @@ def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray
         if request.own_images and request.split == "test":
             shared |= member.evaluated.shared_with_train(member.evaluated.split("test").images)
     if trained.any():
-        warnings.append(f"The network trained or chose on {trained.sum()} of these {len(trained)} images.")
+        learnt = f"The network trained or chose on {trained.sum()} of these {len(trained)} images."
+        warnings.append(Caveat("seen", learnt))
     if before.any():
         learnt = f"The weights that the network began with learnt from {before.sum()} of these {len(before)} images"
-        warnings.append(f"{learnt}: figures on them are too good.")
+        warnings.append(Caveat("seen", f"{learnt}: figures on them are too good."))
     trained |= before
     count = int((shared | trained).sum())
-    notes = [f"{count} of {len(shared)} test images show a lesion that is also in train."] if shared.any() else []
-    return trained | shared, notes, warnings
+    if shared.any():
+        warnings.append(Caveat("leak", f"{count} of {len(shared)} test images show a lesion that is also in train."))
+    return trained | shared, warnings
 
 
-def _weights_warnings(evaluated: EvaluatedRun, listed: Mapping[str, Sequence[ListedImage]]) -> list[str]:
+def _weights_warnings(evaluated: EvaluatedRun, listed: Mapping[str, Sequence[ListedImage]]) -> list[Caveat]:
     """Return the warnings about the weights that a run began with, on whatever images it is evaluated."""
     found = []
     if evaluated.own.model.get("weights") and has_unknown_weights(evaluated.run.read()):
-        found.append(
-            f"{evaluated.name} began with weights of unknown origin: whether they learnt from these images cannot be "
-            "checked."
-        )
+        unknown = f"{evaluated.name} began with weights of unknown origin: whether they learnt from these images cannot"
+        found.append(Caveat("unchecked", f"{unknown} be checked."))
     validation = [image.sha256 for image in listed.get("validation", ())]
     seen = sum(content in seen_by_weights(listed, "validation") for content in validation)
     if seen:
-        found.append(
-            f"The weights that {evaluated.name} began with learnt from {seen} of its {len(validation)} validation "
-            "images, on which epoch, temperature and threshold were chosen."
-        )
+        learnt = f"The weights that {evaluated.name} began with learnt from {seen} of its {len(validation)} validation"
+        found.append(Caveat("unchecked", f"{learnt} images, on which epoch, temperature and threshold were chosen."))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from melanoma_pl.evaluation import BY_DEFINITION, SMALLEST, UNKNOWN, Calibration, Decisions, Estimate
+from melanoma_pl.evaluation import BY_DEFINITION, SMALLEST, UNKNOWN, Calibration, Decisions, Estimate, PeopleCount
 from melanoma_pl.messages import amount, brackets, decimal
 from melanoma_pl.report.content import Content, SubgroupTable
 
@@ -65,6 +65,39 @@ def percent(fraction: float) -> str:
 def probability(value: float) -> str:
     """Return "0.031", or "0.00042" for a probability that three decimals would show as 0."""
     return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
+
+
+def people(group: PeopleCount) -> str:
+    """Return "19 [18 to 20]", or "fewer than 1 [0 to 1]" for an expected number that rounds to 0."""
+    count = "fewer than 1" if group.count == 0 and group.expected > 0 else f"{group.count:,}"
+    return f"{count} [{group.low:,} to {group.high:,}]"
+
+
+def fraction(estimate: Estimate, *, complement: bool = False) -> str:
+    """Return "6.03 % [5.16 % to 7.03 %] (about 1 in 17)", or why the value is missing.
+
+    Args:
+        estimate: A proportion.
+        complement: Whether 1 minus the proportion is meant.
+    """
+    if estimate.value is None:
+        return told(estimate)
+    value, ends = estimate.value, estimate.interval
+    if complement:
+        value, ends = 1 - value, ends and (1 - ends[1], 1 - ends[0])
+    interval = f" [{percent(ends[0])} to {percent(ends[1])}]" if ends else ""
+    return f"{percent(value)}{interval}{f' (about 1 in {_rounded(1 / value)})' if 0 < value <= 0.5 else ''}"
+
+
+def worth(threshold: float) -> str:
+    """Return how many false alarms one malignant image found is worth at a threshold probability in (0, 1)."""
+    return _rounded((1 - threshold) / threshold)
+
+
+def _rounded(number: float) -> str:
+    """Return a number with two digits, such as "0.67", "17" or "1,200"."""
+    digits = float(f"{number:.2g}")
+    return f"{digits:,.0f}" if digits >= 10 else f"{digits:g}"
 
 
 # Columns of tables

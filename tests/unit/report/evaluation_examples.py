@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from melanoma_pl.evaluation import outcomes
+from melanoma_pl.evaluation import decision_curve, in_people, outcomes, risk_coverage
 from melanoma_pl.evaluation.assessment import Calibration, Ranking, Subgroup
 from melanoma_pl.evaluation.intervals import Estimate, delong, proportion
 from melanoma_pl.evaluation.metrics import Counts, auroc, average_precision, count
@@ -15,6 +15,8 @@ from melanoma_pl.evaluation.outcomes import Decisions
 from melanoma_pl.evaluation.reliability import Bin
 from melanoma_pl.messages import DISCLAIMER
 from melanoma_pl.report.content import (
+    Caveat,
+    Consequences,
     Content,
     MemberFigures,
     Mistake,
@@ -51,8 +53,12 @@ def full_content(n: int = 400) -> Content:
             "commit": "f32ef09a1b2c3d4e5f60718293a4b5c6d7e8f901",
             "date": "2026-11-25 15:09",
         },
-        warnings=("Validated on the test images: these figures are too good.", "Drawn <images>: they say nothing."),
-        notes=("12 images share a lesion with training & are left out of the second row.",),
+        warnings=(
+            Caveat("seen", "Validated on the test images: these figures are too good."),
+            Caveat("leak", "12 images share a lesion with training."),
+            Caveat("synthetic", "Drawn <images>: they say nothing."),
+        ),
+        notes=("2 images cannot be read & are left out.",),
         sets=(
             SetFigures("all images", ranking(own, probabilities, targets), chosen),
             SetFigures("unseen <lesions> of training", ranking(own, probabilities, targets), chosen),
@@ -86,6 +92,7 @@ def full_content(n: int = 400) -> Content:
         ),
         curves=PredictedScores(tuple(map(float, probabilities)), tuple(map(int, targets))),
         disclaimer=DISCLAIMER,
+        consequences=consequences(probabilities, targets, 0.31),
     )
 
 
@@ -118,6 +125,24 @@ def bare_content() -> Content:
         members=(),
         curves=PredictedScores(tuple(map(float, probabilities)), (0,) * 5),
         disclaimer=DISCLAIMER,
+        consequences=consequences(probabilities, targets, 0.5),
+    )
+
+
+def consequences(probabilities: np.ndarray, targets: np.ndarray, threshold: float) -> Consequences:
+    """Return the consequences of the decisions at a prevalence of 2 %."""
+    arguments = probabilities, targets, threshold
+    return Consequences(
+        n=targets.size,
+        positives=int(targets.sum()),
+        is_part=False,
+        in_people=in_people(count(*arguments), 0.02),
+        decision_curves=(
+            decision_curve(*arguments, prevalence=0.02, prior=0.35, replicates=200),
+            decision_curve(*arguments, replicates=200),
+        ),
+        prior=0.35,
+        risk_coverage=risk_coverage(*arguments, replicates=200),
     )
 
 

@@ -11,7 +11,7 @@ from tests.unit.report.page_reading import Page
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.metrics import Counts
 from melanoma_pl.report import wording
-from melanoma_pl.report.content import Content, Mistake
+from melanoma_pl.report.content import Caveat, Content, Mistake
 from melanoma_pl.report.page import FIGURES, drawing, model_card, write_page
 
 SVG = '<svg viewBox="0 0 309.6 200.5"><!-- <script>alert(1)</script> --></svg>'
@@ -79,8 +79,8 @@ def test_links_and_labels_lead_somewhere(page: Page, bare: Page) -> None:
 
 def test_every_section_is_there(page: Page, bare: Page) -> None:
     sections = [section.get("id") for section in page.all("section")]
-    always = ["ranking", "decisions", "calibration", "mistakes", "made", "limits"]
-    assert sections == [None, *always[:3], "subgroups", "shortcuts", "robustness", "mistakes", "members", *always[4:]]
+    always = ["ranking", "decisions", "consequences", "calibration", "mistakes", "made", "limits"]
+    assert sections == [None, *always[:4], "subgroups", "shortcuts", "robustness", "mistakes", "members", *always[5:]]
     assert [section.get("id") for section in bare.all("section")] == [None, *always]
 
 
@@ -105,7 +105,7 @@ def test_every_estimate_is_there_with_its_interval(page: Page, content: Content)
 def test_every_word_of_the_content_is_there(page: Page, content: Content) -> None:
     text = said(page)
     for words_of in (
-        content.warnings,
+        map(str, content.warnings),
         content.notes,
         content.facts.values(),
         (content.disclaimer, "The heat maps are those of <run 0> alone."),
@@ -149,14 +149,14 @@ def test_what_cannot_be_computed_says_why(bare: Page) -> None:
     assert "Open diamond" not in text and "nan" not in text.lower().split()
 
 
-def test_clean_results_look_clean(content: Content, tmp_path: Path) -> None:
-    def verdict(own: Content) -> str | None:
+def test_the_verdict_has_the_colour_of_its_gravity(content: Content, tmp_path: Path) -> None:
+    def colour(own: Content) -> str | None:
         page = Page(write_page(own, {}, tmp_path).read_text(encoding="utf-8"))
         return page.all("section")[0]["class"]
 
     clean = replace(content, warnings=(), shortcuts=content.shortcuts[1:])
-    assert verdict(clean) == "verdict fine" and verdict(content) == "verdict problem"
-    assert verdict(replace(clean, warnings=("Drawn.",))) == "verdict problem"
+    assert colour(clean) == "verdict neutral" and colour(content) == "verdict problem"
+    assert colour(replace(clean, warnings=(Caveat("synthetic", "Drawn."),))) == "verdict caution"
 
 
 def test_one_column_where_no_temperature_was_fitted(bare: Page, page: Page) -> None:

@@ -1,23 +1,25 @@
-"""The page of an audit: its pairs with thumbnails, and two charts whose positions are percentages of their size."""
+"""The page of an audit: a card for each lesion, and two charts whose positions are percentages of their size."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from melanoma_pl import messages
 from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelShortcut
 from melanoma_pl.data.labelled_images import LabelledImages
+from melanoma_pl.messages import split_names
 from melanoma_pl.report.data import audit_summary
+from melanoma_pl.report.data.audit_summary import ImageGroup, image_groups
 from melanoma_pl.report.markup import thumbnails, write_html
 
 AUDIT_PAGE = "audit.html"
-MOST = 200  # pairs with thumbnails on a page
-AT_LEAST = 40  # of each group, so that many leaks do not hide the conflicts
-LESIONS = 40  # in two splits, with thumbnails
+OPEN = 12  # cards of each kind that are seen at once; the others are folded
+CARDS = 60  # of each kind, with thumbnails
+IMAGES = 3  # of each split on a card
 CONFLICTS = 60  # labels against their diagnosis, with thumbnails
 ROWS = 200  # of each list of files
-SMALL = 96  # pixels, of a lesion's thumbnails
 
 BINS = 20
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # allowed steps between the numbers on the similarity axis
@@ -35,10 +37,17 @@ def write_page(audit: Audit, listing: LabelledImages, folder: Path) -> Path:
     Returns:
         Path of the page.
     """
-    groups = pair_groups(audit)
-    lesions = dict(list(audit.shared_groups.items())[:LESIONS])
+    known = {
+        path: (split, label)
+        for pair in audit.pairs
+        for path, split, label in zip((pair.first, pair.second), pair.splits, pair.labels, strict=True)
+    }
+    known |= dict(zip(listing.paths, zip(listing.splits, listing.labels, strict=True), strict=True))
+    found = image_groups(audit)
+    groups = {kind: [group for group in found if group.kind == kind] for kind in ("leaks", "conflicts", "duplicates")}
+    cards = {kind: [make_card(group, known) for group in members[:CARDS]] for kind, members in groups.items()}
     conflicts = audit.label_conflicts[:CONFLICTS]
-    shown = [path for _, pairs, _ in groups for pair in pairs for path in (pair.first, pair.second)]
+    shown = [path for made in cards.values() for card in made for images in card.sides.values() for path, _ in images]
     context: dict[str, Any] = {
         "audit": audit,
         "messages": messages,
@@ -46,44 +55,49 @@ def write_page(audit: Audit, listing: LabelledImages, folder: Path) -> Path:
         "name": listing.root.resolve().name,
         "auroc_axis": auroc_axis(audit.shortcuts),
         "histogram": histogram(audit.pairs),
-        "groups": groups,
-        "lesions": lesions,
+        "groups": {kind: (made, len(groups[kind])) for kind, made in cards.items()},
+        "open": OPEN,
         "label_conflicts": conflicts,
         "others": [(path, "") for path in audit.others],
         "rows": ROWS,
-        "known": dict(zip(listing.paths, zip(listing.splits, listing.labels, strict=True), strict=True)),
         "thumbnails": thumbnails(listing.root, [*shown, *(conflict.path for conflict in conflicts)]),
-        "small_thumbnails": thumbnails(listing.root, [path for paths in lesions.values() for path in paths], SMALL),
     }
     return write_html(folder / AUDIT_PAGE, f"{AUDIT_PAGE}.j2", context)
 
 
-def pair_groups(audit: Audit, most: int = MOST, at_least: int = AT_LEAST) -> list[tuple[str, list[ImagePair], int]]:
-    """Return the pairs of an audit by their consequence for training.
+@dataclass(frozen=True)
+class Card:
+    """A group of images as the page shows it.
+
+    Attributes:
+        group: The images and their pairs.
+        sides: Split → its images as pairs of path and label, at most `IMAGES`.
+        more: Split → number of its images beyond those.
+    """
+
+    group: ImageGroup
+    sides: dict[str, list[tuple[str, str]]]
+    more: dict[str, int]
+
+
+def make_card(group: ImageGroup, known: Mapping[str, tuple[str, str]]) -> Card:
+    """Return the card of a group of images.
 
     Args:
-        audit: The findings.
-        most: Number of pairs with thumbnails in all groups together.
-        at_least: Number of pairs with thumbnails that each group gets first; the first groups share the rest.
-
-    Returns:
-        `leaks`, `conflicts` within one split, and the other `duplicates` within one split; of each the pairs with
-        thumbnails, the most important first, and the number of all pairs.
+        group: The images that belong together.
+        known: Path → split and label.
     """
-    within = [pair for pair in audit.pairs if not pair.is_leak]
-    groups = {
-        "leaks": audit.leaks,
-        "conflicts": [pair for pair in within if pair.is_conflict],
-        "duplicates": [pair for pair in within if not pair.is_conflict],
-    }
-    totals = [len(pairs) for pairs in groups.values()]
-    shown = [min(total, at_least) for total in totals]
-    for index, total in enumerate(totals):
-        shown[index] += min(total - shown[index], max(0, most - sum(shown)))
-    ordered = map(audit_summary.in_order, groups.values())
-    return [
-        (name, pairs[:count], total) for name, pairs, count, total in zip(groups, ordered, shown, totals, strict=True)
-    ]
+    sides: dict[str, list[tuple[str, str]]] = {}
+    paired = [path for pair in group.pairs for path in (pair.first, pair.second)]
+    for path in dict.fromkeys([*paired, *group.paths]):  # the images of the most important pair come first
+        split, label = known[path]
+        sides.setdefault(split, []).append((path, label))
+    ordered = {split: sides[split] for split in split_names({split: {} for split in sides})}
+    return Card(
+        group,
+        {split: images[:IMAGES] for split, images in ordered.items()},
+        {split: max(0, len(images) - IMAGES) for split, images in ordered.items()},
+    )
 
 
 def auroc_axis(shortcuts: Sequence[LabelShortcut]) -> tuple[Callable[[float], float], dict[str, float]]:

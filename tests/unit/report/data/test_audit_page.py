@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from tests.conftest import draw_image
 from tests.unit.report.data.audit_examples import (
+    BROKEN_LINE,
     FOREIGN,
     LONG,
     MARKUP,
@@ -29,7 +30,8 @@ from tests.unit.report.page_reading import Page
 
 from melanoma_pl.data.audit.findings import LabelShortcut
 from melanoma_pl.data.labelled_images import LabelledImages
-from melanoma_pl.report.data.audit_page import auroc_axis, histogram, pair_groups, write_page
+from melanoma_pl.report.data.audit_page import CARDS, IMAGES, OPEN, auroc_axis, histogram, make_card, write_page
+from melanoma_pl.report.data.audit_summary import image_groups
 
 STYLE = Path(__file__).parents[4] / "src" / "melanoma_pl" / "report" / "templates" / "page.css"
 
@@ -112,9 +114,8 @@ def test_every_finding_is_on_the_page(page: Page) -> None:
 
 def test_thumbnails_are_small_and_missing_images_are_named(page: Page) -> None:
     alternatives = Counter(str(image["alt"]) for image in page.all("img"))
-    assert alternatives[f"train, malignant: {LONG}"] == 2
+    assert alternatives[f"train, malignant: {LONG}"] == 1, "an image is shown once, on the card of its lesion"
     assert alternatives[f"train, malignant: {PLAIN[1]}"] == 1 + 7
-    assert page.text.count("no image: the file cannot be read") == 1
     for image in page.all("img"):
         content = base64.b64decode(str(image["src"]).partition(",")[2])
         with Image.open(io.BytesIO(content)) as small:
@@ -122,6 +123,11 @@ def test_thumbnails_are_small_and_missing_images_are_named(page: Page) -> None:
                 image["width"],
                 image["height"],
             )
+
+
+def test_an_image_that_cannot_be_read_has_a_place_on_its_card(images: LabelledImages, tmp_path: Path) -> None:
+    page = page_of(tmp_path, images, pairs=(pair(NO_UTF8, PLAIN[2]),))
+    assert page.text.count("no image: the file cannot be read") == 1 and len(page.all("img")) == 1
 
 
 def test_clean_images_make_a_short_page(tmp_path: Path) -> None:
@@ -142,17 +148,45 @@ def test_only_broken_images(tmp_path: Path) -> None:
 
 def test_findings_beyond_the_limits_of_a_page_are_counted(tmp_path: Path) -> None:
     draw_image(tmp_path / PLAIN[0], malignant=False, seed=0)
-    pairs = tuple(pair(PLAIN[0], f"test/benign/{n}.png", similarity=0.9) for n in range(230))
-    conflicts = tuple(pair(PLAIN[0], f"train/malignant/{n}.png") for n in range(50))
-    lesions = {f"lesion {n}": (PLAIN[0], f"test/benign/{n}.png") for n in range(50)}
+    leaks = tuple(pair(f"train/benign/{n}.png", f"test/benign/{n}.png") for n in range(CARDS + 10))
+    conflicts = tuple(pair(f"train/benign/c{n}.png", f"train/malignant/c{n}.png") for n in range(CARDS + 5))
     broken = {f"broken/{n}.png": "cut short" for n in range(210)}
     listing = listing_of(tmp_path, (PLAIN[0],))
-    page = page_of(
-        tmp_path, listing, pairs=pairs + conflicts, shared_groups=lesions, broken=broken, group_column="lesion"
-    )
-    assert "70 more pairs of this kind are in audit.json" in page.text
-    assert "10 more pairs of this kind are in audit.json" in page.text
-    assert "10 more lesions are in audit.json" in page.text and "10 more are in audit.json" in page.text
+    page = page_of(tmp_path, listing, pairs=leaks + conflicts, broken=broken)
+    text = " ".join(page.text.split())
+    assert "The pairs of 10 more are in audit.json" in text and "The pairs of 5 more are in audit.json" in text
+    assert text.count(f"{CARDS - OPEN} more ") == 2, "twelve are seen, the others are folded"
+    assert "10 more are in audit.json" in text
+
+
+def test_a_lesion_is_one_card_with_its_images_in_each_split(tmp_path: Path) -> None:
+    paths = [f"train/benign/{n}.png" for n in range(IMAGES + 2)]
+    test = ("test/benign/a.png", "test/benign/b.png")
+    pairs = tuple(pair(path, test[0], similarity=0.9) for path in paths)
+    pairs += (pair(paths[-1], test[1], similarity=0.95), pair(*test), pair(PLAIN[1], PLAIN[2], similarity=0.99))
+    audit = empty_audit(tmp_path, pairs=pairs, shared_groups={"lesion 7": (*paths, *test)}, group_column="lesion")
+    first, second = image_groups(audit)
+    assert first.paths == (PLAIN[2], PLAIN[1]) and first.names == ()
+    assert second.names == ("lesion 7",) and set(second.paths) == {*paths, *test} and second.kind == "leaks"
+    assert len(second.pairs) == len(paths) + 1, "the pair within a split does not leak"
+    listing = listing_of(tmp_path, (*paths, *test, *PLAIN))
+    card = make_card(second, dict(zip(listing.paths, zip(listing.splits, listing.labels, strict=True), strict=True)))
+    assert list(card.sides) == ["train", "test"] and len(card.sides["train"]) == IMAGES
+    assert card.more == {"train": 2, "test": 0}
+    assert card.sides["train"][0] == (paths[-1], "benign"), "the facts are those of the most similar pair"
+    page = page_of(tmp_path, listing, pairs=pairs, shared_groups=audit.shared_groups, group_column="lesion")
+    assert page.text.count("lesion 7") == 1 and "and 2 more in train" in page.text
+    assert page.text.count(test[0]) == 1, "not once for each of its pairs"
+
+
+def test_groups_are_told_apart_by_their_consequence() -> None:
+    leak, conflict, duplicate = pair(PLAIN[1], PLAIN[2]), pair(PLAIN[0], LONG), pair(MARKUP, BROKEN_LINE)
+    kinds = {group.paths: group.kind for group in image_groups(empty_audit(Path(), pairs=(duplicate, conflict, leak)))}
+    assert kinds == {
+        (PLAIN[2], PLAIN[1]): "leaks",
+        (PLAIN[0], LONG): "conflicts",
+        tuple(sorted((MARKUP, BROKEN_LINE))): "duplicates",
+    }
 
 
 @pytest.mark.slow
@@ -162,27 +196,18 @@ def test_a_hundred_pairs_make_a_page_that_can_be_sent(tmp_path: Path) -> None:
         draw_image(tmp_path / path, malignant=False, seed=seed, size=224)
     pairs = tuple(pair(*paths[index : index + 2]) for index in range(0, 200, 2))
     written = write_page(empty_audit(tmp_path, pairs=pairs), listing_of(tmp_path, tuple(paths)), tmp_path / "audit")
-    assert written.read_text(encoding="utf-8").count("<img") == 200
+    assert written.read_text(encoding="utf-8").count("<img") == 2 * CARDS
     assert written.stat().st_size < 3_000_000
 
 
-def test_the_first_groups_of_pairs_get_the_remaining_thumbnails() -> None:
-    leaks = tuple(pair(PLAIN[1], f"test/malignant/{n}.png") for n in range(10))
-    conflicts = tuple(pair(PLAIN[0], f"train/malignant/{n}.png") for n in range(10))
-    groups = pair_groups(empty_audit(Path(), pairs=conflicts + leaks), most=12, at_least=4)
-    assert [(name, len(pairs), total) for name, pairs, total in groups] == [
-        ("leaks", 8, 10),
-        ("conflicts", 4, 10),
-        ("duplicates", 0, 0),
-    ]
-
-
-def test_most_important_pairs_come_first() -> None:
-    faint, strong = pair(PLAIN[1], PLAIN[2], similarity=0.9), pair(PLAIN[1], PLAIN[3], similarity=0.99)
-    lesion = pair(MARKUP, FOREIGN, kind="lesion", similarity=None)
-    conflict, exact = pair(PLAIN[0], PLAIN[2], similarity=0.8), pair(LONG, PLAIN[3], kind="exact", similarity=1.0)
-    ((_, leaks, _), *_) = pair_groups(empty_audit(Path(), pairs=(lesion, faint, strong, exact, conflict)))
-    assert leaks == [conflict, exact, strong, faint, lesion]
+def test_most_important_groups_come_first() -> None:
+    names = [f"train/malignant/{n}.png" for n in range(4)]
+    faint, strong = (pair(names[n], f"test/malignant/{n}.png", similarity=0.9 + n / 20) for n in (0, 1))
+    lesion = pair(names[2], "test/malignant/2.png", kind="lesion", similarity=None)
+    exact = pair(names[3], "test/malignant/3.png", kind="exact", similarity=1.0)
+    conflict = pair(PLAIN[0], "test/malignant/9.png", similarity=0.8)
+    found = image_groups(empty_audit(Path(), pairs=(lesion, faint, strong, exact, conflict)))
+    assert [group.pairs for group in found] == [(conflict,), (exact,), (strong,), (faint,), (lesion,)]
 
 
 def test_auroc_axis_begins_below_chance_level() -> None:

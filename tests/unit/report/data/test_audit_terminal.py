@@ -69,6 +69,25 @@ def test_verdict_comes_last_with_the_way_out() -> None:
     assert split_command == "    melanoma-data split 'my images' clean --group-column 'group & more'"
 
 
+def test_what_was_just_done_is_not_proposed() -> None:
+    found = {"pairs": (pair(PLAIN[1], PLAIN[3]),), "quarantine": {PLAIN[1]: "belongs together"}}
+    audit = empty_audit(Path("images"), **found)
+    words = ("my images", "--group-column", "lesion", "--exclude", "old.csv", "--fix", "new.csv")
+    ways = ways_out(replace(audit, words=words, group_column="lesion"))
+    assert ways == {
+        "train without the images on the list (1)": "melanoma-train data=folder 'data.root=\"my images\"' "
+        "data.group_column=lesion data.exclude=new.csv",
+        "or make new splits that keep images of one lesion together": "melanoma-data split 'my images' clean "
+        "--group-column lesion",
+    }
+    table = ways_out(replace(audit, words=("moles.csv", "--image-column", "file", "--fix", "new.csv")))
+    assert list(table.values()) == [
+        "melanoma-train data=table data.table=moles.csv data.image_column=file data.exclude=new.csv",
+        "melanoma-data split moles.csv clean --image-column file",
+    ]
+    assert "or make new splits that keep copies of one image together" in table, "no lesion is known without a column"
+
+
 @pytest.mark.parametrize(
     ("findings", "said"),
     [

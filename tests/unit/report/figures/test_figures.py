@@ -48,7 +48,7 @@ def test_files_are_what_their_names_say(content: Content, tmp_path: Path) -> Non
 
 
 def test_one_class_has_no_curve(tmp_path: Path) -> None:
-    assert list(write_figures(bare_content(), tmp_path)) == ["probabilities"]
+    assert list(write_figures(bare_content(), tmp_path)) == ["probabilities", "risk_coverage"]
     empty = replace(bare_content(), curves=replace(bare_content().curves, probabilities=(), targets=()))
     assert probabilities(empty) is None
 
