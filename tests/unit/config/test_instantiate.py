@@ -10,7 +10,7 @@ from melanoma_pl.specs import validated
 
 
 def settings(*overrides: str) -> TrainSettings:
-    config = OmegaConf.to_container(compose_config("train", list(overrides)), resolve=True)
+    config = OmegaConf.to_container(compose_config("train", ["logger=none", *overrides]), resolve=True)
     return validated(TrainSettings, config)  # type: ignore[arg-type]
 
 
