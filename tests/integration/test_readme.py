@@ -14,8 +14,12 @@ from melanoma_pl.data import __main__ as data
 from melanoma_pl.runs import __main__ as runs
 
 REPOSITORY = Path(__file__).parents[2]
-README = (REPOSITORY / "README.md").read_text()
-GUIDES = [REPOSITORY / "README.md", REPOSITORY / "UPGRADING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+FRENCH = (REPOSITORY / "README.fr.md").read_text(encoding="utf-8")
+GUIDES = [
+    *(REPOSITORY / name for name in ("README.md", "README.fr.md", "UPGRADING.md")),
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+]
 BLOCKS = [block for guide in GUIDES for block in re.findall(r"```bash\n(.*?)```", guide.read_text(), re.DOTALL)]
 LINES = [line.partition(" #")[0].rstrip() for block in BLOCKS for line in block.splitlines()]
 # what needs a configuration of one's own is run by test_make_it_yours.py
@@ -59,6 +63,33 @@ def test_links_lead_somewhere() -> None:
         for link in re.findall(r"\]\(([^)#\s]+)\)", guide.read_text()):
             if not link.startswith("http"):
                 assert (guide.parent / link).exists(), (guide.name, link)
+
+
+def lines_of_commands(text: str) -> set[str]:
+    """Return the lines of a page's shell blocks, without their comments."""
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    return {line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()} - {""}
+
+
+def test_the_french_page_repeats_commands_and_figures_of_the_english_one() -> None:
+    commands = lines_of_commands(FRENCH)
+    assert {"make demo", "make test"} <= commands
+    assert commands <= lines_of_commands(README)
+    figures = set(re.findall(r"\b0,\d{3}\b", FRENCH))
+    assert len(figures) >= 5 and all(figure.replace(",", ".") in README for figure in figures)
+    assert "README.md" in FRENCH and "non un dispositif médical" in FRENCH
+
+
+def test_the_french_page_names_every_notebook_once() -> None:
+    notebooks = sorted(file.name for file in (REPOSITORY / "notebooks").glob("*.ipynb"))
+    assert re.findall(r"\(notebooks/([^)]+)\)", FRENCH) == notebooks
+
+
+def test_the_english_page_names_every_notebook_and_the_french_page() -> None:
+    if "README.fr.md" not in README:
+        pytest.skip("README.md does not name README.fr.md yet")
+    notebooks = {file.name for file in (REPOSITORY / "notebooks").glob("*.ipynb")}
+    assert set(re.findall(r"\(notebooks/([^)]+)\)", README)) == notebooks
 
 
 def test_upgrading_names_what_exists() -> None:

@@ -32,6 +32,8 @@ from melanoma_pl.report.provenance import (
     dataset_name,
     evaluation_facts,
     evaluation_warnings,
+    experiments,
+    run_title,
     seen_images,
     training_images,
 )
@@ -82,7 +84,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     class_names = (first.classifier.class_names[0], first.classifier.class_names[1])
     trained_on = training_images(first, images) if is_full else None
     return predictions, Content(
-        title=" + ".join(member.name for member in ensemble.members),
+        title=run_title(request.runs),
         split=split,
         images=dataset_name(first.evaluated),
         class_names=class_names,
@@ -115,6 +117,8 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
         curves=PredictedScores(tuple(probabilities.tolist()), tuple(targets.tolist())),
         disclaimer=DISCLAIMER,
         lesions=None if images.groups is None else len(set(images.groups)),
+        stamp=request.runs[0].run.folder.resolve().name if len(request.runs) == 1 else "",
+        experiments=experiments(ensemble, request),
         consequences=_consequences(predictions, threshold, prevalence, trained_on) if is_full else None,
     )
 

@@ -173,6 +173,36 @@ class MemberFigures:
 
 
 @dataclass(frozen=True)
+class LearningCurves:
+    """The figures of each epoch of a training.
+
+    Attributes:
+        epochs: Numbers of the E epochs, from 1.
+        figures: Tag, such as `train/loss` or `val/auroc` → E values; None where an epoch lacks the figure.
+        chosen: Epoch after which the evaluated weights were saved; None if it is not among them.
+    """
+
+    epochs: tuple[int, ...]
+    figures: dict[str, tuple[float | None, ...]]
+    chosen: int | None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The training of one evaluated network.
+
+    Attributes:
+        name: Name of its run.
+        facts: Label → text: network, images of each split, optimizer, epochs and the like.
+        curves: Figures of its epochs; None if the run has not recorded any.
+    """
+
+    name: str
+    facts: dict[str, str]
+    curves: LearningCurves | None
+
+
+@dataclass(frozen=True)
 class SetFigures:
     """The main figures of all images, or of those whose lesions are unseen in training."""
 
@@ -209,7 +239,7 @@ class Content:
     """The whole report.
 
     Attributes:
-        title: Name of the run; for an ensemble, the names of its members.
+        title: Name of the run (`name=`); for an ensemble, the names of its members and their number.
         split: `validation` or `test`.
         images: Name of the dataset.
         class_names: Names of the negative and the positive class.
@@ -231,6 +261,8 @@ class Content:
         curves: Predictions from which figures are drawn.
         disclaimer: The notice that this is not a medical device.
         lesions: Number of different lesions that these images show; None if unknown.
+        stamp: Folder of the run, which has its time in its name; empty for an ensemble.
+        experiments: The training of each network.
         consequences: Consequences of the decisions; None if only numbers were requested.
     """
 
@@ -256,6 +288,8 @@ class Content:
     curves: PredictedScores
     disclaimer: str
     lesions: int | None = None
+    stamp: str = ""
+    experiments: tuple[Experiment, ...] = ()
     consequences: Consequences | None = None
 
     @property

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import amount
 from melanoma_pl.report import wording
-from melanoma_pl.report.content import Content
+from melanoma_pl.report.content import CHANCE, Content
 from melanoma_pl.report.figures.consequences import in_people, net_benefit, risk_coverage
 from melanoma_pl.report.figures.curves import PUBLISHED, precision_recall, probabilities, reliability, roc
+from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
 from melanoma_pl.report.figures.forest import robustness, shortcuts, subgroups
 from melanoma_pl.report.markup import EmbeddedImage, render_markdown, write_html
 from melanoma_pl.report.verdict import verdict
@@ -34,6 +35,8 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # names of classes and columns may contain dollar signs
 }
 FIGURES: dict[str, Callable[[Content], Figure | None]] = {
+    "learning_curves": learning_curves,
+    "learning_curves_stacked": stacked_learning_curves,
     "roc": roc,
     "precision_recall": precision_recall,
     "probabilities": probabilities,
@@ -98,6 +101,7 @@ def write_page(content: Content, figures: Mapping[str, str], folder: Path) -> Pa
         "drawings": {name: drawing(svg) for name, svg in figures.items()},
         "set_columns": [(own.title, amount(own.decisions.counts.n, "image")) for own in content.sets],
         "published": PUBLISHED,
+        "above_chance": _above_chance,
     }
     return write_html(folder / REPORT_PAGE, "evaluation.html.j2", context)
 
@@ -123,9 +127,19 @@ def model_card(content: Content, data_facts: Mapping[str, str]) -> str:
 
 def _context(content: Content) -> dict[str, Any]:
     """Return the variables that the templates of page and model card share."""
+    facts = [own.facts for own in content.experiments]
+    labels = list(dict.fromkeys(label for own in facts for label in own))
+    common = {label: facts[0][label] for label in labels if len({own.get(label) for own in facts}) == 1}
     return {
         "content": content,
         "wording": wording,
         "verdict": verdict(content),
         "decision_columns": list(map(wording.named, content.decisions)),
+        "common_facts": common,
+        "differing_facts": [label for label in labels if label not in common],
     }
+
+
+def _above_chance(auroc: float) -> float:
+    """Return how far an AUROC lies between chance level and 1, in percent."""
+    return min(max((auroc - CHANCE) / (1 - CHANCE), 0.0), 1.0) * 100

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 TAGS = {"validation": "val", "test": "test"}
 # not in metrics.json: images of mistakes, which only the page shows, predictions, and times: equal evaluations give
 # equal files
-OMITTED = ("image", "heat_map", "control", "curves", "evaluated", "evaluated with")
+OMITTED = ("image", "heat_map", "control", "curves", "evaluated", "evaluated with", "training time")
 COLUMNS = ("path", "probability", "decision", "label", "logit", "group", "shares_lesion_with_train")
 
 

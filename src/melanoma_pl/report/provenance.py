@@ -15,12 +15,17 @@ from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.options import DRAWN_FILE
 from melanoma_pl.errors import UserError
 from melanoma_pl.inference.ensemble import Ensemble, Member
-from melanoma_pl.messages import SYNTHETIC
-from melanoma_pl.report.content import Caveat
+from melanoma_pl.messages import SPLITS, SYNTHETIC, amount
+from melanoma_pl.models.checkpoint import read_checkpoint
+from melanoma_pl.report.content import Caveat, Experiment, LearningCurves
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
 from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import OF_WEIGHTS, ListedImage, has_unknown_weights, listed_images, seen_by_weights
+from melanoma_pl.specs import TARGET
 
+COMMIT_LETTERS = 12
+LONG_TRAINING = 3600  # seconds from which on hours are given too
+OF_OPTIMIZER = ("momentum", "weight_decay")  # options that are shown if they are not 0
 VIEWS = {"none": "one view of each image", "dihedral": "mean logit of eight flips and quarter turns of each image"}
 DRAWN = Caveat("synthetic", SYNTHETIC)
 ON_TEST = Caveat("seen", "Validated on the test images, as the original did: no figure here is that of unseen images.")
@@ -31,6 +36,12 @@ UNFITTED = Caveat(
     "unchecked",
     "The networks share no validation images that none of them trained on: they decide at 0.5, uncalibrated.",
 )
+
+
+def run_title(evaluated: Sequence[EvaluatedRun]) -> str:
+    """Return the name that the user gave a run; those of an ensemble's runs, with their number."""
+    names = " + ".join(dict.fromkeys(each.own.name for each in evaluated))
+    return names if len(evaluated) == 1 else f"{names} ({len(evaluated)} networks)"
 
 
 def dataset_name(data: MoleDataModule) -> str:
@@ -80,6 +91,84 @@ def _rule_in_words(rule: Mapping[str, Any]) -> str:
     if rule["rule"] == "youden":
         return "largest sensitivity + specificity on the validation images"
     return f"fixed at {rule['value']:g}"
+
+
+def experiments(ensemble: Ensemble, request: EvaluationRequest) -> tuple[Experiment, ...]:
+    """Return the training of each network, from the records of its run."""
+    return tuple(_experiment(each, member) for each, member in zip(request.runs, ensemble.members, strict=True))
+
+
+def _experiment(evaluated: EvaluatedRun, member: Member) -> Experiment:
+    record, rows = evaluated.run.read(), evaluated.run.figures_by_epoch()
+    chosen = _chosen_epoch(evaluated, rows) if rows else None
+    tags = dict.fromkeys(tag for row in rows for tag in row)
+    curves = LearningCurves(
+        tuple(int(row["epoch"]) for row in rows), {tag: tuple(row.get(tag) for row in rows) for tag in tags}, chosen
+    )
+    facts = {
+        **_network_facts(record["config"], member),
+        **{split: _split_size(images) for split, images in listed_images(evaluated.run).items() if split in SPLITS},
+        **_optimization_facts(record),
+        "epochs": _epochs_in_words(evaluated, rows, chosen),
+        "seed": str(record["config"].get("seed", "unknown")),
+        "training time": _duration(sum(row.get("train/seconds", 0.0) for row in rows)) if rows else "",
+        "commit": (record["git_commit"] or "unknown")[:COMMIT_LETTERS],
+    }
+    return Experiment(evaluated.name, {label: fact for label, fact in facts.items() if fact}, curves if rows else None)
+
+
+def _network_facts(config: Mapping[str, Any], member: Member) -> dict[str, str]:
+    model, side = config["model"], config["data"]["image_size"]
+    parameters = sum(each.numel() for each in member.classifier.network.parameters())
+    return {
+        "network": " ".join(filter(None, (_class_of(model), model.get("backbone")))),
+        "parameters": f"{parameters:,}",
+        "image size": f"{side} × {side} pixels",
+    }
+
+
+def _optimization_facts(record: Mapping[str, Any]) -> dict[str, str]:
+    config, resolved = record["config"], record.get("resolved", {})
+    optimizer, schedule, augmentation = (config.get(name) or {} for name in ("optimizer", "scheduler", "augmentation"))
+    precision = resolved.get("precision", config["trainer"].get("precision", ""))
+    extras = [f"{key.replace('_', ' ')} {optimizer[key]:g}" for key in OF_OPTIMIZER if optimizer.get(key)]
+    return {
+        "augmentation": _class_of(augmentation).replace("NoAugmentation", "none"),
+        "optimizer": ", ".join([_class_of(optimizer), *extras]),
+        "learning rate": ", ".join(filter(None, (f"{optimizer.get('lr', 0):g}", _class_of(schedule)))),
+        "batch size": str(config["data"].get("batch_size", "")),
+        "precision": " on ".join(filter(None, (precision, resolved.get("accelerator", "")))),
+    }
+
+
+def _class_of(spec: Mapping[str, Any]) -> str:
+    return str(spec.get(TARGET, "")).rpartition(".")[2]
+
+
+def _split_size(images: Sequence[ListedImage]) -> str:
+    lesions = {image.group for image in images if image.group}
+    if all(image.group for image in images):
+        return f"{amount(len(images), 'image')} of {amount(len(lesions), 'lesion')}"
+    return f"{amount(len(images), 'image')}, lesions {'partly ' if lesions else ''}unknown"
+
+
+def _chosen_epoch(evaluated: EvaluatedRun, rows: Sequence[Mapping[str, float]]) -> int | None:
+    """Return the last whole epoch that the evaluated weights have behind them."""
+    steps = read_checkpoint(evaluated.checkpoint)["global_step"]
+    return max((int(row["epoch"]) for row in rows if row["step"] <= steps), default=None)
+
+
+def _epochs_in_words(evaluated: EvaluatedRun, rows: Sequence[Mapping[str, float]], chosen: int | None) -> str:
+    most, own = evaluated.own.trainer.max_epochs, evaluated.own.checkpoint
+    trained = f"{len(rows):,} of at most {most:,}" if len(rows) < most else f"{len(rows):,}"
+    if chosen is None:
+        return trained if rows else ""
+    why = f"best {own.monitor}" if evaluated.checkpoint.stem == "best" else "the last weights"
+    return f"{trained}; epoch {chosen:,} chosen ({why})"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < LONG_TRAINING else f"{seconds:,.0f} s ({seconds / 3600:.1f} h)"
 
 
 def training_data_facts(ensemble: Ensemble, request: EvaluationRequest) -> dict[str, str]:

@@ -165,6 +165,15 @@ class Run:
         except UNREADABLE:
             return 0
 
+    def figures_by_epoch(self) -> list[dict[str, float]]:
+        """Return the figures of each recorded epoch by their tags, with `epoch` and `step`; empty if there are none."""
+        try:
+            with (self.folder / METRICS).open(newline="", encoding="utf-8") as file:
+                rows = [{tag: float(cell) for tag, cell in row.items() if cell} for row in csv.DictReader(file)]
+        except UNREADABLE:
+            return []
+        return [row for row in rows if {"epoch", "step"} <= row.keys()]
+
     def lock(self) -> AbstractContextManager[object]:
         """Lock the folder against other processes; the lock ends with the process that holds it.
 

@@ -18,6 +18,8 @@ from melanoma_pl.report.content import (
     Caveat,
     Consequences,
     Content,
+    Experiment,
+    LearningCurves,
     MemberFigures,
     Mistake,
     PredictedScores,
@@ -92,8 +94,23 @@ def full_content(n: int = 400) -> Content:
         ),
         curves=PredictedScores(tuple(map(float, probabilities)), tuple(map(int, targets))),
         disclaimer=DISCLAIMER,
+        stamp="2026-11-25_15-09-00-123456",
+        experiments=tuple(map(experiment, range(3))),
         consequences=consequences(probabilities, targets, 0.31),
     )
+
+
+def experiment(seed: int = 0, epochs: int = 4, chosen: int | None = 3) -> Experiment:
+    """Return a training whose validation loss rises at the end; the first epoch lacks validation figures."""
+    losses = [0.7 / (1 + 0.3 * epoch) for epoch in range(epochs)]
+    figures: dict[str, tuple[float | None, ...]] = {
+        "train/loss": tuple(losses),
+        "val/loss": (None, *(loss + 0.05 * epoch for epoch, loss in enumerate(losses[1:]))),
+        "train/accuracy": tuple(1 - loss for loss in losses),
+        "val/auroc": (None, *(1 - 0.5 * loss for loss in losses[1:])),
+    }
+    facts = {"network": "ThreeConvNet <wide>", "parameters": "355,269", "optimizer": "AdamW", "seed": f"{seed}"}
+    return Experiment(f"<run {seed}>", facts, LearningCurves(tuple(range(1, epochs + 1)), figures, chosen))
 
 
 def bare_content() -> Content:

@@ -10,10 +10,13 @@ from tests.unit.report.page_reading import Page
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.metrics import Counts
+from melanoma_pl.report import page as page_module
 from melanoma_pl.report import wording
-from melanoma_pl.report.content import Caveat, Content, Mistake
+from melanoma_pl.report.content import LEVELS, Caveat, Content, Mistake
 from melanoma_pl.report.page import FIGURES, drawing, model_card, write_page
+from melanoma_pl.report.verdict import verdict
 
+TEMPLATES = Path(page_module.__file__).parent / "templates"
 SVG = '<svg viewBox="0 0 309.6 200.5"><!-- <script>alert(1)</script> --></svg>'
 DRAWN = dict.fromkeys(FIGURES, SVG)
 
@@ -80,8 +83,73 @@ def test_links_and_labels_lead_somewhere(page: Page, bare: Page) -> None:
 def test_every_section_is_there(page: Page, bare: Page) -> None:
     sections = [section.get("id") for section in page.all("section")]
     always = ["ranking", "decisions", "consequences", "calibration", "mistakes", "made", "limits"]
-    assert sections == [None, *always[:4], "subgroups", "shortcuts", "robustness", "mistakes", "members", *always[5:]]
+    assert sections == [
+        None,
+        "experiment",
+        *always[:4],
+        "subgroups",
+        "shortcuts",
+        "robustness",
+        "mistakes",
+        "members",
+        *always[5:],
+    ]
     assert [section.get("id") for section in bare.all("section")] == [None, *always]
+
+
+def test_the_page_opens_with_the_verdict_and_names_the_run(page: Page, content: Content) -> None:
+    text = said(page)
+    assert f"{content.title} {content.stamp}" in text
+    opening = text.index(verdict(content).sentence)
+    assert opening < text.index(wording.told(content.sets[1].ranking.auroc))
+    assert text[: text.index("The experiments")].count(content.warnings[0].text) == 1, "the verdict is told once"
+
+
+def test_a_shortcut_is_shown_beside_the_network(content: Content, tmp_path: Path) -> None:
+    rival = replace(content.shortcuts[0], lost=Estimate(-0.01, (-0.03, 0.02)), auroc=Estimate(0.75, (0.7, 0.8)))
+    own = replace(content, warnings=(), shortcuts=(rival,))
+    page = Page(write_page(own, {}, tmp_path).read_text(encoding="utf-8"))
+    (widths,) = [[bar["width"] for bar in page.all("rect") if bar.get("class") == "value"]]
+    assert widths[1] == "50.00%" and "the network" in said(page), "0.75 is half way from chance level to 1"
+    assert [line["x1"] for line in page.all("line") if line.get("class") == "whisker"][1] == "40.00%"
+
+
+def test_a_leak_is_red_beside_the_figures_on_unseen_lesions(page: Page, content: Content) -> None:
+    kinds = [item["class"] for item in page.all("li") if item.get("class") in LEVELS.values()]
+    assert kinds[:2] == ["problem", "caution"]  # the leak, then the synthetic images
+    assert f"unseen lesions: {wording.told(content.sets[1].ranking.auroc)}" in said(page)
+
+
+def test_experiments_show_common_facts_once(page: Page, content: Content, tmp_path: Path) -> None:
+    text = said(page)
+    assert text.count("ThreeConvNet <wide>") == text.count("355,269") == 1
+    assert "network seed <run 0> 0 <run 1> 1 <run 2> 2" in text
+    one = Page(write_page(replace(content, experiments=content.experiments[:1]), {}, tmp_path).read_text("utf-8"))
+    assert "seed 0" in said(one) and "Learning curves are not shown" in said(one)
+
+
+def test_colours_have_contrast() -> None:
+    css = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "evaluation.css"))
+    colours = re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", css)
+    found: dict[str, list[str]] = {}
+    for name, colour in colours:
+        found.setdefault(name, []).append(colour)
+    for name in ("ink", "quiet", "problem", "caution"):
+        grounds = ["ground", "card", *(["problem-ground"] if name != "caution" else ["caution-ground"])]
+        for ground in grounds:
+            for text, behind in zip(found[name], found[ground], strict=True):  # light, dark
+                assert contrast(text, behind) >= 4.5, (name, ground)
+
+
+def contrast(*colours: str) -> float:
+    """Return the contrast of two colours as WCAG 2 defines it."""
+    lights = []
+    for colour in colours:
+        channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    dark, light = sorted(lights)
+    return (light + 0.05) / (dark + 0.05)
 
 
 def test_every_estimate_is_there_with_its_interval(page: Page, content: Content) -> None:

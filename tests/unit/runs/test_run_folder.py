@@ -98,3 +98,12 @@ def test_recorded_epochs_are_counted(tmp_path: Path) -> None:
     assert Run(tmp_path).epochs() == 0
     (tmp_path / "metrics.csv").write_text("epoch,step\n1,4\n2,8\n")
     assert Run(tmp_path).epochs() == 2
+
+
+def test_figures_of_epochs_are_read_back(tmp_path: Path) -> None:
+    assert Run(tmp_path).figures_by_epoch() == []
+    (tmp_path / "metrics.csv").write_text("epoch,step,val/loss\n1,10,\n2,20,0.5\n")
+    rows = Run(tmp_path).figures_by_epoch()
+    assert rows == [{"epoch": 1.0, "step": 10.0}, {"epoch": 2.0, "step": 20.0, "val/loss": 0.5}]
+    (tmp_path / "metrics.csv").write_text("epoch,step\nbroken\n")
+    assert Run(tmp_path).figures_by_epoch() == []

@@ -6,12 +6,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
-from tests.unit.report.evaluation_examples import bare_content, full_content, named_content, small
+from tests.unit.report.evaluation_examples import bare_content, experiment, full_content, named_content, small
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import Content, SubgroupTable
 from melanoma_pl.report.figures.canvas import whiskers
 from melanoma_pl.report.figures.curves import DERMATOLOGISTS, precision_recall, probabilities, reliability, roc
+from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
 from melanoma_pl.report.figures.forest import EstimateRow, forest, robustness, shortcuts, subgroups
 from melanoma_pl.report.page import FIGURES, write_figures
 from melanoma_pl.report.wording import told
@@ -43,8 +44,37 @@ def test_files_are_what_their_names_say(content: Content, tmp_path: Path) -> Non
         assert ElementTree.fromstring(text).tag == f"{SVG}svg"
         assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8") == text
         with Image.open(tmp_path / f"{name}.png") as image:
-            assert image.width == pytest.approx(4.3 * 150, abs=2)
+            assert image.width == pytest.approx((3 * 3.7 if name == "learning_curves" else 4.3) * 150, abs=2)
     assert not (tmp_path / "robustness.png").exists()
+
+
+def test_learning_curves_mark_the_chosen_epoch(content: Content) -> None:
+    own = replace(content, experiments=(experiment(chosen=3),))
+    for figure in (learning_curves(own), stacked_learning_curves(own)):
+        assert figure is not None
+        assert [ax.get_title("left") for ax in figure.axes] == ["loss", "accuracy", "AUROC"]
+        train, validation, chosen = figure.axes[0].lines
+        assert train.get_xydata()[:, 0].tolist() == [1, 2, 3, 4] and validation.get_xydata()[:, 0].tolist() == [2, 3, 4]
+        assert chosen.get_xdata() == [3, 3]
+        names = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert names == ["train", "validation", "chosen epoch: 3"]
+
+
+def test_learning_curves_of_one_epoch_are_dots_with_room(content: Content) -> None:
+    one = learning_curves(replace(content, experiments=(experiment(epochs=1, chosen=None),)))
+    assert one is not None
+    assert [ax.get_title("left") for ax in one.axes] == ["loss", "accuracy"]  # an epoch without validation
+    (dot,) = one.axes[0].lines
+    assert dot.get_marker() == "o" and one.axes[0].get_xlim() == (0.5, 1.5)
+    assert learning_curves(replace(content, experiments=(replace(experiment(), curves=None),))) is None
+    assert learning_curves(replace(content, experiments=())) is None
+
+
+def test_learning_curves_of_an_ensemble_lie_in_one_figure(content: Content) -> None:
+    figure = learning_curves(replace(content, experiments=(experiment(chosen=3), experiment(1, 30, 28))))
+    assert figure is not None and len(figure.axes[0].lines) == 6
+    assert figure.legends[0].get_texts()[-1].get_text() == "chosen epochs"
+    assert figure.axes[0].lines[3].get_marker() == ""  # dots of many epochs would hide the line
 
 
 def test_one_class_has_no_curve(tmp_path: Path) -> None:
