@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from melanoma_pl.image_files import to_rgb
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+ORDER = 6  # of the Minkowski mean, the best in the paper
 LARGEST = 4096  # pixels: a checkpoint must not be able to ask for images that fill the memory
 
 
@@ -28,6 +30,7 @@ class Preprocessing:
         mean: Mean of each RGB channel on the scale 0 to 1, subtracted after the division by 255.
         std: Standard deviation of each RGB channel on the scale 0 to 1; divides the result.
         interpolation: Pillow's filter for resizing, which smooths when it shrinks an image.
+        colour_constancy: `none`, or `shades_of_gray`: each image is corrected for the colour of its light.
 
     Raises:
         ValueError: If the size is not 1 to 4096, or a number or the filter is not allowed.
@@ -37,6 +40,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    colour_constancy: Literal["none", "shades_of_gray"] = "none"
 
     def __post_init__(self) -> None:
         """Refuse values that no image can be preprocessed with."""
@@ -48,6 +52,8 @@ class Preprocessing:
             raise ValueError(f"std={self.std}: it must be three positive numbers")
         if self.interpolation not in FILTERS:
             raise ValueError(f"interpolation={self.interpolation}: it must be {' or '.join(FILTERS)}")
+        if self.colour_constancy not in ("none", "shades_of_gray"):
+            raise ValueError(f"colour_constancy={self.colour_constancy}: it must be none or shades_of_gray")
 
     @classmethod
     def imagenet(cls, image_size: int = 224) -> "Preprocessing":
@@ -57,8 +63,9 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
         """Return the preprocessing that `to_dict` described."""
-        interpolation = values.get("interpolation", "bilinear")  # older checkpoints lack it
-        return cls(int(values["image_size"]), tuple(values["mean"]), tuple(values["std"]), interpolation)
+        # older checkpoints lack the last two
+        more = {key: values[key] for key in ("interpolation", "colour_constancy") if key in values}
+        return cls(int(values["image_size"]), tuple(values["mean"]), tuple(values["std"]), **more)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values for a checkpoint."""
@@ -79,7 +86,10 @@ class Preprocessing:
         resized = to_rgb(image)
         if resized.size != side:
             resized = resized.resize(side, FILTERS[self.interpolation])
-        return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+        pixels = np.array(resized)
+        if self.colour_constancy == "shades_of_gray":
+            pixels = shades_of_gray(pixels)
+        return torch.from_numpy(pixels).permute(2, 0, 1)
 
     def to_input(self, pixels: Tensor) -> Tensor:
         """Return scaled and normalised pixels.
@@ -101,3 +111,23 @@ class Preprocessing:
         mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
         return scaled.sub_(mean).div_(std)
+
+
+def shades_of_gray(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image as under white light, whose colour is estimated by the Minkowski mean of order 6.
+
+    G. D. Finlayson and E. Trezzi, "Shades of Gray and Colour Constancy", Color Imaging Conference 2004. The overall
+    brightness stays. An image without any light in a channel is returned as it is.
+
+    Args:
+        pixels: uint8 `(S, S, 3)`.
+
+    Returns:
+        uint8 `(S, S, 3)`.
+    """
+    light = np.mean((pixels / 255.0) ** ORDER, axis=(0, 1)) ** (1 / ORDER)  # (3,)
+    if light.min() == 0:
+        return pixels
+    corrected = pixels * (np.linalg.norm(light) / (np.sqrt(3) * light))
+    rounded: NDArray[np.uint8] = np.rint(corrected).clip(0, 255).astype(np.uint8)
+    return rounded

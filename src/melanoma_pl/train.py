@@ -81,7 +81,7 @@ def command(arguments: list[str]) -> int:
         print(f"{__doc__}\nGroups:\n{app.list_groups()}\n")
         print(f"Every key with its unit and allowed values: {app.conf_dir()}/train.yaml and the folders beside it.")
         return app.OK
-    arguments, resumption = with_resume(arguments)
+    arguments, resumption = with_resume([quoted_condition(argument) for argument in arguments])
     if not MULTIRUN.isdisjoint(arguments) and (config := app.first_job("train", arguments)):
         check_beforehand(validated(TrainSettings, config), is_sweep=True)  # or each job would fail by itself
     sweep_folders: list[Path] = []
@@ -99,6 +99,13 @@ def command(arguments: list[str]) -> int:
         for folder in sweep_folders:
             sweeps.summarize(folder)
     return app.OK
+
+
+def quoted_condition(argument: str) -> str:
+    """Return `data.where=column=value` with the quotes that Hydra needs, and any other argument as it is."""
+    key, _, value = argument.partition("=")
+    is_plain = key == "data.where" and "=" in value and not value.startswith(("'", '"'))
+    return f'{key}="{value}"' if is_plain else argument
 
 
 def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:
@@ -284,7 +291,7 @@ def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None
     if before is None:
         return record
     # a job of a sweep must not open the test split, even if it is resumed on its own
-    kept = {key: before[key] for key in ("started", "in_sweep", "threads", "weights") if key in before}
+    kept = {key: before[key] for key in ("started", "in_sweep", "threads", "weights", "teachers") if key in before}
     return record | kept | {"resumed": run_folder.now()}
 
 

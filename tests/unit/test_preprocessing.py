@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from melanoma_pl.image_files import to_rgb
-from melanoma_pl.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from melanoma_pl.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, shades_of_gray
 
 PREPROCESSING = Preprocessing(image_size=8)
 
@@ -113,3 +113,32 @@ def test_exif_orientation(tmp_path: Path) -> None:
         upright = to_rgb(turned)
     assert upright.size == (2, 4)
     assert upright.getpixel((1, 0)) == (255, 0, 0)
+
+
+def test_shades_of_gray_removes_the_colour_of_the_light() -> None:
+    scene = np.random.default_rng(0).integers(20, 200, (40, 40, 3))
+    scene -= scene.min()  # any scene; its own tint is a part of the estimate, so two lights are compared
+    lit = [np.rint(scene * np.array(light)).clip(0, 255).astype(np.uint8) for light in ((1, 1, 1), (1.2, 1.0, 0.6))]
+    one, other = (shades_of_gray(image).astype(int) for image in lit)
+    assert np.abs(lit[0].astype(int) - lit[1]).max() > 60
+    assert np.abs(one - other * one.mean() / other.mean()).max() <= 2, "the same colours, up to the brightness"
+    naive = np.array([(np.mean((lit[1][..., channel] / 255.0) ** 6)) ** (1 / 6) for channel in range(3)])
+    expected = lit[1] * (np.sqrt((naive**2).sum()) / np.sqrt(3) / naive)
+    assert np.abs(other - expected.clip(0, 255)).max() <= 0.5
+
+
+def test_an_image_without_a_channel_stays() -> None:
+    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
+    pixels[..., 0] = 9
+    assert np.array_equal(shades_of_gray(pixels), pixels)
+
+
+def test_colour_constancy_is_part_of_the_preprocessing() -> None:
+    image = Image.fromarray(np.full((8, 8, 3), (200, 100, 50), dtype=np.uint8))
+    preprocessing = Preprocessing(4, colour_constancy="shades_of_gray")
+    red, green, blue = preprocessing.to_pixels(image)[:, 0, 0].tolist()
+    assert red == green == blue
+    assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+    assert Preprocessing.from_dict({"image_size": 4, "mean": [0, 0, 0], "std": [1, 1, 1]}) == Preprocessing(4)
+    with pytest.raises(ValueError, match="colour_constancy=max"):
+        Preprocessing(4, colour_constancy="max")  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
 """From settings to objects: data module, classifier, callbacks, loggers."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +32,26 @@ def check_classes(settings: TrainSettings) -> None:
     Raises:
         UserError: Naming the class and the option.
     """
-    check_spec({key: value for key, value in settings.model.items() if key != "weights"}, torch.nn.Module, "model")
+    check_spec(_network_spec(settings), torch.nn.Module, "model")
     check_spec(settings.optimizer.model_dump(by_alias=True), torch.optim.Optimizer, "optimizer")
     check_spec(settings.scheduler, Schedule, "scheduler")  # type: ignore[type-abstract]
     for name, spec in settings.metrics.items():
         check_spec(spec, Metric, f"metrics.{name}")  # type: ignore[type-abstract]
     trainer = {TARGET: "lightning.pytorch.Trainer", **(settings.trainer.model_extra or {})}
     check_spec(trainer, Trainer, "trainer")
+
+
+def _network_spec(settings: TrainSettings) -> dict[str, Any]:
+    return {key: value for key, value in settings.model.items() if key not in ("weights", "teacher")}
+
+
+def is_depthwise(settings: TrainSettings) -> bool:
+    """Tell whether the network has depthwise convolutions, which CPUs compute more slowly in bf16 than in 32 bits."""
+    spec = _network_spec(settings)
+    with torch.device("meta"):
+        network = build(spec | ({"pretrained": False} if "pretrained" in spec else {}), torch.nn.Module)
+    convolutions = (layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
+    return any(1 < layer.groups == layer.in_channels for layer in convolutions)
 
 
 def draw_synthetic_images(settings: TrainSettings) -> None:
@@ -77,10 +92,12 @@ def make_preprocessing(settings: TrainSettings) -> Preprocessing:
     """Return the one preprocessing."""
     chosen = settings.data
     if chosen.normalisation == "backbone":
-        return backbone_preprocessing(settings.model["backbone"], chosen.image_size)
-    if chosen.normalisation == "imagenet":
-        return Preprocessing.imagenet(chosen.image_size)
-    return Preprocessing(chosen.image_size)
+        found = backbone_preprocessing(settings.model["backbone"], chosen.image_size)
+    elif chosen.normalisation == "imagenet":
+        found = Preprocessing.imagenet(chosen.image_size)
+    else:
+        found = Preprocessing(chosen.image_size)
+    return replace(found, colour_constancy=chosen.colour_constancy)
 
 
 def make_optimizer_spec(settings: TrainSettings, precision: str) -> dict[str, Any]:
@@ -127,7 +144,11 @@ def _normalisation_of(preprocessing: Preprocessing, settings: TrainSettings) -> 
 
 
 def make_classifier(
-    settings: TrainSettings, data: MoleDataModule, resumed: bool = False, precision: str = "32-true"
+    settings: TrainSettings,
+    data: MoleDataModule,
+    resumed: bool = False,
+    precision: str = "32-true",
+    teachers: Sequence[MelanomaClassifier] = (),
 ) -> MelanomaClassifier:
     """Return the classifier with its initial weights, which depend on the seed alone.
 
@@ -136,9 +157,13 @@ def make_classifier(
         data: The images.
         resumed: Whether a checkpoint's weights will take their place: none are fetched then.
         precision: That of the training, as `lightning.pytorch.Trainer` takes it.
+        teachers: Classifiers whose answers it learns as well.
+
+    Raises:
+        UserError: If a parameter group names no layer, or no option of the optimizer.
     """
     torch.manual_seed(settings.seed)
-    spec = {key: value for key, value in settings.model.items() if key != "weights"}
+    spec = _network_spec(settings)
     from_checkpoint = spec | ({"pretrained": False} if "pretrained" in spec else {})
     network = build(from_checkpoint if resumed or settings.model.get("weights") else spec, torch.nn.Module)
     if settings.model.get("weights") and not resumed:
@@ -146,20 +171,27 @@ def make_classifier(
     targets = data.split("train").targets
     balanced = float((targets == 0).sum() / (targets == 1).sum())
     weight = settings.loss.pos_weight
-    classifier = MelanomaClassifier(
-        network,
-        preprocessing=data.preprocessing,
-        class_names=settings.data.class_names,
-        optimizer=make_optimizer_spec(settings, precision),
-        schedule=build(settings.scheduler, Schedule),  # type: ignore[type-abstract]
-        pos_weight=balanced if weight == "balanced" else float(weight),
-        threshold=settings.threshold.model_dump(),
-        fit_decision=settings.data.validate_on == "validation",
-        seed=settings.seed,
-        extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
-        images_note=settings.images_note,
-        log_to_loggers=False,  # the epoch log does, with the epoch as the step
-    )
+    options: dict[str, Any] = settings.loss.model_dump(exclude={"pos_weight"})
+    try:
+        classifier = MelanomaClassifier(
+            network,
+            preprocessing=data.preprocessing,
+            class_names=settings.data.class_names,
+            optimizer=make_optimizer_spec(settings, precision),
+            schedule=build(settings.scheduler, Schedule),  # type: ignore[type-abstract]
+            pos_weight=balanced if weight == "balanced" else float(weight),
+            threshold=settings.threshold.model_dump(),
+            fit_decision=settings.data.validate_on == "validation",
+            seed=settings.seed,
+            extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
+            images_note=settings.images_note,
+            log_to_loggers=False,  # the epoch log does, with the epoch as the step
+            teachers=teachers,
+            parameter_groups=settings.parameter_groups,
+            **options,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
     classifier.network_spec = from_checkpoint
     if settings.trainer.channels_last:
         network.to(memory_format=torch.channels_last)

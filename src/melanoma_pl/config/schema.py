@@ -70,6 +70,7 @@ class DataSettings(DataOptions):
     synthetic: SyntheticSettings | None
     image_size: int = Field(ge=22, le=2048)
     normalisation: Literal["none", "imagenet", "backbone"]
+    colour_constancy: Literal["none", "shades_of_gray"] = "none"
 
 
 class OptimizerSettings(Open):
@@ -95,6 +96,9 @@ class LossSettings(Strict):
     """Settings of `loss`."""
 
     pos_weight: Literal["balanced"] | Positive
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    teacher_weight: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
 class ThresholdSettings(Strict):
@@ -134,6 +138,7 @@ class TrainSettings(Strict):
     logger: dict[str, Spec | None]
     metrics: dict[str, Spec]
     loss: LossSettings
+    parameter_groups: dict[str, dict[str, float]] = {}
     checkpoint: CheckpointSettings
     test: bool
     report: Literal["page", "numbers"] = "page"

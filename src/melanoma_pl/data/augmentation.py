@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from melanoma_pl.data.order import AUGMENTATION_STREAM, uniform
+from melanoma_pl.data.order import AUGMENTATION_STREAM, SYMMETRY_STREAM, hashes, uniform
 
 # The operating system would have to provide float copies of a whole batch anew at each step. Those of a few images stay
 # in memory and cache, which is 3 times faster on a CPU.
@@ -65,19 +65,38 @@ class NoAugmentation(Augmentation):
         return pixels
 
 
+@dataclass(frozen=True)
 class Dihedral(Augmentation):
     """One of the eight flips and quarter turns of a square, all equally likely; an exact permutation of the pixels.
 
     Parameters: bool `(N, 3)`: mirrored left-right, mirrored up-down, then rows and columns exchanged.
+
+    Args:
+        in_turn: Whether each image walks through all eight in every eight epochs, in an order of its own, instead of
+            drawing one each time (after Jordan, arXiv 2404.00498, 2024, who alternates the flips).
     """
+
+    in_turn: bool = False
 
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
         """Return bool `(N, 3)`."""
+        if self.in_turn:
+            view = symmetries_in_turn(seed, epoch, indices)
+            return torch.stack([view % 2, view // 2 % 2, view // 4], dim=1).bool()
         return uniform(seed, epoch, indices, count=3, stream=AUGMENTATION_STREAM) < 0.5
 
     def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
         """Return the permuted pixels; no value changes."""
         return _in_pieces(_permute, pixels, parameters)
+
+
+def symmetries_in_turn(seed: int, epoch: int, indices: Tensor) -> Tensor:
+    """Return which of eight symmetries each image has in an epoch: int64 `(N,)`, 0 to 7.
+
+    In every eight epochs, counted from 0, an image has each of them once. Their order is new every eight epochs.
+    """
+    keys = hashes(seed, epoch // 8, indices, count=8, stream=SYMMETRY_STREAM)  # (N, 8)
+    return keys.argsort(dim=1, stable=True)[:, epoch % 8]
 
 
 def _strength(default: float, largest: float) -> Any:
@@ -89,9 +108,9 @@ def _strength(default: float, largest: float) -> Any:
 class Dermoscopy(Augmentation):
     """Changes that also occur between two images of one mole: by the camera's position, the light, the colour balance.
 
-    Parameters: float32 `(N, 10)`, each zero where nothing changes: mirrored left-right and up-down (0 or 1), rotation
+    Parameters: float32 `(N, 11)`, each zero where nothing changes: mirrored left-right and up-down (0 or 1), rotation
     (degrees, counter-clockwise), zoom (relative increase), shift right and down (fraction of the side), brightness,
-    contrast and saturation (relative increase), hue (turns of the colour circle).
+    contrast and saturation (relative increase), hue (turns of the colour circle), erased border (fraction of the side).
 
     Args:
         rotation_degrees: Largest rotation in either direction, 0 to 180 degrees.
@@ -102,6 +121,10 @@ class Dermoscopy(Augmentation):
         contrast: Largest relative change of the contrast about mid-grey, 0 to 1.
         saturation: Largest relative change of the saturation, 0 to 1.
         hue: Largest change of the hue, in turns of the colour circle, 0 to 0.5.
+        border: Largest width of a border that takes the mean colour of its image, as a fraction of the side, 0 to 0.4:
+            what lies beside the lesion tells more of the camera than of the lesion.
+        in_turn: Whether each image walks through the eight flips and quarter turns, as in `Dihedral`, and is rotated by
+            at most 45 degrees more.
 
     Raises:
         ValueError: If a strength is out of its range.
@@ -115,6 +138,8 @@ class Dermoscopy(Augmentation):
     contrast: float = 0.2
     saturation: float = 0.2
     hue: float = _strength(0.02, largest=0.5)
+    border: float = _strength(0.0, largest=0.4)
+    in_turn: bool = False
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -123,16 +148,23 @@ class Dermoscopy(Augmentation):
                 raise ValueError(f"augmentation.{each.name} is {value}: allowed are 0 to {largest:g}")
 
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
-        """Return float32 `(N, 10)`; each parameter has its own random numbers, so no strength affects another."""
-        signed = 2 * uniform(seed, epoch, indices, count=10, stream=AUGMENTATION_STREAM) - 1  # in [-1, 1)
-        geometry = (self.rotation_degrees, self.zoom, self.shift, self.shift)
+        """Return float32 `(N, 11)`; each parameter has its own random numbers, so no strength affects another."""
+        signed = 2 * uniform(seed, epoch, indices, count=11, stream=AUGMENTATION_STREAM) - 1  # in [-1, 1)
+        turn = min(self.rotation_degrees, 45.0) if self.in_turn else self.rotation_degrees
+        geometry = (turn, self.zoom, self.shift, self.shift)
         colour = (self.brightness, self.contrast, self.saturation, self.hue)
         mirrored = (signed[:, :2] < 0) * self.flips
-        return torch.cat([mirrored, signed[:, 2:] * signed.new_tensor(geometry + colour)], dim=1).float()
+        parameters = torch.cat([mirrored, signed[:, 2:] * signed.new_tensor((*geometry, *colour, self.border))], dim=1)
+        parameters[:, 10].abs_()
+        if self.in_turn:
+            view = symmetries_in_turn(seed, epoch, indices)
+            parameters[:, 0], parameters[:, 1] = view % 2, 0.0
+            parameters[:, 2] += 90.0 * (view // 2)
+        return parameters.float()
 
     def apply(self, pixels: Tensor, parameters: Tensor) -> Tensor:
         """Return the images moved (bilinear, reflected at the border), tinted, and rounded to whole levels."""
-        return _in_pieces(_move_and_tint, pixels, parameters)
+        return _in_pieces(_move_tint_and_erase if self.border else _move_and_tint, pixels, parameters)
 
 
 def _in_pieces(change: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, parameters: Tensor) -> Tensor:
@@ -150,10 +182,21 @@ def _permute(pixels: Tensor, parameters: Tensor) -> Tensor:
 
 
 def _move_and_tint(pixels: Tensor, parameters: Tensor) -> Tensor:
-    geometry, colour = torch.split(parameters, [6, 4], dim=1)
+    geometry, colour, _ = torch.split(parameters, [6, 4, 1], dim=1)
     grid = _sampling_grid(geometry, pixels.shape[-1])
     images = grid_sample(pixels.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return _tint(images, colour).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _move_tint_and_erase(pixels: Tensor, parameters: Tensor) -> Tensor:
+    images, width = _move_and_tint(pixels, parameters), parameters[:, 10]
+    side = images.shape[-1]
+    from_edge = torch.arange(side, device=images.device)
+    from_edge = torch.minimum(from_edge, side - 1 - from_edge)
+    distance = torch.minimum(from_edge[:, None], from_edge)  # of each pixel from the nearest edge: (S, S)
+    is_border = distance < (width * side)[:, None, None]  # (N, S, S)
+    mean = images.float().mean(dim=(2, 3), keepdim=True).round().to(torch.uint8)
+    return torch.where(is_border[:, None], mean, images)
 
 
 def _sampling_grid(geometry: Tensor, side: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from melanoma_pl.data.loader import Batch, ImageBatches, ResidentBatches, Resuma
 from melanoma_pl.data.metadata import find_metadata, read_groups
 from melanoma_pl.data.options import SPLIT_FILE, DataOptions, check_image_paths, takes_options
 from melanoma_pl.data.order import EpochBatches
-from melanoma_pl.data.splits import Indices, cut_fold, cut_validation, leave_out
+from melanoma_pl.data.splits import Indices, balancing_weights, cut_fold, cut_validation, keep_where, leave_out
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import validated
@@ -101,6 +102,8 @@ class MoleDataModule(pl.LightningDataModule):
                 )
             if self.options.exclude is not None and folder == "train":
                 images = leave_out(images, self.options.exclude, self._test_paths)
+            if self.options.where is not None and folder == "train":
+                images = keep_where(images, self.options.where, self._need_metadata("where"), self.options.image_column)
             self._listed[folder] = self._with_groups(images)
         return self._listed[folder]
 
@@ -118,16 +121,26 @@ class MoleDataModule(pl.LightningDataModule):
         """
         return find_metadata(self.source, self.options.metadata, "data.metadata")
 
+    def _need_metadata(self, option: str) -> Path:
+        """Return the metadata table that an option needs.
+
+        Raises:
+            UserError: If there is none.
+        """
+        table = self.find_metadata()
+        if table is None:
+            raise UserError(
+                f"data.{option}={getattr(self.options, option)} needs a metadata table, and {self.root} has no "
+                "metadata.csv",
+                f"name the table with data.metadata=<file>, or leave data.{option} out",
+            )
+        return table
+
     def _with_groups(self, images: LabelledImages) -> LabelledImages:
         options = self.options
         if options.group_column is None:
             return images
-        table = self.find_metadata()
-        if table is None:
-            raise UserError(
-                f"data.group_column={options.group_column} needs a metadata table, and {self.root} has no metadata.csv",
-                "name the table with data.metadata=<file>, or leave data.group_column out",
-            )
+        table = self._need_metadata("group_column")
         columns = options.image_column, options.group_column
         return replace(images, groups=read_groups(images.paths, table, *columns, options.without_row))
 
@@ -231,10 +244,17 @@ class MoleDataModule(pl.LightningDataModule):
         """Return the training batches, in the order that (seed, epoch) decides."""
         dataset, size, drop_last = self._near(self.split("train")), self.options.batch_size, self.options.drop_last
         rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-        batches = EpochBatches(
-            len(dataset), size, self.seed, drop_last=drop_last, rank=rank, world_size=world, device=dataset.device
+        weights = (
+            None if self.options.balance is None else torch.from_numpy(self._weights(dataset, self.options.balance))
         )
+        batches = EpochBatches(
+            len(dataset), size, self.seed, drop_last=drop_last, rank=rank, world_size=world, device=dataset.device,
+            weights=weights,
+        )  # fmt: skip
         return ResumableLoader(dataset, batches, self._workers(dataset), *self._progress())
+
+    def _weights(self, dataset: ImageBatches, columns: Sequence[str]) -> NDArray[np.float64]:
+        return balancing_weights(dataset.images, columns, self._need_metadata("balance"), self.options.image_column)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation batches, in the order of the images."""

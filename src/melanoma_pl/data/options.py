@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from melanoma_pl.errors import UserError
 
@@ -70,6 +70,18 @@ def check_class_names(names: Any) -> Any:
 ClassNames = Annotated[tuple[Text, Text], BeforeValidator(check_class_names)]
 
 
+def check_condition(text: str) -> str:
+    """Return a condition on a column of the metadata.
+
+    Raises:
+        ValueError: If it is not of the form `column=value`.
+    """
+    column, equals, value = text.partition("=")
+    if not (column.strip() and equals and value.strip()):
+        raise ValueError("write column=value, such as in_ham10000=1")
+    return text
+
+
 def option(default: Any, meaning: str) -> Any:
     """Return a field of `DataOptions`."""
     return Field(default, description=meaning)
@@ -93,6 +105,12 @@ class DataOptions(BaseModel):
     split_seed: Seed = option(0, "Seed of the cut between training and validation images.")
     fold: Natural | None = option(None, "Fold of `<root>/split.csv` or the table to validate on; None does not use it.")
     exclude: FilePath | None = option(None, "CSV file whose column `image` names images not to train or validate on.")
+    where: Annotated[Text, AfterValidator(check_condition)] | None = option(
+        None, "Condition `column=value` of the metadata that training and validation images fulfil."
+    )
+    balance: tuple[Text, ...] | None = option(
+        None, "Columns of the metadata, or `label`, that the sampling of training images makes independent."
+    )
     limit: Annotated[int, Field(ge=2)] | None = option(None, "Images to train on, of both classes; None is all.")
     metadata: Text | None = option("auto", "CSV file; `auto`: `<root>/metadata.csv` if it exists, or the table.")
     image_column: Text = option("image", "Column with the image's path relative to the root or the table's folder.")

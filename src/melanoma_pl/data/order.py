@@ -15,6 +15,8 @@ from torch.utils.data import Sampler
 
 ORDER_STREAM = 0
 AUGMENTATION_STREAM = 1
+SYMMETRY_STREAM = 2
+SAMPLING_STREAM = 3
 CPU = torch.device("cpu")
 
 # The unsigned 64-bit constants of the reference as int64 of the same bits, because torch cannot multiply uint64
@@ -94,6 +96,27 @@ def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
     return torch.argsort(keys[:, 0], stable=True)
 
 
+def weighted_order(weights: Tensor, seed: int, epoch: int) -> Tensor:
+    """Return the images of one epoch, as many as there are, drawn by their weights, in the order of `epoch_order`.
+
+    Systematic sampling (Madow, Annals of Mathematical Statistics 20, 1949): an image of weight w, where the mean is 1,
+    comes w times, rounded up or down.
+
+    Args:
+        weights: float64 `(count,)`, positive.
+        seed: The run's seed.
+        epoch: Epoch from 0.
+
+    Returns:
+        int64 `(count,)`, indices of 0 to `count - 1`.
+    """
+    count = len(weights)
+    edges = weights.cumsum(0) * (count / weights.sum())
+    points = torch.arange(count) + uniform(seed, epoch, torch.zeros(1), count=1, stream=SAMPLING_STREAM)[0]
+    drawn = torch.searchsorted(edges, points, right=True).clamp(max=count - 1)
+    return drawn[epoch_order(count, seed, epoch)]
+
+
 @dataclass(eq=False)
 class EpochBatches(Sampler[tuple[int, Tensor]]):
     """A sampler that yields `(epoch, indices)`: the epoch's number and the int64 indices of one batch.
@@ -114,6 +137,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         drop_last: Whether to leave out a smaller last batch.
         rank: This process, 0 to `world_size - 1`.
         world_size: Number of processes that share the images.
+        weights: How often each image comes in a shuffled epoch, float64 `(count,)`; None for once.
         device: Device of the indices. Those of an epoch are moved there at once, so that no step waits for its own.
 
     Attributes:
@@ -132,6 +156,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
     rank: int = 0
     world_size: int = 1
     device: torch.device = CPU
+    weights: Tensor | None = None
     epoch: int = field(default=0, init=False)
     skip: int = field(default=0, init=False)
 
@@ -156,11 +181,16 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         return whole if self.drop_last else whole + (rest > 0)
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        order = epoch_order(self.count, self.seed, self.epoch) if self.shuffle else torch.arange(self.count)
+        order = self._order() if self.shuffle else torch.arange(self.count)
         positions = self.rank + self.world_size * torch.arange(self._per_rank)
         batches = torch.split(order[positions % self.count].to(self.device), self.batch_size)
         # a list, not a generator: a later set_epoch must not change an iteration that has begun
         return iter([(self.epoch, indices) for indices in batches[self.skip : len(self)]])
+
+    def _order(self) -> Tensor:
+        if self.weights is None:
+            return epoch_order(self.count, self.seed, self.epoch)
+        return weighted_order(self.weights, self.seed, self.epoch)
 
     @property
     def _per_rank(self) -> int:

@@ -4,7 +4,9 @@ A cut keeps all images of a lesion on one side.
 """
 
 import logging
+import math
 import shlex
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -203,3 +205,77 @@ def leave_out(images: LabelledImages, exclude: Path, test_paths: Callable[[], Co
     notes += f"; {len(unused)} images that it names are not trained on anyway" if unused else ""
     logger.info("left out    %d training images that %s names%s", len(named) - len(others), exclude, notes)
     return images.without(named)
+
+
+def keep_where(images: LabelledImages, condition: str, table: Path, image_column: str) -> LabelledImages:
+    """Return the images whose row of the metadata fulfils a condition, and log how many do not.
+
+    Args:
+        images: All training images.
+        condition: `column=value`.
+        table: The metadata.
+        image_column: Its column with the image's path.
+
+    Raises:
+        UserError: If the column is missing, or no image of a class is left.
+    """
+    column, _, value = (part.strip() for part in condition.partition("="))
+    values = _column_of(images, column, table, image_column, "data.where")
+    kept = images.take([index for index, own in enumerate(values) if own == value])
+    for name in set(images.labels) - set(kept.labels):
+        raise UserError(
+            f"data.where={condition} leaves no training image of the class {name}",
+            f"values of {column} are {first_of(sorted(set(values)))}",
+        )
+    logger.info("left out    %d training images whose %s is not %s", len(images) - len(kept), column, value)
+    return kept
+
+
+def balancing_weights(
+    images: LabelledImages, columns: Sequence[str], table: Path, image_column: str
+) -> NDArray[np.float64]:
+    """Return how often each image is drawn in an epoch so that columns of the metadata become independent.
+
+    The distribution of each column stays: an image has the product of the frequencies of its values, divided by the
+    frequency of their combination. A combination without any image cannot be drawn, which is logged.
+
+    Args:
+        images: The training images.
+        columns: Two or more columns of the metadata; `label` is the class.
+        table: The metadata.
+        image_column: Its column with the image's path.
+
+    Returns:
+        float64 `(N,)`, positive, with mean 1.
+
+    Raises:
+        UserError: If fewer than two columns are named, or one is missing.
+    """
+    if len(set(columns)) < 2:
+        raise UserError(f"data.balance={list(columns)} makes nothing independent", "name two or more: [label,<column>]")
+    values = [
+        images.labels if name == "label" else _column_of(images, name, table, image_column, "data.balance")
+        for name in columns
+    ]
+    combined = list(zip(*values, strict=True))
+    weights = np.ones(len(images))
+    for own in values:
+        counts = Counter(own)
+        weights *= [counts[value] / len(images) for value in own]
+    together = Counter(combined)
+    weights /= [together[each] / len(images) for each in combined]
+    possible = math.prod(len(set(own)) for own in values)
+    if len(together) < possible:
+        logger.warning(
+            "balance     %d of the %d combinations of %s have no image, so they cannot become independent",
+            possible - len(together), possible, " and ".join(columns),
+        )  # fmt: skip
+    mean_one: NDArray[np.float64] = weights / weights.mean()
+    return mean_one
+
+
+def _column_of(images: LabelledImages, column: str, table: Path, image_column: str, option: str) -> tuple[str, ...]:
+    """Return the cells of a column in the order of the images, empty for images without a row."""
+    rows = read_table(table, image_column, listed=set(images.paths))
+    require_column(table, list(next(iter(rows.values()), {})), column, option)
+    return tuple(rows.get(path, {}).get(column, "").strip() for path in images.paths)

@@ -18,6 +18,7 @@ from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build
 
 CHECKPOINT_KEY = "melanoma_pl"  # holds what prediction needs beside the weights, as plain values
+PREDICTION_KEY = "prediction_state_dict"  # the network that predicts, where it is not the one that is trained
 CHECKPOINT_FORMAT = 2
 NETWORK_PREFIX = "network."
 OF_TRAINING: tuple[tuple[str | int, ...], ...] = (  # parts without which a training cannot go on
@@ -111,9 +112,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
         raise UserError(f"{path} was not written by melanoma-train", "give best.ckpt or last.ckpt of a run")
     entry_of(checkpoint, path)
-    state = checkpoint.get("state_dict")
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"the checkpoint {path} is damaged (it lacks weights)", OTHER_FILE)
+    for state in (checkpoint.get("state_dict"), checkpoint.get(PREDICTION_KEY, {})):
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise UserError(f"the checkpoint {path} is damaged (it lacks weights)", OTHER_FILE)
     return checkpoint
 
 
@@ -222,7 +223,18 @@ def first_difference(network: nn.Module, state: Mapping[str, Tensor]) -> str:
 
 
 def network_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the weights of the network in a checkpoint, by name."""
+    """Return the weights of the network that predicts, by name: the averaged or folded ones if there are any."""
+    return dict(checkpoint.get(PREDICTION_KEY) or trained_state(checkpoint))
+
+
+def for_prediction(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a checkpoint that prediction needs, without what only a training can use."""
+    kept = {key: checkpoint[key] for key in ("epoch", "global_step", "pytorch-lightning_version", CHECKPOINT_KEY)}
+    return kept | {"state_dict": {NETWORK_PREFIX + name: value for name, value in network_state(checkpoint).items()}}
+
+
+def trained_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights of the network that is trained, by name."""
     return {
         name.removeprefix(NETWORK_PREFIX): value
         for name, value in checkpoint["state_dict"].items()

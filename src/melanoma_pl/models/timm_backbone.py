@@ -82,7 +82,8 @@ class TimmBackbone(FineTuned):
 
     Args:
         backbone: Name of the network, one of `timm.list_models()` or, with a tag, of `timm.list_pretrained()`.
-        pretrained: True (weights of timm's hub), False (random weights), or a file of weights of that network.
+        pretrained: True (weights of timm's hub), False (random weights), `package` (those of a package of the package
+            index, for `tf_efficientnet_lite0` to `2`), or a file of weights of that network.
         dropout: Fraction of the head's inputs that training sets to zero, in [0, 1); none in the first stage.
         image_size: Side of the input, in pixels.
         head_epochs: Epochs in which only the head learns, 0 or more.

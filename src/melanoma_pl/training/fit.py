@@ -23,15 +23,26 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from melanoma_pl.config.instantiate import check_classes, draw_synthetic_images, make_classifier, make_data
+from melanoma_pl.config.instantiate import (
+    check_classes,
+    draw_synthetic_images,
+    is_depthwise,
+    make_classifier,
+    make_data,
+)
 from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import copy
-from melanoma_pl.inference.hardware import check_compiler, choose_accelerator, choose_precision, keep_freed_memory
+from melanoma_pl.inference.hardware import (
+    Accelerator,
+    check_compiler,
+    choose_accelerator,
+    choose_precision,
+    keep_freed_memory,
+)
 from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
@@ -41,9 +52,10 @@ from melanoma_pl.runs.run_folder import BEST, LAST
 from melanoma_pl.specs import build, check_spec
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
 from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, kept_best, would_stop
-from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints
+from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints, copy_best
 from melanoma_pl.training.callbacks.tensorboard import describe_run, log_final_figures
 from melanoma_pl.training.starting_weights import starting_weights
+from melanoma_pl.training.teachers import load_teachers, record_teachers
 
 logger = logging.getLogger(__name__)
 
@@ -78,12 +90,12 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     for name in ("lightning.pytorch", "timm"):
         logging.getLogger(name).setLevel(logging.WARNING)  # the lines below say the same in fewer words
     accelerator = choose_accelerator(settings.trainer.accelerator)
-    precision = choose_precision(settings.trainer.precision, accelerator)
     check_compiler(settings.trainer.compile, accelerator)
     check_classes(settings)
+    precision = _precision(settings, accelerator)
     callbacks, loggers = make_callbacks(settings), make_loggers(settings)
     trainer = make_trainer(settings, run, accelerator, precision, callbacks, loggers)
-    weights = starting_weights(settings, run)
+    weights, teachers = starting_weights(settings, run), load_teachers(settings, run, accelerator)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
     data = make_data(settings, processes=settings.trainer.devices)
@@ -98,11 +110,12 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     is_resumed = check_images(run, data, splits, weights.images if weights else ())
     if weights:
         weights.record(run)
+    record_teachers(teachers, run)
     if not is_resumed and (other := next(run.folder.glob("hpc_ckpt_*.ckpt"), None)):
         raise UserError(f"{other} is of Lightning's requeueing, and Lightning would go on with it", "remove it")
     if is_resumed:
         _restore_threads(run, accelerator)
-    classifier = make_classifier(settings, data, is_resumed, precision)
+    classifier = make_classifier(settings, data, is_resumed, precision, [each.classifier for each in teachers])
     if is_main_process():
         run.update(
             resolved={"accelerator": accelerator, "precision": precision, "keep_memory": keeps_memory},
@@ -140,6 +153,18 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
     log_final_figures(trainer.loggers, settings, precision, figures, has_ended)
     return figures
+
+
+def _precision(settings: TrainSettings, accelerator: Accelerator) -> str:
+    """Return the precision; `auto` is 32 bits for a network that is slower in bf16."""
+    chosen = choose_precision(settings.trainer.precision, accelerator)
+    if (
+        settings.trainer.precision == "auto"
+        and (accelerator, chosen) == ("cpu", "bf16-mixed")
+        and is_depthwise(settings)
+    ):
+        return "32-true"
+    return chosen
 
 
 def _restore_threads(run: Run, accelerator: str) -> None:
@@ -312,7 +337,7 @@ def _choose_best_anew(run: Run, checkpoint: dict[str, Any], monitor: str, mode: 
         )
         return
     if best.name == LAST and is_main_process():
-        copy(run.checkpoints / LAST, run.checkpoints / BEST)
+        copy_best(run.checkpoints / LAST, run.checkpoints / BEST)
     logger.info(
         "checkpoint  by %s the best weights so far are those of epoch %d: %.4f", monitor, best.epoch, best.score
     )

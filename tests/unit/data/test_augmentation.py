@@ -12,10 +12,11 @@ from omegaconf import OmegaConf
 from scipy.stats import ks_2samp
 from torch.nn.functional import affine_grid
 
-from melanoma_pl.data.augmentation import Dermoscopy, Dihedral, NoAugmentation, _sampling_grid
+from melanoma_pl.data.augmentation import Dermoscopy, Dihedral, NoAugmentation, _sampling_grid, symmetries_in_turn
 
 CONF = Path(__file__).parents[3] / "conf" / "augmentation"
-AUGMENTATIONS = [NoAugmentation(), Dihedral(), Dermoscopy()]
+IN_TURN = [Dihedral(in_turn=True), Dermoscopy(in_turn=True, border=0.3)]
+AUGMENTATIONS = [NoAugmentation(), Dihedral(), Dermoscopy(), *IN_TURN]
 MANY = torch.arange(4000)
 STILL = Dermoscopy(rotation_degrees=0, zoom=0, shift=0, flips=False, brightness=0, contrast=0, saturation=0, hue=0)
 COLUMNS = [
@@ -29,8 +30,13 @@ COLUMNS = [
     "contrast",
     "saturation",
     "hue",
+    "border",
 ]
-each_augmentation = pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda one: type(one).__name__)
+each_augmentation = pytest.mark.parametrize(
+    "augmentation",
+    AUGMENTATIONS,
+    ids=lambda one: f"{type(one).__name__}{' in turn' if getattr(one, 'in_turn', False) else ''}",
+)
 
 
 @pytest.fixture
@@ -43,8 +49,12 @@ def parameters_with(**values: float) -> torch.Tensor:
     return torch.tensor([[values.get(column, 0.0) for column in COLUMNS]])
 
 
+def change_with(augmentation: Dermoscopy, image: torch.Tensor, **values: float) -> torch.Tensor:
+    return augmentation.apply(image[None], parameters_with(**values))[0]
+
+
 def change(image: torch.Tensor, **values: float) -> torch.Tensor:
-    return Dermoscopy().apply(image[None], parameters_with(**values))[0]
+    return change_with(Dermoscopy(), image, **values)
 
 
 def plain(red: int, green: int, blue: int) -> torch.Tensor:
@@ -160,11 +170,13 @@ def test_dihedral_draws_all_eight_about_equally_often():
 
 def test_dermoscopy_draws_fill_their_ranges_and_no_more():
     strengths = {"rotation_degrees": 30, "zoom": 0.3, "shift": 0.2, "brightness": 0.4, "contrast": 0.1, "hue": 0.05}
-    parameters = Dermoscopy(**strengths, saturation=0.6).draw(0, 0, MANY)
+    parameters = Dermoscopy(**strengths, saturation=0.6, border=0.4).draw(0, 0, MANY)
+    parameters, border = parameters[:, :10], parameters[:, 10]
     largest = torch.tensor([30, 0.3, 0.2, 0.2, 0.4, 0.1, 0.6, 0.05])
 
     assert parameters.dtype == torch.float32
     assert parameters.shape == (4000, 10)
+    assert 0 <= border.min() < 0.001 and 0.399 < border.max() < 0.4
     assert (parameters[:, 2:].abs() <= largest).all()
     assert torch.allclose(parameters[:, 2:].amax(dim=0), largest, rtol=0.01)
     assert torch.allclose(parameters[:, 2:].amin(dim=0), -largest, rtol=0.01)
@@ -173,21 +185,45 @@ def test_dermoscopy_draws_fill_their_ranges_and_no_more():
 
 
 def test_dermoscopy_parameters_do_not_correlate():
-    correlations = torch.corrcoef(Dermoscopy().draw(0, 0, MANY).T) - torch.eye(10)
+    correlations = torch.corrcoef(Dermoscopy(border=0.4).draw(0, 0, MANY).T) - torch.eye(11)
     assert correlations.abs().max() < 5 / 4000**0.5
 
 
-@pytest.mark.parametrize("strength", [one.name for one in fields(Dermoscopy)])
+@pytest.mark.parametrize("strength", [one.name for one in fields(Dermoscopy) if one.name != "in_turn"])
 def test_each_strength_moves_its_own_parameters_only(strength):
     columns = {"rotation_degrees": ["rotation"], "shift": ["shift_right", "shift_down"]}
     columns["flips"] = ["left_right", "up_down"]
     own = [COLUMNS.index(column) for column in columns.get(strength, [strength])]
-    others = [number for number in range(10) if number not in own]
-    default = Dermoscopy().draw(0, 0, MANY)
-    without = Dermoscopy(**{strength: 0}).draw(0, 0, MANY)
+    others = [number for number in range(11) if number not in own]
+    default = Dermoscopy(border=0.2).draw(0, 0, MANY)
+    without = Dermoscopy(**{"border": 0.2, strength: 0}).draw(0, 0, MANY)
 
     assert torch.equal(without[:, others], default[:, others])
     assert (without[:, own] == 0).all()
+
+
+@pytest.mark.parametrize("augmentation", IN_TURN, ids=lambda one: type(one).__name__)
+def test_eight_epochs_show_each_symmetry_once(augmentation, pixels):
+    still = (
+        Dermoscopy(0, 0, 0, True, 0, 0, 0, 0, in_turn=True) if isinstance(augmentation, Dermoscopy) else augmentation
+    )
+    shown = [still.apply(pixels, still.draw(0, epoch, MANY[:37])) for epoch in range(24)]
+    for image, views in enumerate(zip(*shown, strict=True)):
+        symmetries = [torch.rot90(each, turns, (1, 2)) for each in (views[0], views[0].flip(-1)) for turns in range(4)]
+        for first in (0, 8, 16):
+            group = views[first : first + 8]
+            assert all(any(torch.equal(each, view) for view in group) for each in symmetries), image
+    orders = torch.stack([symmetries_in_turn(0, epoch, MANY) for epoch in range(16)])
+    assert len(orders[:8].T.unique(dim=0)) > 3000, "each image has an order of its own"
+    assert not torch.equal(orders[:8], orders[8:])
+
+
+def test_an_erased_border_has_the_mean_colour(pixels):
+    image = change_with(Dermoscopy(border=0.4), pixels[0], border=0.1)
+    mean = pixels[0].float().mean(dim=(1, 2)).round().to(torch.uint8)
+    assert torch.equal(image[:, 4:-4, 4:-4], pixels[0][:, 4:-4, 4:-4]), "3.3 pixels are the border"
+    for edge in (image[:, :4], image[:, -4:], image[:, :, :4], image[:, :, -4:]):
+        assert (edge == mean[:, None, None]).all()
 
 
 def test_no_strength_means_no_change(pixels):

@@ -15,7 +15,7 @@ from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.options import DataOptions
 from melanoma_pl.errors import UserError
 
-NOT_OF_THE_MODULE = {"root", "synthetic", "image_size", "normalisation"}
+NOT_OF_THE_MODULE = {"root", "synthetic", "image_size", "normalisation", "colour_constancy"}
 
 
 def test_defaults_are_those_of_the_configuration() -> None:

@@ -71,3 +71,22 @@ def test_spec_builds_it_again() -> None:
 def test_wrong_options(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         ThreeConvNet(**options)  # type: ignore[arg-type]
+
+
+def test_batch_normalisation_is_folded_exactly() -> None:
+    torch.manual_seed(0)
+    network = ThreeConvNet([4, 6, 8], hidden=10, image_size=38, batch_norm=True).train()
+    for _ in range(5):  # running statistics far from their initial values
+        network(3 * torch.rand(8, 3, 38, 38) - 1)
+    for norm in (network.norm_1, network.norm_2, network.norm_3):
+        nn.init.normal_(norm.weight)  # negative scales, too: the maximum of a pool is then another pixel's
+        nn.init.normal_(norm.bias)
+    images = 3 * torch.rand(16, 3, 38, 38) - 1
+    plain = network.eval().folded()
+    torch.testing.assert_close(plain(images), network(images), rtol=0, atol=1e-5)
+    assert list(plain.state_dict()) == list(ThreeConvNet([4, 6, 8], hidden=10, image_size=38).state_dict())
+
+
+def test_only_batch_normalisation_can_be_folded() -> None:
+    with pytest.raises(ValueError, match="no batch normalisation"):
+        ThreeConvNet(image_size=38).folded()

