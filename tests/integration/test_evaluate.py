@@ -76,7 +76,7 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     ]  # fmt: skip
     for estimate in (told["shortcuts"][0]["auroc"], told["shortcuts"][0]["lost"]):
         assert estimate["interval"] is None and estimate["reason"] == TOO_FEW, "of six lesions with two images each"
-    assert "slope, shortcuts, robustness and members account for this" in page
+    assert "net benefit, wrong decisions after referral, shortcuts, robustness and members account for this" in page
     assert told["prevalence"] == 0.02
     assert "always benign: sensitivity 0.000" in result.output
 
@@ -93,6 +93,27 @@ def test_predictions_hold_what_the_figures_were_computed_from(run_command: Comma
         expected = 1 / (1 + np.exp(-float(row["logit"]) / temperature))
         assert float(row["probability"]) == pytest.approx(expected, rel=1e-12)
         assert row["decision"] == ("malignant" if expected >= told["threshold"] else "benign")
+
+
+def test_consequences_are_those_of_unseen_lesions(run_command: Command, runs: tuple[str, str]) -> None:
+    run_command(evaluate.command, f"run={runs[0]}")
+    report = Path(runs[0]) / "report/test"
+    rows, told = rows_of(report / "predictions.csv"), read(report / "metrics.json")
+    unseen = [row for row in rows if row["shares_lesion_with_train"] == "0"] or rows
+    counts, found = told["report"]["sets"][-1]["decisions"]["counts"], told["report"]["consequences"]
+    assert found["n"] == len(unseen) == sum(counts.values()) and found["is_part"] == (len(unseen) < len(rows))
+    assert 0 < found["prior"] < 1, "of the training images"
+    people = found["in_people"]
+    assert (people["prevalence"], people["images"], people["malignant"]) == (0.02, 1000, 20)
+    sensitivity = counts["true_positives"] / (counts["true_positives"] + counts["false_negatives"])
+    assert people["found"]["expected"] == pytest.approx(20 * sensitivity)
+    assert [curve["is_standardised"] for curve in found["decision_curves"]] == [True, False]
+    wrong = (counts["false_positives"] + counts["false_negatives"]) / found["n"]
+    assert found["risk_coverage"]["points"][0]["wrong"]["value"] == pytest.approx(wrong)
+    assert told["report"]["prevalence"] is None, "2 % is assumed for the counts alone"
+    run_command(evaluate.command, f"run={runs[0]}", "prevalence=0.1")
+    assert read(report / "metrics.json")["report"]["consequences"]["in_people"]["malignant"] == 100
+    assert "100 of them malignant (10\u00a0%)" in (report / "report.html").read_text()
 
 
 def test_validation_does_not_take_the_place_of_test(run_command: Command, runs: tuple[str, str]) -> None:
