@@ -40,8 +40,8 @@ SENTENCES = (
     "Of those called benign, 0.28 % [0.16 to 0.47 %] (about 1 in 360) are malignant all the same",
     "measured on 400 test images (140 malignant), also hold at 2 %; often they do not",
     "At 2 % malignant, following the decisions is worth more than calling all images malignant, or none, if finding "
-    "one malignant image is worth 17 to 360 false alarms. At 35 % malignant, as in these images, it has to be worth "
-    "0.65 to 14.",
+    "one malignant image is worth about 17 to 360 false alarms. At 35 % malignant, as in these images, it has to be "
+    "worth about 0.65 to 14.",
     "If the 20 % of images nearest to the threshold are referred to a person, 18 % [14 to 22 %] of the other 320 "
     "decisions are wrong, instead of 24 % [19 to 27 %]; 5 malignant images are still called benign, instead of 13.",
 )
@@ -92,6 +92,12 @@ def test_counts_carry_the_gravest_caution(
             caution
         )
         assert ("400 test images of lesions unseen in training (140 malignant)" in words) == is_part
+
+
+@pytest.mark.parametrize(("kind", "level"), [("seen", "problem"), ("synthetic", "caution"), ("few", "caution")])
+def test_the_mark_of_the_caution_has_its_level(content: Content, kind: Kind, level: str, tmp_path: Path) -> None:
+    html = write_page(replace(content, warnings=(Caveat(kind, "Warning."),)), {}, tmp_path).read_text(encoding="utf-8")
+    assert f'class="mark {level}"' in html.split('<section id="consequences"')[1].split("</p>")[0]
 
 
 def test_what_cannot_be_counted_says_why(tmp_path: Path) -> None:
