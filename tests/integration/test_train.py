@@ -182,6 +182,7 @@ def test_tensorboard(command: Command, work_folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, about SQLAlchemy
 @pytest.mark.parametrize("package", ["wandb", "mlflow"])
 def test_presets_of_other_loggers(package: str, command: Command, work_folder: Path) -> None:
     pytest.importorskip(package, reason=f"{package} is not installed: pip install 'melanoma-pl[{package}]'")
