@@ -12,7 +12,8 @@ PANELS = {"loss": "loss", "accuracy": "accuracy", "auroc": "AUROC"}
 """Name of a figure in its tag → title of its panel."""
 SPLITS = {"train": ("train", ORANGE, "--"), "val": ("validation", BLUE, "-")}
 """Prefix of a tag → name, colour and line style."""
-PANEL_WIDTH, PANEL_HEIGHT = 3.7, 2.1  # inches
+PANEL_WIDTH, PANEL_HEIGHT = 3.7, 3.3  # inches
+STACKED_HEIGHT = 1.6  # inches, of each panel on a narrow screen
 FEWEST_FOR_A_LINE = 20  # epochs: with fewer, each is marked by a dot
 
 
@@ -32,9 +33,9 @@ def _drawn(content: Content, is_stacked: bool) -> Figure | None:
     if not names:
         return None
     if is_stacked:
-        figure, axes = canvas(width=WIDTH, rows=len(names), height=len(names) * PANEL_HEIGHT + 0.4, sharex=True)
+        figure, axes = canvas(width=WIDTH, rows=len(names), height=len(names) * STACKED_HEIGHT + 0.6, sharex=True)
     else:
-        figure, axes = canvas(len(names), width=PANEL_WIDTH, height=PANEL_HEIGHT + 1.2, sharex=True)
+        figure, axes = canvas(len(names), width=PANEL_WIDTH, height=PANEL_HEIGHT, sharex=True)
     last = max(own.epochs[-1] for own in found)
     for name, ax in zip(names, axes, strict=True):
         for own in found:
