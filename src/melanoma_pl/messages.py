@@ -10,12 +10,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
 
 DISCLAIMER = "Research software, not a medical device: it makes no diagnosis."
 SYNTHETIC = "Synthetic images, drawn by a program: these figures say nothing about patients."
+
+DESTINATION = "destination"  # an attribute of log records
+IN_FILE, ON_SCREEN = {DESTINATION: "file"}, {DESTINATION: "screen"}
+"""`extra` of a log line that only the log file holds, and of a line of a sweep's job that the screen shows as well."""
 
 EVERY = 30.0  # seconds between two lines of progress
 
@@ -55,6 +60,13 @@ def json_text(value: object, indent: int | None = None) -> str:
 def amount(count: int, thing: str, things: str = "") -> str:
     """Return "1 image" or "2,637 images"."""
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a word of a shell, relative to the working folder if it lies there."""
+    folder = Path.cwd()
+    whole = path.resolve()
+    return shlex.quote(str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole))
 
 
 def percentage(part: int, whole: int) -> str:

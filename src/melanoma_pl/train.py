@@ -25,14 +25,14 @@ import platform
 import shlex
 import shutil
 import sys
+import time
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.config import app
@@ -48,6 +48,7 @@ from melanoma_pl.config.schema import TrainSettings, with_texts
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError, find_stop
 from melanoma_pl.files import NO_SPACE
+from melanoma_pl.messages import IN_FILE, ON_SCREEN
 from melanoma_pl.runs import run_folder
 from melanoma_pl.runs.run_folder import Run
 from melanoma_pl.specs import validated
@@ -82,12 +83,15 @@ def command(arguments: list[str]) -> int:
         print(f"Every key with its unit and allowed values: {app.conf_dir()}/train.yaml and the folders beside it.")
         return app.OK
     arguments, resumption = with_resume([quoted_condition(argument) for argument in arguments])
-    if not MULTIRUN.isdisjoint(arguments) and (config := app.first_job("train", arguments)):
-        check_beforehand(validated(TrainSettings, config), is_sweep=True)  # or each job would fail by itself
+    typed: SweepArguments | None = None
+    if not MULTIRUN.isdisjoint(arguments):
+        for config in app.jobs_beforehand("train", arguments):  # or each job would fail by itself
+            check_beforehand(validated(TrainSettings, config), is_sweep=True)
+        typed = SweepArguments(tuple(arguments), app.count_jobs(arguments))
     sweep_folders: list[Path] = []
     try:
         with rank_arguments(arguments) as own:
-            app.run_hydra_with_argv("train", partial(job, resumption=resumption), own, sweep_folders)
+            app.run_hydra_with_argv("train", partial(job, resumption=resumption, sweep=typed), own, sweep_folders)
     except Exception as error:
         jobs = [job for folder in sweep_folders for job in sweeps.read_jobs(folder)]
         if not jobs:
@@ -142,12 +146,25 @@ def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:
     return resumed, resumption
 
 
-def job(config: DictConfig, resumption: Resumption | None = None) -> float | None:
+class SweepArguments(NamedTuple):
+    """Arguments of a sweep.
+
+    Attributes:
+        arguments: All arguments.
+        jobs: Number of jobs; None if the sweeper decides.
+    """
+
+    arguments: tuple[str, ...]
+    jobs: int | None
+
+
+def job(config: DictConfig, resumption: Resumption | None = None, sweep: SweepArguments | None = None) -> float | None:
     """Run one training; Hydra calls it, in a sweep once for each job.
 
     Args:
         config: The composed configuration.
         resumption: What was typed with `resume=…`, if it was.
+        sweep: What was typed for the sweep, if it is one.
 
     Returns:
         The final value of `optimized_metric`.
@@ -155,7 +172,26 @@ def job(config: DictConfig, resumption: Resumption | None = None) -> float | Non
     hydra = HydraConfig.get()
     run = Run(Path(hydra.runtime.output_dir))
     with run.lock():
-        return run_training(config, run, hydra.mode == RunMode.MULTIRUN, resumption)
+        if sweep is None:
+            return run_training(config, run, False, resumption)
+        return run_job(config, run, sweep)
+
+
+def run_job(config: DictConfig, run: Run, sweep: SweepArguments) -> float | None:
+    """Run one job of a sweep, show a line instead of all that its log tells, and return `optimized_metric`."""
+    hydra, began = HydraConfig.get(), time.monotonic()
+    own = [override for override in hydra.overrides.task if override not in sweep.arguments]
+    number = f"{hydra.job.num + 1}" + (f"/{sweep.jobs}" if sweep.jobs else "")
+    title = f"job {number}  {' '.join(own) or 'as configured'}"
+    with app.job_of_sweep():
+        try:
+            value = run_training(config, run, True, None)
+        except Exception as error:
+            logger.error("%s  failed: %s", title, " ".join(str(error).split()), extra=ON_SCREEN)
+            raise
+        seconds, figure = time.monotonic() - began, "–" if value is None else f"{value:.4f}"
+        logger.info("%s  %s %s  %.0f s", title, config.optimized_metric, figure, seconds, extra=ON_SCREEN)
+    return value
 
 
 def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resumption | None) -> float | None:
@@ -184,7 +220,7 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
             logger.exception("the run failed")
         if is_main_process():
             if is_sweep:
-                logger.error("error: %s", reason)
+                logger.error("error: %s", reason, extra=IN_FILE)
             with suppress(OSError):  # the disk is full, or the folder is gone
                 clean_up(run, record, before, reason, has_saved=saved_files(run) != saved_before)
         if reason is not error:
@@ -198,7 +234,8 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
 def tell_stop(stop: RunStopped, run: Run) -> None:
     """Log how a stopped run goes on, if it has begun."""
     if (run.folder / run_folder.RECORD).is_file():
-        logger.warning("stopped; go on with: melanoma-train resume=%s", shlex.quote(str(run.folder)))
+        go_on = f"melanoma-train resume={shlex.quote(str(run.folder))}"
+        logger.warning("stopped; go on with: %s", go_on, extra=ON_SCREEN)
         stop.is_told = True
 
 

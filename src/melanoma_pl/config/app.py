@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import os
 import re
 import signal
@@ -32,7 +33,7 @@ from melanoma_pl import __version__
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import STOPPING, RunStopped, UserError, did_you_mean, find_stop
 from melanoma_pl.files import NO_SPACE
-from melanoma_pl.messages import format_table, readable
+from melanoma_pl.messages import DESTINATION, format_table, readable
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
 WRONG_PATH = (
@@ -67,6 +68,16 @@ class ReadableFormatter(logging.Formatter):
         return readable(super().format(record), keep="\n\t")
 
 
+@contextmanager
+def job_of_sweep() -> Iterator[None]:
+    """Keep the lines of a job off the screen, where its sweep has one line for it."""
+    Console.is_in_sweep = True
+    try:
+        yield
+    finally:
+        Console.is_in_sweep = False
+
+
 class LogFile(logging.FileHandler):
     """A log file that goes without its lines on a full disk; the next file that matters reports the error."""
 
@@ -87,10 +98,18 @@ class LogFile(logging.FileHandler):
 
 
 class Console(logging.Handler):
-    """A log handler that writes above any progress bar."""
+    """A log handler that writes above any progress bar.
+
+    Lines with `extra=IN_FILE` go to the log file only. Of a sweep's jobs, lines with `extra=ON_SCREEN` alone are shown.
+    """
+
+    is_in_sweep = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record to standard output."""
+        destination = getattr(record, DESTINATION, None)
+        if destination == "file" or (destination != "screen" and self.is_in_sweep):
+            return
         tqdm.write(self.format(record), file=sys.stdout)
         sys.stdout.flush()
 
@@ -302,34 +321,67 @@ def split_arguments(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
 # Composing a configuration
 
 
-def first_job(config_name: str, arguments: Iterable[str]) -> dict[str, Any] | None:
-    """Return the configuration of a sweep's first job as plain values, without loggers; None where only Hydra can tell.
+MOST_JOBS = 50  # configurations that are composed before a sweep begins; each takes about 0.1 s
 
-    Where a sweeper draws a value from a range, the value is that of the configuration.
+
+def jobs_beforehand(config_name: str, arguments: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Return configurations of a sweep's jobs as plain values, without loggers: each value of each key occurs once.
+
+    Where a sweeper draws a value from a range, the value is that of the configuration. What only Hydra can tell, such
+    as a glob over the options of a group, is left out.
 
     Raises:
         UserError: If an override is refused.
     """
     overrides, flags = split_arguments(arguments)
+    config_dir = get_args_parser().parse_args(flags).config_dir
     try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-        first = [
-            f"{each.get_key_element()}={next(each.sweep_string_iterator())}" if each.is_sweep_override() else text
-            for text, each in zip(overrides, parsed, strict=True)
-            if not each.is_sweep_override() or each.is_discrete_sweep()
-        ]
+        choices = _choices(overrides)
     except OverrideParseException as error:
         raise as_user_error(error, config_name) from error
-    except HydraException:  # a glob over the options of a group
-        return None
-    config = compose_config(config_name, first, get_args_parser().parse_args(flags).config_dir)
-    with open_dict(config):
-        config.logger = {}  # their folder is that of the job, which does not exist yet
+    except HydraException:
+        return
+    first = [texts[0] for texts in choices if texts]
+    composed = [first]
+    for index, texts in enumerate(choices):
+        others = [each[0] for position, each in enumerate(choices) if each and position != index]
+        composed += [[*others, text] for text in texts[1:]]
+    for chosen in composed[:MOST_JOBS]:
+        config = compose_config(config_name, chosen, config_dir)
+        with open_dict(config):
+            config.logger = {}  # their folder is that of the job, which does not exist yet
+        try:
+            values: Any = OmegaConf.to_container(config, resolve=True)
+        except OmegaConfBaseException:  # another value that needs the job's folder
+            return
+        yield dict(values)
+
+
+def count_jobs(arguments: Iterable[str]) -> int | None:
+    """Return the number of jobs of a grid; None for a search, whose sweeper decides."""
     try:
-        values: Any = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException:  # another value that needs the job's folder
+        overrides = split_arguments(arguments)[0]
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        if any(each.is_sweep_override() and not each.is_discrete_sweep() for each in parsed):
+            return None
+        if any(text.startswith(("sweep=", "hydra/sweeper=")) and "optuna" in text for text in overrides):
+            return None
+        return math.prod(len(texts) for texts in _choices(overrides))
+    except (HydraException, UserError):
         return None
-    return dict(values)
+
+
+def _choices(overrides: list[str]) -> list[list[str]]:
+    """Return the overrides that each argument stands for: one, several of a grid, or none for a range."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return [
+        [text]
+        if not each.is_sweep_override()
+        else [f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
+        if each.is_discrete_sweep()
+        else []
+        for text, each in zip(overrides, parsed, strict=True)
+    ]
 
 
 def compose_config(config_name: str, overrides: list[str], config_dir: str | None = None) -> DictConfig:

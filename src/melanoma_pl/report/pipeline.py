@@ -21,14 +21,16 @@ from melanoma_pl.inference.ensemble import Ensemble, Member, assemble
 from melanoma_pl.inference.extras import save_extras
 from melanoma_pl.inference.hardware import Accelerator
 from melanoma_pl.inference.prediction import fit_ood_detector, load_classifier
+from melanoma_pl.messages import IN_FILE, shown_path
 from melanoma_pl.report.analysis import SplitPredictions, analyse
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.page import MODEL_CARD, REPORT_PAGE, model_card, write_figures, write_page
 from melanoma_pl.report.provenance import held_out_images, training_data_facts
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
-from melanoma_pl.report.terminal import format_report
+from melanoma_pl.report.terminal import format_closing, format_report
 from melanoma_pl.runs import REPORT, Run, now
 from melanoma_pl.runs.image_list import compare_images
+from melanoma_pl.runs.run_folder import METRICS
 from melanoma_pl.specs import targets_of
 
 logger = logging.getLogger(__name__)
@@ -48,11 +50,15 @@ class Report:
         figures: The figures of all images by their tags, such as `test/auroc`.
         text: The report for the terminal.
         folder: The report's folder.
+        content: All that the report says.
+        example: A malignant image of the split, or any image if there is none.
     """
 
     figures: dict[str, float]
     text: str
     folder: Path
+    content: Content
+    example: Path
 
 
 def evaluate(request: EvaluationRequest, accelerator: Accelerator) -> Report:
@@ -102,9 +108,21 @@ def evaluate_trained_run(
     figures = {tag: value for report in reports for tag, value in report.figures.items()}
     run.update(figures=figures, evaluated=checkpoint.name, finished=True, ended=now())
     for report in reports:
-        logger.info("\n%s", report.text)
-    logger.info("\nrun  %s", run.folder)
+        logger.info("\n%s", report.text, extra=IN_FILE)
+    closing = format_closing(reports[-1].content, _next_commands(reports[-1], run, settings))
+    logger.info("\n%s", "\n".join(closing))
     return figures
+
+
+def _next_commands(report: Report, run: Run, settings: TrainSettings) -> dict[str, str]:
+    """Return what to look at and to type after a training: label → path or command."""
+    page = run.folder / REPORT / REPORT_PAGE
+    has_curves = settings.logger.get("tensorboard") is not None
+    return {
+        "report": shown_path(page if page.is_file() else report.folder / "metrics.json"),
+        "predict": f"melanoma-predict --run {shown_path(run.folder)} {shown_path(report.example)}",
+        "curves": f"tensorboard --logdir {shown_path(run.folder)}" if has_curves else shown_path(run.folder / METRICS),
+    }
 
 
 def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
@@ -117,7 +135,9 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
     folder = request.folder
     folder.mkdir(parents=True, exist_ok=True)
     _write_predictions(ensemble, request, predictions)
-    report = Report(_write_metrics(ensemble, request, predictions, content), format_report(content), folder)
+    figures, images = _write_metrics(ensemble, request, predictions, content), predictions.images
+    example = images.files[int(np.argmax(images.targets))]
+    report = Report(figures, format_report(content), folder, content, example)
     if request.depth == "numbers":
         return report
     write_page(content, write_figures(content, folder / "figures"), folder)

@@ -1,11 +1,22 @@
 """An evaluation on the terminal: the main table, then decisions, calibration, shortcuts, members and remarks."""
 
+from collections.abc import Mapping
 from textwrap import wrap
 
 from melanoma_pl.evaluation import Decisions, Estimate
 from melanoma_pl.messages import format_table, readable
 from melanoma_pl.report.content import Content, SetFigures, Shortcut
-from melanoma_pl.report.wording import NOT_COMPUTABLE, beside, figure, named, percent, sentence, told
+from melanoma_pl.report.verdict import verdict
+from melanoma_pl.report.wording import (
+    NOT_COMPUTABLE,
+    beside,
+    figure,
+    named,
+    percent,
+    probability,
+    sentence,
+    told,
+)
 
 WIDTH, NAME_WIDTH = 120, 15
 CI = "\n[95 % CI]"
@@ -14,6 +25,7 @@ HEADER = (
     *(f"{name}{CI}" for name in ("accuracy", "sensitivity", "specificity")),
     "threshold",
 )
+MARKS = {"problem": "! problem", "caution": "! caution", "neutral": "verdict"}
 MEASURES = ("sensitivity", "specificity", "balanced_accuracy", "accuracy")
 
 
@@ -33,6 +45,29 @@ def format_report(content: Content) -> str:
         [*content.notes, content.disclaimer],
     ]
     return "\n\n".join("\n".join(lines) for lines in (table, *(map(_wrapped, block) for block in blocks if block)))
+
+
+def format_closing(content: Content, commands: Mapping[str, str]) -> list[str]:
+    """Return the lines with which a training ends: figures, the gravest finding, and what to do next.
+
+    Args:
+        content: The report on the split that the result is stated for.
+        commands: Label → path or command to type.
+    """
+    main, positive = content.sets[0], readable(content.class_names[1])
+    unseen = f"; on unseen lesions {told(content.sets[1].ranking.auroc)}" if len(content.sets) > 1 else ""
+    decisions, own = main.decisions, verdict(content)
+    counts = f"{decisions.counts.n:,} {content.split} images, {decisions.counts.positives:,} {positive}"
+    rows = [
+        ("AUROC", f"{told(main.ranking.auroc)}{unseen} ({counts})"),
+        (
+            f"at {probability(decisions.threshold or 0.0)}",
+            f"sensitivity {told(decisions.sensitivity)}, specificity {told(decisions.specificity)}",
+        ),
+        (MARKS[own.level], readable(own.sentence)),
+        *commands.items(),
+    ]
+    return [f"Result on the {content.split} split. {content.disclaimer}", *format_table(rows, "<")]
 
 
 def _row(figures: SetFigures) -> list[str]:

@@ -50,7 +50,7 @@ from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import check_images
 from melanoma_pl.runs.run_folder import BEST, LAST
 from melanoma_pl.specs import build, check_spec
-from melanoma_pl.training.callbacks.epoch_log import EpochLog, ProgressBar
+from melanoma_pl.training.callbacks.epoch_log import EpochLog, RunProgress
 from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, kept_best, would_stop
 from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints, copy_best
 from melanoma_pl.training.callbacks.tensorboard import describe_run, log_final_figures
@@ -282,14 +282,14 @@ def make_trainer(
     )
     chosen: dict[str, Any] = {
         "num_sanity_val_steps": 0,
-        "enable_progress_bar": sys.stdout.isatty(),  # a file keeps only the lines of the epochs
+        "enable_progress_bar": True,
         "enable_model_summary": False,
         "log_every_n_steps": 1,
         **(settings.trainer.model_extra or {}),
     }
     has_bar = any(isinstance(each, AnyProgressBar) for each in callbacks)
     chosen["enable_progress_bar"] |= has_bar
-    progress = [ProgressBar()] if chosen["enable_progress_bar"] and not has_bar else []
+    progress = [RunProgress(sys.stdout.isatty())] if chosen["enable_progress_bar"] and not has_bar else []
     try:
         return pl.Trainer(
             accelerator=accelerator,

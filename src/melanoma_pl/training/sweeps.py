@@ -12,7 +12,7 @@ from typing import Any
 
 from melanoma_pl.config.schema import direction
 from melanoma_pl.files import TableWriter, write_atomically
-from melanoma_pl.messages import SYNTHETIC, format_table, readable
+from melanoma_pl.messages import SYNTHETIC, format_table, readable, shown_path
 from melanoma_pl.runs import RECORD, Run
 
 SUMMARY_FILE = "summary.csv"
@@ -157,23 +157,25 @@ def format_interval(jobs: Sequence[Job]) -> str:
 
 
 def next_step(jobs: Sequence[Job]) -> str:
-    """Return what to do with the best setting: evaluate its best job, or after a cross-validation train once more."""
+    """Return the lines that propose the best setting and, among its jobs, the best; after a cross-validation no job."""
     choose = min if direction(jobs[0].metric) == "min" else max
     best = choose(jobs, key=lambda job: job.figures[job.metric])
     record = Run(best.folder).read()
     has_test = _has_test_split(record["config"]["data"])
     test = "the test split is still unopened" if has_test else "there is no test split"
+    dropped = ("seed", FOLD, *([] if has_test else ["test"]))
+    kept = [text for text in record["overrides"] if text.lstrip("+").split("=", 1)[0] not in dropped]
+    setting = f"melanoma-train {shlex.join(kept if has_test else [*kept, 'test=false'])}".strip()
     if is_cross_validation(jobs):
-        dropped = (FOLD,) if has_test else (FOLD, "test")
-        kept = [text for text in record["overrides"] if text.lstrip("+").split("=", 1)[0] not in dropped]
-        once_more = shlex.join(kept if has_test else [*kept, "test=false"])
         return (
-            f"{test}, and no fold's network is the result; for the best setting train once more, on all folds "
-            f"(less a validation split cut from them): melanoma-train {once_more}"
+            f"best setting, to train once more on all folds (less a validation split cut from them): {setting}\n"
+            f"({test}, and no fold's network is the result)"
         )
-    return f"{test}; " + (
-        f"for the best: melanoma-evaluate run={best.folder} split=test" if has_test else f"the best: {best.folder}"
+    job = f"{shown_path(best.folder)} ({jobs[0].metric} {best.figures[best.metric]:.4f}; {test})"
+    evaluation = (
+        f"\nto open the test split once: melanoma-evaluate run={shown_path(best.folder)} split=test" if has_test else ""
     )
+    return f"best setting: {setting}\nbest job: {job}{evaluation}"
 
 
 def _has_test_split(data: Mapping[str, Any]) -> bool:

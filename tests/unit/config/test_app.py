@@ -16,9 +16,12 @@ from omegaconf import DictConfig
 from melanoma_pl import __version__, evaluate, predict, train
 from melanoma_pl.config.app import (
     FULL_ERROR,
+    Console,
     LogFile,
     as_user_error,
-    first_job,
+    count_jobs,
+    job_of_sweep,
+    jobs_beforehand,
     list_groups,
     run_command,
     run_hydra_with_argv,
@@ -26,6 +29,7 @@ from melanoma_pl.config.app import (
 )
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.errors import RunStopped, UserError
+from melanoma_pl.messages import IN_FILE, ON_SCREEN
 from melanoma_pl.runs import __main__ as runs
 
 
@@ -95,16 +99,43 @@ def test_flags_between_overrides_reach_hydra(work_folder: Path) -> None:
     assert seeds == [(1, True), (2, True)]
 
 
-def test_the_first_job_of_a_sweep() -> None:
-    swept = ["seed=range(3,9)", "-m", "optimizer=adamw,adam", "optimizer.lr=interval(1e-4,1e-2)"]
-    config = first_job("train", swept)
-    assert config is not None
-    assert (config["seed"], config["optimizer"]["_target_"], config["optimizer"]["lr"]) == (
-        3,
-        "torch.optim.AdamW",
-        1e-3,
-    )
-    assert first_job("train", ["-m", "optimizer=glob(*)"]) is None
+def test_every_value_of_a_sweep_is_composed_beforehand() -> None:
+    swept = ["seed=range(3,6)", "-m", "optimizer=adamw,adam", "optimizer.lr=interval(1e-4,1e-2)"]
+    jobs = [
+        (config["seed"], config["optimizer"]["_target_"].rpartition(".")[2], config["optimizer"]["lr"])
+        for config in jobs_beforehand("train", swept)
+    ]
+    assert jobs == [(3, "AdamW", 1e-3), (4, "AdamW", 1e-3), (5, "AdamW", 1e-3), (3, "Adam", 1e-3)]
+    assert list(jobs_beforehand("train", ["-m", "optimizer=glob(*)"])) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["-m", "seed=1,2", "optimizer.lr=1e-4,1e-3,1e-2", "data.batch_size=8"], 6),
+        (["-m", "seed=range(3,6)"], 3),
+        (["-m", "optimizer.lr=interval(1e-4,1e-2)"], None),
+        (["-m", "sweep=optuna", "seed=1,2"], None),
+    ],
+)
+def test_the_jobs_of_a_grid_are_counted(arguments: list[str], count: int | None) -> None:
+    assert count_jobs(arguments) == count
+
+
+def test_what_the_screen_shows_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("tests.console")
+    log.addHandler(console := Console())
+    log.setLevel(logging.INFO)
+    try:
+        log.info("shown")
+        log.info("for the file", extra=IN_FILE)
+        with job_of_sweep():
+            log.warning("of a job")
+            log.info("its line", extra=ON_SCREEN)
+        log.info("shown again")
+    finally:
+        log.removeHandler(console)
+    assert capsys.readouterr().out.splitlines() == ["shown", "its line", "shown again"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from melanoma_pl.config.app import compose_config, first_job
+from melanoma_pl.config.app import compose_config, jobs_beforehand
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.errors import UserError
 from melanoma_pl.specs import validated
@@ -14,7 +14,7 @@ from melanoma_pl.training.fit import make_loggers
 
 
 def settings_with(logger: dict[str, Any]) -> TrainSettings:
-    config = validated(TrainSettings, first_job("train", ["logger=none"]) or {})
+    config = validated(TrainSettings, next(jobs_beforehand("train", ["logger=none"])))
     return config.model_copy(update={"logger": logger})
 
 

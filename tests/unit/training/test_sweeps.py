@@ -105,8 +105,10 @@ def test_after_folds_comes_a_training_on_all(sign: str, tmp_path: Path, image_fo
     places = {"root": str(image_folder)}
     jobs = [recorded(tmp_path / fold, places, "seed=1", f"{sign}data.fold={fold}", fold=fold) for fold in "01"]
     step = next_step(jobs)
-    assert step.startswith("the test split is still unopened, and no fold's network is the result")
-    assert step.endswith(": melanoma-train seed=1")
+    assert step.startswith("best setting, to train once more on all folds")
+    assert (
+        ": melanoma-train\n" in step and "the test split is still unopened, and no fold's network is the result" in step
+    )
 
 
 @pytest.mark.parametrize("typed", [[], ["test=true"], ["test=false"]])
@@ -114,11 +116,17 @@ def test_without_a_test_folder_the_final_training_does_not_test(typed: list[str]
     (tmp_path / "images/train").mkdir(parents=True)
     places = {"root": str(tmp_path / "images")}
     jobs = [recorded(tmp_path / fold, places, "seed=1", *typed, f"data.fold={fold}", fold=fold) for fold in "01"]
-    assert next_step(jobs).startswith("there is no test split, and no fold's network is the result")
-    assert next_step(jobs).endswith(": melanoma-train seed=1 test=false")
-    assert next_step([recorded(tmp_path / "2", places)]) == f"there is no test split; the best: {tmp_path / '2'}"
+    assert "there is no test split, and no fold's network is the result" in next_step(jobs)
+    assert ": melanoma-train test=false\n" in next_step(jobs)
+    alone = next_step([recorded(tmp_path / "2", places, "optimizer.lr=0.01", "seed=3")])
+    assert alone == (
+        "best setting: melanoma-train optimizer.lr=0.01 test=false\n"
+        f"best job: {tmp_path / '2'} (val/auroc 0.5000; there is no test split)"
+    )
 
 
 @pytest.mark.parametrize("data", [{"table": "t.csv", "root": "nowhere"}, {"synthetic": {"seed": 0}, "root": "nowhere"}])
 def test_tables_and_drawn_images_have_a_test_split(data: dict[str, object], tmp_path: Path) -> None:
-    assert next_step([recorded(tmp_path / "0", data)]).startswith("the test split is still unopened; for the best: ")
+    step = next_step([recorded(tmp_path / "0", data)])
+    assert "; the test split is still unopened)" in step
+    assert step.endswith(f"melanoma-evaluate run={tmp_path / '0'} split=test")

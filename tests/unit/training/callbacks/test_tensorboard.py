@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from melanoma_pl.config.app import first_job
+from melanoma_pl.config.app import jobs_beforehand
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.specs import validated
 from melanoma_pl.training.callbacks.tensorboard import COLUMNS, HELD, STEP_LOSS, StepLoss, columns, grid
@@ -92,7 +92,7 @@ def test_a_checkpoint_holds_the_losses_that_are_not_written_yet() -> None:
 
 
 def test_hparams_show_a_metric_and_the_choices_that_matter_most() -> None:
-    settings = validated(TrainSettings, first_job("train", ["logger=none"]) or {})
+    settings = validated(TrainSettings, next(jobs_beforehand("train", ["logger=none"])))
     shown = sorted(columns(settings, "32-true", {"val_final/auroc": 0.87654}))  # as TensorBoard sorts
     assert shown[:5] == ["AUROC (validation)", "Image size", "Learning rate", "Network", "Precision"]
     assert columns(settings, "32-true", {"val_final/auroc": 0.87654})["AUROC (validation)"] == 0.8765
