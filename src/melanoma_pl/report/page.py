@@ -115,14 +115,15 @@ def drawing(svg: str) -> EmbeddedImage:
     return EmbeddedImage(f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}", width, height)
 
 
-def model_card(content: Content, data_facts: Mapping[str, str]) -> str:
+def model_card(content: Content, data_facts: Mapping[str, str], curves: str = "") -> str:
     """Return the model card in Markdown: purpose, training data, performance with intervals, and limits.
 
     Args:
         content: Content of the report.
         data_facts: Facts about the training images by label (`images`, `split`, `audit`), as plain text.
+        curves: Path of the figure of the learning curves relative to the card; empty if there is none.
     """
-    return render_markdown("model_card.md.j2", **_context(content), data_facts=data_facts)
+    return render_markdown("model_card.md.j2", **_context(content), data_facts=data_facts, curves=curves)
 
 
 def _context(content: Content) -> dict[str, Any]:
