@@ -20,7 +20,7 @@ from melanoma_pl.report.figures.curves import PUBLISHED, precision_recall, proba
 from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
 from melanoma_pl.report.figures.forest import robustness, shortcuts, subgroups
 from melanoma_pl.report.markup import EmbeddedImage, render_markdown, write_html
-from melanoma_pl.report.verdict import verdict
+from melanoma_pl.report.verdict import further_warnings, verdict
 
 REPORT_PAGE, MODEL_CARD = "report.html", "MODEL_CARD.md"
 SIZE = re.compile(r'viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
@@ -135,6 +135,7 @@ def _context(content: Content) -> dict[str, Any]:
         "content": content,
         "wording": wording,
         "verdict": verdict(content),
+        "further_warnings": further_warnings(content),
         "decision_columns": list(map(wording.named, content.decisions)),
         "common_facts": common,
         "differing_facts": [label for label in labels if label not in common],

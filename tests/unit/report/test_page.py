@@ -116,7 +116,7 @@ def test_a_shortcut_is_shown_beside_the_network(content: Content, tmp_path: Path
 
 def test_a_leak_is_red_beside_the_figures_on_unseen_lesions(page: Page, content: Content) -> None:
     kinds = [item["class"] for item in page.all("li") if item.get("class") in LEVELS.values()]
-    assert kinds[:2] == ["problem", "caution"]  # the leak, then the synthetic images
+    assert kinds[:2] == ["problem", "caution"], "the leak, then the synthetic images"
     assert f"unseen lesions: {wording.told(content.sets[1].ranking.auroc)}" in said(page)
 
 

@@ -5,7 +5,7 @@ from tests.unit.report.evaluation_examples import bare_content, full_content
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import LEVELS, Caveat, Content, Shortcut
-from melanoma_pl.report.verdict import verdict
+from melanoma_pl.report.verdict import further_warnings, verdict
 
 SEEN = Caveat("seen", "Validated on the test images.")
 LEAK = Caveat("leak", "12 of 400 test images show a lesion that is also in train.")
@@ -98,3 +98,11 @@ def test_every_kind_of_warning_has_a_level() -> None:
     levels = {kind: Caveat(kind, "").level for kind in LEVELS}
     assert {kind for kind, level in levels.items() if level == "problem"} == {"seen", "leak"}
     assert str(LEAK) == LEAK.text
+
+
+def test_a_warning_is_told_once() -> None:
+    trained = Caveat("seen", "The network trained or chose on 3 of these images.")
+    assert further_warnings(content_of(SEEN, trained, SYNTHETIC)) == [trained, SYNTHETIC]
+    named = Caveat("synthetic", "one run: Drawn by a program.")
+    assert further_warnings(content_of(SYNTHETIC, named, LEAK)) == [LEAK]
+    assert further_warnings(content_of(FEW, FEW)) == [] and further_warnings(content_of(LEAK)) == [LEAK]
