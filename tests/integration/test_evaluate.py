@@ -68,6 +68,8 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     assert (report / "test/figures/roc.svg").is_file()
     card = (Path(run) / "MODEL_CARD.md").read_text()
     assert "it makes no diagnosis" in card and "lesions of column group kept together" in card
+    assert "- network: ThreeConvNet" in card and "[learning curves](report/test/figures/learning_curves.svg)" in card
+    assert "The experiment" in page and (report / "test/figures/learning_curves.svg").is_file()
     told = read(report / "test/metrics.json")["report"]
     assert [table["column"] for table in told["subgroups"]] == ["age", "skin tone"]
     assert [decided["name"] for decided in told["decisions"]][-1] == "always benign"

@@ -65,8 +65,9 @@ def _reached_by(rival: Shortcut, content: Content) -> Verdict:
     auroc = content.sets[0].ranking.auroc
     is_colour = rival.name == "mean colour"  # which sees the lesion, but neither its shape nor its structure
     without = "from the mean colour alone" if is_colour else "without looking at the lesion"
-    compared = f"{figure(rival.auroc)} ({rival.name}) against {figure(auroc)} (the network)"
-    comparison = ("the network", auroc), (rival.name, rival.auroc)
+    own = "the ensemble" if content.members else "the network"
+    compared = f"{figure(rival.auroc)} ({rival.name}) against {figure(auroc)} ({own})"
+    comparison = (own, auroc), (rival.name, rival.auroc)
     return Verdict("problem", f"This AUROC can be reached {without}: {compared}.", comparison)
 
 

@@ -48,8 +48,9 @@ def test_a_shortcut_is_compared_with_the_network() -> None:
     better = replace(RIVAL, name="mean colour", auroc=Estimate(0.95, (0.9, 0.97)))
     content = content_of(shortcuts=(RIVAL, better))
     found = verdict(content)
-    assert found.comparison == (("the network", content.sets[0].ranking.auroc), ("mean colour", better.auroc))
+    assert found.comparison == (("the ensemble", content.sets[0].ranking.auroc), ("mean colour", better.auroc))
     assert "0.950 (mean colour)" in found.sentence and "without looking" not in found.sentence
+    assert "(the network)" in verdict(replace(content, members=())).sentence
 
 
 @pytest.mark.parametrize(
