@@ -227,7 +227,8 @@ def test_other_images_of_one_class_say_what_cannot_be_computed(
     assert told["sets"][0]["ranking"]["auroc"] == {"value": None, "interval": None, "reason": "no negative images"}
     assert told["decisions"][0]["specificity"]["reason"] == "no negative images"
     assert told["decisions"][0]["sensitivity"]["value"] is not None
-    assert {each["kind"] for each in told["warnings"]} == {"few"} and "no benign images" in told["warnings"][0]["text"]
+    assert {each["kind"] for each in told["warnings"]} == {"few"}
+    assert any("no benign images" in each["text"] for each in told["warnings"])
     assert "computable" in result.output
 
 
