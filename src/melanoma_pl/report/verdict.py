@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from melanoma_pl.evaluation import Estimate
 from melanoma_pl.messages import amount
 from melanoma_pl.report.content import CHANCE, Caveat, Content, Kind, Level, SetFigures, Shortcut
-from melanoma_pl.report.wording import NOT_COMPUTABLE, figure, sentence, told
+from melanoma_pl.report.wording import NOT_COMPUTABLE, figure, reached_without, sentence, told
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,8 @@ def _beside_chance(content: Content, auroc: Estimate, figures: SetFigures) -> Ve
 
 def _limits(content: Content, figures: SetFigures) -> list[str]:
     """Return what limits a good result, the gravest first; never empty."""
-    found = []
-    for own in content.shortcuts:
-        if own.is_problem and own.auroc.value is not None:
-            found.append(f"{own.name} alone reaches {figure(own.auroc)}")
+    reached = reached_without(content)
+    found = [f"{reached[:1].lower()}{reached[1:]}"] if reached else []
     if not content.shortcuts:
         found.append("shortcuts were not examined")
     after = content.calibration[1]

@@ -64,7 +64,7 @@ def test_a_shortcut_is_compared_with_the_network() -> None:
 def test_a_weaker_shortcut_is_a_limit_at_most(shortcut: Shortcut) -> None:
     found = verdict(content_of(shortcuts=(shortcut,)))
     assert found.level == "neutral" and not found.comparison
-    assert ("file facts alone reaches" in found.sentence) == shortcut.is_problem
+    assert ("from file facts alone" in found.sentence) == shortcut.is_problem
 
 
 @pytest.mark.parametrize(
