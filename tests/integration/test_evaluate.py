@@ -68,6 +68,8 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     assert (report / "test/figures/roc.svg").is_file()
     card = (Path(run) / "MODEL_CARD.md").read_text()
     assert "it makes no diagnosis" in card and "lesions of column group kept together" in card
+    assert "- network: ThreeConvNet" in card and "[learning curves](report/test/figures/learning_curves.svg)" in card
+    assert "The experiment" in page and (report / "test/figures/learning_curves.svg").is_file()
     told = read(report / "test/metrics.json")["report"]
     assert [table["column"] for table in told["subgroups"]] == ["age", "skin tone"]
     assert [decided["name"] for decided in told["decisions"]][-1] == "always benign"
@@ -225,7 +227,8 @@ def test_other_images_of_one_class_say_what_cannot_be_computed(
     assert told["sets"][0]["ranking"]["auroc"] == {"value": None, "interval": None, "reason": "no negative images"}
     assert told["decisions"][0]["specificity"]["reason"] == "no negative images"
     assert told["decisions"][0]["sensitivity"]["value"] is not None
-    assert "no benign images" in " ".join(told["warnings"])
+    assert {each["kind"] for each in told["warnings"]} == {"few"}
+    assert any("no benign images" in each["text"] for each in told["warnings"])
     assert "computable" in result.output
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import Content, SubgroupTable
-from melanoma_pl.report.page import write_figures, write_page
+from melanoma_pl.report.page import FIGURES, write_figures, write_page
 from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
 from tests.unit.report.evaluation_examples import bare_content, full_content, group
 
@@ -41,7 +41,7 @@ def test_page_stands_alone_and_fits(viewport: dict[str, int], scheme: str, brows
     visit.open_all()
     assert visit.ask("document.documentElement.scrollWidth") <= viewport["width"]
     images = visit.ask("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
-    assert len(images) == 7 + 3 * 3 + 1 and all(images)
+    assert len(images) == len(FIGURES) + 3 * 3 + 1 and all(images)
     assert {url for url in visit.requests if not url.startswith("data:")} == {address}
     assert visit.complaints == []
     assert (visit.ground > 3 * 230) == (scheme == "light")
@@ -54,8 +54,26 @@ def test_page_of_nothing_computable_fits(viewport: dict[str, int], browser: Any,
     assert visit.complaints == []
 
 
+@BOTH
+def test_a_phone_folds_what_a_wide_screen_shows(viewport: dict[str, int], browser: Any, address: str) -> None:
+    visit = Visit(browser, address, viewport)
+    assert visit.ask("[...document.querySelectorAll('details.fold')].every(fold => !fold.open)")
+    assert visit.ask("document.querySelector('#decisions table').checkVisibility()") == (viewport == DESKTOP)
+    assert visit.ask("document.querySelector('#decisions summary').checkVisibility()") == (viewport == PHONE)
+    shown = visit.ask("[...document.querySelectorAll('.learning')].filter(own => own.checkVisibility()).length")
+    assert shown == 1, "the learning curves in the shape that fits"
+    assert visit.ask("document.querySelector('.verdict').getBoundingClientRect().top") < 400
+
+
+def test_a_phone_needs_few_screens(browser: Any, tmp_path: Path) -> None:
+    one = replace(full_content(), members=(), robustness=(), experiments=full_content().experiments[:1])
+    visit = Visit(browser, written(one, tmp_path), {"width": 390, "height": 844})
+    assert visit.ask("document.documentElement.scrollHeight") < 9000
+
+
 def test_nothing_lies_beyond_the_edge_of_a_phone(browser: Any, address: str) -> None:
     visit = Visit(browser, address, PHONE)
+    visit.open_all()
     beyond = """[...document.querySelectorAll('main *')]
         .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest('.scroll, nav'))
         .map(element => element.textContent)"""
@@ -64,6 +82,7 @@ def test_nothing_lies_beyond_the_edge_of_a_phone(browser: Any, address: str) -> 
 
 def test_tables_of_three_columns_fit_a_phone(browser: Any, address: str) -> None:
     visit = Visit(browser, address, PHONE)
+    visit.open_all()
     wide = """[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)
         .map(box => box.getAttribute('aria-label'))"""
     assert visit.ask(wide) in ([], ["Robustness"])
@@ -88,8 +107,10 @@ def test_long_values_are_whole_on_a_phone(scheme: str, browser: Any, tmp_path: P
 
 def test_letters_in_figures_are_legible_on_a_phone(browser: Any, address: str) -> None:
     visit = Visit(browser, address, PHONE)
-    scales = visit.ask("[...document.querySelectorAll('.drawing img')].map(image => image.width / image.naturalWidth)")
-    assert len(scales) == 7 and min(scales) * 10 * 96 / 72 > 10  # pixels, of letters of 10 points
+    visit.open_all()
+    drawn = "[...document.querySelectorAll('.drawing img')].filter(image => image.offsetWidth)"
+    scales = visit.ask(f"{drawn}.map(image => image.width / image.naturalWidth)")
+    assert len(scales) == len(FIGURES) - 1 and min(scales) * 10 * 96 / 72 > 10  # pixels, of letters of 10 points
 
 
 def test_links_lead_to_their_sections(browser: Any, address: str) -> None:

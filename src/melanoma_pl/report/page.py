@@ -20,7 +20,7 @@ from melanoma_pl.report.figures.curves import PUBLISHED, precision_recall, proba
 from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
 from melanoma_pl.report.figures.forest import robustness, shortcuts, subgroups
 from melanoma_pl.report.markup import EmbeddedImage, render_markdown, write_html
-from melanoma_pl.report.verdict import verdict
+from melanoma_pl.report.verdict import further_warnings, verdict
 
 REPORT_PAGE, MODEL_CARD = "report.html", "MODEL_CARD.md"
 SIZE = re.compile(r'viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
@@ -115,14 +115,15 @@ def drawing(svg: str) -> EmbeddedImage:
     return EmbeddedImage(f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}", width, height)
 
 
-def model_card(content: Content, data_facts: Mapping[str, str]) -> str:
+def model_card(content: Content, data_facts: Mapping[str, str], curves: str = "") -> str:
     """Return the model card in Markdown: purpose, training data, performance with intervals, and limits.
 
     Args:
         content: Content of the report.
         data_facts: Facts about the training images by label (`images`, `split`, `audit`), as plain text.
+        curves: Path of the figure of the learning curves relative to the card; empty if there is none.
     """
-    return render_markdown("model_card.md.j2", **_context(content), data_facts=data_facts)
+    return render_markdown("model_card.md.j2", **_context(content), data_facts=data_facts, curves=curves)
 
 
 def _context(content: Content) -> dict[str, Any]:
@@ -134,6 +135,7 @@ def _context(content: Content) -> dict[str, Any]:
         "content": content,
         "wording": wording,
         "verdict": verdict(content),
+        "further_warnings": further_warnings(content),
         "decision_columns": list(map(wording.named, content.decisions)),
         "common_facts": common,
         "differing_facts": [label for label in labels if label not in common],

@@ -140,7 +140,8 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
     report = Report(figures, format_report(content), folder, content, example)
     if request.depth == "numbers":
         return report
-    write_page(content, write_figures(content, folder / "figures"), folder)
+    figures = write_figures(content, folder / "figures")
+    write_page(content, figures, folder)
     is_shown = request.is_main_report and (
         request.split == "test" or not (folder.parent / "test" / REPORT_PAGE).is_file()
     )
@@ -148,8 +149,11 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
         copy(folder / REPORT_PAGE, folder.parent / REPORT_PAGE)
     if is_shown or not request.is_main_report:
         card_folder = request.runs[0].run.folder if is_shown else folder
+        curves = (folder.relative_to(card_folder) / "figures/learning_curves.svg").as_posix()
         with write_atomically(card_folder / MODEL_CARD) as file:
-            file.write(model_card(content, training_data_facts(ensemble, request)))
+            file.write(
+                model_card(content, training_data_facts(ensemble, request), curves * ("learning_curves" in figures))
+            )
     return report
 
 

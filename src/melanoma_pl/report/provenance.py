@@ -24,6 +24,7 @@ from melanoma_pl.runs.image_list import OF_WEIGHTS, ListedImage, has_unknown_wei
 from melanoma_pl.specs import TARGET
 
 COMMIT_LETTERS = 12
+UNNAMED = "default"  # `name` of runs whose user chose none
 LONG_TRAINING = 3600  # seconds from which on hours are given too
 OF_OPTIMIZER = ("momentum", "weight_decay")  # options that are shown if they are not 0
 VIEWS = {"none": "one view of each image", "dihedral": "mean logit of eight flips and quarter turns of each image"}
@@ -39,8 +40,9 @@ UNFITTED = Caveat(
 
 
 def run_title(evaluated: Sequence[EvaluatedRun]) -> str:
-    """Return the name that the user gave a run; those of an ensemble's runs, with their number."""
-    names = " + ".join(dict.fromkeys(each.own.name for each in evaluated))
+    """Return the name that the user gave a run, or its network; those of an ensemble's runs, with their number."""
+    given = [each.own.name if each.own.name != UNNAMED else _class_of(each.own.model) for each in evaluated]
+    names = " + ".join(dict.fromkeys(given))
     return names if len(evaluated) == 1 else f"{names} ({len(evaluated)} networks)"
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from melanoma_pl.evaluation import Estimate
 from melanoma_pl.messages import amount
-from melanoma_pl.report.content import CHANCE, Content, Kind, Level, SetFigures, Shortcut
-from melanoma_pl.report.wording import NOT_COMPUTABLE, figure, sentence, told
+from melanoma_pl.report.content import CHANCE, Caveat, Content, Kind, Level, SetFigures, Shortcut
+from melanoma_pl.report.wording import NOT_COMPUTABLE, figure, reached_without, sentence, told
 
 
 @dataclass(frozen=True)
@@ -16,19 +16,23 @@ class Verdict:
         level: `problem` if the figures do not mean what they seem to, `caution` if they mean little, else `neutral`.
         sentence: One sentence, with its full stop.
         comparison: Labels and AUROCs to show side by side: the network and a shortcut that is as good; or nothing.
+        kind: Kind of the warning that the sentence tells, which need not be repeated beside it; None if there is none.
     """
 
     level: Level
     sentence: str
     comparison: tuple[tuple[str, Estimate], ...] = ()
+    kind: Kind | None = None
 
 
 def verdict(content: Content) -> Verdict:
     """Return the verdict: the gravest finding, or else whether the network is better than chance on unseen lesions."""
-    if not_unseen := _not_unseen(content):
-        return Verdict("problem", sentence(not_unseen))
+    if seen := warning_of(content, "seen"):
+        return Verdict("problem", sentence(seen), kind="seen")
+    if (leak := warning_of(content, "leak")) and len(content.sets) == 1:  # there is no row of unseen lesions
+        return Verdict("problem", sentence(leak), kind="leak")
     if warning_of(content, "synthetic"):
-        return Verdict("caution", "Synthetic images: these figures say nothing about patients.")
+        return Verdict("caution", "Synthetic images: these figures say nothing about patients.", kind="synthetic")
     if rivals := [own for own in content.shortcuts if own.is_as_good]:
         return _reached_by(max(rivals, key=lambda own: own.auroc.value or 0), content)
     figures = content.sets[-1]  # the unseen lesions, if some are seen
@@ -39,8 +43,17 @@ def verdict(content: Content) -> Verdict:
         counts = figures.decisions.counts
         negative, positive = content.class_names
         few = f"Too few images for a conclusion: {counts.positives:,} {positive} and {counts.negatives:,} {negative}"
-        return Verdict("caution", sentence(few))
+        return Verdict("caution", sentence(few), kind="few")
     return _beside_chance(content, auroc, figures)
+
+
+def further_warnings(content: Content) -> list[Caveat]:
+    """Return the warnings that the verdict does not tell."""
+    own = verdict(content).kind
+    if own in ("synthetic", "few"):
+        return [warning for warning in content.warnings if warning.kind != own]
+    first = next((warning for warning in content.warnings if warning.kind == own), None)  # its very words
+    return [warning for warning in content.warnings if warning != first]
 
 
 def warning_of(content: Content, kind: Kind) -> str:
@@ -48,18 +61,13 @@ def warning_of(content: Content, kind: Kind) -> str:
     return next((warning.text for warning in content.warnings if warning.kind == kind), "")
 
 
-def _not_unseen(content: Content) -> str:
-    """Return why the figures are not those of unseen images; empty if they are."""
-    is_all_seen = len(content.sets) == 1  # no row of unseen lesions
-    return warning_of(content, "seen") or (warning_of(content, "leak") if is_all_seen else "")
-
-
 def _reached_by(rival: Shortcut, content: Content) -> Verdict:
     auroc = content.sets[0].ranking.auroc
     is_colour = rival.name == "mean colour"  # which sees the lesion, but neither its shape nor its structure
     without = "from the mean colour alone" if is_colour else "without looking at the lesion"
-    compared = f"{figure(rival.auroc)} ({rival.name}) against {figure(auroc)} (the network)"
-    comparison = ("the network", auroc), (rival.name, rival.auroc)
+    own = "the ensemble" if content.members else "the network"
+    compared = f"{figure(rival.auroc)} ({rival.name}) against {figure(auroc)} ({own})"
+    comparison = (own, auroc), (rival.name, rival.auroc)
     return Verdict("problem", f"This AUROC can be reached {without}: {compared}.", comparison)
 
 
@@ -78,10 +86,8 @@ def _beside_chance(content: Content, auroc: Estimate, figures: SetFigures) -> Ve
 
 def _limits(content: Content, figures: SetFigures) -> list[str]:
     """Return what limits a good result, the gravest first; never empty."""
-    found = []
-    for own in content.shortcuts:
-        if own.is_problem and own.auroc.value is not None:
-            found.append(f"{own.name} alone reaches {figure(own.auroc)}")
+    reached = reached_without(content)
+    found = [f"{reached[:1].lower()}{reached[1:]}"] if reached else []
     if not content.shortcuts:
         found.append("shortcuts were not examined")
     after = content.calibration[1]

@@ -110,14 +110,14 @@ def test_a_shortcut_is_shown_beside_the_network(content: Content, tmp_path: Path
     own = replace(content, warnings=(), shortcuts=(rival,))
     page = Page(write_page(own, {}, tmp_path).read_text(encoding="utf-8"))
     (widths,) = [[bar["width"] for bar in page.all("rect") if bar.get("class") == "value"]]
-    assert widths[1] == "50.00%" and "the network" in said(page), "0.75 is half way from chance level to 1"
+    assert widths[1] == "50.00%" and "the ensemble" in said(page), "0.75 is half way from chance level to 1"
     assert [line["x1"] for line in page.all("line") if line.get("class") == "whisker"][1] == "40.00%"
 
 
 def test_a_leak_is_red_beside_the_figures_on_unseen_lesions(page: Page, content: Content) -> None:
     kinds = [item["class"] for item in page.all("li") if item.get("class") in LEVELS.values()]
-    assert kinds[:2] == ["problem", "caution"]  # the leak, then the synthetic images
-    assert f"unseen lesions: {wording.told(content.sets[1].ranking.auroc)}" in said(page)
+    assert kinds[:2] == ["problem", "caution"], "the leak, then the synthetic images"
+    assert f"on unseen lesions: {wording.told(content.sets[1].ranking.auroc)}" in said(page)
 
 
 def test_experiments_show_common_facts_once(page: Page, content: Content, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from tests.unit.report.evaluation_examples import bare_content, full_content, na
 
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.page import model_card
+from melanoma_pl.report.verdict import verdict
 from melanoma_pl.report.wording import told
 
 TRAINING = {"images": "ham10000 <b>drawn</b>", "split": "0.2 | by lesion_id", "audit": "no leak & no conflict"}
@@ -33,6 +34,23 @@ def test_every_section_is_there(card: str) -> None:
     assert card.startswith("# Model card: baseline &lt;b&gt;run&lt;/b&gt;") and card.endswith("\n")
     assert headings(card) == [*SECTIONS_OF_ALL, *LAST]
     assert headings(model_card(bare_content(), {})) == [*SECTIONS, *LAST]
+
+
+def test_the_card_names_the_network_and_its_training(content: Content) -> None:
+    one = replace(content, experiments=content.experiments[:1])
+    details = model_card(one, TRAINING, "report/test/figures/learning_curves.svg").split("## ")[1]
+    for fact in ("network: ThreeConvNet &lt;wide&gt;", "parameters: 355,269", "optimizer: AdamW", "seed: 0"):
+        assert f"- {fact}\n" in details
+    assert "[learning curves](report/test/figures/learning_curves.svg)" in details
+    several = model_card(content, TRAINING).split("## ")[1]
+    assert "- member: `<run 2>`: seed 2\n" in several and several.count("355,269") == 1
+    assert "learning curves" not in several
+
+
+def test_the_card_opens_with_the_verdict(card: str, content: Content) -> None:
+    opening = card.split("## ")[0]
+    assert opening.count(content.warnings[0].text) == 1 and content.warnings[1].text in opening
+    assert f"**{verdict(content).sentence}**" in opening
 
 
 def test_names_cannot_be_markup(card: str) -> None:

@@ -93,6 +93,9 @@ def test_a_run_without_recorded_epochs_goes_without_curves(tmp_path: Path, monke
 
 
 def test_the_title_is_the_name_that_the_user_gave() -> None:
-    one, other = (SimpleNamespace(own=SimpleNamespace(name=name)) for name in ("wide", "deep"))
-    titles = [provenance.run_title(runs) for runs in ([one], [one, one], [one, other])]  # type: ignore[list-item]
-    assert titles == ["wide", "wide (2 networks)", "wide + deep (2 networks)"]
+    one, other, unnamed = (
+        SimpleNamespace(own=SimpleNamespace(name=name, model=CONFIG["model"])) for name in ("wide", "deep", "default")
+    )
+    groups: list[Any] = [[one], [one, one], [one, other], [unnamed]]
+    titles = [provenance.run_title(group) for group in groups]
+    assert titles == ["wide", "wide (2 networks)", "wide + deep (2 networks)", "TimmBackbone"]

@@ -5,7 +5,7 @@ from tests.unit.report.evaluation_examples import bare_content, full_content
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import LEVELS, Caveat, Content, Shortcut
-from melanoma_pl.report.verdict import verdict
+from melanoma_pl.report.verdict import further_warnings, verdict
 
 SEEN = Caveat("seen", "Validated on the test images.")
 LEAK = Caveat("leak", "12 of 400 test images show a lesion that is also in train.")
@@ -48,8 +48,9 @@ def test_a_shortcut_is_compared_with_the_network() -> None:
     better = replace(RIVAL, name="mean colour", auroc=Estimate(0.95, (0.9, 0.97)))
     content = content_of(shortcuts=(RIVAL, better))
     found = verdict(content)
-    assert found.comparison == (("the network", content.sets[0].ranking.auroc), ("mean colour", better.auroc))
+    assert found.comparison == (("the ensemble", content.sets[0].ranking.auroc), ("mean colour", better.auroc))
     assert "0.950 (mean colour)" in found.sentence and "without looking" not in found.sentence
+    assert "(the network)" in verdict(replace(content, members=())).sentence
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_shortcut_is_compared_with_the_network() -> None:
 def test_a_weaker_shortcut_is_a_limit_at_most(shortcut: Shortcut) -> None:
     found = verdict(content_of(shortcuts=(shortcut,)))
     assert found.level == "neutral" and not found.comparison
-    assert ("file facts alone reaches" in found.sentence) == shortcut.is_problem
+    assert ("from file facts alone" in found.sentence) == shortcut.is_problem
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,11 @@ def test_every_kind_of_warning_has_a_level() -> None:
     levels = {kind: Caveat(kind, "").level for kind in LEVELS}
     assert {kind for kind, level in levels.items() if level == "problem"} == {"seen", "leak"}
     assert str(LEAK) == LEAK.text
+
+
+def test_a_warning_is_told_once() -> None:
+    trained = Caveat("seen", "The network trained or chose on 3 of these images.")
+    assert further_warnings(content_of(SEEN, trained, SYNTHETIC)) == [trained, SYNTHETIC]
+    named = Caveat("synthetic", "one run: Drawn by a program.")
+    assert further_warnings(content_of(SYNTHETIC, named, LEAK)) == [LEAK]
+    assert further_warnings(content_of(FEW, FEW)) == [] and further_warnings(content_of(LEAK)) == [LEAK]

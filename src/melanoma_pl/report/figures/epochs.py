@@ -42,7 +42,7 @@ def _drawn(content: Content, is_stacked: bool) -> Figure | None:
             _draw(ax, own, name)
         ax.set_title(PANELS[name], loc="left", fontsize=10)
         ax.grid(axis="y", color=GREY, alpha=0.2)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlim(0.5 if last < FEWEST_FOR_A_LINE else 0, last + 0.5)  # one epoch needs a width, too
         if ax in axes[-1:] or not is_stacked:
             ax.set_xlabel("epoch")

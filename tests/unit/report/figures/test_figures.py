@@ -66,6 +66,7 @@ def test_learning_curves_of_one_epoch_are_dots_with_room(content: Content) -> No
     assert [ax.get_title("left") for ax in one.axes] == ["loss", "accuracy"]  # an epoch without validation
     (dot,) = one.axes[0].lines
     assert dot.get_marker() == "o" and one.axes[0].get_xlim() == (0.5, 1.5)
+    assert [tick for tick in one.axes[0].get_xticks() if 0.5 <= tick <= 1.5] == [1], "there is no half epoch"
     assert learning_curves(replace(content, experiments=(replace(experiment(), curves=None),))) is None
     assert learning_curves(replace(content, experiments=())) is None
 
