@@ -170,7 +170,7 @@ def test_a_logger_of_a_package_that_is_absent(
     wandb = f"+logger.wandb._target_={LIGHTNING}.loggers.WandbLogger"
     result = run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}", wandb)
     assert result.code == 2
-    assert "WandbLogger needs a package that is not installed" in result.error
+    assert "logger.wandb needs wandb, which is not installed: pip install 'melanoma-pl[wandb]'" in result.error
     assert not list(work_folder.iterdir())
 
 

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -39,8 +40,17 @@ def test_a_grid(sweep: Command, work_folder: Path) -> None:
     table = [line for line in result.output.splitlines() if "optimizer.lr=" in line and "  2  " in line]
     assert len(table) == 2  # a setting a row; seeds are averaged
     assert "seed=" not in "".join(table)
-    assert result.output.strip().splitlines()[-1].startswith("the test split is still unopened")
-    assert "melanoma-evaluate run=outputs/sweeps/" in result.output
+    lines = result.output.splitlines()
+    for number, (lr, seed) in enumerate([("0.0001", 1), ("0.0001", 2), ("0.001", 1), ("0.001", 2)]):
+        figure = f"val/auroc {float(rows[number]['val/auroc']):.4f}"
+        assert re.fullmatch(rf"job {number + 1}/4  optimizer\.lr={lr} seed={seed}  {figure}  \d+ s", lines[number])
+    assert lines[4] == "", "nothing else of the jobs is shown"
+    assert "calibration, temperature" in next(work_folder.glob("outputs/sweeps/*/0/train.log")).read_text()
+    setting, job, last = lines[-3:]
+    assert setting.startswith("best setting: melanoma-train ") and "seed=" not in setting
+    assert f"optimizer.lr={table[0].split()[-1].partition('=')[2]}" in setting, "that of the table's first row"
+    assert job.startswith("best job: outputs/sweeps/") and job.endswith("; the test split is still unopened)")
+    assert last.startswith("to open the test split once: melanoma-evaluate run=outputs/sweeps/")
 
 
 @pytest.mark.slow
@@ -63,9 +73,9 @@ def test_cross_validation(run_command: Command, work_folder: Path, own_image_fol
     assert float(row.split()[0]) == pytest.approx(sum(figures) / 4, abs=1e-4)
     assert row.split()[2] == "2"
     assert "Nadeau and Bengio" in note
-    *_, last = result.output.strip().splitlines()
+    *_, setting, last = result.output.strip().splitlines()
     assert "no fold's network is the result" in last
-    once_more = shlex.split(last.partition("melanoma-train ")[2])
+    once_more = shlex.split(setting.partition("melanoma-train ")[2])
     assert f"data.root={own_image_folder}" in once_more
     assert not [text for text in once_more if text.startswith("data.fold")]
     assert run_command(train.command, *once_more).code == 0

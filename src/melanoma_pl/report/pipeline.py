@@ -135,9 +135,9 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
     folder = request.folder
     folder.mkdir(parents=True, exist_ok=True)
     _write_predictions(ensemble, request, predictions)
-    figures, images = _write_metrics(ensemble, request, predictions, content), predictions.images
+    metrics, images = _write_metrics(ensemble, request, predictions, content), predictions.images
     example = images.files[int(np.argmax(images.targets))]
-    report = Report(figures, format_report(content), folder, content, example)
+    report = Report(metrics, format_report(content), folder, content, example)
     if request.depth == "numbers":
         return report
     figures = write_figures(content, folder / "figures")

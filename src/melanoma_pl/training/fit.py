@@ -3,8 +3,10 @@
 import logging
 import os
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
@@ -135,7 +137,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     else:
         trainer.loggers = make_loggers(settings, first_epoch)
         describe_run(trainer.loggers, settings, precision)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _ignored_writers(run):
             # decoded pixels in memory leave nothing for workers to do
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             # Lightning asks PyTorch in an old way, about which its users can do nothing
@@ -153,6 +155,22 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
     log_final_figures(trainer.loggers, settings, precision, figures, has_ended)
     return figures
+
+
+@contextmanager
+def _ignored_writers(run: Run) -> Iterator[None]:
+    """Ignore errors of threads, such as TensorBoard's writer, once the run's folder is gone, which the run tells."""
+    before = threading.excepthook
+
+    def tell(arguments: threading.ExceptHookArgs) -> None:
+        if run.folder.is_dir():
+            before(arguments)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _precision(settings: TrainSettings, accelerator: Accelerator) -> str:
