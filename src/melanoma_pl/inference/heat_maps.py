@@ -1,17 +1,26 @@
-"""Heat maps of a network's decisions (Grad-CAM), overlays, files, and a randomised control.
+"""Heat maps of a network's decisions (Grad-CAM), overlays, and a randomised control.
 
 Grad-CAM (Selvaraju et al., ICCV 2017), as captum computes it, weights each channel of the last convolution by its mean
 gradient and cuts the weighted sum off at zero. The mean loses the gradient's position, so for a network with dense
 layers, which can judge by position, a map shows only where its features lie.
 
-The control is that of Adebayo et al. ("Sanity Checks for Saliency Maps", NeurIPS 2018): if a network with shuffled last
-layers draws the same map, the map shows edges of the image, not what the network has learnt.
+The control is that of Adebayo et al. ("Sanity Checks for Saliency Maps", NeurIPS 2018): if networks with shuffled last
+layers draw the same map, the map shows edges of the image, not what the network has learnt.
+
+One shuffle is not enough. For the false decisions of a small network (three convolutions, 600 images), the similarity
+of heat map and control varied with the seed by a standard deviation of 0.21 for one shuffle, 0.07 for 8, 0.04 for 16
+and 0.01 for 32. Nine of ten single controls of images called malignant were empty, since a shuffled network often
+takes every feature for benign. As it knows neither class, the maps of both decisions are equally valid controls;
+their mean is empty only if no feature reaches the output.
 """
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +42,7 @@ _COLOUR_MAP = "viridis"
 _STRONGEST = 0.65  # opacity where the map is 1: the mole stays visible
 _IMAGES_AT_ONCE = 16  # bounds the memory of the gradients
 SIDE = 1024  # pixels: longest side of a written file
+SHUFFLES = 16  # of a control: two controls of so many shuffles each correlate by 0.94 and more
 
 
 def heat_maps(classifier: MelanomaClassifier, pixels: Tensor, is_malignant: ArrayLike) -> NDArray[np.float32]:
@@ -52,26 +62,104 @@ def heat_maps(classifier: MelanomaClassifier, pixels: Tensor, is_malignant: Arra
     Raises:
         ValueError: If the network has no convolution that returns a map.
     """
+    targets = torch.where(torch.from_numpy(np.asarray(is_malignant)), 1.0, -1.0)  # (N,)
+    return _maps(classifier, pixels, targets[:, None])[:, 0]
+
+
+def control_maps(classifier: MelanomaClassifier, pixels: Tensor, shuffles: int = SHUFFLES) -> NDArray[np.float32]:
+    """Compute the control of the heat maps: the mean map of networks with shuffled last layers, for both decisions.
+
+    Args:
+        classifier: It stays unchanged but for evaluation mode.
+        pixels: uint8 `(N, 3, S, S)`.
+        shuffles: Number of shuffled networks; their seeds are 0, 1, 2, ….
+
+    Returns:
+        float32 `(N, S, S)` in [0, 1]; each map is scaled by its own largest value.
+
+    Raises:
+        ValueError: If the network has no convolution that returns a map.
+    """
+    with torch.inference_mode(mode=False):  # the caller may be in inference mode
+        control = copy.deepcopy(classifier).eval()
+        weights, changed = _last_weights(control.network)
+        originals = [each.detach().clone() for each in weights]
+        found = [np.empty((0, *pixels.shape[2:]), np.float32)]
+        for batch in torch.split(pixels, _IMAGES_AT_ONCE) if len(pixels) else ():
+            both, mean = torch.tensor([[1.0, -1.0]]).expand(len(batch), 2), np.zeros((len(batch), *pixels.shape[2:]))
+            with _replayed(control.network, changed, _input(control, batch).detach()):
+                for seed in range(shuffles):
+                    _shuffle(weights, originals, seed)
+                    mean += _maps(control, batch, both).sum(axis=1)
+            largest = mean.max(axis=(1, 2), keepdims=True)
+            found.append(np.divide(mean, largest, out=np.zeros_like(mean), where=largest > 0).astype(np.float32))
+    return np.concatenate(found)
+
+
+@contextmanager
+def _replayed(network: nn.Module, changed: Sequence[nn.Module], inputs: Tensor) -> Iterator[None]:
+    """Let the layers that run before any of the changed modules return what they return now.
+
+    The first convolutions cost most of the time, and their output is the same for all shuffles.
+    """
+    layer, is_over = last_convolution(network, inputs), False
+    recorded: dict[nn.Module, Tensor] = {}
+    seen: set[nn.Module] = set()
+
+    def note(module: nn.Module, _: Any, outputs: Any) -> None:
+        nonlocal is_over
+        is_over = is_over or module is layer or module in changed
+        if is_over or module in seen or not isinstance(outputs, Tensor):
+            recorded.pop(module, None)  # a module that runs twice has two outputs
+        else:
+            recorded[module] = outputs.clone()  # the next module may overwrite it
+        seen.add(module)
+
+    handles = [module.register_forward_hook(note) for module in network.modules() if not list(module.children())]
+    with torch.no_grad():
+        network(inputs)
+    for handle in handles:
+        handle.remove()
+    for module, outputs in recorded.items():
+        module.forward = partial(_replay, outputs)
+    yield
+    for module in recorded:
+        del module.forward  # the class's own again
+
+
+def _replay(outputs: Tensor, *_: Any, **__: Any) -> Tensor:
+    """Return recorded outputs, from which gradients start and which the next module may overwrite."""
+    return outputs.detach().requires_grad_().clone()
+
+
+def _maps(classifier: MelanomaClassifier, pixels: Tensor, signs: Tensor) -> NDArray[np.float32]:
+    """Return maps of the logit times each of the image's D signs, float32 `(N, D, S, S)`.
+
+    Args:
+        classifier: It is left in evaluation mode, without gradients.
+        pixels: uint8 `(N, 3, S, S)`.
+        signs: 1 or -1, `(N, D)`.
+    """
     classifier.eval()
     if len(pixels) == 0:
-        return np.empty((0, *pixels.shape[2:]), dtype=np.float32)
+        return np.empty((0, signs.shape[1], *pixels.shape[2:]), dtype=np.float32)
     with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may be in inference mode
         layer = last_convolution(classifier.network, _input(classifier, pixels[:1]))
         if layer is None:
             raise ValueError(f"{type(classifier.network).__name__} has no convolution: there is no map to draw")
-        signs = torch.where(torch.from_numpy(np.asarray(is_malignant)), 1.0, -1.0).to(classifier.device)  # (N,)
         batches = zip(torch.split(pixels, _IMAGES_AT_ONCE), torch.split(signs, _IMAGES_AT_ONCE), strict=True)
         maps = torch.cat([_grad_cam(classifier, layer, images, batch_signs) for images, batch_signs in batches])
     return maps.numpy()
 
 
 def _grad_cam(classifier: MelanomaClassifier, layer: nn.Module, pixels: Tensor, signs: Tensor) -> Tensor:
-    """Return one batch's maps of the logit times its sign, float32 `(B, S, S)` on the CPU."""
-    grad_cam = LayerGradCam(lambda inputs: classifier.network(inputs).reshape(-1) * signs, layer)
-    coarse: Tensor = grad_cam.attribute(_input(classifier, pixels), relu_attributions=True)  # (B, 1, s, s)
-    maps = functional.interpolate(coarse.detach().float(), size=pixels.shape[2:], mode="bilinear", align_corners=False)
+    """Return one batch's maps, float32 `(B, D, S, S)` on the CPU; the opposite decision only changes the sign."""
+    grad_cam = LayerGradCam(lambda inputs: classifier.network(inputs).reshape(-1), layer)
+    coarse = grad_cam.attribute(_input(classifier, pixels)).detach().float()  # (B, 1, s, s)
+    signed = functional.relu(coarse * signs[:, :, None, None].to(coarse.device))  # (B, D, s, s)
+    maps = functional.interpolate(signed, size=pixels.shape[2:], mode="bilinear", align_corners=False)
     largest = maps.amax(dim=(2, 3), keepdim=True)
-    return torch.where(largest > 0, maps / largest, 0)[:, 0].cpu()
+    return torch.where(largest > 0, maps / largest, 0).cpu()
 
 
 def _input(classifier: MelanomaClassifier, pixels: Tensor) -> Tensor:
@@ -118,17 +206,28 @@ def shuffled(classifier: MelanomaClassifier, seed: int = 0) -> MelanomaClassifie
         ValueError: If the network has no convolution.
     """
     control = copy.deepcopy(classifier).eval()
-    convolution = last_convolution(control.network)
-    if convolution is None:
-        raise ValueError(f"{type(control.network).__name__} has no convolution: there is no map to check")
-    modules, generator = list(control.network.modules()), torch.Generator().manual_seed(seed)
-    parameters = [each for module in modules[modules.index(convolution) :] for each in module.parameters(recurse=False)]
-    with torch.no_grad():
-        for weights in filter(lambda each: each.ndim > 1, parameters):
-            rows = weights.flatten(1)  # (neurons, weights of each)
-            order = torch.rand(rows.shape, generator=generator).argsort(dim=1)
-            weights.copy_(rows.gather(1, order.to(rows.device)).view_as(weights))
+    weights, _ = _last_weights(control.network)
+    _shuffle(weights, weights, seed)
     return control
+
+
+def _last_weights(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Module]]:
+    """Return the weights of the last convolution and of all layers defined after it, and these layers."""
+    convolution = last_convolution(network)
+    if convolution is None:
+        raise ValueError(f"{type(network).__name__} has no convolution: there is no map to check")
+    modules = list(network.modules())
+    changed = modules[modules.index(convolution) :]
+    return [each for own in changed for each in own.parameters(recurse=False) if each.ndim > 1], changed
+
+
+def _shuffle(weights: Sequence[Tensor], originals: Sequence[Tensor], seed: int) -> None:
+    """Replace the weights by the original ones, permuted within each row."""
+    generator = np.random.default_rng(seed)
+    with torch.no_grad():
+        for target, original in zip(weights, originals, strict=True):
+            rows = original.detach().flatten(1).float().cpu().numpy()  # (neurons, weights of each)
+            target.copy_(torch.from_numpy(generator.permuted(rows, axis=1)).view_as(target))
 
 
 def similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:

@@ -18,6 +18,8 @@ from melanoma_pl.evaluation import (
 CHANCE = 0.5  # AUROC at chance level
 Level = Literal["problem", "caution", "neutral"]
 Kind = Literal["seen", "leak", "synthetic", "few", "chosen", "unchecked"]
+SIMILARITY_BANDS = {"like the control": 0.7, "partly like the control": 0.3, "independent": -1.0}
+"""Lowest similarity of heat map and control in each band."""
 LEVELS: dict[Kind, Level] = {
     "seen": "problem",
     "leak": "problem",
@@ -153,7 +155,7 @@ class Mistake:
         probability: Probability of malignant.
         image: The image as the network sees it.
         heat_map: Heat map laid over the image; empty for a network without a convolution.
-        control: The heat map of the network whose last layers' weights are shuffled.
+        control: The mean heat map of networks whose last layers' weights are shuffled.
         similarity: Rank correlation of heat map and control, -1 to 1: near 1 the map does not depend on what was
             learnt. None if one of them is constant.
         map_is_empty: Whether no region supports the decision, so that the heat map is the bare image.
@@ -169,6 +171,13 @@ class Mistake:
     similarity: float | None
     map_is_empty: bool = False
     control_is_empty: bool = False
+
+    @property
+    def band(self) -> str:
+        """The band of `SIMILARITY_BANDS` in which the similarity lies; empty if there is none."""
+        if self.similarity is None:
+            return ""
+        return next(band for band, lowest in SIMILARITY_BANDS.items() if self.similarity >= lowest)
 
 
 @dataclass(frozen=True)
@@ -278,6 +287,8 @@ class Content:
         stamp: Folder of the run, which has its time in its name; empty for an ensemble.
         experiments: The training of each network.
         consequences: Consequences of the decisions; None if only numbers were requested.
+        shows_published: Whether the ROC curve shows operating points that were published for other images.
+        has_images: Whether the page may embed images of the dataset.
     """
 
     title: str
@@ -305,6 +316,8 @@ class Content:
     stamp: str = ""
     experiments: tuple[Experiment, ...] = ()
     consequences: Consequences | None = None
+    shows_published: bool = False
+    has_images: bool = True
 
     @property
     def confusion(self) -> Counts:

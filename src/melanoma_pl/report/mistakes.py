@@ -9,7 +9,7 @@ from PIL import Image
 
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.ensemble import Ensemble
-from melanoma_pl.inference.heat_maps import heat_maps, overlay, shuffled, similarity
+from melanoma_pl.inference.heat_maps import control_maps, heat_maps, overlay, similarity
 from melanoma_pl.models.features import last_convolution
 from melanoma_pl.report.content import Mistake
 from melanoma_pl.report.markup import data_uri
@@ -51,10 +51,10 @@ def _describe(
     pixels = batches[0, torch.tensor(chosen)].pixels
     paths = batches.images.take(chosen).paths
     images = np.ascontiguousarray(pixels.cpu().permute(0, 2, 3, 1).numpy())  # uint8 (N, S, S, 3)
-    maps: Sequence[Heat | None] = [None] * len(chosen)
+    maps: Sequence[Heat | None] | Heat = [None] * len(chosen)
     controls = maps
     if last_convolution(classifier.network) is not None:
-        maps, controls = (list(heat_maps(each, pixels, is_called)) for each in (classifier, shuffled(classifier)))
+        maps, controls = heat_maps(classifier, pixels, is_called), control_maps(classifier, pixels)
     return tuple(
         Mistake(
             path=path,

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import amount
 from melanoma_pl.report import wording
-from melanoma_pl.report.content import CHANCE, Content
+from melanoma_pl.report.content import CHANCE, SIMILARITY_BANDS, Content
 from melanoma_pl.report.figures.consequences import in_people, net_benefit, risk_coverage
 from melanoma_pl.report.figures.curves import PUBLISHED, precision_recall, probabilities, reliability, roc
 from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
@@ -100,8 +100,9 @@ def write_page(content: Content, figures: Mapping[str, str], folder: Path) -> Pa
         **_context(content),
         "drawings": {name: drawing(svg) for name, svg in figures.items()},
         "set_columns": [(own.title, amount(own.decisions.counts.n, "image")) for own in content.sets],
-        "published": PUBLISHED,
+        "published": PUBLISHED if content.shows_published else (),
         "above_chance": _above_chance,
+        "bands": SIMILARITY_BANDS,
     }
     return write_html(folder / REPORT_PAGE, "evaluation.html.j2", context)
 

@@ -1,6 +1,9 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tests.unit.inference.heat_map_examples import (
     SIDE,
     classifier_of,
@@ -8,9 +11,10 @@ from tests.unit.inference.heat_map_examples import (
     random_images,
     tiny_classifier,
 )
-from torch import nn
+from torch import Tensor, nn
 
-from melanoma_pl.inference.heat_maps import shuffled, similarity
+from melanoma_pl.inference.heat_maps import control_maps, heat_maps, shuffled, similarity
+from melanoma_pl.models.classifier import MelanomaClassifier
 
 SHUFFLED = ("conv_3.weight", "dense_1.weight", "dense_2.weight")
 
@@ -56,7 +60,7 @@ def test_the_seed_decides_and_the_global_generator_is_not_used() -> None:
 
 def test_the_control_draws_other_maps() -> None:
     values = []
-    for seed in range(6):  # some networks of random weights are silent
+    for seed in range(8):  # some networks of random weights are silent
         classifier, images = tiny_classifier(seed), random_images(4)
         pairs = zip(malignant_maps(classifier, images), malignant_maps(shuffled(classifier), images), strict=True)
         values += [similarity(first, second) for first, second in pairs]
@@ -65,10 +69,72 @@ def test_the_control_draws_other_maps() -> None:
     assert np.mean(known) < 0.7
 
 
+def plain_control(classifier: MelanomaClassifier, pixels: Tensor, shuffles: int) -> NDArray[np.float32]:
+    """Return the mean of both decisions' maps of each shuffled network, computed one by one."""
+    controls = [shuffled(classifier, seed) for seed in range(shuffles)]
+    maps = [heat_maps(each, pixels, np.full(len(pixels), called)) for each in controls for called in (True, False)]
+    mean = np.mean(maps, axis=0, dtype=np.float64)
+    return np.asarray(mean / np.maximum(mean.max(axis=(1, 2), keepdims=True), 1e-12), np.float32)
+
+
+class Overwriting(nn.Module):
+    """A layer used twice, normalisation, and activations that overwrite what came before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.twice, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 5, 3)
+        self.norm, self.relu, self.head = nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Linear(5, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.relu(self.norm(self.first(images)))
+        features = self.relu(self.twice(self.relu(self.twice(features)) + features))
+        return self.head(self.relu(self.last(features)).mean((2, 3)))
+
+
+def overwriting_classifier() -> MelanomaClassifier:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return classifier_of(Overwriting())
+
+
+@pytest.mark.parametrize("build", [tiny_classifier, overwriting_classifier])
+@pytest.mark.parametrize("is_trainable", [True, False])
+def test_the_control_is_the_mean_of_the_shuffled_networks_maps(
+    build: Callable[[], MelanomaClassifier], is_trainable: bool
+) -> None:
+    classifier, images = build().requires_grad_(is_trainable), random_images(18)  # more than one batch
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    with torch.inference_mode():
+        found = control_maps(classifier, images, shuffles=3)
+    np.testing.assert_allclose(found, plain_control(classifier, images, 3), atol=1e-5)
+    assert found.dtype == np.float32 and found.max() == 1
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+    assert not any("forward" in vars(module) for module in classifier.modules())
+
+
+def test_the_control_is_the_same_each_time_and_depends_on_the_number_of_shuffles() -> None:
+    classifier, images = tiny_classifier(), random_images(3)
+    first = control_maps(classifier, images)
+    assert np.array_equal(first, control_maps(classifier, images))
+    assert not np.array_equal(first, control_maps(classifier, images, shuffles=1))
+    assert control_maps(classifier, images[:0]).shape == (0, SIDE, SIDE)
+
+
+def test_the_control_is_not_empty_where_the_map_of_a_shuffled_network_is() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))
+    with torch.no_grad():  # every feature is positive and speaks for benign, in whatever order
+        network[0].weight.abs_(), network[0].bias.zero_(), network[4].weight.abs_().neg_()
+    classifier, images = classifier_of(network), random_images(2)
+    assert not malignant_maps(shuffled(classifier), images).any()
+    assert (control_maps(classifier, images).reshape(2, -1).max(axis=1) == 1).all()
+
+
 def test_the_control_of_a_network_without_convolution_is_refused() -> None:
     dense = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 1))
     with pytest.raises(ValueError, match="Sequential has no convolution"):
         shuffled(classifier_of(dense))
+    with pytest.raises(ValueError, match="Sequential has no convolution"):
+        control_maps(classifier_of(dense), random_images(1))
 
 
 def test_similarity_is_a_rank_correlation() -> None:

@@ -1,6 +1,5 @@
 """Curves and histograms of the predictions: ROC, precision-recall, probabilities of both classes, reliability."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,8 +57,11 @@ MARKS = (("o", ORANGE), ("s", GREEN))  # of the chosen threshold and of 0.5
 BIN_EDGES = [edge / 25 for edge in range(26)]
 
 
-def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Figure | None:
-    """Draw the ROC curve, chance level, the operating point of each threshold with intervals, and published points."""
+def roc(content: Content) -> Figure | None:
+    """Draw the ROC curve, chance level, and the operating point of each threshold with intervals.
+
+    Published points, if requested, lie on the same axes. The figure itself says that their images differ.
+    """
     if len(set(content.curves.targets)) < 2:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=5.3)
@@ -73,8 +75,8 @@ def roc(content: Content, published: Sequence[PublishedPoint] = PUBLISHED) -> Fi
     drawn = [own for own in content.decisions if own in by_threshold.values()]
     for decisions, (marker, colour) in zip(drawn, MARKS, strict=False):
         _draw_operating_point(ax, decisions, marker, colour)
-    for point in published:
-        label = f"{point.name}, other images"
+    for point in PUBLISHED if content.shows_published else ():
+        label = f"{point.name} on other images: not comparable"
         ax.plot(1 - point.specificity, point.sensitivity, "D", mfc="none", mec=GREY, ms=7, mew=1.6, label=label)
     fraction_axes(ax, "1 − specificity", "sensitivity")
     legend_below(figure, ax)
@@ -87,7 +89,7 @@ def precision_recall(content: Content) -> Figure | None:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=4.8)
     probabilities, targets = _predictions(content)
-    precision, recall, _ = precision_recall_curve(targets, probabilities)
+    recall, precision = precision_recall_points(targets, probabilities)
     prevalence = float(targets.mean())
     chance = f"chance level: {percent(prevalence)} of the images are {_positive(content)}"
     ax.axhline(prevalence, color=GREY, ls=":", label=chance)
@@ -96,6 +98,27 @@ def precision_recall(content: Content) -> Figure | None:
     fraction_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")
     legend_below(figure, ax)
     return figure
+
+
+def precision_recall_points(
+    targets: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the precision-recall curve, which begins at the first true positive.
+
+    Before it, the precision is 0 (every image called malignant is benign), or there is no precision (no image is called
+    malignant) and scikit-learn takes 1. Both would draw a spike at the left. Instead, the precision at the first true
+    positive extends to recall 0, so that the area below the steps is the average precision.
+
+    Args:
+        targets: int64 `(N,)`, at least one of them 1.
+        probabilities: float64 `(N,)`.
+
+    Returns:
+        Recall, from 1 down to 0, and precision, float64 `(K,)` each. A precision applies down to the next recall.
+    """
+    precision, recall, _ = precision_recall_curve(targets, probabilities)
+    is_drawn = recall > 0
+    return np.append(recall[is_drawn], 0.0), np.append(precision[is_drawn], precision[is_drawn][-1])
 
 
 def probabilities(content: Content) -> Figure | None:

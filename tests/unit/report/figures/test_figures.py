@@ -2,16 +2,25 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from sklearn.metrics import average_precision_score, precision_recall_curve
 from tests.unit.report.evaluation_examples import bare_content, experiment, full_content, group, named_content, small
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import Content, SubgroupTable
 from melanoma_pl.report.figures.canvas import whiskers
-from melanoma_pl.report.figures.curves import DERMATOLOGISTS, precision_recall, probabilities, reliability, roc
+from melanoma_pl.report.figures.curves import (
+    DERMATOLOGISTS,
+    precision_recall,
+    precision_recall_points,
+    probabilities,
+    reliability,
+    roc,
+)
 from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
 from melanoma_pl.report.figures.forest import EstimateRow, forest, robustness, shortcuts, subgroups
 from melanoma_pl.report.page import FIGURES, write_figures
@@ -85,19 +94,64 @@ def test_one_class_has_no_curve(tmp_path: Path) -> None:
 
 
 def test_roc_names_its_points(content: Content) -> None:
-    expected = ["eight dermatologists, other images", "chosen on validation: threshold 0.31", "threshold 0.5"]
+    expected = ["chosen on validation: threshold 0.31", "threshold 0.5"]
     assert labels(roc(content)) == ["chance level", f"AUROC {told(content.sets[0].ranking.auroc)}", *expected]
     fixed = replace(content, decisions=(replace(content.decisions[0], threshold=0.5), *content.decisions[1:]))
-    assert labels(roc(fixed, published=()))[2:] == ["chosen on validation: threshold 0.5"]
+    assert labels(roc(fixed))[2:] == ["chosen on validation: threshold 0.5"]
+
+
+def test_published_points_are_drawn_only_on_request_and_the_figure_says_that_the_images_differ(
+    content: Content,
+) -> None:
+    requested = roc(replace(content, shows_published=True))
+    assert "eight dermatologists on other images: not comparable" in labels(requested)
+    assert requested is not None
+    drawn = [text.get_text() for text in requested.legends[0].get_texts()]
+    assert any("other images: not comparable" in text for text in drawn)
+    assert not any("dermatologists" in label for label in labels(roc(content)))
 
 
 def test_roc_points_lie_where_decisions_are(content: Content) -> None:
-    figure = roc(content)
+    figure = roc(replace(content, shows_published=True))
     assert figure is not None
     points = [tuple(line.get_xydata()[0]) for line in figure.axes[0].lines if line.get_marker() in ("o", "s", "D")]
     assert (1 - DERMATOLOGISTS.specificity, DERMATOLOGISTS.sensitivity) in points
     for decisions in content.decisions[:2]:
         assert (1 - (decisions.specificity.value or 0), decisions.sensitivity.value) in points
+
+
+@pytest.mark.parametrize(
+    ("targets", "probabilities", "first"),
+    [
+        ((0, 1, 0, 1, 1, 0), (0.9, 0.8, 0.7, 0.6, 0.3, 0.2), (1 / 3, 1 / 2)),  # begins with a false positive
+        ((1, 0, 1, 0), (0.5, 0.5, 0.5, 0.1), (1, 2 / 3)),  # tied
+        ((1, 0, 1, 0), (0.5, 0.5, 0.5, 0.5), (1, 1 / 2)),  # all tied
+        ((0, 0, 1, 0, 0), (0.9, 0.8, 0.7, 0.6, 0.1), (1, 1 / 3)),  # one positive
+        ((0, 0, 1, 1), (0.1, 0.2, 0.8, 0.9), (1 / 2, 1)),  # perfect
+        ((1, 1, 0, 0), (0.1, 0.2, 0.8, 0.9), (1 / 2, 1 / 3)),  # the worst
+    ],
+)
+def test_the_precision_recall_curve_begins_at_the_first_true_positive(
+    targets: tuple[int, ...], probabilities: tuple[float, ...], first: tuple[float, float]
+) -> None:
+    recall, precision = precision_recall_points(np.array(targets), np.array(probabilities))
+    assert recall[0] == 1 and recall[-1] == 0
+    assert (recall[-2], precision[-2]) == pytest.approx(first)
+    assert precision[-1] == precision[-2], "no spike at the left"
+    theirs = precision_recall_curve(targets, probabilities)
+    found = theirs[1] > 0
+    assert recall[:-1].tolist() == theirs[1][found].tolist() and precision[:-1].tolist() == theirs[0][found].tolist()
+    area = -np.sum(np.diff(recall) * precision[:-1])
+    assert area == pytest.approx(average_precision_score(targets, probabilities))
+
+
+def test_the_precision_recall_curve_is_drawn_from_these_points(content: Content) -> None:
+    worst = replace(content, curves=replace(content.curves, probabilities=(0.9, 0.8, 0.1), targets=(0, 1, 1)))
+    figure = precision_recall(worst)
+    assert figure is not None
+    curve = figure.axes[0].lines[1]
+    assert curve.get_xydata().tolist() == [pytest.approx(each) for each in ([1, 2 / 3], [0.5, 0.5], [0, 0.5])]
+    assert curve.get_drawstyle() == "steps-post"
 
 
 def test_calibration_is_drawn_once_where_nothing_was_scaled(content: Content) -> None:
