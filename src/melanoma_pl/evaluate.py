@@ -34,6 +34,7 @@ Usage: melanoma-evaluate run=<run folder> [split=test|validation] [key=value] â€
 
 Examples:
   melanoma-evaluate run=outputs/baseline/<run>                     on the run's test images
+  melanoma-evaluate run=latest                                     of the newest finished run below outputs/
   melanoma-evaluate run=outputs/baseline/<run> split=validation
   melanoma-evaluate run=outputs/baseline/<run> data.root=other     on the test images of another folder
   melanoma-evaluate run=outputs/baseline/<run> prevalence=0.02 'subgroups=[age,sex,site]' robustness=true
@@ -88,7 +89,7 @@ def evaluate_run(
     """Evaluate a run as `melanoma-evaluate` does, and write its report.
 
     Args:
-        run: A run's folder, or several for an ensemble.
+        run: A run's folder, or `latest`, or several for an ensemble.
         split: `validation` or `test`.
         options: Further keys of `conf/evaluate.yaml`: `robustness=True`, `tta="dihedral"`, `data={"root": "other"}`, â€¦.
 

@@ -1,10 +1,12 @@
 """`melanoma-predict` and `predict_images`: a checkpoint's prediction for images. Light."""
 
 import argparse
+import json
+import math
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
@@ -13,6 +15,7 @@ from melanoma_pl.config.app import FAILED, OK, run_command
 from melanoma_pl.errors import UserError, did_you_mean
 from melanoma_pl.files import TableWriter, check_file_target, check_folder_target, write_atomically
 from melanoma_pl.messages import DISCLAIMER, json_text, readable
+from melanoma_pl.runs.run_folder import LATEST, UNREADABLE, report_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,11 +30,12 @@ Device = Literal["auto", "cpu", "gpu"]
 AnyImage = Union[str, Path, "Image", "NDArray[np.uint8]", "torch.Tensor"]
 
 NAMES = "normal,melanoma"  # the two names of the presentation
-COLUMNS = ("path", "probability", "decision", "out_of_distribution", "heat_map", "error")
+UNREAD = "unreadable"
+COLUMNS = ("path", "probability", "decision", "threshold", "out_of_distribution", "heat_map", "error")
 ADVICE = f"{DISCLAIMER} A doctor should look at a mole that worries you."
 EXAMPLES = """examples:
-  melanoma-predict --run outputs/baseline/<run> image.jpg
-  melanoma-predict --run outputs/baseline/<run> images/test --csv predictions.csv
+  melanoma-predict --run latest image.jpg
+  melanoma-predict --run outputs/baseline/<run> images/test --csv predictions.csv --names normal,melanoma
   melanoma-predict --checkpoint best.ckpt a.jpg more/*.png --json
   melanoma-predict --run outputs/baseline/<run> image.jpg --tta --heatmaps maps
 """
@@ -48,7 +52,8 @@ def predict_images(
     """Predict images, with the numbers that `melanoma-predict` prints for the same files.
 
     Args:
-        source: A run's folder, a checkpoint file, or a classifier, which predicts in evaluation mode on its own device.
+        source: A run's folder, `latest` for the newest finished run, a checkpoint file, or a classifier, which predicts
+            in evaluation mode on its own device.
         images: One image or a list: paths of files or folders, PIL images, uint8 arrays or tensors `(H, W, 3)` in RGB.
             Arrays are taken to be upright; files and PIL images are turned as their EXIF data say.
         views: `dihedral` averages the logits of each image's eight flips and quarter turns.
@@ -73,7 +78,8 @@ def predict_images(
     sources = [found for position, image in enumerate(given) for found in _image_sources(image, position)]
     if isinstance(source, str | Path):
         path = Path(source)
-        checkpoint = evaluated_checkpoint(path) if path.is_dir() else path
+        is_run = path.is_dir() or (str(source) == LATEST and not path.exists())
+        checkpoint = evaluated_checkpoint(path) if is_run else path
         from melanoma_pl.inference.hardware import choose_accelerator
         from melanoma_pl.inference.prediction import load_classifier
 
@@ -129,11 +135,18 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parsing.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", metavar="FOLDER", help="a run's folder: the checkpoint that it evaluates predicts")
+    source.add_argument(
+        "--run",
+        metavar="FOLDER",
+        help=f"a run's folder, or {LATEST} for the newest finished run below {runs.OUTPUTS}/ (jobs of sweeps do not "
+        "count): the checkpoint that it evaluates predicts",
+    )
     source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a checkpoint of a run")
     parsing.add_argument("images", nargs="+", metavar="IMAGE", help="images, or folders with images at any depth")
     parsing.add_argument(
-        "--names", default=NAMES, metavar="A,B", help="names of the two decisions (default: %(default)s)"
+        "--names",
+        metavar="A,B",
+        help=f"names of the two decisions, benign first, such as {NAMES} (default: the checkpoint's classes)",
     )
     parsing.add_argument("--tta", action="store_true", help="average the logits of each image's eight flips and turns")
     parsing.add_argument("--heatmaps", metavar="FOLDER", help="write each image with a heat map of its decision")
@@ -153,7 +166,7 @@ def command(arguments: list[str]) -> int:
         The exit code: 1 if an image could not be read.
     """
     chosen = parser().parse_args(arguments)
-    names = decision_names(chosen.names)
+    named = None if chosen.names is None else decision_names(chosen.names)
     checkpoint = chosen.checkpoint or evaluated_checkpoint(chosen.run)
     if not checkpoint.is_file():
         raise UserError(f"the checkpoint {checkpoint} does not exist", "give best.ckpt or last.ckpt of a run, or --run")
@@ -165,15 +178,22 @@ def command(arguments: list[str]) -> int:
 
     keep_freed_memory()
     classifier = load_classifier(checkpoint, choose_accelerator(chosen.device, "--device cpu"), chosen.trust)
+    benign, malignant = classifier.class_names
+    names = named or (benign, malignant)
+    if names == (malignant, benign):
+        raise UserError(f"--names {chosen.names} reverses the classes", f"benign first: --names {names[1]},{names[0]}")
     for notice in (ADVICE, *cautions(classifier, chosen.tta)):
         notify(notice)
     rows = prediction_rows(classifier, paths, names, chosen.tta, Path(chosen.heatmaps) if chosen.heatmaps else None)
-    broken, ood = write_rows(rows, chosen.json, chosen.csv)
-    if ood:
-        notify(f"{ood} of {len(paths)} images are out of distribution: their probabilities are unreliable")
-    if broken:
-        notify(f"{broken} of {len(paths)} images could not be read")
-    return FAILED if broken else OK
+    told = write_rows(rows, names, chosen.json, chosen.csv)
+    if told.ood:
+        notify(f"{told.ood} of {len(paths)} images are out of distribution: their probabilities are unreliable")
+    if told.broken:
+        notify(f"{told.broken} of {len(paths)} images could not be read")
+    if told.threshold is not None and told.broken < len(paths):
+        recorded = recorded_decisions(checkpoint, told.threshold, chosen.tta)
+        notify(readable(closing_line(told.malignant, len(paths) - told.broken, names, told.threshold, recorded)))
+    return FAILED if told.broken else OK
 
 
 def notify(text: str) -> None:
@@ -185,11 +205,20 @@ def decision_names(text: str) -> tuple[str, str]:
     """Return the names of the two decisions.
 
     Raises:
-        UserError: If there are not two.
+        UserError: If there are not two, or the name of the benign class is not the first.
     """
-    names = tuple(name.strip() for name in text.split(","))
-    if len(set(names)) != 2 or not all(names):
-        raise UserError(f"--names {text} should be two names with a comma between", f"for instance --names {NAMES}")
+    from melanoma_pl.data.options import check_class_names
+
+    names = [name.strip() for name in text.split(",")]
+    try:
+        check_class_names(names)
+    except ValueError:
+        names = []
+    if not all(names) or not all(name.isprintable() for name in names) or not names:
+        raise UserError(
+            f"--names {readable(text)} should be two names with a comma between, the benign one first",
+            f"for instance --names {NAMES}",
+        )
     return names[0], names[1]
 
 
@@ -245,6 +274,11 @@ def check_targets(
                 f"--heatmaps {heat_maps} lies among the images",
                 "name a folder elsewhere: the next prediction would take heat maps for images",
             )
+        from melanoma_pl.inference.heat_map_files import heat_map_files
+
+        written = {file.resolve() for file in heat_map_files(images, Path(heat_maps))}
+        if replaced := written.intersection(image.resolve() for image in images):
+            raise UserError(f"--heatmaps {heat_maps} would replace the image {min(replaced)}", "name another folder")
 
 
 def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
@@ -280,7 +314,7 @@ def prediction_rows(
 
     targets: Sequence[Path | None] = [None] * len(paths)
     if heat_maps:
-        from melanoma_pl.inference.heat_maps import heat_map_files, write_heat_map
+        from melanoma_pl.inference.heat_map_files import heat_map_files, write_heat_map
         from melanoma_pl.models.features import last_convolution
 
         if last_convolution(classifier.network) is None:
@@ -289,44 +323,136 @@ def prediction_rows(
         targets = heat_map_files(paths, heat_maps)
     predictions = iterate_predictions(classifier, paths, "dihedral" if tta else "none")
     for path, prediction, target in zip(paths, predictions, targets, strict=True):
-        written = None if target is None else write_heat_map(classifier, prediction, target)
+        written = None if target is None else write_heat_map(classifier, prediction, target, names)
         yield {
             "path": path.as_posix(),
             "probability": prediction.probability,
             "decision": None if prediction.probability is None else names[prediction.is_malignant],
+            "threshold": prediction.threshold,
             "out_of_distribution": prediction.is_ood,
             "heat_map": None if written is None else written.as_posix(),
             "error": prediction.reason or None,
         }
 
 
-def write_rows(rows: Iterator[dict[str, Any]], as_json: bool, table: Path | None) -> tuple[int, int]:
-    """Print each row as it comes, and write the table if one is wanted.
+@dataclass
+class Tally:
+    """Numbers of images that were called malignant, are out of distribution, or could not be read; the threshold."""
 
-    Returns:
-        The number of images that could not be read, and of images that are out of distribution.
-    """
+    malignant: int = 0
+    ood: int = 0
+    broken: int = 0
+    threshold: float | None = None
+
+
+def write_rows(rows: Iterator[dict[str, Any]], names: tuple[str, str], as_json: bool, table: Path | None) -> Tally:
+    """Print each row as it comes, write the table if one is wanted, and count the rows."""
     from tqdm import tqdm
 
-    broken = ood = 0
+    tally = Tally()
+    width = max(map(len, (*names, UNREAD)))
     with write_atomically(table) if table else nullcontext() as file:
         writer = TableWriter(file, COLUMNS) if file else None
         if writer:
             writer.writeheader()
         for row in rows:
-            tqdm.write(json_text(row) if as_json else _line(row), file=sys.stdout)
-            broken += bool(row["error"])
-            ood += bool(row["out_of_distribution"])
+            tqdm.write(json_text(row) if as_json else _line(row, width), file=sys.stdout)
+            tally.threshold = row["threshold"]
+            tally.malignant += row["decision"] == names[1]
+            tally.broken += bool(row["error"])
+            tally.ood += bool(row["out_of_distribution"])
             if writer:
                 writer.writerow({key: int(cell) if isinstance(cell, bool) else cell for key, cell in row.items()})
-    return broken, ood
+    sys.stdout.flush()
+    return tally
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any], width: int) -> str:
     if row["error"]:
-        return f"{'–':>11}  {'unreadable':<10}  {readable(row['path'])}: {readable(row['error'])}"
+        return f"{'–':>11}  {UNREAD:<{width}}  {readable(row['path'])}: {readable(row['error'])}"
     remark = "  (out of distribution: do not rely on this number)" if row["out_of_distribution"] else ""
-    return f"{row['probability']:11.6f}  {row['decision']:<10}  {readable(row['path'])}{remark}"
+    return f"{row['probability']:11.6f}  {readable(row['decision']):<{width}}  {readable(row['path'])}{remark}"
+
+
+@dataclass(frozen=True)
+class RecordedDecisions:
+    """The decisions that a run's evaluation recorded at its threshold.
+
+    Attributes:
+        split: `test`, or `validation` if the test split was not opened.
+        benign: Number of benign images.
+        false_positives: Number of them that are called malignant.
+        malignant: Number of malignant images.
+        false_negatives: Number of them that are called benign.
+    """
+
+    split: str
+    benign: int
+    false_positives: int
+    malignant: int
+    false_negatives: int
+
+
+def recorded_decisions(checkpoint: Path, threshold: float, tta: bool) -> RecordedDecisions | None:
+    """Return what a checkpoint's run recorded at a threshold, on its test images or else on its validation images.
+
+    Args:
+        checkpoint: The checkpoint.
+        threshold: Threshold of the predictions: figures at another one do not describe them.
+        tta: Whether eight views of each image are averaged.
+
+    Returns:
+        None if the checkpoint lies in no run, or its run has no figures at this threshold.
+    """
+    run = runs.Run(checkpoint.absolute().parents[1])
+    if checkpoint.absolute().parent != run.checkpoints.absolute():
+        return None
+    for split, tag in (("test", "test"), ("validation", "val")):
+        with suppress(UserError, *UNREADABLE):
+            is_evaluated = checkpoint.stem == run.read()["config"]["checkpoint"]["evaluate"]
+            name = report_name(split, "dihedral" if tta else "none", "" if is_evaluated else checkpoint.stem)
+            figures = json.loads((run.folder / runs.REPORT / name / "metrics.json").read_text("utf-8"))["metrics"]
+            kinds = ("true_negatives", "false_positives", "true_positives", "false_negatives")
+            right, false_positives, found, false_negatives = (int(figures[f"{tag}/{kind}"]) for kind in kinds)
+            if math.isclose(figures[f"{tag}/threshold"], threshold, rel_tol=1e-6):
+                counts = right + false_positives, false_positives, found + false_negatives, false_negatives
+                return RecordedDecisions(split, *counts)
+    return None
+
+
+def closing_line(
+    malignant: int, n: int, names: tuple[str, str], threshold: float, recorded: RecordedDecisions | None
+) -> str:
+    """Return how many images were called malignant, and how often that decision is wrong at this threshold.
+
+    Args:
+        malignant: Number of images that were called malignant.
+        n: Number of images, 1 or more.
+        names: Names of the two decisions, benign first.
+        threshold: Threshold of the decisions.
+        recorded: Decisions of the run's own evaluation; None if it has none.
+    """
+    counted = {0: f"none of {n}", n: "both" if n == 2 else f"all {n}"}.get(malignant, f"{malignant} of {n}")
+    told = f"threshold {threshold:.6f}: "
+    told += f"the image is called {names[malignant]}" if n == 1 else f"{counted} called {names[1]}"
+    wrong = []
+    if recorded and malignant and recorded.benign:
+        rate = _rate(recorded.false_positives, recorded.benign)
+        wrong.append(f"{rate} {names[0]} {recorded.split} {_images(recorded.benign)} too")
+    if recorded and malignant < n and recorded.malignant:
+        rate = _rate(recorded.false_negatives, recorded.malignant)
+        wrong.append(f"{rate} {names[1]} {recorded.split} {_images(recorded.malignant)} missed")
+    return f"{told}; at this threshold {', and '.join(wrong)}" if wrong else told
+
+
+def _images(count: int) -> str:
+    return "image is" if count == 1 else "images are"
+
+
+def _rate(part: int, whole: int) -> str:
+    """Return "35 % of 218", with a decimal where 0 or 100 % would not be true."""
+    digits = 1 if 0 < part < whole and round(100 * part / whole) in (0, 100) else 0
+    return f"{100 * part / whole:.{digits}f} % of {whole:,}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from PIL import Image
 
 from melanoma_pl import MelanomaClassifier, evaluate, predict, predict_images, train
 from melanoma_pl.errors import UserError
+from melanoma_pl.runs.__main__ import command as runs_command
 from tests.conftest import SIZE, TINY, Command, draw_image, only_run
 
 
@@ -31,9 +32,80 @@ def test_two_images(run_command: Command, run_folder: str, image_folder: Path) -
     for line, image in zip(lines, images, strict=True):
         probability, decision, path = line.split()
         assert 0 <= float(probability) <= 1
-        assert decision in ("normal", "melanoma")
+        assert decision in ("benign", "malignant"), "the classes of the checkpoint"
         assert path == image
+    assert len({line.index(image) for line, image in zip(lines, images, strict=True)}) == 1, "aligned"
     assert result.error.count("not a medical device: it makes no diagnosis") == 1
+    assert result.error.count("threshold") == 2, "threshold 0.…: …; at this threshold …"
+    assert "validation images" in result.error.splitlines()[-1], "the test split was not opened"
+
+
+def test_names_are_chosen_and_the_order_of_the_classes_is_kept(
+    run_command: Command, run_folder: str, image_folder: Path
+) -> None:
+    image = str(image_folder / "test/benign/000.png")
+    named = run_command(predict.command, "--run", run_folder, image, "--names", "normal,melanoma", "--json")
+    assert json.loads(named.output)["decision"] in ("normal", "melanoma")
+    assert "malignant" not in named.error and "melanoma" in named.error.splitlines()[-1]
+    reversed_names = run_command(predict.command, "--run", run_folder, image, "--names", "malignant,benign")
+    assert (reversed_names.code, reversed_names.output) == (2, "")
+    assert "the benign one first" in reversed_names.error
+
+
+def test_the_closing_line_has_the_false_alarms_of_the_test_images(
+    run_command: Command, run_folder: str, image_folder: Path
+) -> None:
+    assert run_command(evaluate.command, f"run={run_folder}").code == 0
+    metrics = json.loads((Path(run_folder) / "report/test/metrics.json").read_text())["metrics"]
+    result = run_command(predict.command, "--run", run_folder, str(image_folder / "test"), "--json")
+    rows = list(map(json.loads, result.output.splitlines()))
+    called = sum(row["decision"] == "malignant" for row in rows)
+    assert called == metrics["test/true_positives"] + metrics["test/false_positives"], "the same images"
+    line = result.error.splitlines()[-1]
+    assert ("are too" in line) == (called > 0) and ("missed" in line) == (called < len(rows))
+    rate = 100 * (1 - metrics["test/specificity"])
+    assert called == 0 or f"{rate:.0f} % of {metrics['test/n'] - metrics['test/positives']} benign test images" in line
+    copied = Path(run_folder).parent / "copy.ckpt"
+    copied.write_bytes((Path(run_folder) / "checkpoints/best.ckpt").read_bytes())
+    alone = run_command(predict.command, "--checkpoint", str(copied), str(image_folder / "test"))
+    assert "test images" not in alone.error and "called malignant" in alone.error.splitlines()[-1]
+
+
+def test_latest_is_the_newest_finished_run_in_every_command(
+    run_command: Command, run_folder: str, image_folder: Path
+) -> None:
+    image = str(image_folder / "test/benign/000.png")
+    result = run_command(predict.command, "--run", "latest", image)
+    assert result.code == 0, result.error
+    assert result.error.startswith(f"latest: {Path(run_folder).relative_to(Path.cwd())}\n")
+    assert result.output == run_command(predict.command, "--run", run_folder, image).output
+    assert predict_images("latest", image) == predict_images(run_folder, image)
+    evaluated = run_command(evaluate.command, "run=latest", "split=validation")
+    assert (evaluated.code, "latest: outputs" in evaluated.error) == (0, True), evaluated.error
+    twice = run_command(evaluate.command, f"run=[latest,{Path(run_folder).resolve()}]", "split=validation")
+    assert (twice.code, "names a run twice" in twice.error) == (2, True)
+    compared = run_command(runs_command, "compare", run_folder, "latest")
+    assert (compared.code, "A and B are the same predictions" in compared.error) == (2, True), compared.error
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (predict.command, ["--run", "latest", "image.png"]),
+        (evaluate.command, ["run=latest"]),
+        (runs_command, ["compare", "latest", "latest"]),
+    ],
+)
+def test_latest_without_a_finished_run_is_refused_in_one_line(
+    command,
+    words,
+    run_command: Command,
+    work_folder: Path,  # type: ignore[no-untyped-def]
+) -> None:
+    result = run_command(command, *words)
+    assert (result.code, result.output) == (2, "")
+    assert "there is no finished run under outputs/" in result.error
+    assert len(result.error.strip().splitlines()) == 1
 
 
 def test_one_alone_or_among_many(run_command: Command, run_folder: str, image_folder: Path) -> None:
@@ -59,6 +131,7 @@ def test_broken_images_are_reported_and_the_rest_go_on(
     assert broken["path"] == "in/broken.png"
     assert broken["error"]
     assert broken["probability"] == broken["decision"] == ""
+    assert broken["threshold"] == good["threshold"] != ""
     assert good["decision"] in ("a", "b")
 
 
@@ -67,7 +140,8 @@ def test_the_threshold_decides(run_command: Command, run_folder: str, image_fold
     threshold = json.loads((report / "metrics.json").read_text())["threshold"]
     result = run_command(predict.command, "--run", run_folder, str(image_folder / "train"), "--json")
     for row in map(json.loads, result.output.splitlines()):
-        assert row["decision"] == ("melanoma" if row["probability"] >= threshold else "normal")
+        assert row["threshold"] == pytest.approx(threshold)
+        assert row["decision"] == ("malignant" if row["probability"] >= threshold else "benign")
 
 
 def test_out_of_distribution_images_are_marked(
@@ -105,7 +179,7 @@ def test_a_checkpoint_without_its_ood_detector_says_so(
     assert ("best.inference.pt" in caplog.text) == (case != "missing")
 
 
-def test_heat_maps_are_written_in_the_images_own_shape(
+def test_heat_maps_have_the_images_shape_and_their_own_files(
     run_command: Command, run_folder: str, work_folder: Path, image_folder: Path
 ) -> None:
     with Image.open(image_folder / "test/malignant/001.png") as image:
@@ -119,8 +193,9 @@ def test_heat_maps_are_written_in_the_images_own_shape(
     assert rows[1]["heat_map"] is None
     written = [rows[index]["heat_map"] for index in (0, 2, 3)]
     assert len(set(written)) == 3, "images of one name in two folders"
+    assert Path(written[0]).name == "wide.png"
     with Image.open(written[0]) as written_image:
-        assert written_image.size == (90, 60)
+        assert written_image.width == 480 and written_image.height > 320, "enlarged, with a caption"
 
 
 def test_eight_views(run_command: Command, run_folder: str, work_folder: Path, image_folder: Path) -> None:
@@ -160,6 +235,9 @@ def test_no_image_is_overwritten(run_command: Command, run_folder: str, work_fol
     assert (maps.code, "lies among the images" in maps.error) == (2, True)
     assert (work_folder / "in/image.png").read_bytes() == before
     assert not (work_folder / "in/maps").exists()
+    beside = run_command(predict.command, "--run", run_folder, "in/image.png", "--heatmaps", "in")
+    assert (beside.code, "would replace the image" in beside.error) == (2, True)
+    assert (work_folder / "in/image.png").read_bytes() == before
 
 
 def test_the_function_gives_what_the_command_gives(
@@ -176,7 +254,6 @@ def test_the_function_gives_what_the_command_gives(
     result = run_command(predict.command, "--run", run_folder, *files, "--json")
     rows = list(map(json.loads, result.output.splitlines()))
     checkpoint = Path(run_folder) / "checkpoints/best.ckpt"
-    names = {"normal": "benign", "melanoma": "malignant", None: None}
     for source in (run_folder, checkpoint):
         with Image.open("large.jpg") as turned, Image.open(plain) as opened, Image.open(plain) as decoded:
             pixels = np.asarray(decoded)
@@ -184,7 +261,7 @@ def test_the_function_gives_what_the_command_gives(
             predictions = predict_images(source, images)
         assert [prediction.index for prediction in predictions] == list(range(7))
         for row, prediction in zip(rows, predictions, strict=True):
-            assert prediction.decision == names[row["decision"]]
+            assert prediction.decision == row["decision"]
             assert prediction.is_ood == row["out_of_distribution"]
             assert bool(prediction.reason) == bool(row["error"])
             if row["probability"] is None:

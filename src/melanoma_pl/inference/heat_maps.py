@@ -15,11 +15,9 @@ their mean is empty only if no feature reaches the output.
 """
 
 import copy
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,13 +25,10 @@ import torch
 from captum.attr import LayerGradCam
 from matplotlib import colormaps
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from melanoma_pl.image_files import draft, open_image, to_rgb
-from melanoma_pl.inference.prediction import Prediction
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.features import last_convolution
 
@@ -41,7 +36,6 @@ from melanoma_pl.models.features import last_convolution
 _COLOUR_MAP = "viridis"
 _STRONGEST = 0.65  # opacity where the map is 1: the mole stays visible
 _IMAGES_AT_ONCE = 16  # bounds the memory of the gradients
-SIDE = 1024  # pixels: longest side of a written file
 SHUFFLES = 16  # of a control: two controls of so many shuffles each correlate by 0.94 and more
 
 
@@ -239,37 +233,3 @@ def similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(spearmanr(first.ravel(), second.ravel()).statistic)
-
-
-def heat_map_files(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Return each image's heat map file; the images' folders are kept below `folder`, since names repeat in them."""
-    parents = [path.resolve().parent for path in paths]
-    try:
-        common = os.path.commonpath(parents)
-    except ValueError:  # no images, or images on two drives of Windows
-        common = ""
-    pairs = zip(paths, parents, strict=True)
-    return [folder / parent.relative_to(common or parent.anchor) / f"{path.name}.png" for path, parent in pairs]
-
-
-def write_heat_map(classifier: MelanomaClassifier, prediction: Prediction, target: Path) -> Path | None:
-    """Write an image file's heat map, laid over the image in its own shape.
-
-    Returns:
-        The written file; None if the image is broken or was not predicted from a file.
-
-    Raises:
-        ValueError: If the network has no convolution.
-    """
-    if prediction.pixels is None or prediction.path is None:
-        return None
-    heat = heat_maps(classifier, prediction.pixels[None], [prediction.is_malignant])[0]
-    with open_image(prediction.path) as file:
-        draft(file, SIDE // 2)
-        image = to_rgb(file)
-    image.thumbnail((SIDE, SIDE), reducing_gap=2.0)
-    # the network saw the image squeezed into a square: stretch the map to the image's shape
-    stretched = np.asarray(Image.fromarray(heat).resize(image.size, Image.Resampling.BILINEAR)).clip(0, 1)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(overlay(np.asarray(image), stretched)).save(target)
-    return target

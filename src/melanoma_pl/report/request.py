@@ -14,6 +14,7 @@ from melanoma_pl.config.schema import EvaluateSettings, TrainSettings
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import check_folder_target
+from melanoma_pl.runs.run_folder import report_name
 from melanoma_pl.specs import TARGET, validated
 
 OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")  # keys of `data`
@@ -157,12 +158,8 @@ def _output_folder(output: str) -> Path:
 
 def _report_folder(settings: EvaluateSettings, first: EvaluatedRun) -> Path:
     """Return the report's default folder; other images, another checkpoint or other views have one of their own."""
-    parts: list[str] = [settings.split]
-    if settings.tta != "none":
-        parts.append(settings.tta)
-    if first.checkpoint.stem != first.own.checkpoint.evaluate:
-        parts.append(first.checkpoint.stem)
-    name = "_".join(parts)
+    other = first.checkpoint.stem
+    name = report_name(settings.split, settings.tta, "" if other == first.own.checkpoint.evaluate else other)
     if len(settings.run) > 1:
         return ENSEMBLES / f"{datetime.now(UTC).astimezone():%Y-%m-%d_%H-%M-%S-%f}" / name
     reports = first.run.folder / runs.REPORT

@@ -5,6 +5,7 @@ Examples:
   melanoma-runs list outputs/sweeps --by val/log_loss
   melanoma-runs compare outputs/baseline/<A> outputs/baseline/<B>
   melanoma-runs compare <A> <B> --split validation --json
+  melanoma-runs compare <A> latest                     latest: the newest finished run below outputs/
   melanoma-runs compare <A> <B>/report/other/test      reports on other images, of ensembles, or a predictions.csv
 """
 
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     add("--all", action="store_true", help="name the runs that did not finish, too")
     comparing = commands.add_parser("compare", help="two runs on the same images: differences, intervals, tests")
     add = comparing.add_argument
-    add("first", type=Path, metavar="A", help="a run's folder, a report's folder, a predictions.csv")
+    add("first", type=Path, metavar="A", help="a run's folder or latest, a report's folder, a predictions.csv")
     add("second", type=Path, metavar="B", help="the other one; differences are B − A")
     add("--split", choices=SPLITS, help="default: test if both were evaluated on it")
     for command in (listing, comparing):

@@ -12,7 +12,7 @@ from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import TableReader
 from melanoma_pl.messages import SYNTHETIC, hydra_word
-from melanoma_pl.runs.run_folder import RECORD, REPORT, UNREADABLE, Run, open_run
+from melanoma_pl.runs.run_folder import LATEST, RECORD, REPORT, UNREADABLE, Run, open_run
 
 PREDICTIONS = "predictions.csv"
 METRICS = "metrics.json"
@@ -41,12 +41,14 @@ class Source:
 
 
 def find_source(path: Path) -> Source:
-    """Return the source of predictions at a path.
+    """Return the source of predictions at a path; `latest` is the newest finished run.
 
     Raises:
         UserError: If nothing there can hold predictions.
     """
     if not path.exists():
+        if str(path) == LATEST:
+            return find_source(open_run(LATEST).folder)
         raise UserError(f"{path} does not exist", "name a run's folder; melanoma-runs list shows them")
     run = next((Run(folder) for folder in (path, *path.absolute().parents) if (folder / RECORD).is_file()), None)
     is_run = run is not None and run.folder == path

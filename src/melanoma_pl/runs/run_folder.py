@@ -4,6 +4,7 @@ import csv
 import json
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from melanoma_pl.config.processes import is_main_process
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
+from melanoma_pl.messages import readable
 from melanoma_pl.specs import validated
 
 RECORD = "run.json"
@@ -26,6 +28,7 @@ IMAGES = "images.csv"  # the split of each image and the hash of its file
 BEST, LAST = "best.ckpt", "last.ckpt"
 REPORT = "report"  # folder of the evaluations
 OUTPUTS = Path("outputs")
+LATEST = "latest"  # instead of a run's folder: the newest finished run
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error)  # raised by damaged files of a run
 
 
@@ -191,13 +194,17 @@ class Run:
 
 
 def open_run(folder: str | Path) -> Run:
-    """Return the run in a folder.
+    """Return the run in a folder, or for `latest`, which a folder of that name precedes, the newest finished run.
 
     Raises:
-        UserError: If the folder does not hold a run, or its record cannot be read.
+        UserError: If the folder does not hold a run, or its record cannot be read, or no run is finished.
     """
     path = Path(folder)
     if not (path / RECORD).is_file():
+        if str(folder) == LATEST and not path.exists():
+            run = newest_finished()
+            print(f"{LATEST}: {readable(run.folder)}", file=sys.stderr, flush=True)
+            return run
         newest = next(all_runs(), None)
         hint = f"the newest run here is {newest.folder}" if newest else f"there is no run under {OUTPUTS}/ yet"
         if not path.is_dir():
@@ -226,6 +233,40 @@ def newest_unfinished(outputs: Path = OUTPUTS) -> Run:
             if not record["finished"] and "error" not in record:
                 return run
     raise UserError(f"there is no unfinished run under {outputs}/", "name one with resume=<run folder>")
+
+
+def newest_finished(outputs: Path = OUTPUTS) -> Run:
+    """Return the run that finished last and has the checkpoint that it evaluates; jobs of sweeps do not count.
+
+    The record gives the time: copying a folder changes that of its files.
+
+    Raises:
+        UserError: If there is none.
+    """
+    found: list[tuple[str, Run]] = []
+    for run in all_runs(outputs):
+        with suppress(UserError, *UNREADABLE):
+            record = run.read()
+            if record["finished"] and not record["in_sweep"] and "error" not in record:
+                run.checkpoint(record["config"]["checkpoint"]["evaluate"])
+                found.append((str(record.get("ended", record["started"])), run))
+    if not found:
+        raise UserError(
+            f"there is no finished run under {outputs}/ ({LATEST}; jobs of sweeps do not count)",
+            "train one with melanoma-train, or name a run's folder",
+        )
+    return max(found, key=lambda each: each[0])[1]  # of equal times the one that was written last
+
+
+def report_name(split: str, views: str = "none", checkpoint: str = "") -> str:
+    """Return the name of a report's folder, such as `test` or `validation_dihedral_last`.
+
+    Args:
+        split: `validation` or `test`.
+        views: `none` or `dihedral`.
+        checkpoint: `best` or `last`; empty for the one that the run evaluates.
+    """
+    return "_".join(filter(None, (split, "" if views == "none" else views, checkpoint)))
 
 
 def reason_of(error: Exception) -> str:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.runs.run_examples import write_run
 
 from melanoma_pl.errors import UserError
-from melanoma_pl.runs.run_folder import Run, newest_unfinished, open_run
+from melanoma_pl.runs.run_folder import Run, newest_finished, newest_unfinished, open_run, report_name
 
 BROKEN = ["", "{", "[]", "3", "{}", '{"format": 2}', "\xff"]
 
@@ -107,3 +107,45 @@ def test_figures_of_epochs_are_read_back(tmp_path: Path) -> None:
     assert rows == [{"epoch": 1.0, "step": 10.0}, {"epoch": 2.0, "step": 20.0, "val/loss": 0.5}]
     (tmp_path / "metrics.csv").write_text("epoch,step\nbroken\n")
     assert Run(tmp_path).figures_by_epoch() == []
+
+
+def write_finished(folder: Path, ended: str, **record: object) -> Path:
+    """Write a finished run with its best checkpoint."""
+    write_run(folder, ended=ended, **record)  # type: ignore[arg-type]
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints/best.ckpt").touch()
+    return folder
+
+
+def test_the_latest_run_is_the_one_that_finished_last(tmp_path: Path) -> None:
+    latest = write_finished(tmp_path / "baseline/a", "2026-02-01T00:00:00+00:00")
+    write_finished(tmp_path / "baseline/b", "2026-01-01T00:00:00+00:00")  # its file is newer
+    write_finished(tmp_path / "sweep/0", "2026-03-01T00:00:00+00:00", in_sweep=True)
+    write_finished(tmp_path / "stopped", "2026-03-01T00:00:00+00:00", finished=False)
+    write_finished(tmp_path / "failed", "2026-03-01T00:00:00+00:00", error="no memory")
+    write_run(tmp_path / "without checkpoint", ended="2026-03-01T00:00:00+00:00")
+    write_at(9, tmp_path / "broken", "{")
+    assert newest_finished(tmp_path).folder == latest
+
+
+def test_without_a_finished_run_latest_is_refused(tmp_path: Path) -> None:
+    write_finished(tmp_path / "sweep/0", "2026-03-01T00:00:00+00:00", in_sweep=True)
+    with pytest.raises(UserError, match="there is no finished run under"):
+        newest_finished(tmp_path)
+
+
+def test_latest_names_a_run_on_standard_error_and_a_folder_of_that_name_precedes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_finished(Path("outputs/a"), "2026-02-01T00:00:00+00:00")
+    assert open_run("latest").folder == Path("outputs/a")
+    assert capsys.readouterr() == ("", "latest: outputs/a\n")
+    write_finished(Path("latest"), "2026-01-01T00:00:00+00:00")
+    assert open_run("latest").folder == Path("latest")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_report_is_named_after_split_views_and_checkpoint() -> None:
+    assert report_name("test") == "test"
+    assert report_name("validation", "dihedral", "last") == "validation_dihedral_last"
