@@ -16,6 +16,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from melanoma_pl import evaluate, predict, train
 from melanoma_pl.config.app import conf_dir
+from melanoma_pl.data import __main__ as data
 from melanoma_pl.evaluation import summarise
 from tests.conftest import TINY, Command, only_run
 
@@ -243,6 +244,18 @@ def test_synthetic_images_are_called_so(run_command: Command, work_folder: Path)
     image = next(work_folder.glob("outputs/synthetic/*/test/benign/*.jpg"))
     predicted = run_command(predict.command, "--run", str(run), str(image))
     assert "trained on synthetic images" in predicted.error
+
+
+@pytest.mark.slow
+def test_a_folder_of_synthetic_images_is_called_so(run_command: Command, work_folder: Path, image_folder: Path) -> None:
+    drawn = run_command(data.command, "synthesize", "images", "--train", "40", "--test", "12", "--size", "32")
+    assert drawn.code == 0, drawn.error
+    result = run_command(train.command, *TINY, "data=folder", "data.root=images", "data.group_column=group")
+    assert result.code == 0, result.error
+    assert "! caution  Synthetic images: these figures say nothing about patients." in result.output
+    run = only_run(work_folder)
+    other = run_command(evaluate.command, f"run={run}", f"data.root={image_folder}")
+    assert "The network was trained on synthetic images." in other.output
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from melanoma_pl.data.options import Count, DataOptions, FilePath, Fraction, Natural, Proportion, Seed, Text
+from melanoma_pl.data.options import DRAWN_FILE, Count, DataOptions, FilePath, Fraction, Natural, Proportion, Seed, Text
 from melanoma_pl.errors import did_you_mean
 
 Positive = Annotated[float, Field(gt=0)]
@@ -152,7 +152,8 @@ class TrainSettings(Strict):
     @property
     def images_note(self) -> str:
         """`synthetic` if the images were drawn by a program, to be said beside every result; else empty."""
-        return "synthetic" if self.data.synthetic else ""
+        drawn = self.data.root is not None and (self.data.root / DRAWN_FILE).is_file()  # by `melanoma-data synthesize`
+        return "synthetic" if self.data.synthetic or drawn else ""
 
     @model_validator(mode="after")
     def _cross_checks(self) -> "TrainSettings":

@@ -213,8 +213,8 @@ def _paths_and_hashes(listed: Sequence[ListedImage]) -> tuple[list[str], list[st
 def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[Caveat]:
     """Return the warnings that belong beside every figure; those of an ensemble name the members that they concern."""
     concerned: dict[Caveat, list[str]] = {}
-    for each in request.runs:
-        for warning in _run_warnings(each.own, request):
+    for each, member in zip(request.runs, ensemble.members, strict=True):
+        for warning in _run_warnings(each.own, member.classifier.images_note, request):
             concerned.setdefault(warning, []).append(each.name)
     is_several = len(request.runs) > 1
     if not request.own_images and (ensemble.members[0].evaluated.root / DRAWN_FILE).is_file():
@@ -226,11 +226,10 @@ def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[
     return [*warnings, UNFITTED] if is_several and not ensemble.is_fitted else warnings
 
 
-def _run_warnings(own: TrainSettings, request: EvaluationRequest) -> list[Caveat]:
+def _run_warnings(own: TrainSettings, images_note: str, request: EvaluationRequest) -> list[Caveat]:
     if not request.own_images:
-        learnt = f"The network was trained on {own.images_note} images."
-        return [Caveat("unchecked", learnt)] if own.images_note else []
-    drawn = [DRAWN] if own.images_note else []
+        return [Caveat("unchecked", f"The network was trained on {images_note} images.")] if images_note else []
+    drawn = [DRAWN] if images_note else []
     if own.data.validate_on == "test":
         return [*drawn, ON_TEST]
     return [*drawn, CHOSEN_ON] if request.split == "validation" else drawn
