@@ -142,6 +142,7 @@ class TrainSettings(Strict):
     checkpoint: CheckpointSettings
     test: bool
     report: Literal["page", "numbers"] = "page"
+    images_in_report: bool = True
     optimized_metric: str
 
     @property
@@ -276,6 +277,8 @@ class EvaluateSettings(Strict):
     subgroups: Names | None
     robustness: bool
     mistakes: Natural
+    images_in_report: bool | None
+    published: bool
     tta: Literal["none", "dihedral"]
     combine: Literal["logit", "rank"]
     output: Text | None

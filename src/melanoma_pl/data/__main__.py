@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from melanoma_pl.config.app import FAILED, OK, run_command
 from melanoma_pl.data.audit.audit_record import AUDITS
+from melanoma_pl.data.audit.findings import NO_IMAGES
 from melanoma_pl.data.command_line import parser
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError
@@ -53,7 +54,7 @@ def audit(chosen: argparse.Namespace) -> int:
     found, scanned = audit_images(listing, rows, chosen.group_column, sorted(excluded))
     found = replace(found, words=typed(chosen))
     write_json(found, folder)
-    write_page(found, scanned.listing, folder)
+    write_page(found, scanned.listing, folder, with_images=not chosen.no_images)
     leave_record(found, scanned, folder)
     show(format_audit(found))
     show(f"report      {folder / 'audit.html'}")
@@ -101,7 +102,7 @@ def typed(chosen: argparse.Namespace) -> tuple[str, ...]:
     for name in (*defaults, "group_column", "exclude", "fix"):
         if (value := vars(chosen)[name]) != defaults.get(name):
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return tuple(words)
+    return (*words, *[NO_IMAGES] * chosen.no_images)
 
 
 def default_folder(source: Path) -> Path:

@@ -50,6 +50,7 @@ def _audit_options(command: argparse.ArgumentParser) -> None:
     _source_options(command, with_splits=True)
     _group_column_option(command)
     add("--report", type=Path, metavar="FOLDER", help="default: outputs/audits/<name of ROOT>")
+    add("--no-images", action="store_true", help="leave thumbnails out of the page, which names their files still")
     add("--fix", type=Path, metavar="CSV", help="write the list of images to leave out of training")
     add("--exclude", type=Path, metavar="CSV", help="ignore the images on such a list")
 

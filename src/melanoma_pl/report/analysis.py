@@ -80,7 +80,8 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     own = RankedImages(logits, targets, images.groups)
     threshold, prevalence = ensemble.decision.threshold, request.prevalence
     is_chosen = ensemble.is_fitted and first.classifier.threshold_rule["rule"] != "fixed"
-    missed, alarms = worst_mistakes(ensemble, split, probabilities, targets, request.mistakes if is_full else 0)
+    mistakes = request.mistakes if is_full else 0
+    missed, alarms = worst_mistakes(ensemble, split, probabilities, targets, mistakes, request.images_in_report)
     class_names = (first.classifier.class_names[0], first.classifier.class_names[1])
     trained_on = training_images(first, images) if is_full else None
     return predictions, Content(
@@ -120,6 +121,8 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
         stamp=request.runs[0].run.folder.resolve().name if len(request.runs) == 1 else "",
         experiments=experiments(ensemble, request),
         consequences=_consequences(predictions, threshold, prevalence, trained_on) if is_full else None,
+        shows_published=request.published,
+        has_images=request.images_in_report,
     )
 
 

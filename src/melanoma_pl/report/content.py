@@ -147,7 +147,7 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A false negative or false positive; images are data URIs.
+    """A false negative or false positive; images are data URIs, empty if the report must not show any.
 
     Attributes:
         path: Path of the image relative to its root.

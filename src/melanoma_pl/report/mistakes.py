@@ -1,4 +1,4 @@
-"""The worst mistakes, with heat maps and controls, as images that are embedded in a page."""
+"""The worst mistakes, with heat maps and controls, as images that are embedded in a page if they may be."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,12 @@ Heat = NDArray[np.float32]
 
 
 def worst_mistakes(
-    ensemble: Ensemble, split: str, probabilities: Floats, targets: Integers, count: int
+    ensemble: Ensemble,
+    split: str,
+    probabilities: Floats,
+    targets: Integers,
+    count: int,
+    with_images: bool = True,
 ) -> tuple[tuple[Mistake, ...], tuple[Mistake, ...]]:
     """Return the worst false negatives and false positives, at most `count` of each.
 
@@ -29,11 +34,13 @@ def worst_mistakes(
         probabilities: float64 `(N,)`, of malignant.
         targets: int64 `(N,)`.
         count: 0 or more.
+        with_images: Whether the images and their heat maps are embedded; the similarity is computed in any case.
     """
     is_called = probabilities >= ensemble.decision.threshold
     missed = _worst(np.flatnonzero((targets == 1) & ~is_called), probabilities, count)
     alarms = _worst(np.flatnonzero((targets == 0) & is_called), -probabilities, count)
-    shown = _describe(ensemble, split, probabilities, [*missed, *alarms], is_called[[*missed, *alarms]])
+    chosen = [*missed, *alarms]
+    shown = _describe(ensemble, split, probabilities, chosen, is_called[chosen], with_images)
     return shown[: len(missed)], shown[len(missed) :]
 
 
@@ -43,7 +50,12 @@ def _worst(candidates: Integers, scores: Floats, count: int) -> list[int]:
 
 
 def _describe(
-    ensemble: Ensemble, split: str, probabilities: Floats, chosen: Sequence[int], is_called: NDArray[np.bool_]
+    ensemble: Ensemble,
+    split: str,
+    probabilities: Floats,
+    chosen: Sequence[int],
+    is_called: NDArray[np.bool_],
+    with_images: bool,
 ) -> tuple[Mistake, ...]:
     if not chosen:
         return ()
@@ -60,9 +72,9 @@ def _describe(
             path=path,
             label=classifier.class_names[not called],
             probability=float(probabilities[index]),
-            image=data_uri(Image.fromarray(image)),
-            heat_map=_overlay_uri(image, heat),
-            control=_overlay_uri(image, control),
+            image=data_uri(Image.fromarray(image)) if with_images else "",
+            heat_map=_overlay_uri(image, heat) if with_images else "",
+            control=_overlay_uri(image, control) if with_images else "",
             similarity=None if heat is None or control is None else similarity(heat, control),
             map_is_empty=heat is not None and not heat.any(),
             control_is_empty=control is not None and not control.any(),

@@ -100,6 +100,7 @@ def evaluate_trained_run(
         run.folder / REPORT / "validation",
         f"at the end of: {run.read()['command']}",
         depth="numbers" if in_sweep else settings.report,
+        images_in_report=settings.images_in_report,
     )
     _add_extras(ensemble, request, is_locked=True, with_detector=not in_sweep)
     reports = [write_report(ensemble, request)]

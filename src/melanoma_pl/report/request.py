@@ -19,7 +19,7 @@ from melanoma_pl.specs import TARGET, validated
 
 OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")  # keys of `data`
 # keys passed on as they are
-SHARED = {"split", "combine", "prevalence", "subgroups", "robustness", "mistakes", "trust"}
+SHARED = {"split", "combine", "prevalence", "subgroups", "robustness", "mistakes", "published", "trust"}
 ENSEMBLES = Path("outputs/ensembles")
 
 
@@ -61,6 +61,8 @@ class EvaluationRequest:
         subgroups: Columns of the metadata; None takes age, sex, site and skin type where the metadata has them.
         robustness: Whether perturbed images are evaluated too.
         mistakes: Largest number of false negatives, and of false positives, to show.
+        images_in_report: Whether the page embeds images of the dataset.
+        published: Whether the ROC curve shows operating points that were published for other images.
         trust: Modules that may be imported for the class of a network.
         depth: `numbers` omits what is slow and only the page shows: pages, subgroups, shortcuts and mistakes.
     """
@@ -76,6 +78,8 @@ class EvaluationRequest:
     subgroups: Sequence[str] | None = None
     robustness: bool = False
     mistakes: int = 6
+    images_in_report: bool = True
+    published: bool = False
     trust: Sequence[str] = ()
     depth: Literal["page", "numbers"] = "page"
 
@@ -106,6 +110,11 @@ def make_request(settings: EvaluateSettings, command: str) -> EvaluationRequest:
         command=command,
         own_images=settings.data.root is None,
         views=settings.tta,
+        images_in_report=(
+            all(each.own.images_in_report for each in evaluated)
+            if settings.images_in_report is None
+            else settings.images_in_report
+        ),
         **settings.model_dump(include=SHARED),
     )
 

@@ -55,7 +55,7 @@ from melanoma_pl.specs import build, check_spec
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, RunProgress
 from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, kept_best, would_stop
 from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints, copy_best
-from melanoma_pl.training.callbacks.tensorboard import describe_run, log_final_figures
+from melanoma_pl.training.callbacks.tensorboard import SHOW_IMAGES, describe_run, log_final_figures
 from melanoma_pl.training.starting_weights import starting_weights
 from melanoma_pl.training.teachers import load_teachers, record_teachers
 
@@ -241,6 +241,8 @@ def make_callbacks(settings: TrainSettings) -> list[pl.Callback]:
         UserError: If one cannot be built, or does not go with the way in which a run is trained and recorded.
     """
     chosen = [build(spec, pl.Callback) for spec in settings.callbacks.values() if spec is not None]
+    if not settings.images_in_report:
+        chosen = [each for each in chosen if not isinstance(each, SHOW_IMAGES)]
     for each in chosen:
         for kind, (problem, way_out) in UNSUITABLE.items():
             if isinstance(each, kind):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["exact", "near", "lesion"]
+NO_IMAGES = "--no-images"  # option of the audit: a page without thumbnails
 TELLING = 0.6  # AUROC: where the whole interval lies above, a network may have learnt the same
 
 

@@ -26,13 +26,14 @@ TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # allowed steps between the numbers o
 STEPS = 20  # the similarity axis starts at a multiple of 1/20
 
 
-def write_page(audit: Audit, listing: LabelledImages, folder: Path) -> Path:
+def write_page(audit: Audit, listing: LabelledImages, folder: Path, *, with_images: bool = True) -> Path:
     """Write `audit.html`, whole or not at all.
 
     Args:
         audit: The findings.
         listing: The images, with their splits and labels.
         folder: Folder of the page; it is created if necessary.
+        with_images: Whether the page embeds thumbnails.
 
     Returns:
         Path of the page.
@@ -60,7 +61,8 @@ def write_page(audit: Audit, listing: LabelledImages, folder: Path) -> Path:
         "label_conflicts": conflicts,
         "others": [(path, "") for path in audit.others],
         "rows": ROWS,
-        "thumbnails": thumbnails(listing.root, [*shown, *(conflict.path for conflict in conflicts)]),
+        "thumbnails": thumbnails(listing.root, [*shown, *(own.path for own in conflicts)]) if with_images else {},
+        "no_image": "no image: the file cannot be read" if with_images else "",
     }
     return write_html(folder / AUDIT_PAGE, f"{AUDIT_PAGE}.j2", context)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from melanoma_pl.data.audit.duplicates import clusters_of
-from melanoma_pl.data.audit.findings import Audit, ImagePair, Kind
+from melanoma_pl.data.audit.findings import NO_IMAGES, Audit, ImagePair, Kind
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import DISCLAIMER, SPLITS, amount, brackets, decimal, hydra_word, readable, split_names
 
@@ -66,10 +66,12 @@ def ways_out(audit: Audit) -> dict[str, str]:
         return {}
     column = ["--group-column", audit.group_column] if audit.group_column else []
     source, *words = audit.words or (audit.root, *column)
+    flags = [NO_IMAGES] if NO_IMAGES in words else []
+    words = [word for word in words if word != NO_IMAGES]
     options = dict(zip(words[::2], words[1::2], strict=True))
     fixed, count = options.pop("--fix", None), f" ({len(audit.quarantine):,})" if audit.quarantine else ""
     if fixed is None:
-        fix = ["melanoma-data", "audit", source, *_flat(options), "--fix", QUARANTINE]
+        fix = ["melanoma-data", "audit", source, *_flat(options), "--fix", QUARANTINE, *flags]
         ways = {f"write the list of images to leave out{count}": shlex.join(fix)}
     else:
         ways = {f"train without the images on the list{count}": _training(source, options, fixed)}

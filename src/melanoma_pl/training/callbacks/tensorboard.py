@@ -159,6 +159,10 @@ class WorstMistakes(pl.Callback):
             writer.add_figure("visuals/worst_mistakes", grid(pixels, titles), global_step=trainer.current_epoch + 1)
 
 
+SHOW_IMAGES = (TrainingImages, WorstMistakes)
+"""Callbacks that write images of the dataset; `images_in_report=false` leaves them out."""
+
+
 def data_of(trainer: pl.Trainer) -> MoleDataModule:
     """Return the trainer's data module."""
     data: MoleDataModule = trainer.datamodule  # type: ignore[attr-defined]

@@ -80,6 +80,8 @@ def test_what_was_just_done_is_not_proposed() -> None:
         "or make new splits that keep images of one lesion together": "melanoma-data split 'my images' clean "
         "--group-column lesion",
     }
+    flagged = ways_out(replace(audit, words=("images", "--metadata", "none", "--no-images")))
+    assert next(iter(flagged.values())) == "melanoma-data audit images --metadata none --fix quarantine.csv --no-images"
     table = ways_out(replace(audit, words=("moles.csv", "--image-column", "file", "--fix", "new.csv")))
     assert list(table.values()) == [
         "melanoma-train data=table data.table=moles.csv data.image_column=file data.exclude=new.csv",
