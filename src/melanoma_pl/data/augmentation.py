@@ -22,6 +22,7 @@ from melanoma_pl.data.order import AUGMENTATION_STREAM, SYMMETRY_STREAM, hashes,
 _IMAGES_AT_ONCE = 16
 
 _MID_GREY = 127.5
+PARAMETERS = 11  # of `Dermoscopy`, for each image
 
 
 class Augmentation(ABC):
@@ -149,7 +150,7 @@ class Dermoscopy(Augmentation):
 
     def draw(self, seed: int, epoch: int, indices: Tensor) -> Tensor:
         """Return float32 `(N, 11)`; each parameter has its own random numbers, so no strength affects another."""
-        signed = 2 * uniform(seed, epoch, indices, count=11, stream=AUGMENTATION_STREAM) - 1  # in [-1, 1)
+        signed = 2 * uniform(seed, epoch, indices, count=PARAMETERS, stream=AUGMENTATION_STREAM) - 1  # in [-1, 1)
         turn = min(self.rotation_degrees, 45.0) if self.in_turn else self.rotation_degrees
         geometry = (turn, self.zoom, self.shift, self.shift)
         colour = (self.brightness, self.contrast, self.saturation, self.hue)

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from melanoma_pl.data.augmentation import Dermoscopy
+from melanoma_pl.data.augmentation import PARAMETERS, Dermoscopy
 from melanoma_pl.data.synthetic.mole_drawing import Field, generator
 from melanoma_pl.inference.artefacts import dark_corners, hairs, ink, ruler
 
@@ -113,7 +113,7 @@ def adjust(image: Field, amount: float, random: np.random.Generator, column: int
     skin that nobody has seen.
     """
     direction = 1 if column == _ZOOM or random.random() < 0.5 else -1
-    parameters = torch.zeros(1, 10)
+    parameters = torch.zeros(1, PARAMETERS)
     parameters[0, column] = amount * direction
     pixels = torch.from_numpy(image.astype(np.uint8))[None]
     return np.asarray(Dermoscopy().apply(pixels, parameters)[0], dtype=np.float32)
