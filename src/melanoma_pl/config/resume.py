@@ -27,7 +27,7 @@ CHANGEABLE = (
     "trainer.blockwise", "trainer.compile", "optimizer.fused",
     "data.root", "data.table", "data.metadata", "data.exclude",
     "data.num_workers", "data.cache_fraction", "data.cache_folder", "data.resident", "data.synthetic.folder",
-    "checkpoint", "callbacks", "logger", "test", "report", "optimized_metric",
+    "checkpoint", "callbacks", "logger", "test", "report", "images_in_report", "optimized_metric",
 )  # fmt: skip
 PATH_KEYS = ("root", "table", "metadata", "exclude")  # keys of the group data that name folders and files
 CONFIG_DIR = ("--config-dir", "-cd")

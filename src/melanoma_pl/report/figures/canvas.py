@@ -16,6 +16,7 @@ CYCLE = (BLUE, ORANGE, GREEN, RED, GREY)
 """From the palette of M. Okabe and K. Ito, *Color Universal Design*, 2008."""
 
 DOTS_PER_INCH = 72
+COVER = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # box of a text that hides what lies behind
 WIDTH = 4.3  # inches: 10-point letters are 11 pixels high on a phone that shows the figure 340 pixels wide
 
 
@@ -81,10 +82,8 @@ def draw_estimates(
         yerr=y_errors,
         fmt=style,
         color=colour,
-        elinewidth=1.6,
-        capsize=2.5,
         markersize=size,
-        **options,
+        **{"elinewidth": 1.6, "capsize": 2.5} | options,
     )
 
 

@@ -14,6 +14,7 @@ from melanoma_pl.messages import readable
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.figures.canvas import (
     BLUE,
+    COVER,
     GREEN,
     GREY,
     ORANGE,
@@ -145,6 +146,7 @@ def probabilities(content: Content) -> Figure | None:
         ha="left" if to_the_right else "right",
         va="top",
         fontsize=9,
+        bbox=COVER,
     )
     axes[1].set(xlim=(0, 1), xlabel=f"probability of {_positive(content)}")
     return figure
@@ -158,7 +160,7 @@ def reliability(content: Content) -> Figure | None:
     figure, (ax,) = canvas(width=WIDTH, height=5.0)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
     if content.is_scaled:
-        _draw_bins(ax, before, "s-", ORANGE, "before temperature scaling", face="white")
+        _draw_bins(ax, before, "s-", ORANGE, "before temperature scaling", face="white", size=9)
         _draw_bins(ax, after, "o-", BLUE, f"after: temperature {after.temperature:.3g}")
     else:
         _draw_bins(ax, after, "o-", BLUE, f"temperature {after.temperature:.3g}, not fitted")
@@ -191,6 +193,12 @@ def _draw_operating_point(ax: Axes, decisions: Decisions, marker: str, colour: s
     draw_estimates(ax, [complement], [sensitivity], marker, colour, label=label, zorder=3)
 
 
-def _draw_bins(ax: Axes, calibration: Calibration, style: str, colour: str, label: str, face: str = "") -> None:
+def _draw_bins(
+    ax: Axes, calibration: Calibration, style: str, colour: str, label: str, face: str = "", size: float = 5
+) -> None:
+    """Draw the bins; larger markers stay visible behind smaller ones where a temperature near 1 changes little."""
     x, y = [own.probability for own in calibration.bins], [own.proportion for own in calibration.bins]
-    draw_estimates(ax, x, y, style, colour, label=label, lw=1, mfc=face or colour)
+    options = {"lw": 1, "mfc": face or colour, "capsize": 0.6 * size}
+    draw_estimates(ax, x, y, style, colour, size=size, label=label, **options)
+    for line in ax.lines:
+        line.set_clip_on(False)  # a bin without a malignant image lies on the axis

@@ -11,13 +11,12 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter
 from melanoma_pl.evaluation import UNKNOWN, Estimate
 from melanoma_pl.messages import readable
 from melanoma_pl.report.content import Content, Robustness
-from melanoma_pl.report.figures.canvas import BLUE, GREY, RED, WIDTH, canvas, draw_estimates
+from melanoma_pl.report.figures.canvas import BLUE, COVER, GREY, RED, WIDTH, canvas, draw_estimates
 
 ROW_HEIGHT = 0.25  # inches
 MARGIN = 0.75  # inches, for titles and tick labels
 LONGEST = 17  # characters of a label; the table beside the figure shows the rest
 STEPS = (0.1, 0.2, 0.25, 0.5)  # distances between ticks
-COVER = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # hides the lines behind a dash
 PANELS = ("AUROC", "sensitivity", "specificity")
 CHANCE = 0.5  # AUROC at chance level
 COLUMNS = 2
@@ -115,7 +114,8 @@ def _scale(ax: Axes, lowest: float, most_ticks: int) -> None:
     """End the axis at a round number below the lowest value, and at 1."""
     low = min(max(0.0, int(10 * lowest) / 10), 0.9)  # the axis needs a length even if all values are 1
     step = next((step for step in STEPS if (1 - low) / step < most_ticks), STEPS[-1])
-    ax.set_xlim(low - 0.03 * (1 - low), 1 + 0.03 * (1 - low))
+    room = 0.06 * (1 - low)  # for half a marker in a narrow panel
+    ax.set_xlim(low - room, 1 + room)
     ax.xaxis.set_major_locator(FixedLocator([1 - step * n for n in range(int((1 - low) / step + 1e-9) + 1)]))
     ax.xaxis.set_major_formatter(FormatStrFormatter("%.2g"))
     ax.grid(axis="x", color=GREY, alpha=0.2)
@@ -129,8 +129,8 @@ def _shortened(label: str) -> str:
 def _draw_perturbation(ax: Axes, name: str, steps: Sequence[Robustness], original: Estimate) -> None:
     if original.value is not None:
         ax.axhline(original.value, color=GREY, ls="--", lw=1)
-    strengths = [step.strength for step in steps]
-    draw_estimates(ax, strengths, [step.auroc for step in steps], "o-", BLUE, size=4, lw=1)
+    points = {0: original} | {step.strength: step.auroc for step in steps}
+    draw_estimates(ax, list(points), list(points.values()), "o-", BLUE, size=4, lw=1)
     ax.set_title(name, fontsize=9)
     ax.set(xticks=[0, 1, 2, 3], xlim=(-0.3, 3.3))
     ax.tick_params(labelbottom=True, labelsize=9)

@@ -160,6 +160,21 @@ def test_calibration_is_drawn_once_where_nothing_was_scaled(content: Content) ->
     assert labels(reliability(replace(content, calibration=(after, after))))[1:] == ["temperature 1.73, not fitted"]
 
 
+def test_both_calibrations_are_seen_where_they_are_equal(content: Content) -> None:
+    before, after = content.calibration
+    figure = reliability(replace(content, calibration=(replace(before, bins=after.bins), after)))
+    assert figure is not None
+    sizes = {line.get_marker(): line.get_markersize() for line in figure.axes[0].lines}
+    assert sizes["s"] > 1.5 * sizes["o"]
+
+
+def test_markers_at_the_end_of_an_axis_are_whole(content: Content) -> None:
+    perfect = tuple(replace(own, auroc=Estimate(1.0)) for own in content.shortcuts)
+    figure = shortcuts(replace(content, shortcuts=perfect))
+    assert figure is not None
+    assert figure.axes[0].get_xlim()[1] >= 1 + 0.06 * 0.5
+
+
 def test_groups_that_are_too_small_are_not_drawn(content: Content) -> None:
     few = small("", 3, 1)
     tables = (SubgroupTable("sex", False, (few, group("female", 90, 30))), SubgroupTable("site", False, (few,)))
@@ -183,6 +198,8 @@ def test_each_perturbation_has_a_panel(content: Content) -> None:
     assert figure is not None
     titles = [ax.get_title() for ax in figure.axes if ax.axison]
     assert titles == ["blur", "noise", "JPEG", "brightness", "hair", "turned <90°>"]
+    first = figure.axes[0].lines[1].get_xydata()[0]
+    assert first.tolist() == [0, content.sets[0].ranking.auroc.value], "strength 0: the original images"
     assert robustness(replace(content, robustness=content.robustness[-3:])) is None
 
 
