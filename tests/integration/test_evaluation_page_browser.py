@@ -135,3 +135,22 @@ def test_page_is_saved_where_its_figures_are_not(browser: Any, address: str, tmp
     shutil.copy(address.removeprefix("file://"), moved)
     visit = Visit(browser, moved.as_uri(), PHONE)
     assert visit.ask("[...document.images].every(image => image.naturalWidth > 0)")
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_mistakes_open_large_with_the_keyboard_or_a_click_and_close_again(
+    viewport: dict[str, int], browser: Any, address: str
+) -> None:
+    visit = Visit(browser, address, viewport)
+    images = visit.page.locator(".views > summary").first
+    images.scroll_into_view_if_needed()
+    before, top = images.locator("img").first.bounding_box()["width"], visit.ask("scrollY")
+    for act in (lambda: images.press("Enter"), images.click):
+        act()
+        assert images.locator("img").first.bounding_box()["width"] > 2 * before
+        cover = visit.page.locator(".views[open]").bounding_box()
+        assert (cover["x"], cover["y"]) == (0, 0) and cover["height"] == viewport["height"]
+        act()
+        assert images.locator("img").first.bounding_box()["width"] == before
+        assert abs(visit.ask("scrollY") - top) < viewport["height"] / 2, "the reader stays where they were"
+    assert visit.complaints == []
