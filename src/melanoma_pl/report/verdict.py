@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from melanoma_pl.evaluation import Estimate
 from melanoma_pl.messages import amount
 from melanoma_pl.report.content import CHANCE, Caveat, Content, Kind, Level, SetFigures, Shortcut
-from melanoma_pl.report.wording import NOT_COMPUTABLE, figure, reached_without, sentence, told
+from melanoma_pl.report.wording import MEANS, NOT_COMPUTABLE, figure, sentence, told
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,9 @@ def _beside_chance(content: Content, auroc: Estimate, figures: SetFigures) -> Ve
 
 def _limits(content: Content, figures: SetFigures) -> list[str]:
     """Return what limits a good result, the gravest first; never empty."""
-    reached = reached_without(content)
-    found = [f"{reached[:1].lower()}{reached[1:]}"] if reached else []
+    problems = [own for own in content.shortcuts if own.is_problem and own.auroc.value is not None]
+    best = max(problems, key=lambda own: own.auroc.value or 0, default=None)
+    found = [f"{figure(best.auroc)} is reached {MEANS.get(best.name, f'from {best.name} alone')}"] if best else []
     if not content.shortcuts:
         found.append("shortcuts were not examined")
     after = content.calibration[1]
