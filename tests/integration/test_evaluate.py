@@ -61,6 +61,9 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     report = Path(run) / "report"
     page = (report / "report.html").read_text()
     assert page == (report / "test/report.html").read_text()
+    checklist = (report / "checklist.md").read_text()
+    assert checklist == (report / "test/checklist.md").read_text() and 'href="checklist.md"' in page
+    assert "lesions of column group kept together" in checklist and "TRIPOD+AI, 27 items in 52 parts" in checklist
     for expected in ("Discrimination", "Decisions", "Calibration", "Subgroups", "Shortcuts", "not a medical device"):
         assert expected in page
     assert "at a prevalence of 2\u00a0%" in page, "the predictive values at the prevalence"
@@ -192,6 +195,7 @@ def test_an_ensemble_of_networks(combine: str, run_command: Command, runs: tuple
         together = [float(row["logit"]) for row in rows_of("together/predictions.csv")]
         np.testing.assert_allclose(together, np.mean(logits, axis=0), rtol=1e-5)
     assert Path("together/report.html").is_file() and Path("together/MODEL_CARD.md").is_file()
+    assert "An ensemble of 2 networks" in Path("together/checklist.md").read_text()
 
 
 @pytest.mark.slow

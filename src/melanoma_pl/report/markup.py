@@ -148,7 +148,7 @@ def thumbnail(file: Path, side: int = SIDE) -> EmbeddedImage | None:
 
 
 def data_uri(image: Image.Image) -> str:
-    """Return an image as a JPEG in a data URI."""
+    """Return an image as a JPEG in a data URI, without the comment of its file, which may name a patient."""
     content = io.BytesIO()
-    image.save(content, "JPEG", quality=QUALITY)
+    image.save(content, "JPEG", quality=QUALITY, comment=b"")
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -23,6 +23,7 @@ from melanoma_pl.inference.hardware import Accelerator
 from melanoma_pl.inference.prediction import fit_ood_detector, load_classifier
 from melanoma_pl.messages import IN_FILE, shown_path
 from melanoma_pl.report.analysis import SplitPredictions, analyse
+from melanoma_pl.report.checklist import CHECKLIST, write_checklist
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.page import MODEL_CARD, REPORT_PAGE, model_card, write_figures, write_page
 from melanoma_pl.report.provenance import held_out_images, training_data_facts
@@ -143,11 +144,13 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
         return report
     figures = write_figures(content, folder / "figures")
     write_page(content, figures, folder)
+    write_checklist(content, ensemble, request)
     is_shown = request.is_main_report and (
         request.split == "test" or not (folder.parent / "test" / REPORT_PAGE).is_file()
     )
     if is_shown:  # a run's page and card are those of the test split, or of validation until that is opened
         copy(folder / REPORT_PAGE, folder.parent / REPORT_PAGE)
+        copy(folder / CHECKLIST, folder.parent / CHECKLIST)
     if is_shown or not request.is_main_report:
         card_folder = request.runs[0].run.folder if is_shown else folder
         curves = (folder.relative_to(card_folder) / "figures/learning_curves.svg").as_posix()

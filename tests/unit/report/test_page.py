@@ -12,6 +12,7 @@ from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.metrics import Counts
 from melanoma_pl.report import page as page_module
 from melanoma_pl.report import wording
+from melanoma_pl.report.checklist import CHECKLIST
 from melanoma_pl.report.content import LEVELS, Caveat, Content, Mistake
 from melanoma_pl.report.page import FIGURES, drawing, model_card, write_page
 from melanoma_pl.report.verdict import verdict
@@ -76,6 +77,8 @@ def test_links_and_labels_lead_somewhere(page: Page, bare: Page) -> None:
         names = Counter(attributes["id"] for _, attributes in one.elements if "id" in attributes)
         assert set(names.values()) == {1}
         wanted = {str(link["href"]).removeprefix("#") for link in one.all("a")}
+        assert CHECKLIST in wanted, "the only file beside the page that it links to"
+        wanted.remove(CHECKLIST)
         wanted |= {str(found["aria-labelledby"]) for _, found in one.elements if "aria-labelledby" in found}
         assert wanted <= set(names)
 
