@@ -34,7 +34,7 @@ def test_page_stands_alone_and_fits(viewport: dict[str, int], scheme: str, brows
     visit.open_all()
     assert visit.ask("document.documentElement.scrollWidth") <= viewport["width"]
     images = visit.ask("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
-    assert len(images) > 20 and all(images)
+    assert len(images) > 12 and all(images)
     assert {url for url in visit.requests if not url.startswith("data:")} == {address}
     assert visit.complaints == []
 
@@ -63,10 +63,10 @@ def test_links_lead_to_their_sections(browser: Any, address: str) -> None:
 
 def test_page_works_from_the_keyboard(browser: Any, address: str) -> None:
     visit = Visit(browser, address, DESKTOP)
-    closed = visit.page.locator("#lesions summary")
-    closed.focus()
+    visit.page.locator("#pairs-title").locator("xpath=ancestor::summary").focus()
+    assert not visit.ask("document.querySelector('#pairs-title').closest('details').open")
     visit.page.keyboard.press("Enter")
-    assert visit.ask("document.querySelector('#lesions details').open")
+    assert visit.ask("document.querySelector('#pairs-title').closest('details').open")
 
 
 def test_page_is_saved_where_its_images_are_not(browser: Any, address: str, tmp_path: Path) -> None:
