@@ -1,12 +1,11 @@
 """`melanoma-predict` and `predict_images`: a checkpoint's prediction for images. Light."""
 
 import argparse
-import json
-import math
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
@@ -14,8 +13,9 @@ from melanoma_pl import runs
 from melanoma_pl.config.app import FAILED, OK, run_command
 from melanoma_pl.errors import UserError, did_you_mean
 from melanoma_pl.files import TableWriter, check_file_target, check_folder_target, write_atomically
-from melanoma_pl.messages import DISCLAIMER, json_text, readable
-from melanoma_pl.runs.run_folder import LATEST, UNREADABLE, report_name
+from melanoma_pl.messages import DISCLAIMER, amount, json_text, readable
+from melanoma_pl.runs.predictions import recorded_decisions
+from melanoma_pl.runs.run_folder import LATEST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from melanoma_pl.evaluation.metrics import Counts
     from melanoma_pl.inference.prediction import ImageSource, Prediction
     from melanoma_pl.models.classifier import MelanomaClassifier
 
@@ -185,15 +186,16 @@ def command(arguments: list[str]) -> int:
     for notice in (ADVICE, *cautions(classifier, chosen.tta)):
         notify(notice)
     rows = prediction_rows(classifier, paths, names, chosen.tta, Path(chosen.heatmaps) if chosen.heatmaps else None)
-    told = write_rows(rows, names, chosen.json, chosen.csv)
-    if told.ood:
-        notify(f"{told.ood} of {len(paths)} images are out of distribution: their probabilities are unreliable")
-    if told.broken:
-        notify(f"{told.broken} of {len(paths)} images could not be read")
-    if told.threshold is not None and told.broken < len(paths):
-        recorded = recorded_decisions(checkpoint, told.threshold, chosen.tta)
-        notify(readable(closing_line(told.malignant, len(paths) - told.broken, names, told.threshold, recorded)))
-    return FAILED if told.broken else OK
+    counts = write_rows(rows, names, chosen.json, chosen.csv)
+    if counts["ood"]:
+        notify(f"{counts['ood']} of {len(paths)} images are out of distribution: their probabilities are unreliable")
+    if counts["broken"]:
+        notify(f"{counts['broken']} of {len(paths)} images could not be read")
+    if n := len(paths) - counts["broken"]:
+        threshold = ((chosen.tta and classifier.augmented_decision) or classifier).threshold
+        recorded = recorded_decisions(checkpoint, threshold, "dihedral" if chosen.tta else "none")
+        notify(readable(closing_line(counts["malignant"], n, names, threshold, recorded)))
+    return FAILED if counts["broken"] else OK
 
 
 def notify(text: str) -> None:
@@ -335,21 +337,18 @@ def prediction_rows(
         }
 
 
-@dataclass
-class Tally:
-    """Numbers of images that were called malignant, are out of distribution, or could not be read; the threshold."""
+def write_rows(
+    rows: Iterator[dict[str, Any]], names: tuple[str, str], as_json: bool, table: Path | None
+) -> Counter[str]:
+    """Print each row as it comes, write the table if one is wanted, and count the images.
 
-    malignant: int = 0
-    ood: int = 0
-    broken: int = 0
-    threshold: float | None = None
-
-
-def write_rows(rows: Iterator[dict[str, Any]], names: tuple[str, str], as_json: bool, table: Path | None) -> Tally:
-    """Print each row as it comes, write the table if one is wanted, and count the rows."""
+    Returns:
+        Number of images that were called malignant (`malignant`), could not be read (`broken`), or are out of
+        distribution (`ood`).
+    """
     from tqdm import tqdm
 
-    tally = Tally()
+    tally: Counter[str] = Counter()
     width = max(map(len, (*names, UNREAD)))
     with write_atomically(table) if table else nullcontext() as file:
         writer = TableWriter(file, COLUMNS) if file else None
@@ -357,10 +356,12 @@ def write_rows(rows: Iterator[dict[str, Any]], names: tuple[str, str], as_json: 
             writer.writeheader()
         for row in rows:
             tqdm.write(json_text(row) if as_json else _line(row, width), file=sys.stdout)
-            tally.threshold = row["threshold"]
-            tally.malignant += row["decision"] == names[1]
-            tally.broken += bool(row["error"])
-            tally.ood += bool(row["out_of_distribution"])
+            kinds = {
+                "malignant": row["decision"] == names[1],
+                "broken": row["error"],
+                "ood": row["out_of_distribution"],
+            }
+            tally.update(kind for kind, applies in kinds.items() if applies)
             if writer:
                 writer.writerow({key: int(cell) if isinstance(cell, bool) else cell for key, cell in row.items()})
     sys.stdout.flush()
@@ -374,54 +375,8 @@ def _line(row: dict[str, Any], width: int) -> str:
     return f"{row['probability']:11.6f}  {readable(row['decision']):<{width}}  {readable(row['path'])}{remark}"
 
 
-@dataclass(frozen=True)
-class RecordedDecisions:
-    """The decisions that a run's evaluation recorded at its threshold.
-
-    Attributes:
-        split: `test`, or `validation` if the test split was not opened.
-        benign: Number of benign images.
-        false_positives: Number of them that are called malignant.
-        malignant: Number of malignant images.
-        false_negatives: Number of them that are called benign.
-    """
-
-    split: str
-    benign: int
-    false_positives: int
-    malignant: int
-    false_negatives: int
-
-
-def recorded_decisions(checkpoint: Path, threshold: float, tta: bool) -> RecordedDecisions | None:
-    """Return what a checkpoint's run recorded at a threshold, on its test images or else on its validation images.
-
-    Args:
-        checkpoint: The checkpoint.
-        threshold: Threshold of the predictions: figures at another one do not describe them.
-        tta: Whether eight views of each image are averaged.
-
-    Returns:
-        None if the checkpoint lies in no run, or its run has no figures at this threshold.
-    """
-    run = runs.Run(checkpoint.absolute().parents[1])
-    if checkpoint.absolute().parent != run.checkpoints.absolute():
-        return None
-    for split, tag in (("test", "test"), ("validation", "val")):
-        with suppress(UserError, *UNREADABLE):
-            is_evaluated = checkpoint.stem == run.read()["config"]["checkpoint"]["evaluate"]
-            name = report_name(split, "dihedral" if tta else "none", "" if is_evaluated else checkpoint.stem)
-            figures = json.loads((run.folder / runs.REPORT / name / "metrics.json").read_text("utf-8"))["metrics"]
-            kinds = ("true_negatives", "false_positives", "true_positives", "false_negatives")
-            right, false_positives, found, false_negatives = (int(figures[f"{tag}/{kind}"]) for kind in kinds)
-            if math.isclose(figures[f"{tag}/threshold"], threshold, rel_tol=1e-6):
-                counts = right + false_positives, false_positives, found + false_negatives, false_negatives
-                return RecordedDecisions(split, *counts)
-    return None
-
-
 def closing_line(
-    malignant: int, n: int, names: tuple[str, str], threshold: float, recorded: RecordedDecisions | None
+    malignant: int, n: int, names: tuple[str, str], threshold: float, recorded: "tuple[str, Counts] | None"
 ) -> str:
     """Return how many images were called malignant, and how often that decision is wrong at this threshold.
 
@@ -430,29 +385,25 @@ def closing_line(
         n: Number of images, 1 or more.
         names: Names of the two decisions, benign first.
         threshold: Threshold of the decisions.
-        recorded: Decisions of the run's own evaluation; None if it has none.
+        recorded: Split and counts of the run's own evaluation; None if it has none.
     """
     counted = {0: f"none of {n}", n: "both" if n == 2 else f"all {n}"}.get(malignant, f"{malignant} of {n}")
-    told = f"threshold {threshold:.6f}: "
-    told += f"the image is called {names[malignant]}" if n == 1 else f"{counted} called {names[1]}"
+    told = f"the image is called {names[malignant]}" if n == 1 else f"{counted} called {names[1]}"
     wrong = []
-    if recorded and malignant and recorded.benign:
-        rate = _rate(recorded.false_positives, recorded.benign)
-        wrong.append(f"{rate} {names[0]} {recorded.split} {_images(recorded.benign)} too")
-    if recorded and malignant < n and recorded.malignant:
-        rate = _rate(recorded.false_negatives, recorded.malignant)
-        wrong.append(f"{rate} {names[1]} {recorded.split} {_images(recorded.malignant)} missed")
-    return f"{told}; at this threshold {', and '.join(wrong)}" if wrong else told
+    if recorded:
+        split, counts = recorded
+        if malignant and counts.negatives:
+            wrong.append(f"{_rate(counts.false_positives, counts.negatives, f'{names[0]} {split} image')} too")
+        if malignant < n and counts.positives:
+            wrong.append(f"{_rate(counts.false_negatives, counts.positives, f'{names[1]} {split} image')} missed")
+    ending = f"; at this threshold {', and '.join(wrong)}" if wrong else ""
+    return f"threshold {threshold:.6f}: {told}{ending}"
 
 
-def _images(count: int) -> str:
-    return "image is" if count == 1 else "images are"
-
-
-def _rate(part: int, whole: int) -> str:
-    """Return "35 % of 218", with a decimal where 0 or 100 % would not be true."""
+def _rate(part: int, whole: int, thing: str) -> str:
+    """Return "35 % of 218 images are", with a decimal where 0 or 100 % would not be true."""
     digits = 1 if 0 < part < whole and round(100 * part / whole) in (0, 100) else 0
-    return f"{100 * part / whole:.{digits}f} % of {whole:,}"
+    return f"{100 * part / whole:.{digits}f} % of {amount(whole, thing)} {'is' if whole == 1 else 'are'}"
 
 
 if __name__ == "__main__":

@@ -93,10 +93,9 @@ def known_facts(ensemble: Ensemble, request: EvaluationRequest) -> dict[str, str
     for each in request.runs:
         suffix = f" ({each.name})" if len(request.runs) > 1 else ""
         facts |= {f"{label}{suffix}": text for label, text in _facts_of(each).items() if text}
-    members = ensemble.members
-    if any((member.own.root / DRAWN_FILE).is_file() for member in members) or any(
-        each.own.images_note for each in request.runs
-    ):
+    notes = [each.own.images_note for each in request.runs]
+    notes += [member.classifier.images_note for member in ensemble.members]
+    if any(notes) or any((member.own.root / DRAWN_FILE).is_file() for member in ensemble.members):
         facts["drawn"] = "the training images"
     if not request.own_images:
         facts["other images"] = "the evaluated images are not those of the run's dataset"

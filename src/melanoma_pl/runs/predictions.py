@@ -2,17 +2,21 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import TableReader
 from melanoma_pl.messages import SYNTHETIC, hydra_word
-from melanoma_pl.runs.run_folder import LATEST, RECORD, REPORT, UNREADABLE, Run, open_run
+from melanoma_pl.runs.run_folder import LATEST, RECORD, REPORT, UNREADABLE, Run, open_run, report_name
+
+if TYPE_CHECKING:
+    from melanoma_pl.evaluation.metrics import Counts
 
 PREDICTIONS = "predictions.csv"
 METRICS = "metrics.json"
@@ -162,6 +166,34 @@ def read_predictions(source: Source, split: str) -> Predictions:
     own = own and split_of(table) == split
     drawn = (own and bool(records[0]["config"]["data"]["synthetic"])) or SYNTHETIC in report.get("notes", ())
     return Predictions(source, split, images, report.get("threshold"), own, drawn, runs, records)
+
+
+def recorded_decisions(checkpoint: Path, threshold: float, views: str = "none") -> "tuple[str, Counts] | None":
+    """Return what a checkpoint's run recorded at a threshold, on its test images or else on its validation images.
+
+    Args:
+        checkpoint: The checkpoint.
+        threshold: Threshold of the decisions: figures at another one do not describe them.
+        views: `none` or `dihedral`.
+
+    Returns:
+        The split and its confusion matrix; None if the checkpoint lies in no run, or its run has no figures at this
+        threshold.
+    """
+    run = Run(checkpoint.absolute().parents[1])
+    if checkpoint.absolute().parent != run.checkpoints:
+        return None
+    from melanoma_pl.evaluation.metrics import Counts  # NumPy
+
+    for split, tag in (("test", "test"), ("validation", "val")):
+        with suppress(UserError, *UNREADABLE):
+            is_evaluated = checkpoint.stem == run.read()["config"]["checkpoint"]["evaluate"]
+            name = report_name(split, views, "" if is_evaluated else checkpoint.stem)
+            figures = json.loads((run.folder / REPORT / name / METRICS).read_text("utf-8"))["metrics"]
+            counts = Counts(**{field.name: int(figures[f"{tag}/{field.name}"]) for field in fields(Counts)})
+            if math.isclose(figures[f"{tag}/threshold"], threshold, rel_tol=1e-6):
+                return split, counts
+    return None
 
 
 def _read_rows(table: Path, class_names: tuple[str, str]) -> Iterator[tuple[str, PredictedImage]]:
