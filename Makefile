@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint types tensorboard clean
+.PHONY: help install demo test test-fast lint types tensorboard notebooks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,9 +19,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable .
 	@touch $@
 
+$(VENV)/.installed-notebooks: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[notebooks]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
-	@touch $@ $(VENV)/.installed
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-notebooks
 
 install: $(VENV)/.installed  ## create the virtual environment and install the commands
 
@@ -43,6 +47,11 @@ types: $(VENV)/.installed-dev  ## check types
 
 tensorboard: $(VENV)/.installed  ## show the runs under outputs/ in TensorBoard
 	$(BIN)/tensorboard --logdir outputs
+
+notebooks: $(VENV)/.installed-notebooks  ## open the notebooks in JupyterLab
+	MELANOMA_IMAGES="$${MELANOMA_IMAGES:+$$(realpath "$$MELANOMA_IMAGES")}" \
+	MELANOMA_RUN="$${MELANOMA_RUN:+$$(realpath "$$MELANOMA_RUN")}" \
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 clean:  ## remove the environment and the caches, but no runs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -17,5 +17,6 @@ Each module holds the figures of what it computes. In reading order, with the no
 - `feature_maps`: ``notebooks/05_what_the_network_sees.ipynb``
 - `original_errors`, `lesion_leak`: ``notebooks/06_what_went_wrong.ipynb``
 - `keras_layers`: ``notebooks/08_keras_and_pytorch.ipynb``
-- `display`, in all notebooks: tiles of images, and the source of a function to print below its formula
+- `display`, `moving_figures`, in all notebooks: tiles of images, the source of a function to print below its formula,
+  and figures with a slider
 """

@@ -22,9 +22,9 @@ from melanoma_pl.data.synthetic.mole_drawing import IMAGE_MILLIMETRES, Mole, dra
 from melanoma_pl.data.synthetic.synthetic_images import draw_mole
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import lab
-from melanoma_pl.foundations.display import show_image
+from melanoma_pl.foundations.display import WIDTH, canvas, show_image
 from melanoma_pl.image_files import open_image, to_rgb
-from melanoma_pl.report.figures.canvas import BLUE, GREY, ORANGE, canvas
+from melanoma_pl.report.figures.canvas import BLUE, GREY, ORANGE
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -185,7 +185,7 @@ def own_images(count: int, size: int) -> dict[str, NDArray[np.uint8]]:
 
 def traits_figure(size: int = 224, seed: int = 15) -> Figure:
     """Draw one mole with each trait of the rule at three levels, two traits a row; the other traits stay the same."""
-    figure, axes = canvas(6, width=2.0, height=4.6, rows=2)
+    figure, axes = canvas(6, width=WIDTH / 6, height=3.7, rows=2)
     for number, (trait, levels) in enumerate(LEVELS.items()):
         for ax, level in zip(axes[3 * number : 3 * number + 3], levels, strict=True):
             mole = replace(PLAIN, **{trait: level})  # type: ignore[arg-type]
@@ -200,7 +200,7 @@ def measures_figure(images: Mapping[str, NDArray[np.uint8]]) -> Figure:
     Args:
         images: Title → uint8 `(S, S, 3)`.
     """
-    figure, axes = canvas(len(images), width=2.0, height=2.9)
+    figure, axes = canvas(len(images), width=WIDTH / max(6, len(images)), height=2.4)
     for ax, (title, image) in zip(axes, images.items(), strict=True):
         mole = outline_mole(image)
         found = measure(image, mole)
@@ -221,7 +221,7 @@ def groups_figure(measures: Floats, targets: NDArray[np.int64], aurocs: Sequence
         targets: int64 `(N,)`, 1 for malignant.
         aurocs: One a measure.
     """
-    figure, axes = canvas(4, width=2.8, height=3.0)
+    figure, axes = canvas(4, width=WIDTH / 4, height=2.9)
     for ax, name, values, value in zip(axes, Measures._fields, measures.T, aurocs, strict=True):
         _draw_groups(ax, values, targets)
         ax.set_title(f"{name}\nAUROC {value:.2f}", fontsize=10)

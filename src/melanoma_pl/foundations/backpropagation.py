@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from melanoma_pl.foundations.costs import Cost
+from melanoma_pl.foundations.display import canvas
 from melanoma_pl.foundations.neurons import sigmoid, sigmoid_derivative, weighted_inputs
-from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, canvas
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY
 
 
 def output_error(cost_gradient: Tensor, weighted_inputs: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melanoma_pl.foundations.display import show_image
-from melanoma_pl.report.figures.canvas import RED, canvas
+from melanoma_pl.foundations.display import WIDTH, canvas, show_image
+from melanoma_pl.report.figures.canvas import RED
 
 KERNELS = {
     "identity": torch.tensor([[0, 0, 0], [0, 1, 0], [0, 0, 0]]).double(),
@@ -177,12 +177,22 @@ def max_pool_gradient(images: Tensor, errors: Tensor, size: int = 2) -> Tensor:
     return gradient
 
 
-def draw_numbers(ax: Axes, values: Tensor, title: str) -> None:
-    """Draw a small matrix, float `(H, W)`, as shaded squares with the numbers written into them."""
+def draw_numbers(ax: Axes, values: Tensor, title: str, hidden: Tensor | None = None) -> None:
+    """Draw a small matrix, float `(H, W)`, as shaded squares with the numbers written into them.
+
+    Args:
+        ax: Axes to draw on.
+        values: float `(H, W)`.
+        title: Text above.
+        hidden: bool `(H, W)`, True where a square stays empty; None hides nothing.
+    """
     reach = float(values.abs().max()) or 1.0
-    show_image(ax, values.numpy(), title, cmap="coolwarm", vmin=-1.6 * reach, vmax=1.6 * reach)
-    for (row, column), number in np.ndenumerate(values.numpy()):
-        ax.text(column, row, f"{number:g}", ha="center", va="center", fontsize=8)
+    shown = values if hidden is None else values.masked_fill(hidden, torch.nan)
+    show_image(ax, shown.numpy(), title, cmap="coolwarm", vmin=-1.6 * reach, vmax=1.6 * reach)
+    for (row, column), number in np.ndenumerate(shown.numpy()):
+        if not np.isnan(number):
+            ax.text(column, row, f"{number:g}", ha="center", va="center", fontsize=9)
+    ax.spines[:].set_visible(hidden is not None)
 
 
 def frame(ax: Axes, row: int, column: int, size: int = 1, color: str = RED) -> None:
@@ -210,12 +220,35 @@ def sliding_figure(image: Tensor, kernel: Tensor, row: int, column: int, stride:
     return figure
 
 
+def sliding_step_figure(image: Tensor, kernel: Tensor, position: int) -> Figure:
+    """Draw one position of a kernel that slides over a small image, and the responses up to this position.
+
+    Args:
+        image: float `(H, W)`.
+        kernel: float `(M, M)`.
+        position: Number of the position, from 0, row by row.
+    """
+    responses = convolve(image[None, None], kernel[None, None])[0, 0]
+    row, column = divmod(position, responses.shape[1])
+    hidden = torch.arange(responses.numel()).reshape(responses.shape) > position
+    side = len(kernel)
+    products = kernel * image[row : row + side, column : column + side] + 0.0  # −0 becomes 0
+    figure, axes = canvas(4, width=WIDTH / 4, height=2.7)
+    draw_numbers(axes[0], image, "image")
+    draw_numbers(axes[1], kernel, "kernel")
+    draw_numbers(axes[2], products, f"products, sum {products.sum():g}")
+    draw_numbers(axes[3], responses, "responses", hidden)
+    frame(axes[0], row, column, side)
+    frame(axes[3], row, column)
+    return figure
+
+
 def filtered_images_figure(images: Mapping[str, Tensor]) -> Figure:
     """Draw named images, float `(1, C, H, W)`, side by side: three channels in colour, one channel in grey.
 
     Colours are shown between 0 and 1, grey values from the image's smallest to its largest.
     """
-    figure, axes = canvas(len(images), width=2.1, height=2.4)
+    figure, axes = canvas(len(images), width=min(3, WIDTH / len(images)), height=0.6 + min(3, WIDTH / len(images)))
     for ax, (name, image) in zip(axes, images.items(), strict=True):
         shown = image[0].permute(1, 2, 0).clamp(0, 1) if image.shape[1] == 3 else image[0, 0]
         title = f"{name}\n{image.shape[-2]}×{image.shape[-1]}"
@@ -231,7 +264,7 @@ def routing_figure(image: Tensor, errors: Tensor) -> Figure:
         errors: ∂C/∂(pooled), float `(H / 2, W / 2)`.
     """
     batch = image[None, None]
-    figure, axes = canvas(4, width=2.5, height=2.8)
+    figure, axes = canvas(4, width=WIDTH / 4, height=2.6)
     draw_numbers(axes[0], image, "image")
     draw_numbers(axes[1], max_pool(batch)[0, 0], "pooled: the maximum of each 2×2")
     draw_numbers(axes[2], errors, "errors that come back")

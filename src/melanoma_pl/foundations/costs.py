@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from melanoma_pl.foundations.descent import descend
+from melanoma_pl.foundations.display import canvas
 from melanoma_pl.foundations.neurons import sigmoid, sigmoid_derivative
-from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE, canvas
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE
 
 
 def quadratic_cost(activations: Tensor, targets: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE, canvas
+from melanoma_pl.foundations.display import canvas
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE
 
 Range = tuple[float, float]
 
@@ -126,16 +127,37 @@ def draw_path(ax: Axes, path: Tensor, color: str) -> None:
 def descents_figure(learning_rates: list[float], steps: int = 20) -> Figure:
     """Draw the paths down a valley for several learning rates, and the cost along each path."""
     valley, start = Valley(), torch.tensor([-8.0, 2.0], dtype=torch.float64)
-    figure, axes = canvas(len(learning_rates) + 1, width=3.1)
+    figure, axes = canvas(2, height=2.8 * (len(learning_rates) // 2 + 1), rows=len(learning_rates) // 2 + 1)
     for ax, color, rate in zip(axes, CYCLE, learning_rates, strict=False):
         path = descend(valley.gradient, start, rate, steps)
         draw_surface(ax, valley.cost, (-10, 10), (-4, 4))
         draw_path(ax, path, color)
-        ax.set(title=f"η = {rate:g}", xlabel="v₁")
+        ax.set(title=f"η = {rate:g}", xlabel="v₁", ylabel="v₂")
         axes[-1].plot(valley.cost(path), color=color, label=f"η = {rate:g}")
-    axes[0].set_ylabel("v₂")
     axes[-1].set(title="cost along the path", xlabel="steps", yscale="log")
     axes[-1].legend(fontsize=8)
+    return figure
+
+
+def learning_rate_figure(learning_rate: float, steps: int = 20, start: tuple[float, float] = (-8.0, 2.0)) -> Figure:
+    """Draw the path down a valley for one learning rate, and the cost along it; the scales are the same for all rates.
+
+    Args:
+        learning_rate: η, > 0.
+        steps: Number of steps.
+        start: (v₁, v₂) before the first step.
+    """
+    valley = Valley()
+    path = descend(valley.gradient, torch.tensor(start, dtype=torch.float64), learning_rate, steps)
+    figure, (plane, course) = canvas(2, height=3.2)
+    draw_surface(plane, valley.cost, (-10, 10), (-4, 4))
+    draw_path(plane, path, BLUE)
+    plane.set(title=f"η = {learning_rate:g}", xlabel="v₁", ylabel="v₂", xticks=range(-10, 11, 5))
+    cost = valley.cost(path)
+    course.plot(cost, "o-", markersize=3, color=BLUE)
+    course.axhline(float(cost[0]), color=GREY, linewidth=0.8, linestyle=":")
+    course.set(title=f"cost after {steps} steps: {cost[-1]:.3g}", xlabel="steps", ylabel="C", yscale="log")
+    course.set(ylim=(1e-3, 1e3), xticks=range(0, steps + 1, 5))
     return figure
 
 

@@ -15,7 +15,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from melanoma_pl.data.options import CLASS_NAMES
-from melanoma_pl.report.figures.canvas import bare, canvas
+from melanoma_pl.report.figures import canvas as report_canvas
+from melanoma_pl.report.figures.canvas import bare
+
+DOTS_PER_INCH = 100  # letters of 10 points are then as high as a notebook's text, 14 pixels
+WIDTH = 9.3  # inches: as wide as the column of a page of JupyterLab or GitHub
+
+
+def canvas(
+    columns: int = 1, width: float = 4.6, height: float = 2.9, rows: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a grid of empty axes, in the style of the reports and with letters as large as the text.
+
+    Args:
+        columns: Number of axes side by side.
+        width: Width of each, in inches; all together should not exceed `WIDTH`.
+        height: Height of the figure, in inches.
+        rows: Number of rows of axes.
+        options: Keyword arguments of `Figure.subplots`, such as ``sharey=True``.
+    """
+    figure, axes = report_canvas.canvas(columns, width, height, rows, **options)
+    figure.set_dpi(DOTS_PER_INCH)
+    return figure, axes
 
 
 def first_of_each(targets: NDArray[np.int64], count: int = 1) -> dict[str, Tensor]:

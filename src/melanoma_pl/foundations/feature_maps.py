@@ -1,4 +1,4 @@
-"""The first kernels of a trained network as small colour images, and the feature maps of its layers."""
+"""The kernels of a network as images, the feature maps of its layers, and the parts of images that excite them."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melanoma_pl.foundations.display import show_image, tiled
+from melanoma_pl.foundations.display import DOTS_PER_INCH, WIDTH, canvas, show_image, tiled
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
-from melanoma_pl.report.figures.canvas import DOTS_PER_INCH, canvas
 
 LAYERS = {"first layer": "pool_1", "second layer": "pool_2", "third layer": "pool_3"}
 """Title of each layer → the module of `ThreeConvNet` whose output, after ReLU, is the layer's feature maps."""
@@ -28,12 +27,12 @@ def as_colours(kernels: Tensor) -> Tensor:
     """Return kernels as colours: grey (0.5) where a weight is 0, brighter in a channel where it is positive.
 
     Args:
-        kernels: float `(O, 3, H, W)`, not all 0. All share one scale, so strong and weak kernels can be compared.
+        kernels: float `(O, 3, H, W)`, none all 0. Each has a scale of its own.
 
     Returns:
         float `(O, H, W, 3)` in [0, 1].
     """
-    return (0.5 + 0.5 * kernels / kernels.abs().max()).permute(0, 2, 3, 1)
+    return (0.5 + 0.5 * kernels / kernels.abs().amax(dim=(1, 2, 3), keepdim=True)).permute(0, 2, 3, 1)
 
 
 def feature_maps(classifier: MelanomaClassifier, pixels: Tensor) -> dict[str, Tensor]:
@@ -77,16 +76,46 @@ def silent_fraction(maps: Tensor) -> float:
     return float((maps.amax(dim=(0, 2, 3)) == 0).float().mean())
 
 
-def kernels_figure(kernels: Mapping[str, Tensor], columns: int = 8) -> Figure:
-    """Draw groups of kernels as coloured tiles.
+def exciting_patches(
+    images: NDArray[np.uint8], maps: Tensor, channels: Tensor, field: int, jump: int, count: int = 9
+) -> NDArray[np.uint8]:
+    """Return the parts of images to which channels respond most strongly, one part an image.
 
     Args:
-        kernels: Title → float `(O, 3, H, W)`; each group has a scale of its own.
-        columns: Tiles per row.
+        images: uint8 `(N, S, S, 3)`.
+        maps: Responses of a layer to these images, float `(N, C, H, W)`.
+        channels: Channels to examine, int64 `(K,)`.
+        field: Side of the receptive field of a response, pixels.
+        jump: Distance between the receptive fields of neighbouring responses, pixels.
+        count: Number of parts, at most N, strongest response first.
+
+    Returns:
+        uint8 `(K, count, field, field, 3)`.
     """
-    figure, axes = canvas(len(kernels), width=3.6, height=1.5)
-    for ax, (title, each) in zip(axes, kernels.items(), strict=True):
-        show_image(ax, tiled(as_colours(each).numpy(), columns), title, interpolation="nearest")
+    strongest, positions = maps[:, channels].flatten(2).max(dim=2)  # (N, K) each
+    found = np.empty((len(channels), count, field, field, 3), np.uint8)
+    for channel, order in enumerate(strongest.topk(count, dim=0).indices.T.tolist()):
+        for number, image in enumerate(order):
+            row, column = divmod(int(positions[image, channel]), maps.shape[-1])
+            rows, columns = slice(row * jump, row * jump + field), slice(column * jump, column * jump + field)
+            found[channel, number] = images[image, rows, columns]
+    return found
+
+
+def kernels_figure(rows: Mapping[str, Tensor], gap: int = 1) -> Figure:
+    """Draw rows of magnified kernels, or of what belongs to them, one column a kernel.
+
+    Args:
+        rows: Title → weights, float `(O, H, W)`, red where positive, blue where negative and white at 0, on one scale a
+            row; or colours in [0, 1], float `(O, H, W, 3)`.
+        gap: Width of the gaps, in weights.
+    """
+    (count,) = {len(each) for each in rows.values()}
+    figure, axes = canvas(1, width=WIDTH, height=len(rows) * (WIDTH - 1.7) / count, rows=len(rows))
+    for ax, (title, each) in zip(axes, rows.items(), strict=True):
+        reach = float(each.abs().max())
+        show_image(ax, tiled(each.numpy(), count, gap), "", cmap="RdBu_r", vmin=-reach, vmax=reach)
+        ax.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
     return figure
 
 
@@ -104,7 +133,8 @@ def maps_figure(images: Mapping[str, NDArray[np.uint8]], maps: Tensor, channels:
     shown = maps[:, channels]
     shown = shown / shown.amax(dim=(0, 2, 3), keepdim=True).clamp(min=1e-12)  # (N, K, H, W)
     rows = -(-len(channels) // columns)
-    figure = Figure(figsize=(6.8, len(images) * (rows * 0.66 + 0.25)), dpi=DOTS_PER_INCH, layout="constrained")
+    height = len(images) * (rows * WIDTH / (rows + columns) + 0.25)
+    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout="constrained")
     grid = figure.subplots(len(images), 2, width_ratios=(rows, columns), squeeze=False)
     for (left, right), (title, image), values in zip(grid, images.items(), shown.numpy(), strict=True):
         show_image(left, image, title)

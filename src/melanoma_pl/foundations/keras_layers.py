@@ -19,10 +19,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
+from melanoma_pl.foundations.display import canvas
 from melanoma_pl.messages import format_table
 from melanoma_pl.models.checkpoint import read_keras
 from melanoma_pl.models.three_conv import ThreeConvNet, pooled_side
-from melanoma_pl.report.figures.canvas import BLUE, CYCLE, ORANGE, canvas
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, ORANGE
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
 Floats = NDArray[np.float64]
@@ -296,7 +297,7 @@ def epsilons_figure(choices: Mapping[str, float], steps: int) -> Figure:
         choices: Title → PyTorch's epsilon.
         steps: Number of steps of a training to shade.
     """
-    figure, (left, right) = canvas(2, width=5.0, height=3.2)
+    figure, (left, right) = canvas(2, height=3.1)
     numbers = np.arange(1, 5001)
     left.plot(numbers, 1 / np.sqrt(1 - BETAS[1] ** numbers), color=BLUE)
     left.axvspan(1, steps, color=ORANGE, alpha=0.25, label=f"the presentation's {steps} steps")
@@ -319,7 +320,7 @@ def initial_weights_figure(weights: Mapping[str, Mapping[str, NDArray[Any]]], ke
         weights: Title of a library → its weights by name.
         kernels: Names of kernels to draw.
     """
-    figure, axes = canvas(len(kernels), width=5.0, height=3.0)
+    figure, axes = canvas(len(kernels))
     for ax, name in zip(axes, kernels, strict=True):
         limit = 1.05 * max(float(np.abs(each[name]).max()) for each in weights.values())
         for (title, each), color in zip(weights.items(), CYCLE, strict=False):

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from melanoma_pl.foundations.convolution import frame, output_size
-from melanoma_pl.foundations.display import show_image
+from melanoma_pl.foundations.display import canvas, show_image
 from melanoma_pl.messages import format_table
-from melanoma_pl.report.figures.canvas import CYCLE, canvas
+from melanoma_pl.report.figures.canvas import CYCLE
 
 
 class Layer(NamedTuple):
@@ -95,7 +95,7 @@ def receptive_fields_figure(image: NDArray[np.uint8], layers: list[Layer]) -> Fi
     """
     height, width = image.shape[:2]
     fields = [layer.receptive_field for layer in layers if layer.jump and layer.receptive_field > 1]
-    figure, (whole, near) = canvas(2, width=2.4, height=2.7)
+    figure, (whole, near) = canvas(2, width=3.6, height=3.9)
     titles = (f"the image, {height}×{width}", "sides in pixels: " + ", ".join(map(str, fields)))
     for ax, title in zip((whole, near), titles, strict=True):
         show_image(ax, image, title)

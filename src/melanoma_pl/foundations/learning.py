@@ -17,8 +17,9 @@ from torch import Tensor
 from melanoma_pl.foundations.backpropagation import Parameters, cost_gradient, feed_forward
 from melanoma_pl.foundations.costs import CROSS_ENTROPY, Cost
 from melanoma_pl.foundations.descent import descent_step
+from melanoma_pl.foundations.display import canvas
 from melanoma_pl.foundations.minibatches import shuffled_minibatches
-from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE, bare, canvas
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREY, ORANGE, bare
 
 
 class Examples(NamedTuple):
@@ -173,7 +174,7 @@ def network_figure(parameters: Parameters, names: Sequence[str]) -> Figure:
 
 def courses_figure(courses: dict[str, Course]) -> Figure:
     """Draw the cost, the accuracy and the held-out accuracy over the epochs, one line per named course."""
-    figure, axes = canvas(3, width=3.6)
+    figure, axes = canvas(3, width=3.1)
     for color, (name, course) in zip(CYCLE, courses.items(), strict=False):
         for ax, values in zip(axes, course, strict=True):
             ax.plot(values, color=color, label=name)

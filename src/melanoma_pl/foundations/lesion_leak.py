@@ -10,7 +10,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 from melanoma_pl.data.splits import cut_fraction
 from melanoma_pl.data.synthetic.mole_drawing import draw_image
 from melanoma_pl.data.synthetic.synthetic_images import draw_mole
-from melanoma_pl.report.figures.canvas import GREEN, GREY, RED, canvas
+from melanoma_pl.foundations.display import canvas
+from melanoma_pl.report.figures.canvas import GREEN, GREY, RED
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

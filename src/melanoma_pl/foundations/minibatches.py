@@ -13,7 +13,8 @@ from torch import Tensor
 
 from melanoma_pl.foundations.costs import cross_entropy_output_error
 from melanoma_pl.foundations.descent import descent_step, draw_path, draw_surface
-from melanoma_pl.report.figures.canvas import BLUE, ORANGE, RED, canvas
+from melanoma_pl.foundations.display import canvas
+from melanoma_pl.report.figures.canvas import BLUE, ORANGE, RED
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,14 @@ def minibatches_figure(neuron: OneNeuron, start: Tensor, learning_rate: float, s
         sizes: Examples per mini-batch.
         epochs: Number of passes over the examples, the same for all sizes.
     """
-    figure, axes = canvas(len(sizes) + 1, width=3.1)
+    figure, axes = canvas(2, height=2.8 * (len(sizes) // 2 + 1), rows=len(sizes) // 2 + 1)
     for ax, color, size in zip(axes, (BLUE, ORANGE, RED), sizes, strict=False):
         path = stochastic_descend(neuron, start, learning_rate, size, epochs, seed=0)
         draw_surface(ax, neuron.cost, (-2, 4), (-3, 3))
         draw_path(ax, path, color)
-        ax.set(title=f"mini-batches of {size}", xlabel="w")
+        ax.set(title=f"mini-batches of {size}", xlabel="w", ylabel="b")
         passes = torch.linspace(0, epochs, len(path))
         axes[-1].plot(passes, neuron.cost(path), color=color, label=f"mini-batches of {size}")
-    axes[0].set_ylabel("b")
     axes[-1].set(title="cost of all examples", xlabel="epochs")
     axes[-1].legend(fontsize=8)
     return figure

@@ -8,7 +8,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from melanoma_pl.report.figures.canvas import BLUE, GREEN, GREY, ORANGE, canvas
+from melanoma_pl.foundations.display import canvas
+from melanoma_pl.report.figures.canvas import BLUE, GREEN, GREY, ORANGE
 
 
 def weighted_inputs(activations: Tensor, weights: Tensor, biases: Tensor) -> Tensor:

@@ -10,9 +10,11 @@ from scipy.stats import binom
 from torch import Tensor
 from torch.nn import functional
 
-from melanoma_pl.evaluation import wilson
+from melanoma_pl.data.options import CLASS_NAMES
+from melanoma_pl.evaluation import count, wilson
+from melanoma_pl.foundations.display import canvas
 from melanoma_pl.models import MelanomaClassifier
-from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREEN, GREY, ORANGE, RED, canvas
+from melanoma_pl.report.figures.canvas import BLUE, CYCLE, GREEN, GREY, ORANGE, RED
 
 Floats = NDArray[np.float64]
 
@@ -120,6 +122,37 @@ def probabilities_figure(probabilities: Mapping[str, NDArray[np.float32]], targe
         ax.set(title=title, xlabel="probability of malignant", xlim=(-0.02, 1.02))
     axes[0].set_ylabel("test images")
     axes[0].legend(fontsize=8)
+    return figure
+
+
+def threshold_figure(probabilities: Floats, targets: NDArray[np.int64], threshold: float) -> Figure:
+    """Draw the probabilities of both classes with a threshold, and sensitivity and specificity over all thresholds.
+
+    Args:
+        probabilities: Probabilities of malignant, float `(N,)`.
+        targets: int64 `(N,)`, 1 for malignant.
+        threshold: Threshold to mark; images of this probability or more are called malignant.
+    """
+    figure, (images, rates) = canvas(2, height=3.3)
+    for target, (name, color) in enumerate(zip(CLASS_NAMES, (BLUE, ORANGE), strict=True)):
+        bins = [step / 20 for step in range(21)]
+        images.hist(probabilities[targets == target], bins=bins, color=color, alpha=0.6, label=f"drawn {name}")
+    counts = count(probabilities, targets, threshold)
+    images.set(
+        title=f"threshold {threshold:g}: {counts.false_negatives} missed, {counts.false_positives} false alarms",
+        ylabel="test images",
+    )
+    many = np.linspace(0, 1, 201)
+    at_each = [count(probabilities, targets, float(each)) for each in many]
+    for name, color, style in (("sensitivity", ORANGE, "-"), ("specificity", BLUE, "--")):
+        rates.plot(many, [getattr(each, name) for each in at_each], style, color=color, label=name)
+        rates.plot(threshold, getattr(counts, name), "o", color=color)
+    rates.set(title=f"sensitivity {counts.sensitivity:.2f}, specificity {counts.specificity:.2f}", ylim=(-0.03, 1.03))
+    for ax in (images, rates):
+        ax.axvline(threshold, color=RED, linewidth=1.5)
+        ax.set(xlabel="probability of malignant", xlim=(-0.02, 1.02))
+    images.legend(fontsize=8, loc="upper right")
+    rates.legend(fontsize=8, loc="center right")
     return figure
 
 

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from melanoma_pl.foundations.feature_maps import as_colours, feature_maps, first_kernels, liveliest, silent_fraction
+from melanoma_pl.foundations.feature_maps import (
+    as_colours,
+    exciting_patches,
+    feature_maps,
+    first_kernels,
+    liveliest,
+    silent_fraction,
+)
 from melanoma_pl.foundations.short_training import initial_network
 from melanoma_pl.models import MelanomaClassifier
 from melanoma_pl.preprocessing import Preprocessing
@@ -46,13 +53,24 @@ def test_kernels_are_a_copy(classifier):
     assert classifier.network.conv_1.weight.abs().max() > 0
 
 
-def test_a_weight_of_0_is_grey_and_the_largest_is_bright_or_dark():
+def test_a_weight_of_0_is_grey_and_the_largest_of_each_kernel_is_bright_or_dark():
     kernels = torch.zeros(2, 3, 1, 2)
     kernels[0, 0, 0, 1], kernels[1, 2, 0, 0] = 4, -2
     colours = as_colours(kernels)
     assert colours.shape == (2, 1, 2, 3)
     assert colours[0, 0].tolist() == [[0.5, 0.5, 0.5], [1.0, 0.5, 0.5]]
-    assert colours[1, 0, 0].tolist() == [0.5, 0.5, 0.25]
+    assert colours[1, 0, 0].tolist() == [0.5, 0.5, 0.0]
+
+
+def test_exciting_patches_are_the_receptive_fields_of_the_strongest_responses():
+    pixels = torch.zeros(3, 3, SIZE, SIZE, dtype=torch.uint8)
+    for image, (row, column, value) in enumerate(((8, 12, 100), (20, 4, 200), (0, 28, 50))):
+        pixels[image, :, row : row + 4, column : column + 4] = value
+    images = pixels.permute(0, 2, 3, 1).numpy()
+    maps = functional.avg_pool2d(pixels.float().mean(dim=1, keepdim=True), 4).expand(-1, 2, -1, -1)  # one cell a square
+    patches = exciting_patches(images, maps, torch.tensor([1]), field=4, jump=4, count=2)
+    assert patches.shape == (1, 2, 4, 4, 3)
+    assert (patches[0, 0] == 200).all() and (patches[0, 1] == 100).all()
 
 
 def test_lively_and_silent_channels():

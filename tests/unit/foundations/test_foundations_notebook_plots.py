@@ -38,7 +38,12 @@ def test_curves():
 
 
 def test_kernels_and_maps():
-    assert drawn(feature_maps.kernels_figure({"some": torch.randn(16, 3, 3, 3)}))
+    rows = {"weights": torch.randn(16, 3, 3), "colours": torch.rand(16, 3, 3, 3)}
+    kernels = feature_maps.kernels_figure(rows)
+    assert [ax.get_ylabel() for ax in kernels.axes] == ["weights", "colours"]
+    lowest, highest = kernels.axes[0].images[0].get_clim()
+    assert lowest == -highest == -rows["weights"].abs().max()  # white is 0
+    assert drawn(kernels)
     image = np.zeros((8, 8, 3), dtype=np.uint8)
     maps = torch.stack([torch.ones(4, 3, 3), 2 * torch.ones(4, 3, 3)])
     maps[:, 3] = 0
@@ -51,6 +56,12 @@ def test_kernels_and_maps():
 def test_errors():
     targets, values = np.array([0, 1, 1]), np.array([0.0, 0.4, 1.0], dtype=np.float32)
     assert drawn(original_errors.probabilities_figure({"with": values, "without": values}, targets))
+    marked = original_errors.threshold_figure(np.array([0.1, 0.4, 0.9]), targets, threshold=0.5)
+    assert [ax.get_title() for ax in marked.axes] == [
+        "threshold 0.5: 1 missed, 0 false alarms",
+        "sensitivity 0.50, specificity 1.00",
+    ]
+    assert drawn(marked)
     luck = {tries: (np.array([0.5, 0.6]), np.array([0.4, 0.5])) for tries in (1, 10)}
     assert drawn(original_errors.best_of_many_figure(luck, images=20, sizes=(19, 100)))
     assert drawn(original_errors.small_tests_figure(np.array([0.5, 0.6]), whole=0.55, right=6, images=19))

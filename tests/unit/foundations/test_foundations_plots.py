@@ -60,6 +60,10 @@ def test_costs():
 def test_descents(surface):
     start = torch.tensor([-1.0, 2.0], dtype=torch.float64)
     assert len(descent.descents_figure([0.02, 0.2, 0.26]).axes) == 4
+    slow, divergent = (descent.learning_rate_figure(rate) for rate in (0.1, 0.26))
+    assert [ax.get_ylim() for ax in slow.axes] == [ax.get_ylim() for ax in divergent.axes]  # frames of one animation
+    assert slow.axes[1].lines[0].get_ydata()[-1] < 1 < divergent.axes[1].lines[0].get_ydata()[-1]
+    assert drawn(divergent)
     assert drawn(descent.predicted_descent_figure(start, largest=0.2))
     assert drawn(minibatches.minibatches_figure(surface, start, 0.5, sizes=[40, 10, 1], epochs=2))
     assert drawn(minibatches.scatter_figure(surface.gradients(start), sizes=[1, 10, 40], repeats=20))
@@ -81,6 +85,13 @@ def test_convolutions():
     figure = convolution.sliding_figure(image, KERNELS["outline"].float(), row=1, column=0, stride=2)
     assert [len(ax.patches) for ax in figure.axes] == [1, 0, 1]
     assert drawn(figure)
+    step = convolution.sliding_step_figure(image, KERNELS["outline"].float(), position=5)
+    numbers = [text.get_text() for text in step.axes[3].texts]
+    assert numbers == [
+        f"{value:g}" for value in convolution.filtered(image[None, None], KERNELS["outline"].float()).flatten()[:6]
+    ]
+    assert "sum 0" in step.axes[2].get_title()
+    assert drawn(step)
     assert drawn(
         convolution.filtered_images_figure({"colours": torch.rand(1, 3, 5, 5), "grey": torch.rand(1, 1, 5, 5)})
     )

@@ -1,12 +1,15 @@
 """The short training of the notebooks: it trains, forgets its folder, and leaves logs and random numbers alone."""
 
 import logging
+import time
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
-from melanoma_pl.foundations.short_training import initial_network, quietly, train_briefly
+from melanoma_pl import messages
+from melanoma_pl.foundations.short_training import initial_network, learn_large_kernels, quietly, train_briefly
 
 
 def test_what_it_leaves():
@@ -18,6 +21,37 @@ def test_what_it_leaves():
     assert run.classifier(run.pixels).shape == (6,)
     started = initial_network(32, seed=0).conv_1.weight
     assert 0 < (run.classifier.network.conv_1.weight - started).abs().max() < 0.1
+
+
+def test_large_kernels_learn_and_leave_random_numbers_alone():
+    pixels = torch.full((400, 3, 32, 32), 200, dtype=torch.uint8)
+    targets = np.arange(400) % 2
+    pixels[targets == 1, :, 12:20, 12:20] = 20  # a dark square is malignant
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    course = learn_large_kernels(pixels, targets, epochs=6, kernels=4, side=5)
+    assert torch.rand(1) == expected
+    assert course.kernels.shape == (7, 4, 3, 5, 5)
+    assert torch.equal(course.kernels[-1], course.network[0].weight)
+    with torch.inference_mode():
+        answers = course.network(pixels / 255 - 0.5)[:, 0] > 0
+    assert answers.tolist() == (targets == 1).tolist()
+    again = learn_large_kernels(pixels, targets, epochs=6, kernels=4, side=5)
+    assert torch.equal(again.kernels, course.kernels)
+
+
+def test_a_training_is_not_a_pause_of_the_reading_before_it(monkeypatch, capsys):
+    monkeypatch.setattr(messages, "EVERY", 0.05)
+    with messages.Progress(1, "reading") as progress:
+        progress.advance()
+    capsys.readouterr()
+    with quietly():
+        time.sleep(0.04)
+    time.sleep(0.03)
+    with messages.Progress(1, "reading again") as progress:
+        progress.advance()
+    assert capsys.readouterr().err == ""
 
 
 def test_initial_weights_depend_on_the_seed_alone_and_take_no_random_number():
