@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
 from melanoma_pl.evaluation import Estimate
+from melanoma_pl.messages import readable
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#777777"
 CYCLE = (BLUE, ORANGE, GREEN, RED, GREY)
@@ -17,6 +18,7 @@ CYCLE = (BLUE, ORANGE, GREEN, RED, GREY)
 
 DOTS_PER_INCH = 72
 COVER = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # box of a text that hides what lies behind
+LONGEST_NAME = 22  # characters of a class's name, so that the texts around it fit
 WIDTH = 4.3  # inches: 10-point letters are 11 pixels high on a phone that shows the figure 340 pixels wide
 
 
@@ -104,6 +106,12 @@ def whiskers(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
     ]
     # A bootstrap interval may not contain its value; matplotlib refuses negative whiskers.
     return np.clip(np.asarray(pairs, np.float64).reshape(-1, 2).T, 0, None)
+
+
+def shortened(label: str, longest: int = LONGEST_NAME) -> str:
+    """Return a label that fits into a figure; the texts and tables beside the figure show it whole."""
+    shown = readable(label)
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 def legend_below(figure: Figure, ax: Axes) -> None:

@@ -7,7 +7,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from melanoma_pl.evaluation import DecisionCurve, InPeople
 from melanoma_pl.evaluation.decision import best_risks
-from melanoma_pl.messages import readable
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.figures.canvas import (
     BLUE,
@@ -20,6 +19,7 @@ from melanoma_pl.report.figures.canvas import (
     canvas,
     fraction_axes,
     legend_below,
+    shortened,
 )
 from melanoma_pl.report.wording import percent, worth
 
@@ -51,7 +51,7 @@ def in_people(content: Content) -> Figure | None:
     if consequences is None or drawn is None:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=3.7)
-    negative, positive = map(readable, content.class_names)
+    negative, positive = map(shortened, content.class_names)
     people, first = consequences.in_people, 0
     groups = (people.found, people.missed, people.false_alarms, people.cleared)
     meanings = (f"{positive}: found", f"{positive}: missed", f"{negative}: false alarms", f"{negative}: no alarm")
@@ -74,7 +74,7 @@ def net_benefit(content: Content) -> Figure | None:
     if not curves:
         return None
     figure, axes = canvas(rows=len(curves), width=WIDTH, height=1.5 + 2.1 * len(curves))
-    positive = readable(content.class_names[1])
+    positive = shortened(content.class_names[1])
     for ax, curve in zip(axes, curves, strict=True):
         _draw_decision_curve(ax, curve, positive)
         title = f"{percent(curve.prevalence)} {positive}"

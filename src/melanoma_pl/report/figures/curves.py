@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from melanoma_pl.evaluation import Calibration, Decisions, Estimate
-from melanoma_pl.messages import readable
+from melanoma_pl.messages import amount, readable
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.figures.canvas import (
     BLUE,
@@ -23,6 +23,7 @@ from melanoma_pl.report.figures.canvas import (
     draw_estimates,
     fraction_axes,
     legend_below,
+    shortened,
 )
 from melanoma_pl.report.wording import named, percent, told
 
@@ -65,7 +66,7 @@ def roc(content: Content) -> Figure | None:
     """
     if len(set(content.curves.targets)) < 2:
         return None
-    figure, (ax,) = canvas(width=WIDTH, height=5.3)
+    figure, (ax,) = canvas(width=WIDTH, height=5.6)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="chance level")
     probabilities, targets = _predictions(content)
     false_positive_rate, sensitivity, _ = roc_curve(targets, probabilities)
@@ -79,7 +80,8 @@ def roc(content: Content) -> Figure | None:
     for point in PUBLISHED if content.shows_published else ():
         label = f"{point.name} on other images: not comparable"
         ax.plot(1 - point.specificity, point.sensitivity, "D", mfc="none", mec=GREY, ms=7, mew=1.6, label=label)
-    fraction_axes(ax, "1 − specificity", "sensitivity")
+    fraction_axes(ax, "false alarm rate (1 − specificity)", "proportion found (sensitivity)")
+    _count_images(ax, content)
     legend_below(figure, ax)
     return figure
 
@@ -88,15 +90,16 @@ def precision_recall(content: Content) -> Figure | None:
     """Draw the precision-recall curve, and chance level: the proportion of malignant images."""
     if len(set(content.curves.targets)) < 2:
         return None
-    figure, (ax,) = canvas(width=WIDTH, height=4.8)
+    figure, (ax,) = canvas(width=WIDTH, height=5.0)
     probabilities, targets = _predictions(content)
     recall, precision = precision_recall_points(targets, probabilities)
     prevalence = float(targets.mean())
-    chance = f"chance level: {percent(prevalence)} of the images are {_positive(content)}"
+    chance = f"chance level: {percent(prevalence)} are {_positive(content)}"
     ax.axhline(prevalence, color=GREY, ls=":", label=chance)
     label = f"average precision {_on_two_lines(content.sets[0].ranking.average_precision)}"
     ax.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=label)
-    fraction_axes(ax, "sensitivity (recall)", "positive predictive value (precision)")
+    fraction_axes(ax, "proportion found (sensitivity, recall)", "positive predictive value (precision)")
+    _count_images(ax, content)
     legend_below(figure, ax)
     return figure
 
@@ -132,7 +135,7 @@ def probabilities(content: Content) -> Figure | None:
     for target, (ax, name, colour) in enumerate(zip(axes, content.class_names, (BLUE, ORANGE), strict=True)):
         own = values[targets == target]
         ax.hist(own, bins=BIN_EDGES, color=colour, edgecolor="white", linewidth=0.5)
-        ax.set_title(f"{readable(name)}: {own.size:,}", loc="left", fontsize=10)
+        ax.set_title(f"{shortened(name)}: {amount(own.size, 'image')}", loc="left", fontsize=10)
         ax.set(ylabel="images", ylim=(0, max(1.05, ax.get_ylim()[1])))
         ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         ax.axvline(threshold, color="black", ls="--", lw=1.2)
@@ -157,7 +160,7 @@ def reliability(content: Content) -> Figure | None:
     before, after = content.calibration
     if not before.bins and not after.bins:
         return None
-    figure, (ax,) = canvas(width=WIDTH, height=5.0)
+    figure, (ax,) = canvas(width=WIDTH, height=5.2)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
     if content.is_scaled:
         _draw_bins(ax, before, "s-", ORANGE, "before temperature scaling", face="white", size=9)
@@ -166,6 +169,9 @@ def reliability(content: Content) -> Figure | None:
         _draw_bins(ax, after, "o-", BLUE, f"temperature {after.temperature:.3g}, not fitted")
     positive = _positive(content)
     fraction_axes(ax, f"mean probability of {positive}", f"proportion of {positive} images")
+    sizes = sorted({own.n for own in after.bins})
+    each = "–".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
+    ax.set_title(f"{each} images a point", loc="left", fontsize=10)
     legend_below(figure, ax)
     return figure
 
@@ -175,7 +181,12 @@ def _predictions(content: Content) -> tuple[NDArray[np.float64], NDArray[np.int6
 
 
 def _positive(content: Content) -> str:
-    return readable(content.class_names[1])
+    return shortened(content.class_names[1])
+
+
+def _count_images(ax: Axes, content: Content) -> None:
+    title = f"{amount(content.n, 'image')}, {content.positives:,} {_positive(content)}"
+    ax.set_title(title, loc="left", fontsize=10)
 
 
 def _on_two_lines(estimate: Estimate) -> str:

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FormatStrFormatter
 
 from melanoma_pl.evaluation import UNKNOWN, Estimate
-from melanoma_pl.messages import readable
+from melanoma_pl.messages import amount, readable
 from melanoma_pl.report.content import Content, Robustness
-from melanoma_pl.report.figures.canvas import BLUE, COVER, GREY, RED, WIDTH, canvas, draw_estimates
+from melanoma_pl.report.figures.canvas import BLUE, COVER, GREY, RED, WIDTH, canvas, draw_estimates, shortened
 
 ROW_HEIGHT = 0.25  # inches
 MARGIN = 0.75  # inches, for titles and tick labels
-LONGEST = 17  # characters of a label; the table beside the figure shows the rest
+LONGEST = 17  # characters of a label
+COUNT_WIDTH = 39  # points, from the axes to the end of a number of images
 STEPS = (0.1, 0.2, 0.25, 0.5)  # distances between ticks
 PANELS = ("AUROC", "sensitivity", "specificity")
 CHANCE = 0.5  # AUROC at chance level
@@ -25,21 +28,23 @@ PANEL_HEIGHT = 1.5  # inches
 
 @dataclass(frozen=True)
 class EstimateRow:
-    """A label and an estimate for each panel; a heading if there are none."""
+    """A label, an estimate for each panel, and the number of images where rows differ; a heading without estimates."""
 
     label: str
     estimates: tuple[Estimate, ...] = ()
     is_problem: bool = False
+    n: int | None = None
 
 
 def subgroups(content: Content) -> Figure | None:
-    """Draw the AUROC, sensitivity and specificity of each large enough subgroup and of all images (dashed)."""
+    """Draw AUROC, sensitivity and specificity of each large enough subgroup and of all images (dashed)."""
     rows = []
     for table in content.subgroups:
         if table.reported:
             rows.append(EstimateRow(f"{table.column} (est.)" if table.is_estimated else table.column))
         for row in table.reported:
-            rows.append(EstimateRow(row.value or UNKNOWN, (row.auroc, row.sensitivity, row.specificity)))
+            estimates = row.auroc, row.sensitivity, row.specificity
+            rows.append(EstimateRow(row.value or UNKNOWN, estimates, n=row.n))
     if not rows:
         return None
     main = content.sets[0]
@@ -52,7 +57,7 @@ def shortcuts(content: Content) -> Figure | None:
         return None
     main = content.sets[0].ranking.auroc
     rows = [EstimateRow(shortcut.name, (shortcut.auroc,), shortcut.is_problem) for shortcut in content.shortcuts]
-    return forest([EstimateRow("whole images", (main,)), *rows], ("AUROC",), (main,))
+    return forest([EstimateRow("whole images", (main,)), *rows], (f"AUROC, {amount(content.n, 'image')}",), (main,))
 
 
 def robustness(content: Content) -> Figure | None:
@@ -92,9 +97,12 @@ def forest(rows: Sequence[EstimateRow], panels: Sequence[str], overall: Sequence
         for position, row in enumerate(rows):
             if row.estimates:
                 values += _draw_row(ax, position, row.estimates[panel], row.is_problem)
-        _scale(ax, min(values, default=0.5), most_ticks=7 if len(panels) == 1 else 3)
-    axes[0].set_yticks(range(len(rows)), [_shortened(row.label) for row in rows])
+        _scale(ax, min(values, default=0.5), most_ticks=7 if len(panels) == 1 else 2)
+    axes[0].set_yticks(range(len(rows)), [shortened(row.label, LONGEST) for row in rows])
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    for ax in axes:
+        ax.tick_params(axis="y", length=0)
+    _count_images(axes[-1], rows)
     for label, row in zip(axes[0].get_yticklabels(), rows, strict=True):
         label.set(fontweight="normal" if row.estimates else "bold", fontsize=9)
     return figure
@@ -121,9 +129,17 @@ def _scale(ax: Axes, lowest: float, most_ticks: int) -> None:
     ax.grid(axis="x", color=GREY, alpha=0.2)
 
 
-def _shortened(label: str) -> str:
-    shown = readable(label)
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+def _count_images(ax: Axes, rows: Sequence[EstimateRow]) -> None:
+    """Write the number of images to the right of each row that has one, below a title."""
+    counted = {position: f"{row.n:,}" for position, row in enumerate(rows) if row.n is not None}
+    options: dict[str, Any] = {
+        "textcoords": "offset points", "ha": "right", "fontsize": 9, "annotation_clip": False,
+    }  # fmt: skip
+    if counted:
+        ax.annotate("images", (1, 1), (COUNT_WIDTH, rcParams["axes.titlepad"]), xycoords="axes fraction", **options)
+    for position, text in counted.items():
+        where: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "va": "center"}
+        ax.annotate(text, (1, position), (COUNT_WIDTH, 0), **where, **options)
 
 
 def _draw_perturbation(ax: Axes, name: str, steps: Sequence[Robustness], original: Estimate) -> None:

@@ -1,11 +1,16 @@
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from PIL import Image
 from sklearn.metrics import average_precision_score, precision_recall_curve
 from tests.unit.report.evaluation_examples import bare_content, experiment, full_content, group, named_content, small
@@ -23,7 +28,7 @@ from melanoma_pl.report.figures.curves import (
 )
 from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
 from melanoma_pl.report.figures.forest import EstimateRow, forest, robustness, shortcuts, subgroups
-from melanoma_pl.report.page import FIGURES, write_figures
+from melanoma_pl.report.page import FIGURES, STYLE, write_figures
 from melanoma_pl.report.wording import told
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,6 +42,72 @@ def content() -> Content:
 def labels(figure: Figure | None) -> list[str]:
     assert figure is not None
     return figure.axes[0].get_legend_handles_labels()[1]
+
+
+def drawn_texts(figure: Figure) -> Iterator[tuple[str, Bbox]]:
+    """Yield each text that is drawn, with its box in pixels; labels of ticks beyond the axes are not drawn."""
+    drawing = FigureCanvasAgg(figure)
+    drawing.draw()
+    beyond = set()
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        shown = axis._update_ticks() if axis.axes.axison else []  # type: ignore[attr-defined]
+        beyond |= {label for tick in axis.majorTicks if tick not in shown for label in (tick.label1, tick.label2)}
+    for text in figure.findobj(lambda artist: isinstance(artist, Text) and artist not in beyond):
+        assert isinstance(text, Text)
+        is_shown = text.get_visible() and (text.axes is None or text.axes.axison)
+        if is_shown and text.get_text().strip():
+            yield text.get_text(), text.get_window_extent(drawing.get_renderer())
+
+
+def check_texts(draw: Callable[[Content], Figure | None], content: Content) -> None:
+    """Check that no text of a figure overlaps another one or leaves the figure."""
+    with matplotlib.rc_context(STYLE):
+        figure = draw(content)
+        assert figure is not None
+        texts = list(drawn_texts(figure))
+    (width, height), slack = figure.bbox.size, 1
+    for text, box in texts:
+        is_inside = min(box.x0, box.y0) > -slack and box.x1 < width + slack and box.y1 < height + slack
+        assert is_inside, f"{text!r} leaves the figure"
+    for (text, box), (other, second) in combinations(texts, 2):
+        common = Bbox.intersection(box, second)
+        assert common is None or min(common.size) < slack, f"{text!r} overlaps {other!r}"
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from")
+@pytest.mark.parametrize("name", FIGURES)
+def test_texts_neither_overlap_nor_leave_the_figure(content: Content, name: str) -> None:
+    check_texts(FIGURES[name], replace(content, shows_published=True))
+    long = ("seborrheic keratosis or nevus", "melanoma_of_any_type_and_stage")
+    check_texts(FIGURES[name], replace(content, class_names=long))
+
+
+@pytest.mark.parametrize("threshold", [0.0002, 0.59, 0.61, 0.9951])
+def test_the_threshold_has_space_wherever_it_lies(content: Content, threshold: float) -> None:
+    chosen = replace(content.decisions[0], threshold=threshold)
+    for draw in (roc, probabilities):
+        check_texts(draw, replace(content, decisions=(chosen, *content.decisions[1:])))
+
+
+def test_figures_tell_the_number_of_images(content: Content) -> None:
+    for draw in (roc, precision_recall):
+        figure = draw(content)
+        assert figure is not None
+        assert figure.axes[0].get_title("left") == f"400 images, {content.positives} malignant"
+    bins = content.calibration[1].bins
+    sizes = [own.n for own in bins]
+    whole, alike = reliability(content), tuple(replace(own, n=40) for own in bins)
+    assert whole is not None
+    assert whole.axes[0].get_title("left") == f"{min(sizes)}–{max(sizes)} images a point"
+    equal = reliability(
+        replace(content, calibration=(content.calibration[0], replace(content.calibration[1], bins=alike)))
+    )
+    assert equal is not None and equal.axes[0].get_title("left") == "40 images a point"
+    groups, files = subgroups(content), shortcuts(content)
+    assert groups is not None and files is not None
+    counts = [text.get_text() for text in groups.axes[-1].texts if text.get_text() != "–"]
+    assert counts == ["images", *(f"{row.n}" for table in content.subgroups for row in table.reported)]
+    assert files.axes[0].get_title() == "AUROC, 400 images"
 
 
 def test_figures_are_written_whole_and_alike_each_time(content: Content, tmp_path: Path) -> None:
@@ -240,7 +311,7 @@ def test_axes_name_the_class() -> None:
     for draw, words in (
         (probabilities, "probability of $melanoma$"),
         (reliability, "mean probability of $melanoma$"),
-        (precision_recall, "chance level: 35 % of the images are $melanoma$"),
+        (precision_recall, "chance level: 35 % are $melanoma$"),
     ):
         figure = draw(named)
         assert figure is not None
