@@ -1,16 +1,21 @@
 """Runs, evaluations and audits that leave the images of the dataset out of everything they write."""
 
+import io
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from melanoma_pl import evaluate, train
 from melanoma_pl.data import __main__ as data
-from tests.conftest import TINY, Command, only_run
+from melanoma_pl.data.decoding import decode_file
+from melanoma_pl.preprocessing import Preprocessing
+from tests.conftest import SIZE, TINY, Command, only_run
 
 CALLBACKS = "melanoma_pl.training.callbacks.tensorboard"
 SHOWING = [  # as in conf/, where TINY leaves them out
@@ -21,7 +26,7 @@ SHOWING = [  # as in conf/, where TINY leaves them out
     "report=page",
     "threshold=fixed",  # at 0.5, so little training leaves mistakes
 ]
-FILES = (b"\xff\xd8\xff", b"\x89PNG\r\n")  # beginning of a JPEG and of a PNG file
+STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n")  # of a JPEG and of a PNG file
 EMBEDDED = re.compile(rb"data:image/(?!svg\+xml)\w")  # figures are SVG
 
 
@@ -31,9 +36,35 @@ def images_in(folder: Path) -> Iterator[str]:
         if file.is_file() and file.parent.name != "figures":
             content = file.read_bytes()
             is_events = file.name.startswith("events.out")
-            if EMBEDDED.search(content) or (not is_events and any(start in content for start in FILES)):
+            if EMBEDDED.search(content) or (not is_events and any(map(is_image, ends(content)))):
                 yield file.relative_to(folder).as_posix()
     yield from EventAccumulator(str(folder)).Reload().Tags()["images"]
+
+
+def ends(content: bytes) -> Iterator[bytes]:
+    return (content[found.start() :] for found in STARTS.finditer(content))
+
+
+def is_image(content: bytes) -> bool:
+    try:  # three bytes of a weight may look like the beginning of a JPEG file
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except OSError:
+        return False
+    return True
+
+
+def pixels_in(folder: Path, images: Path) -> list[str]:
+    """Return each file that holds the middle row of an image as the network sees it, as bytes or as floats."""
+    rows = []
+    for file in images.rglob("*.png"):
+        pixels = decode_file(file, Preprocessing(SIZE)).pixels
+        assert pixels is not None
+        middle = pixels[:, SIZE // 2].numpy()  # uint8 (3, S)
+        for values in (middle, (middle / 255).astype(np.float32), middle.astype(np.float32)):
+            rows += [values[0].tobytes(), values.T.tobytes()]  # channels first and last
+    contents = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    return [str(file) for file, content in contents.items() if any(row in content for row in rows)]
 
 
 @pytest.mark.parametrize("is_shown", [True, False])
@@ -48,6 +79,7 @@ def test_a_run_without_images_holds_none(
     figures = {"visuals/roc"}  # a curve
     shown = {*pages, "visuals/training_images", "visuals/worst_mistakes"} if is_shown else set()
     assert set(images_in(run)) == figures | shown
+    assert pixels_in(run, image_folder) == []
     page = (run / "report/report.html").read_text()
     assert ("leaves out the images of the dataset" in page) is not is_shown
     assert ("similarity to control" in page) or ("no similarity" in page)

@@ -332,5 +332,6 @@ class Content:
 
     @property
     def has_maps(self) -> bool:
-        """True if any mistake is shown with a heat map."""
-        return any(mistake.heat_map for mistake in (*self.false_negatives, *self.false_positives))
+        """True if a heat map was computed for any mistake, whether or not the page shows it."""
+        mistakes = (*self.false_negatives, *self.false_positives)
+        return any(own.heat_map or own.map_is_empty or own.similarity is not None for own in mistakes)

@@ -61,3 +61,25 @@ def test_images_are_enlarged_without_a_script_or_a_second_copy(content: Content,
     assert len(sources) == sum(map(bool, (uri for own in shown for uri in (own.image, own.heat_map, own.control))))
     names = [str(each.get("aria-label")) for each in page.all("summary")]
     assert sum(name.startswith("Enlarge or close the images of ") for name in names) == len(shown)
+
+
+def test_a_page_without_images_explains_its_similarities(content: Content, tmp_path: Path) -> None:
+    def bare(shown: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+        return tuple(replace(own, image="", heat_map="", control="") for own in shown)
+
+    hidden = replace(
+        content,
+        false_negatives=bare(content.false_negatives),
+        false_positives=bare(content.false_positives),
+        has_images=False,
+    )
+    page = page_of(hidden, tmp_path)
+    text = words(page)
+    assert "leaves out the images of the dataset (images_in_report=false)" in text
+    assert "similarity to control 0.12 (independent)" in text and "Adebayo et al., NeurIPS 2018" in text
+    assert "Green to yellow" not in text and "to enlarge them" not in text, "there is nothing to look at"
+    assert not any(str(each["src"]).startswith("data:image/jpeg") for each in page.all("img"))
+    no_maps = replace(
+        hidden, false_negatives=(replace(hidden.false_negatives[0], similarity=None),), false_positives=()
+    )
+    assert "Adebayo" not in words(page_of(no_maps, tmp_path))
