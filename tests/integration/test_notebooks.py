@@ -1,6 +1,8 @@
 """Each notebook runs, and is stored executed, small and without paths of the machine that it ran on."""
 
+import base64
 import importlib.util
+import io
 import json
 import re
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 LARGEST = 1_500_000  # bytes
@@ -18,7 +21,9 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-MISSING = [name for name in ("nbclient", "ipykernel") if importlib.util.find_spec(name) is None]
+WIDGET = "application/vnd.jupyter.widget-view+json"
+ANSWER = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n(?P<printed>.*?)```)?", re.DOTALL)
+MISSING = [name for name in ("nbclient", "ipykernel", "ipywidgets") if importlib.util.find_spec(name) is None]
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -57,8 +62,7 @@ def test_is_small_and_holds_no_path_of_the_machine(path):
     notebook = json.loads(text)
     assert notebook["metadata"] == METADATA
     assert all(cell["metadata"] == {} for cell in notebook["cells"])
-    outputs = [output for cell in code_cells(path) for output in cell["outputs"]]
-    for output in outputs:
+    for output in [output for cell in notebook["cells"] for output in cell.get("outputs", [])]:
         for kind in ("image/png", "image/jpeg"):  # an encoded image may contain any letters
             output.get("data", {}).pop(kind, None)
     assert (found := MACHINE_PATH.search(json.dumps(notebook))) is None, found
@@ -86,7 +90,7 @@ def test_is_stored_with_drawn_images_only(path):
     assert not any("images of the folder" in text for text in printed)
 
 
-@pytest.mark.parametrize("path", numbered("00", "08", "09", "10"), ids=lambda path: path.stem)
+@every_notebook
 def test_has_exercises_with_folded_answers(path):
     text = "".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
     exercises = text.split("## Exercises")[1]
@@ -94,6 +98,32 @@ def test_has_exercises_with_folded_answers(path):
     assert answers >= 2 and answers == exercises.count("</details>") == len(
         re.findall(r"^\*\*\d\.\*\*", exercises, re.MULTILINE)
     )
+
+
+@every_notebook
+def test_figures_are_sharp(path):
+    """Each figure is stored with twice the pixels that it is shown at."""
+    assert '%config InlineBackend.figure_format = "retina"' in "".join(code_cells(path)[0]["source"])
+    figures = 0
+    for cell in code_cells(path):
+        for output in cell["outputs"]:
+            assert WIDGET not in output.get("data", {}), "stored by notebooks/execute.py, a widget leaves its animation"
+            for kind in {"image/png", "image/jpeg"} & set(output.get("data", {})):
+                figures += 1
+                with Image.open(io.BytesIO(base64.b64decode(output["data"][kind]))) as image:
+                    assert abs(image.width - 2 * output["metadata"][kind]["width"]) <= 1
+    assert figures
+
+
+@pytest.mark.parametrize("path", numbered("02", "04", "05", "06"), ids=lambda path: path.stem)
+def test_a_page_without_a_kernel_has_an_animation(path):
+    pictures = [output["data"] for cell in code_cells(path) for output in cell["outputs"] if "data" in output]
+    frames = []
+    for data in pictures:
+        if "image/png" in data:
+            with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as image:
+                frames.append(getattr(image, "n_frames", 1))
+    assert max(frames) >= 10
 
 
 def test_the_conclusion_repeats_the_figures_of_the_guides():
@@ -113,6 +143,13 @@ def test_links_lead_somewhere(path):
             assert link.startswith("http") or (path.parent / link).exists(), link
 
 
+def test_most_chapters_have_an_answer_in_code():
+    cells = {path.stem[:2]: json.loads(path.read_text(encoding="utf-8"))["cells"] for path in NOTEBOOKS}
+    texts = {number: "".join("".join(cell["source"]) for cell in each) for number, each in cells.items()}
+    answers = {number: len(ANSWER.findall(text.split("## Exercises")[1])) for number, text in texts.items()}
+    assert all(answers[f"0{number}"] >= 2 for number in range(1, 8)), answers
+
+
 def needs_a_kernel(test: Callable[..., None]) -> Callable[..., None]:
     """Mark a test that executes a notebook."""
     marks = (
@@ -124,14 +161,40 @@ def needs_a_kernel(test: Callable[..., None]) -> Callable[..., None]:
     return reduce(lambda marked, mark: mark(marked), marks, test)
 
 
-def printed_by(path: Path, folder: Path) -> dict[str, str]:
-    """Execute a notebook in a folder, and return what it prints, by the stream's name."""
+def with_answers(notebook: Any) -> dict[int, str]:
+    """Add the code of the exercises' answers to a notebook, and return what each of these cells should print."""
+    import nbformat
+
+    cells, expected = [], {}
+    for cell in notebook.cells:
+        cells.append(cell)
+        if cell.cell_type == "markdown" and "## Exercises" in cell.source:
+            for answer in ANSWER.finditer(cell.source.split("## Exercises")[1]):
+                expected[len(cells)] = answer["printed"] or ""
+                cells.append(nbformat.v4.new_code_cell(answer["code"]))
+    notebook.cells = cells
+    return expected
+
+
+def printed_by(path: Path, folder: Path, answers: bool = False) -> dict[str, str]:
+    """Execute a notebook in a folder, and return what it prints, by the stream's name.
+
+    Args:
+        path: The notebook.
+        folder: Working folder.
+        answers: Whether to execute the answers of the exercises too, and to compare what they print.
+    """
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
+    expected = with_answers(notebook) if answers else {}
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=resources).execute()
+    for position, text in expected.items():
+        cell = notebook.cells[position]
+        printed = "".join(output["text"] for output in cell.outputs if output.get("name") == "stdout")
+        assert printed == text, cell.source
     texts = {"stdout": "", "stderr": ""}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -145,7 +208,7 @@ def printed_by(path: Path, folder: Path) -> dict[str, str]:
 def test_runs(path, tmp_path, monkeypatch):
     for name in ("MELANOMA_IMAGES", "MELANOMA_RUN"):
         monkeypatch.delenv(name, raising=False)
-    assert not printed_by(path, tmp_path)["stderr"]
+    assert not printed_by(path, tmp_path, answers=True)["stderr"]
     assert not list(tmp_path.iterdir()), "a notebook leaves nothing behind"
 
 

@@ -134,7 +134,7 @@ def descents_figure(learning_rates: list[float], steps: int = 20) -> Figure:
         draw_path(ax, path, color)
         ax.set(title=f"η = {rate:g}", xlabel="v₁", ylabel="v₂")
         axes[-1].plot(valley.cost(path), color=color, label=f"η = {rate:g}")
-    axes[-1].set(title="cost along the path", xlabel="steps", yscale="log")
+    axes[-1].set(title="cost along the path", xlabel="steps", yscale="log", xticks=range(0, steps + 1, 5))
     axes[-1].legend(fontsize=8)
     return figure
 

@@ -133,7 +133,7 @@ def maps_figure(images: Mapping[str, NDArray[np.uint8]], maps: Tensor, channels:
     shown = maps[:, channels]
     shown = shown / shown.amax(dim=(0, 2, 3), keepdim=True).clamp(min=1e-12)  # (N, K, H, W)
     rows = -(-len(channels) // columns)
-    height = len(images) * (rows * WIDTH / (rows + columns) + 0.25)
+    height = len(images) * (rows * WIDTH / (rows + columns) + 0.45)
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout="constrained")
     grid = figure.subplots(len(images), 2, width_ratios=(rows, columns), squeeze=False)
     for (left, right), (title, image), values in zip(grid, images.items(), shown.numpy(), strict=True):

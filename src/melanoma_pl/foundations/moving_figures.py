@@ -26,8 +26,8 @@ def in_few_colours(frames: Sequence[Image.Image]) -> list[Image.Image]:
     together = Image.new("RGB", (width, height * len(frames)))
     for number, frame in enumerate(frames):
         together.paste(frame, (0, number * height))
-    palette = together.quantize(SHADES, dither=Image.Dither.NONE)
-    return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    reduced = together.quantize(SHADES, dither=Image.Dither.NONE)
+    return [reduced.crop((0, top, width, top + height)) for top in range(0, together.height, height)]
 
 
 def as_animation(frames: Sequence[Image.Image], milliseconds: int) -> bytes:

@@ -151,8 +151,9 @@ def threshold_figure(probabilities: Floats, targets: NDArray[np.int64], threshol
     for ax in (images, rates):
         ax.axvline(threshold, color=RED, linewidth=1.5)
         ax.set(xlabel="probability of malignant", xlim=(-0.02, 1.02))
+    images.set(ylim=(0, 1.25 * images.get_ylim()[1]))  # room for the legend
     images.legend(fontsize=8, loc="upper right")
-    rates.legend(fontsize=8, loc="center right")
+    rates.legend(fontsize=8, loc="center left")
     return figure
 
 

@@ -39,6 +39,7 @@ def test_a_page_without_a_kernel_gets_an_animation_of_all_values(moving):
 def test_the_frames_share_few_colours(moving):
     assert {frame.mode for frame in moving.frames} == {"P"}
     assert len({bytes(frame.palette.palette) for frame in moving.frames}) == 1
+    assert all(frame.convert("RGB").getpixel((0, 0)) == (255, 255, 255) for frame in moving.frames)
 
 
 def test_the_slider_shows_the_frame_of_its_value(moving):
