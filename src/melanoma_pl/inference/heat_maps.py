@@ -15,7 +15,7 @@ their mean is empty only if no feature reaches the output.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -74,56 +74,63 @@ def control_maps(classifier: MelanomaClassifier, pixels: Tensor, shuffles: int =
     Raises:
         ValueError: If the network has no convolution that returns a map.
     """
-    with torch.inference_mode(mode=False):  # the caller may be in inference mode
+    with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may be in inference mode
         control = copy.deepcopy(classifier).eval()
         weights, changed = _last_weights(control.network)
         originals = [each.detach().clone() for each in weights]
         found = [np.empty((0, *pixels.shape[2:]), np.float32)]
         for batch in torch.split(pixels, _IMAGES_AT_ONCE) if len(pixels) else ():
             both, mean = torch.tensor([[1.0, -1.0]]).expand(len(batch), 2), np.zeros((len(batch), *pixels.shape[2:]))
-            with _replayed(control.network, changed, _input(control, batch).detach()):
+            inputs = _input(control, batch)
+            layer = _mapped_layer(control.network, inputs[:1])
+            with _replayed(control.network, {layer, *changed}, inputs):
                 for seed in range(shuffles):
                     _shuffle(weights, originals, seed)
-                    mean += _maps(control, batch, both).sum(axis=1)
+                    mean += _grad_cam(control, layer, inputs, both).numpy().sum(axis=1)
             largest = mean.max(axis=(1, 2), keepdims=True)
             found.append(np.divide(mean, largest, out=np.zeros_like(mean), where=largest > 0).astype(np.float32))
     return np.concatenate(found)
 
 
 @contextmanager
-def _replayed(network: nn.Module, changed: Sequence[nn.Module], inputs: Tensor) -> Iterator[None]:
-    """Let the layers that run before any of the changed modules return what they return now.
+def _replayed(network: nn.Module, changed: Collection[nn.Module], inputs: Tensor) -> Iterator[None]:
+    """Let the modules that end before any of the changed ones return what they return now, without running.
 
-    The first convolutions cost most of the time, and their output is the same for all shuffles.
+    They cost most of the time, and their output is the same for all shuffles. A module whose output is overwritten
+    later, as by a ReLU in place, runs each time, and so does a module that is used twice.
     """
-    layer, is_over = last_convolution(network, inputs), False
-    recorded: dict[nn.Module, Tensor] = {}
+    recorded: dict[nn.Module, tuple[Tensor, int]] = {}
     seen: set[nn.Module] = set()
 
     def note(module: nn.Module, _: Any, outputs: Any) -> None:
-        nonlocal is_over
-        is_over = is_over or module is layer or module in changed
-        if is_over or module in seen or not isinstance(outputs, Tensor):
-            recorded.pop(module, None)  # a module that runs twice has two outputs
-        else:
-            recorded[module] = outputs.clone()  # the next module may overwrite it
+        recorded.pop(module, None)
+        if module not in seen and isinstance(outputs, Tensor) and seen.isdisjoint(changed):
+            recorded[module] = outputs, outputs._version
         seen.add(module)
 
-    handles = [module.register_forward_hook(note) for module in network.modules() if not list(module.children())]
+    handles = [module.register_forward_hook(note) for module in network.modules()]
     with torch.no_grad():
         network(inputs)
     for handle in handles:
         handle.remove()
-    for module, outputs in recorded.items():
-        module.forward = partial(_replay, outputs)
+    kept = [
+        module
+        for module, (outputs, version) in recorded.items()
+        if module not in changed and outputs._version == version  # of a tensor that was not overwritten
+    ]
+    within = {child for module in kept for child in module.modules() if child is not module}
+    replayed = [module for module in kept if module not in within]
+    for module in replayed:
+        module.forward = partial(_replay, recorded[module][0])
+    recorded.clear()
     yield
-    for module in recorded:
+    for module in replayed:
         del module.forward  # the class's own again
 
 
 def _replay(outputs: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Return recorded outputs, from which gradients start and which the next module may overwrite."""
-    return outputs.detach().requires_grad_().clone()
+    """Return recorded outputs, from which gradients start."""
+    return outputs.detach().requires_grad_()
 
 
 def _maps(classifier: MelanomaClassifier, pixels: Tensor, signs: Tensor) -> NDArray[np.float32]:
@@ -138,20 +145,30 @@ def _maps(classifier: MelanomaClassifier, pixels: Tensor, signs: Tensor) -> NDAr
     if len(pixels) == 0:
         return np.empty((0, signs.shape[1], *pixels.shape[2:]), dtype=np.float32)
     with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may be in inference mode
-        layer = last_convolution(classifier.network, _input(classifier, pixels[:1]))
-        if layer is None:
-            raise ValueError(f"{type(classifier.network).__name__} has no convolution: there is no map to draw")
+        layer = _mapped_layer(classifier.network, _input(classifier, pixels[:1]))
         batches = zip(torch.split(pixels, _IMAGES_AT_ONCE), torch.split(signs, _IMAGES_AT_ONCE), strict=True)
-        maps = torch.cat([_grad_cam(classifier, layer, images, batch_signs) for images, batch_signs in batches])
-    return maps.numpy()
+        maps = [_grad_cam(classifier, layer, _input(classifier, images), own) for images, own in batches]
+    return torch.cat(maps).numpy()
 
 
-def _grad_cam(classifier: MelanomaClassifier, layer: nn.Module, pixels: Tensor, signs: Tensor) -> Tensor:
+def _mapped_layer(network: nn.Module, inputs: Tensor) -> nn.Module:
+    """Return the layer whose output becomes the map.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    layer = last_convolution(network, inputs)
+    if layer is None:
+        raise ValueError(f"{type(network).__name__} has no convolution: there is no map to draw")
+    return layer
+
+
+def _grad_cam(classifier: MelanomaClassifier, layer: nn.Module, inputs: Tensor, signs: Tensor) -> Tensor:
     """Return one batch's maps, float32 `(B, D, S, S)` on the CPU; the opposite decision only changes the sign."""
-    grad_cam = LayerGradCam(lambda inputs: classifier.network(inputs).reshape(-1), layer)
-    coarse = grad_cam.attribute(_input(classifier, pixels)).detach().float()  # (B, 1, s, s)
+    grad_cam = LayerGradCam(lambda images: classifier.network(images).reshape(-1), layer)
+    coarse = grad_cam.attribute(inputs).detach().float()  # (B, 1, s, s)
     signed = functional.relu(coarse * signs[:, :, None, None].to(coarse.device))  # (B, D, s, s)
-    maps = functional.interpolate(signed, size=pixels.shape[2:], mode="bilinear", align_corners=False)
+    maps = functional.interpolate(signed, size=inputs.shape[2:], mode="bilinear", align_corners=False)
     largest = maps.amax(dim=(2, 3), keepdim=True)
     return torch.where(largest > 0, maps / largest, 0).cpu()
 

@@ -78,23 +78,47 @@ def plain_control(classifier: MelanomaClassifier, pixels: Tensor, shuffles: int)
 
 
 class Overwriting(nn.Module):
-    """A layer used twice, normalisation, and activations that overwrite what came before."""
+    """Blocks of layers, a layer used twice, normalisation, and operations that overwrite what came before."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.twice, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 5, 3)
         self.norm, self.relu, self.head = nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Linear(5, 1)
+        self.block = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(inplace=True)))
+        self.added = nn.Conv2d(4, 4, 1)
+        self.last, self.head = self._modules.pop("last"), self._modules.pop("head")  # defined last
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.relu(self.norm(self.first(images)))
         features = self.relu(self.twice(self.relu(self.twice(features)) + features))
-        return self.head(self.relu(self.last(features)).mean((2, 3)))
+        features = self.block(features)
+        added = self.added(features)
+        added += features
+        return self.head(self.relu(self.last(added)).mean((2, 3)))
 
 
 def overwriting_classifier() -> MelanomaClassifier:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return classifier_of(Overwriting())
+
+
+def test_layers_before_the_shuffled_ones_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = overwriting_classifier()
+    runs: list[str] = []
+    plain = nn.Conv2d.forward
+
+    def counted(layer: nn.Conv2d, inputs: Tensor) -> Tensor:
+        runs.append(layer.name)
+        return plain(layer, inputs)
+
+    for name, module in classifier.network.named_modules():
+        module.name = name  # the control is a copy
+    monkeypatch.setattr(nn.Conv2d, "forward", counted)
+    control_maps(classifier, random_images(2), shuffles=5)
+    found = {name: runs.count(name) for name in ("first", "block.0", "block.1.0", "added", "last")}
+    once, always = 2, 2 + 5  # two runs find the layer of the map and record
+    assert found == {"first": once, "block.0": once, "block.1.0": once, "added": always, "last": always}
 
 
 @pytest.mark.parametrize("build", [tiny_classifier, overwriting_classifier])
