@@ -3,10 +3,10 @@
 import sys
 
 from melanoma_pl.config.app import OK, run_command
-from melanoma_pl.messages import format_table
 from melanoma_pl.train import command
 
 EXPERIMENT = "experiment=demo"
+LABEL_WIDTH = len("! caution")  # the lines continue those of a training on synthetic images
 
 
 def main() -> None:
@@ -25,10 +25,10 @@ def demo(arguments: list[str]) -> int:
 def next_steps() -> str:
     """Return what a newcomer types next, beyond what the training itself proposes."""
     commands = [
-        ("own images", "melanoma-train experiment=baseline data=folder data.root=<with train/ and test/>"),
-        ("environment", "the commands above need it: source .venv/bin/activate"),
+        ("your own", "melanoma-train experiment=baseline data=folder data.root=<with train/ and test/>"),
+        ("first", "source .venv/bin/activate  # all commands above need it"),
     ]
-    return "\n".join(format_table(commands, "<"))
+    return "\n".join(f"{label:{LABEL_WIDTH}}  {command}" for label, command in commands)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ IN_FILE, ON_SCREEN = {DESTINATION: "file"}, {DESTINATION: "screen"}
 """`extra` of a log line that only the log file holds, and of a line of a sweep's job that the screen shows as well."""
 
 EVERY = 30.0  # seconds between two lines of progress
+DELAY = 0.5  # seconds before a pass shows a bar: shorter ones would only flicker
 
 Thing = TypeVar("Thing")
 
@@ -165,9 +166,15 @@ class Progress:
     """
 
     said = active = float("-inf")  # seconds, when the last line was written and when anything last went on
+    job = ""  # what each line begins with, such as "job 2/4  ", in a sweep
+    has_bars = True  # False where several processes write to one terminal, and would overwrite each other's bars
 
     def __init__(self, total: int, title: str, unit: str = "images") -> None:
-        self._bar = tqdm(total=total, desc=title, unit=f" {unit}", leave=False, disable=None)
+        self._bar = tqdm(
+            total=total, desc=title, leave=False, disable=None if self.has_bars else True, delay=DELAY,
+            mininterval=0.25, dynamic_ncols=True,
+            bar_format=f"{{desc}} {{percentage:3.0f}}% {{bar}}  {{n_fmt}} of {{total_fmt}} {unit}  {{remaining}} left",
+        )  # fmt: skip
         self._done, self._line = 0, f"{title}: {{:,}} of {amount(total, unit, unit)}"
         if time.monotonic() - Progress.active > EVERY:
             Progress.said = Progress.active = time.monotonic()
@@ -185,7 +192,7 @@ class Progress:
         Progress.active = time.monotonic()
         if self._bar.disable and Progress.active - Progress.said >= EVERY:
             Progress.said = Progress.active
-            print(self._line.format(self._done), file=sys.stderr, flush=True)
+            print(f"{self.job}{self._line.format(self._done)}", file=sys.stderr, flush=True)
 
 
 def counted(things: Sequence[Thing], title: str, unit: str = "images") -> Iterator[Thing]:

@@ -85,8 +85,7 @@ def command(arguments: list[str]) -> int:
     arguments, resumption = with_resume([quoted_condition(argument) for argument in arguments])
     typed: SweepArguments | None = None
     if not MULTIRUN.isdisjoint(arguments):
-        for config in app.jobs_beforehand("train", arguments):  # or each job would fail by itself
-            check_beforehand(validated(TrainSettings, config), is_sweep=True)
+        check_sweep(arguments)
         typed = SweepArguments(tuple(arguments), app.count_jobs(arguments))
     sweep_folders: list[Path] = []
     try:
@@ -103,6 +102,22 @@ def command(arguments: list[str]) -> int:
         for folder in sweep_folders:
             sweeps.summarize(folder)
     return app.OK
+
+
+def check_sweep(arguments: list[str]) -> None:
+    """Refuse before the first job what would fail in any of them.
+
+    Raises:
+        UserError: If an override is refused, or if the settings of a job do not go together or with this machine.
+    """
+    if not {"--cfg", "-c", "--info", "-i"}.isdisjoint(argument.partition("=")[0] for argument in arguments):
+        return
+    jobs = [validated(TrainSettings, config) for config in app.jobs_beforehand("train", arguments)]
+    for settings in jobs:
+        check_beforehand(settings, is_sweep=True)
+    from melanoma_pl.training.fit import check_jobs  # PyTorch and Lightning take seconds: only once all else is right
+
+    check_jobs(jobs, is_local=not any("submitit" in argument for argument in arguments))
 
 
 def quoted_condition(argument: str) -> str:
@@ -181,9 +196,10 @@ def run_job(config: DictConfig, run: Run, sweep: SweepArguments) -> float | None
     """Run one job of a sweep, show a line instead of all that its log tells, and return `optimized_metric`."""
     hydra, began = HydraConfig.get(), time.monotonic()
     own = [override for override in hydra.overrides.task if override not in sweep.arguments]
-    number = f"{hydra.job.num + 1}" + (f"/{sweep.jobs}" if sweep.jobs else "")
-    title = f"job {number}  {' '.join(own) or 'as configured'}"
-    with app.job_of_sweep():
+    jobs = sweep.jobs or hydra.sweeper.get("n_trials")  # of Optuna
+    number = f"job {hydra.job.num + 1}" + (f"/{jobs}" if jobs else "")
+    title = " ".join(own) or "as configured"
+    with app.job_of_sweep(number, is_alone=hydra.launcher._target_.endswith("BasicLauncher")):
         try:
             value = run_training(config, run, True, None)
         except Exception as error:

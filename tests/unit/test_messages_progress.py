@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from melanoma_pl import messages
+from melanoma_pl.config.app import job_of_sweep
 from melanoma_pl.data.__main__ import command
 from melanoma_pl.image_files import read_all
 from melanoma_pl.messages import Progress, counted
@@ -58,10 +59,28 @@ def test_on_a_terminal_there_is_a_bar(
     pass_time: Callable[[float], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(messages, "DELAY", 0)
     for _ in counted(range(100), "reading"):
         pass_time(1)
     shown = capsys.readouterr().err
-    assert "reading" in shown and " of 100 images" not in shown
+    assert "reading   0% " in shown and " 0 of 100 images  ? left" in shown
+    assert "\n" not in shown
+
+
+def test_a_short_pass_shows_no_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert list(counted(range(3), "reading")) == [0, 1, 2]
+    assert not capsys.readouterr().err.strip()
+
+
+def test_jobs_at_the_same_time_show_no_bars_but_lines_with_their_number(
+    pass_time: Callable[[float], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with job_of_sweep("job 2/4", is_alone=False):
+        for _ in counted(range(100), "reading"):
+            pass_time(0.5)
+    assert capsys.readouterr().err == "job 2/4  reading: 60 of 100 images\n"
 
 
 def test_decoding_scanning_and_prediction_tell_how_far_they_are(

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
+from importlib import import_module
+from itertools import islice, product
 from pathlib import Path
 from textwrap import indent
 from types import FrameType
@@ -22,6 +24,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -33,7 +36,7 @@ from melanoma_pl import __version__
 from melanoma_pl.config.schema import direction
 from melanoma_pl.errors import STOPPING, RunStopped, UserError, did_you_mean, find_stop
 from melanoma_pl.files import NO_SPACE
-from melanoma_pl.messages import DESTINATION, format_table, readable
+from melanoma_pl.messages import DESTINATION, Progress, format_table, readable
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
 WRONG_PATH = (
@@ -69,13 +72,18 @@ class ReadableFormatter(logging.Formatter):
 
 
 @contextmanager
-def job_of_sweep() -> Iterator[None]:
-    """Keep the lines of a job off the screen, where its sweep has one line for it."""
-    Console.is_in_sweep = True
+def job_of_sweep(title: str, *, is_alone: bool) -> Iterator[None]:
+    """Keep the lines of a job off the screen, where its sweep has one line for it.
+
+    Args:
+        title: What the lines that are shown begin with, such as `job 2/4`.
+        is_alone: Whether no other job runs at the same time, so that a progress bar has the terminal to itself.
+    """
+    Console.is_in_sweep, Progress.job, Progress.has_bars = True, f"{title}  ", is_alone
     try:
         yield
     finally:
-        Console.is_in_sweep = False
+        Console.is_in_sweep, Progress.job, Progress.has_bars = False, "", True
 
 
 class LogFile(logging.FileHandler):
@@ -110,7 +118,7 @@ class Console(logging.Handler):
         destination = getattr(record, DESTINATION, None)
         if destination == "file" or (destination != "screen" and self.is_in_sweep):
             return
-        tqdm.write(self.format(record), file=sys.stdout)
+        tqdm.write(f"{Progress.job}{self.format(record)}", file=sys.stdout)
         sys.stdout.flush()
 
 
@@ -229,8 +237,19 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
 _sweep_folders: ContextVar[list[Path]] = ContextVar("sweep_folders")  # the list of the running call
 
 
+class QuietReturn(JobReturn):
+    """A job's outcome, whose error Hydra raises again without a line of its own: the job has told it."""
+
+    def _value(self) -> Any:
+        if self.status == JobStatus.FAILED:
+            raise self._return_value
+        return self._return_value
+
+    return_value = property(_value, JobReturn.return_value.fset)  # type: ignore[attr-defined]
+
+
 class SweepFolder(Callback):
-    """Tells the caller of `run_hydra_with_argv` the folder of a sweep, for its summary.
+    """Tells the caller of `run_hydra_with_argv` the folder of a sweep, for its summary, and silences the sweeper.
 
     Hydra calls nothing of ours at the end of a sweep whose jobs fail.
     """
@@ -240,6 +259,12 @@ class SweepFolder(Callback):
         folder = Path(config.hydra.sweep.dir)
         folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study also lies in outputs/
         _sweep_folders.get([]).append(folder)
+        if "optuna" in config.hydra.sweeper._target_:  # which writes to the terminal by a handler of its own
+            import_module("optuna.logging").set_verbosity(logging.ERROR)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Let the sweeper raise the error of a job in silence."""
+        job_return.__class__ = QuietReturn
 
 
 def run_hydra_with_argv(
@@ -325,10 +350,11 @@ MOST_JOBS = 50  # configurations that are composed before a sweep begins; each t
 
 
 def jobs_beforehand(config_name: str, arguments: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Return configurations of a sweep's jobs as plain values, without loggers: each value of each key occurs once.
+    """Return configurations of a sweep's jobs as plain values, without loggers.
 
-    Where a sweeper draws a value from a range, the value is that of the configuration. What only Hydra can tell, such
-    as a glob over the options of a group, is left out.
+    They are those of all jobs or, of a larger sweep than `MOST_JOBS`, so many that each value of each key occurs. Where
+    a sweeper draws a value from a range, the value is that of the configuration. What only Hydra can tell, such as a
+    glob over the options of a group, is left out.
 
     Raises:
         UserError: If an override is refused.
@@ -341,11 +367,13 @@ def jobs_beforehand(config_name: str, arguments: Iterable[str]) -> Iterator[dict
         raise as_user_error(error, config_name) from error
     except HydraException:
         return
-    first = [texts[0] for texts in choices if texts]
-    composed = [first]
-    for index, texts in enumerate(choices):
-        others = [each[0] for position, each in enumerate(choices) if each and position != index]
-        composed += [[*others, text] for text in texts[1:]]
+    given = [texts for texts in choices if texts]
+    composed = [list(job) for job in islice(product(*given), MOST_JOBS + 1)]
+    if len(composed) > MOST_JOBS:
+        first = composed[0]
+        composed = [first] + [
+            [*first[:index], text, *first[index + 1 :]] for index, texts in enumerate(given) for text in texts[1:]
+        ]
     for chosen in composed[:MOST_JOBS]:
         config = compose_config(config_name, chosen, config_dir)
         with open_dict(config):

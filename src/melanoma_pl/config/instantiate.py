@@ -41,6 +41,16 @@ def check_classes(settings: TrainSettings) -> None:
     check_spec(trainer, Trainer, "trainer")
 
 
+def check_network(settings: TrainSettings) -> None:
+    """Refuse options with which the network's class cannot be built; pretrained weights are not fetched.
+
+    Raises:
+        UserError: Naming the class and the options.
+    """
+    spec = _network_spec(settings)
+    build(spec | ({"pretrained": False} if "pretrained" in spec else {}), torch.nn.Module)
+
+
 def _network_spec(settings: TrainSettings) -> dict[str, Any]:
     return {key: value for key, value in settings.model.items() if key not in ("weights", "teacher")}
 

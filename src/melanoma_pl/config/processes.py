@@ -9,7 +9,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.messages import literal
 
 RUN_FOLDER = "hydra.run.dir="
-QUIET = ["hydra.output_subdir=null", "hydra/job_logging=screen", "hydra.job_logging.root.level=WARNING"]
+QUIET = ["hydra.output_subdir=null", "hydra/job_logging=screen", "hydra.job_logging.root.level=ERROR"]
 
 
 def is_torchrun() -> bool:
@@ -72,7 +72,7 @@ def rank_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
     """Give the arguments of Hydra for this process.
 
     The main process alone makes the run's folder, which has the time in its name. The others, if they do not know it,
-    work in a temporary folder, to which they write nothing that lasts, and show nothing but warnings.
+    work in a temporary folder, to which they write nothing that lasts, and show nothing but errors.
     """
     if is_main_process():
         yield list(arguments)

@@ -144,6 +144,15 @@ class MoleDataModule(pl.LightningDataModule):
         columns = options.image_column, options.group_column
         return replace(images, groups=read_groups(images.paths, table, *columns, options.without_row))
 
+    def check_listed(self) -> None:
+        """Refuse what the list of the training images shows, before any of them is decoded.
+
+        Raises:
+            UserError: If images, lesions or a fold are missing, or `batch_size` exceeds the number of training images.
+        """
+        listed, limit = self._cut_listed(self.list_split("train"))[0], self.options.limit
+        self._check_batch_size(min(len(listed), limit or len(listed)))
+
     def load(self, folder: str) -> LoadedImages:
         """Return all images of `train` or `test`, decoded at the first call."""
         if folder not in self._loaded:
@@ -207,8 +216,7 @@ class MoleDataModule(pl.LightningDataModule):
         """Read and check all images that the stage needs."""
         if stage == "fit":
             is_first = "train" not in self._loaded
-            listed, limit = self._cut_listed(self.list_split("train"))[0], self.options.limit
-            self._check_batch_size(min(len(listed), limit or len(listed)))  # before any image is decoded
+            self.check_listed()
             training = self.split("train")
             if is_first:
                 self._tell_validation_split()

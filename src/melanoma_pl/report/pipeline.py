@@ -91,6 +91,7 @@ def evaluate_trained_run(
         The figures by their tags.
     """
     checkpoint = run.checkpoint(settings.checkpoint.evaluate)
+    logger.info("evaluating  %s on the validation%s images", checkpoint.name, " and test" if open_test else "")
     evaluated = EvaluatedRun(run, checkpoint, settings, settings)
     own = [name.rpartition(".")[0] for name in targets_of(settings.model)]  # the training has imported it already
     classifier = load_classifier(checkpoint, accelerator, own)

@@ -6,7 +6,7 @@ from textwrap import wrap
 from melanoma_pl.evaluation import Decisions, Estimate
 from melanoma_pl.messages import format_table, readable
 from melanoma_pl.report.content import Content, SetFigures, Shortcut
-from melanoma_pl.report.verdict import verdict
+from melanoma_pl.report.verdict import verdict, warning_of
 from melanoma_pl.report.wording import (
     NOT_COMPUTABLE,
     beside,
@@ -58,6 +58,8 @@ def format_closing(content: Content, commands: Mapping[str, str]) -> list[str]:
     unseen = f"; on unseen lesions {told(content.sets[1].ranking.auroc)}" if len(content.sets) > 1 else ""
     decisions, own = main.decisions, verdict(content)
     counts = f"{decisions.counts.n:,} {content.split} images, {decisions.counts.positives:,} {positive}"
+    if content.split == "test" and content.lesions and not (warning_of(content, "seen") or warning_of(content, "leak")):
+        counts += ", all of unseen lesions"
     rows = [
         ("AUROC", f"{told(main.ranking.auroc)}{unseen} ({counts})"),
         (

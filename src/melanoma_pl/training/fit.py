@@ -27,13 +27,15 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from melanoma_pl.config.instantiate import (
     check_classes,
+    check_network,
+    check_weights,
     draw_synthetic_images,
     is_depthwise,
     make_classifier,
     make_data,
 )
 from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun
-from melanoma_pl.config.schema import TrainSettings
+from melanoma_pl.config.schema import DataSettings, TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
@@ -45,6 +47,7 @@ from melanoma_pl.inference.hardware import (
     choose_precision,
     keep_freed_memory,
 )
+from melanoma_pl.messages import Progress
 from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
@@ -74,6 +77,37 @@ UNSUITABLE: dict[type[pl.Callback], tuple[str, str]] = {  # callbacks of Lightni
 LOGGER_PACKAGES = {WandbLogger: "wandb", MLFlowLogger: "mlflow"}  # each an extra of this package
 
 
+def check_jobs(jobs: Sequence[TrainSettings], *, is_local: bool) -> None:
+    """Refuse what neither a run's folder nor pixels are needed for, before the first job of a sweep begins.
+
+    Args:
+        jobs: Their settings.
+        is_local: Whether they will be trained on this machine.
+
+    Raises:
+        UserError: If a job would fail for a reason that the user can correct.
+    """
+    datasets: list[DataSettings] = []
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # each job logs what it warns about
+    try:
+        for settings in jobs:
+            if is_local:
+                accelerator = choose_accelerator(settings.trainer.accelerator)
+                check_compiler(settings.trainer.compile, accelerator)
+                choose_precision(settings.trainer.precision, accelerator)
+            check_classes(settings)
+            check_network(settings)
+            make_callbacks(settings)
+            if settings.model.get("weights"):
+                check_weights(settings)
+            if settings.data.synthetic is None and settings.data not in datasets:
+                make_data(settings).check_listed()
+                datasets.append(settings.data)
+    finally:
+        logging.disable(before)
+
+
 def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[str, float]:
     """Train in a run's folder, or go on with its training, and evaluate the result.
 
@@ -89,7 +123,7 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         UserError: If something is wrong that the user can correct.
         RunStopped: If a signal stopped the training, after it was saved.
     """
-    for name in ("lightning.pytorch", "timm"):
+    for name in ("lightning.pytorch", "lightning.fabric", "timm"):
         logging.getLogger(name).setLevel(logging.WARNING)  # the lines below say the same in fewer words
     accelerator = choose_accelerator(settings.trainer.accelerator)
     check_compiler(settings.trainer.compile, accelerator)
@@ -142,6 +176,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             # Lightning asks PyTorch in an old way, about which its users can do nothing
             warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
+            # the figures are already those of all processes
+            warnings.filterwarnings("ignore", ".*recommended to use .self.log.*sync_dist=True.*")
             last = run.checkpoints / LAST if is_resumed else None
             try:
                 trainer.fit(classifier, data, ckpt_path=last, weights_only=True)
@@ -309,7 +345,8 @@ def make_trainer(
     }
     has_bar = any(isinstance(each, AnyProgressBar) for each in callbacks)
     chosen["enable_progress_bar"] |= has_bar
-    progress = [RunProgress(sys.stdout.isatty())] if chosen["enable_progress_bar"] and not has_bar else []
+    own_bar = RunProgress(is_terminal=Progress.has_bars and sys.stdout.isatty())
+    progress = [own_bar] if chosen["enable_progress_bar"] and not has_bar else []
     try:
         return pl.Trainer(
             accelerator=accelerator,

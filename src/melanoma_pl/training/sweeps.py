@@ -85,7 +85,7 @@ def summarize(folder: Path) -> None:
         print(f"\n{format_ranking(jobs)}")
     for job in jobs:
         if job.status != FINISHED:
-            print(f"job {job.folder.name} did not finish: {readable(job.status)}")
+            print(f"{shown_path(job.folder)} did not finish: {readable(job.status)}")
     if any(job.synthetic for job in jobs):
         print(f"\n{SYNTHETIC}")
     print(f"\neach job: {folder / SUMMARY_FILE}")
@@ -163,8 +163,9 @@ def next_step(jobs: Sequence[Job]) -> str:
     record = Run(best.folder).read()
     has_test = _has_test_split(record["config"]["data"])
     test = "the test split is still unopened" if has_test else "there is no test split"
-    dropped = ("seed", FOLD, *([] if has_test else ["test"]))
-    kept = [text for text in record["overrides"] if text.lstrip("+").split("=", 1)[0] not in dropped]
+    dropped = ("seed", "sweep", FOLD, *([] if has_test else ["test"]))
+    kept = [word for folder in record.get("config_dirs", ()) for word in ("--config-dir", folder)]
+    kept += [text for text in record["overrides"] if text.lstrip("+").split("=", 1)[0] not in dropped]
     setting = f"melanoma-train {shlex.join(kept if has_test else [*kept, 'test=false'])}".strip()
     if is_cross_validation(jobs):
         return (

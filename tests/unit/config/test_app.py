@@ -14,6 +14,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
 from melanoma_pl import __version__, evaluate, predict, train
+from melanoma_pl.config import app
 from melanoma_pl.config.app import (
     FULL_ERROR,
     Console,
@@ -105,8 +106,15 @@ def test_every_value_of_a_sweep_is_composed_beforehand() -> None:
         (config["seed"], config["optimizer"]["_target_"].rpartition(".")[2], config["optimizer"]["lr"])
         for config in jobs_beforehand("train", swept)
     ]
-    assert jobs == [(3, "AdamW", 1e-3), (4, "AdamW", 1e-3), (5, "AdamW", 1e-3), (3, "Adam", 1e-3)]
+    assert jobs == [(seed, name, 1e-3) for seed in (3, 4, 5) for name in ("AdamW", "Adam")]
     assert list(jobs_beforehand("train", ["-m", "optimizer=glob(*)"])) == []
+
+
+def test_of_a_large_sweep_each_value_is_composed_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MOST_JOBS", 5)
+    swept = ["-m", "seed=3,4,5", "data.batch_size=8,16"]
+    jobs = [(config["seed"], config["data"]["batch_size"]) for config in jobs_beforehand("train", swept)]
+    assert jobs == [(3, 8), (4, 8), (5, 8), (3, 16)]
 
 
 @pytest.mark.parametrize(
@@ -129,13 +137,22 @@ def test_what_the_screen_shows_of_a_job(capsys: pytest.CaptureFixture[str]) -> N
     try:
         log.info("shown")
         log.info("for the file", extra=IN_FILE)
-        with job_of_sweep():
+        with job_of_sweep("job 2/4", is_alone=True):
             log.warning("of a job")
             log.info("its line", extra=ON_SCREEN)
         log.info("shown again")
     finally:
         log.removeHandler(console)
-    assert capsys.readouterr().out.splitlines() == ["shown", "its line", "shown again"]
+    assert capsys.readouterr().out.splitlines() == ["shown", "job 2/4  its line", "shown again"]
+
+
+def test_a_failing_job_has_no_line_of_hydras(work_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def job(config: DictConfig) -> float:
+        raise RuntimeError(f"no luck with {config.seed}")
+
+    with pytest.raises(RuntimeError, match="no luck with 1"):
+        run_hydra_with_argv("train", job, ["-m", "seed=1,2"])
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 import logging
 import math
+import shutil
+import statistics
 import sys
 import time
-from datetime import timedelta
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from melanoma_pl.runs.run_folder import METRICS
 logger = logging.getLogger(__name__)
 
 DRAW_EVERY = 1.0  # seconds between two drawings of the progress bar: drawing it at every step costs time
+WIDE_BAR, NARROW_BAR = 12, 4  # columns: the least width of a bar beside "epoch 2/12", and beside "2/12"
 
 
 class EpochLog(pl.Callback):
@@ -131,7 +134,7 @@ class RunProgress(ProgressBar):
     Lightning's own bar starts anew in each epoch, has a second one for validation, and cannot tell when the run ends.
 
     Args:
-        is_terminal: Whether standard output is a terminal.
+        is_terminal: Whether standard output is a terminal of this process alone.
     """
 
     def __init__(self, is_terminal: bool) -> None:
@@ -139,9 +142,9 @@ class RunProgress(ProgressBar):
         self.is_terminal = is_terminal
         self._bar: tqdm[Any] | None = None
         self._enabled = True
-        self._total = self._done = self._first = 0
-        self._began = self._shown = self._since = 0.0
-        self._images = 0
+        self._total = self._done = self._first = self._images = 0
+        self._began = self._shown = self._since = self._stepped = 0.0  # seconds of the clock
+        self._pauses: list[float] = []  # seconds between the last step of an epoch and the first of the next
 
     def disable(self) -> None:
         """Show nothing, as Lightning asks on all ranks but the first."""
@@ -159,12 +162,15 @@ class RunProgress(ProgressBar):
             self._total = min(self._total, trainer.max_steps * trainer.accumulate_grad_batches)
         self._first = self._done = trainer.global_step * trainer.accumulate_grad_batches
         self._began = self._shown = self._since = time.monotonic()
-        self._images = 0
+        self._images, self._stepped, self._pauses = 0, 0.0, []
         if self._enabled and self.is_terminal:
-            self._bar = tqdm(
-                total=self._total, initial=self._done, leave=False, dynamic_ncols=True, mininterval=DRAW_EVERY,
-                bar_format="{desc} {percentage:3.0f}%|{bar}|{postfix}", file=sys.stdout,
-            )  # fmt: skip
+            title = f"{_epoch(trainer)}  the first step"
+            self._bar = tqdm(total=self._total, initial=self._done, leave=False, file=sys.stdout, bar_format=title)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note how long validation and saving took at the end of the epoch before."""
+        if self._stepped:
+            self._pauses.append(time.monotonic() - self._stepped)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -172,35 +178,52 @@ class RunProgress(ProgressBar):
         """Draw the bar, or write a line, if it is time: reading the loss waits for a GPU."""
         self._done += 1
         self._images += len(batch.targets) * trainer.world_size
-        now = time.monotonic()
-        if not self._enabled or now - self._shown < (DRAW_EVERY if self._bar is not None else EVERY):
-            return
-        self._shown = now
-        shown = self._figures(trainer, float(outputs["loss"]), now)
-        if self._bar is None:
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            logger.info(
-                "%s, step %s", epoch, " | ".join([f"{self._done:,} of {self._total:,}", *shown]), extra=ON_SCREEN
-            )
-        else:
-            self._bar.set_description_str(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False)
-            self._bar.set_postfix_str("  ".join(shown), refresh=False)
-            self._bar.n = self._done
-            self._bar.refresh()
+        self._stepped = time.monotonic()
+        if self._is_due():
+            rate = self._images / (self._stepped - self._since) if self._stepped > self._since else 0.0
+            self._images, self._since = 0, self._stepped
+            learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+            figures = [f"loss {float(outputs['loss']):.3f}", f"{rate:,.0f} images/s", f"lr {learning_rate:.2g}"]
+            self._show(trainer, f"step {self._done:,} of {self._total:,}", figures)
 
-    def _figures(self, trainer: pl.Trainer, loss: float, now: float) -> list[str]:
-        """Return the time left, AUROC, loss, images per second and learning rate: a narrow screen cuts the end."""
-        rate = self._images / (now - self._since) if now > self._since else 0.0
-        self._images, self._since = 0, now
-        left = (now - self._began) * (self._total - self._done) / max(self._done - self._first, 1)
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the bar, or write a line, if it is time."""
+        if not trainer.sanity_checking and self._is_due():
+            fraction = (batch_idx + 1) / trainer.num_val_batches[dataloader_idx]
+            self._show(trainer, "validation", [f"{fraction:.0%} validated"])
+
+    def _is_due(self) -> bool:
+        every = EVERY if self._bar is None else DRAW_EVERY
+        return self._enabled and time.monotonic() - self._shown >= every
+
+    def _show(self, trainer: pl.Trainer, part: str, figures: Sequence[str]) -> None:
+        """Draw the bar with the time left, the last AUROC and the figures, or write a line that names the part, too."""
+        self._shown = time.monotonic()
         auroc = trainer.callback_metrics.get("val/auroc")
-        return [
-            f"{timedelta(seconds=round(left))} left",
-            *([f"AUROC {float(auroc):.3f}"] if auroc is not None else []),
-            f"loss {loss:.3f}",
-            f"{rate:.0f} images/s",
-            f"lr {trainer.optimizers[0].param_groups[0]['lr']:.1e}",
-        ]
+        known = [] if auroc is None else [f"AUROC {float(auroc):.3f}"]
+        shown = [f"{tqdm.format_interval(self._seconds_left(trainer))} left", *known, *figures]
+        if self._bar is None:
+            logger.info("%s, %s", _epoch(trainer), " | ".join([part, *shown]), extra=ON_SCREEN)
+            return
+        columns = shutil.get_terminal_size().columns - 1  # a full line would wrap on some terminals
+        self._bar.ncols, self._bar.bar_format = columns, bar_format(_epoch(trainer), shown, columns)
+        self._bar.n = self._done
+        self._bar.refresh()
+
+    def _seconds_left(self, trainer: pl.Trainer) -> float:
+        """Return the seconds that the remaining steps, validations and savings take at the pace so far."""
+        steps, left = self._done - self._first, self._total - self._done
+        seconds = self._stepped - self._began - sum(self._pauses)
+        pauses = math.ceil(left / trainer.num_training_batches) * statistics.mean(self._pauses or [0.0])
+        return left * seconds / max(steps, 1) + pauses
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the time of validation out of the images per second."""
@@ -218,3 +241,25 @@ class RunProgress(ProgressBar):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _epoch(trainer: pl.Trainer) -> str:
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+
+
+def bar_format(epoch: str, figures: Sequence[str], columns: int) -> str:
+    """Return the layout of the progress bar, for tqdm: a narrow terminal loses the bar first, then the last figures.
+
+    Args:
+        epoch: Such as `epoch 2/12`.
+        figures: What to show, the most important first.
+        columns: Width in characters.
+    """
+    for count in range(len(figures), 0, -1):
+        text = "  ".join(figures[:count])
+        short = epoch.removeprefix("epoch ")
+        for title, least in ((epoch, WIDE_BAR), (short, NARROW_BAR), (short, 0)):
+            room = columns - len(f"{title} 100%   {text}")
+            if room >= least:
+                return f"{title} {{percentage:3.0f}}% {'{bar}  ' if least else ' '}{text}"
+    return "{percentage:3.0f}%"
