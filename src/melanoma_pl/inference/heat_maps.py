@@ -8,11 +8,11 @@ The control is that of Adebayo et al. ("Sanity Checks for Saliency Maps", NeurIP
 layers draw the same map, the map shows edges of the image, not what the network has learnt.
 
 One shuffle is not enough. For the false decisions of two small networks (three convolutions, 600 images of 64 pixels, 3
-and 6 epochs), the similarity of heat map and control varied between twelve disjoint sets of seeds by a standard deviation
-of 0.39 and 0.14 with one shuffle, 0.15 and 0.12 with 8, 0.06 and 0.07 with 16, and 0.05 with 32. After 2 epochs on 100
-images it varied more: by 0.35, 0.28, 0.23 and 0.14. A single control of one decision is often empty, since a shuffled
-network often takes every feature for benign. As it knows neither class, the maps of both decisions are equally valid
-controls; their mean is empty only if no feature reaches the output.
+and 6 epochs), the similarity of heat map and control varied between twelve disjoint sets of seeds by a standard
+deviation of 0.39 and 0.14 with one shuffle, 0.15 and 0.12 with 8, 0.06 and 0.07 with 16, and 0.05 with 32. After 2
+epochs on 100 images it varied more: by 0.35, 0.28, 0.23 and 0.14. A single control of one decision is often empty,
+since a shuffled network often takes every feature for benign. As it knows neither class, the maps of both decisions are
+equally valid controls; their mean is empty only if no feature reaches the output.
 """
 
 import copy
