@@ -22,7 +22,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
-ANSWER = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n(?P<printed>.*?)```)?", re.DOTALL)
+ANSWER = re.compile(r"```python\n(?P<code>.*?)```\n(?:\nIt prints:\n\n```text\n(?P<printed>.*?)```)?", re.DOTALL)
 MISSING = [name for name in ("nbclient", "ipykernel", "ipywidgets") if importlib.util.find_spec(name) is None]
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -148,6 +148,8 @@ def test_most_chapters_have_an_answer_in_code():
     cells = {path.stem[:2]: json.loads(path.read_text(encoding="utf-8"))["cells"] for path in NOTEBOOKS}
     texts = {number: "".join("".join(cell["source"]) for cell in each) for number, each in cells.items()}
     answers = {number: len(ANSWER.findall(text.split("## Exercises")[1])) for number, text in texts.items()}
+    printed = sum(bool(found["printed"]) for text in texts.values() for found in ANSWER.finditer(text))
+    assert printed == sum(text.count("```text") for text in texts.values()) >= 14, "each is compared"
     assert all(answers[f"0{number}"] >= 2 for number in range(1, 8)), answers
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from melanoma_pl.foundations.costs import Cost
@@ -191,11 +192,14 @@ def largest_difference(ours: Tensor, theirs: Tensor) -> float:
 def agreement_figure(ours: Tensor, theirs: Tensor) -> Figure:
     """Plot each derivative by hand against the same by autograd, float `(P,)`: equal ones lie on the diagonal."""
     figure, (ax,) = canvas(width=3.8, height=3.6)
-    reach = float(theirs.abs().max()) * 1.1
-    ax.plot((-reach, reach), (-reach, reach), color=GREY, linewidth=0.8)
+    ax.axline((0, 0), slope=1, color=GREY, linewidth=0.8)
     ax.plot(theirs, ours, "o", color=BLUE, markersize=4, alpha=0.6)
-    ax.set(xlabel="autograd", ylabel="four equations", xlim=(-reach, reach), ylim=(-reach, reach))
-    ax.set_title(f"{len(ours)} derivatives", fontsize=9)
+    ends = float(theirs.min()), float(theirs.max())
+    margin = 0.1 * max(map(abs, ends))
+    limits = ends[0] - margin, ends[1] + margin
+    ticks = MaxNLocator(5).tick_values(*limits)[1:-1]
+    ax.set(xlabel="autograd", ylabel="four equations", xlim=limits, ylim=limits, xticks=ticks, yticks=ticks, aspect=1)
+    ax.set_title(f"{len(ours)} derivatives")
     return figure
 
 
@@ -215,6 +219,6 @@ def error_sizes_figure(networks: Sequence[Parameters], inputs: Tensor, targets: 
         layers = range(2, len(errors) + 2)
         sizes = [float((error**2).mean().sqrt()) for error in errors]
         ax.plot(layers, sizes, "o-", color=color, label=f"L = {layers[-1]}")
-    ax.set(xlabel="layer l", ylabel="size of δ^l (root mean square)", yscale="log")
+    ax.set(xlabel="layer $l$", ylabel="size of $\\delta^l$ (root mean square)", yscale="log")
     ax.legend(fontsize=8)
     return figure

@@ -191,7 +191,7 @@ def draw_numbers(ax: Axes, values: Tensor, title: str, hidden: Tensor | None = N
     show_image(ax, shown.numpy(), title, cmap="coolwarm", vmin=-1.6 * reach, vmax=1.6 * reach)
     for (row, column), number in np.ndenumerate(shown.numpy()):
         if not np.isnan(number):
-            ax.text(column, row, f"{number:g}", ha="center", va="center", fontsize=9)
+            ax.text(column, row, f"{number:g}".replace("-", "−"), ha="center", va="center", fontsize=9)
     ax.spines[:].set_visible(hidden is not None)
 
 
@@ -236,7 +236,7 @@ def sliding_step_figure(image: Tensor, kernel: Tensor, position: int) -> Figure:
     figure, axes = canvas(4, width=WIDTH / 4, height=2.7)
     draw_numbers(axes[0], image, "image")
     draw_numbers(axes[1], kernel, "kernel")
-    draw_numbers(axes[2], products, f"products, sum {products.sum():g}")
+    draw_numbers(axes[2], products, f"products, sum {products.sum():g}".replace("-", "−"))
     draw_numbers(axes[3], responses, "responses", hidden)
     frame(axes[0], row, column, side)
     frame(axes[3], row, column)

@@ -164,11 +164,11 @@ def network_figure(parameters: Parameters, names: Sequence[str]) -> Figure:
             ax.plot((layer, layer + 1), ends, color=BLUE if width > 0 else ORANGE, linewidth=abs(width))
     for layer, column in enumerate(heights):
         ax.scatter([layer] * len(column), column, s=260, color="white", edgecolor=GREY, zorder=3)
+        ax.annotate(f"layer {layer + 1}", (layer, max(sizes) / 2), ha="center", color=GREY)
     for height, name in zip(heights[0], names, strict=True):
         ax.annotate(name, (0, height), xytext=(-14, 0), textcoords="offset points", ha="right", va="center")
     bare(ax)
-    ax.set_xlim(-0.9, len(sizes) - 0.7)
-    ax.set_title("  →  ".join(f"layer {number}" for number in range(1, len(sizes) + 1)), fontsize=9)
+    ax.set(xlim=(-0.9, len(sizes) - 0.7), ylim=(-max(sizes) / 2, max(sizes) / 2 + 0.4))
     return figure
 
 
@@ -201,5 +201,5 @@ def moles_figure(parameters: Parameters, examples: Examples, names: Sequence[str
         dots = ax.scatter(inputs[:, 0], inputs[:, 1], c=values, cmap="coolwarm", vmin=0, vmax=1, s=14, ec=GREY, lw=0.3)
         ax.set(title=title, xlabel=f"{names[0]} (standardised)")
     axes[0].set_ylabel(f"{names[1]} (standardised)")
-    figure.colorbar(dots, ax=axes, label="benign 0 … malignant 1")
+    figure.colorbar(dots, ax=axes, label="0 benign … 1 malignant")
     return figure

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import binom
 from torch import Tensor
@@ -152,6 +153,7 @@ def threshold_figure(probabilities: Floats, targets: NDArray[np.int64], threshol
         ax.axvline(threshold, color=RED, linewidth=1.5)
         ax.set(xlabel="probability of malignant", xlim=(-0.02, 1.02))
     images.set(ylim=(0, 1.25 * images.get_ylim()[1]))  # room for the legend
+    images.yaxis.set_major_locator(MaxNLocator(integer=True))
     images.legend(fontsize=8, loc="upper right")
     rates.legend(fontsize=8, loc="center left")
     return figure
@@ -203,7 +205,12 @@ def small_tests_figure(accuracies: Floats, whole: float, right: int, images: int
         interval = wilson(right * size // images, size) or (0, 1)
         ax.plot((size, size), interval, color=BLUE, linewidth=5, solid_capstyle="butt")
         ax.plot(size, right / images, "o", color=RED, markersize=4)
-    ax.set(title=f"95 % intervals around {right / images:.1%}", xlabel="test images", ylabel="accuracy", xscale="log")
+    ax.set(
+        title=f"95 % intervals around {100 * right / images:.1f} %",
+        xlabel="test images",
+        ylabel="accuracy",
+        xscale="log",
+    )
     ax.set_xticks(sizes, [str(size) for size in sizes])
     ax.minorticks_off()
     ax.set_ylim(0, 1)

@@ -73,10 +73,15 @@ def test_learning(examples):
     parameters, course = learn(initial_parameters([4, 3, 1], seed=1), examples, examples, Recipe(epochs=2))
     drawing = learning.network_figure(parameters, ["one", "two", "three", "four"])
     assert len(drawing.axes[0].lines) == 4 * 3 + 3
+    assert [text.get_text() for text in drawing.axes[0].texts][:3] == ["layer 1", "layer 2", "layer 3"]
     assert drawn(drawing)
     assert drawn(learning.courses_figure({"4-3-1": course}))
     assert drawn(learning.moles_figure(parameters, examples, ["one", "two"]))
-    assert drawn(backpropagation.agreement_figure(torch.ones(5), torch.ones(5)))
+    agreement = backpropagation.agreement_figure(torch.tensor([-0.01, 0.1]), torch.tensor([-0.01, 0.1]))
+    (ax,) = agreement.axes
+    assert ax.get_xlim() == ax.get_ylim() and ax.get_xticks().tolist() == ax.get_yticks().tolist()
+    assert -0.03 < ax.get_xlim()[0] < -0.01 and 0.1 < ax.get_xlim()[1] < 0.12
+    assert drawn(agreement)
     assert drawn(backpropagation.error_sizes_figure([parameters], *examples, CROSS_ENTROPY))
 
 
@@ -88,7 +93,8 @@ def test_convolutions():
     step = convolution.sliding_step_figure(image, KERNELS["outline"].float(), position=5)
     numbers = [text.get_text() for text in step.axes[3].texts]
     assert numbers == [
-        f"{value:g}" for value in convolution.filtered(image[None, None], KERNELS["outline"].float()).flatten()[:6]
+        f"{value:g}".replace("-", "−")
+        for value in convolution.filtered(image[None, None], KERNELS["outline"].float()).flatten()[:6]
     ]
     assert "sum 0" in step.axes[2].get_title()
     assert drawn(step)
