@@ -104,13 +104,29 @@ def test_a_resumed_job_does_not_open_it_either(sweep: Command, run_command: Comm
     assert sorted(path.name for path in (job / "report").iterdir()) == ["validation"]
 
 
-def test_a_failing_job(sweep: Command, work_folder: Path) -> None:
-    result = sweep("data.batch_size=8,999", "seed=1")
+def test_a_failing_job(sweep: Command, work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work_folder / "failing.py").write_text(
+        "import lightning.pytorch as pl\n"
+        "class Failing(pl.Callback):\n"
+        "    def on_train_start(self, trainer, module):\n"
+        "        if trainer.limit_train_batches == 3:\n"
+        "            raise RuntimeError('no luck')\n"
+    )
+    monkeypatch.syspath_prepend(work_folder)
+    result = sweep("+trainer.limit_train_batches=2,3", "+callbacks.failing._target_=failing.Failing")
     assert result.code == 1
-    rows = summary(work_folder)
-    assert rows[0]["status"] == "finished"
-    assert "larger than the 32 training images" in rows[1]["status"]
-    assert "job 1 did not finish" in result.output
+    assert [row["status"] for row in summary(work_folder)] == ["finished", "no luck"]
+    assert "+trainer.limit_train_batches=3  failed: no luck" in result.output
+    assert "/1 did not finish: no luck" in result.output
+    (log,) = work_folder.glob("outputs/sweeps/*/1/train.log")
+    assert "Traceback" in log.read_text()
+
+
+def test_what_a_job_would_refuse_is_refused_before_the_first(sweep: Command, work_folder: Path) -> None:
+    result = sweep("data.batch_size=8,999", "seed=1")
+    assert result.code == 2
+    assert "data.batch_size=999 is larger than the 32 training images" in result.error
+    assert not list(work_folder.iterdir())
 
 
 @pytest.mark.slow
