@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import re
+import tomllib
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -124,6 +125,17 @@ def test_a_page_without_a_kernel_has_an_animation(path):
             with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as image:
                 frames.append(getattr(image, "n_frames", 1))
     assert max(frames) >= 10
+
+
+def test_make_notebooks_installs_what_it_opens():
+    repository = Path(__file__).parents[2]
+    extras = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    needed = {re.split(r"[<>=!\[]", requirement)[0] for requirement in extras["notebooks"]}
+    assert {"jupyterlab", "ipywidgets", "ipykernel", "onnxruntime"} <= needed
+    pinned = {line.partition("==")[0] for line in (repository / "constraints.txt").read_text().splitlines()}
+    assert needed - {"melanoma-pl"} <= pinned
+    target = (repository / "Makefile").read_text().partition("\nnotebooks:")[2].partition("\n\n")[0]
+    assert ".installed-notebooks" in target and "jupyter lab" in target and "/lab/tree/notebooks" in target
 
 
 def test_the_conclusion_repeats_the_figures_of_the_guides():
