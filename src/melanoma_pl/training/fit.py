@@ -78,7 +78,7 @@ LOGGER_PACKAGES = {WandbLogger: "wandb", MLFlowLogger: "mlflow"}  # each an extr
 
 
 def check_jobs(jobs: Sequence[TrainSettings], *, is_local: bool) -> None:
-    """Refuse, before the first job of a sweep, what shows without a run's folder and without any pixels.
+    """Refuse what neither a run's folder nor pixels are needed for, before the first job of a sweep begins.
 
     Args:
         jobs: Their settings.
@@ -88,7 +88,6 @@ def check_jobs(jobs: Sequence[TrainSettings], *, is_local: bool) -> None:
         UserError: If a job would fail for a reason that the user can correct.
     """
     datasets: list[DataSettings] = []
-    networks: list[dict[str, Any]] = []
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # each job logs what it warns about
     try:
@@ -98,9 +97,7 @@ def check_jobs(jobs: Sequence[TrainSettings], *, is_local: bool) -> None:
                 check_compiler(settings.trainer.compile, accelerator)
                 choose_precision(settings.trainer.precision, accelerator)
             check_classes(settings)
-            if settings.model not in networks:  # a large one takes seconds to build
-                check_network(settings)
-                networks.append(settings.model)
+            check_network(settings)
             make_callbacks(settings)
             if settings.model.get("weights"):
                 check_weights(settings)

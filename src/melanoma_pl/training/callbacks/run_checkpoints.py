@@ -17,7 +17,6 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from melanoma_pl.errors import STOPPING, RunStopped, UserError
 from melanoma_pl.files import copy, flush_folder, flush_to_disk
-from melanoma_pl.messages import ON_SCREEN
 from melanoma_pl.models.checkpoint import PREDICTION_KEY, for_prediction
 from melanoma_pl.runs.run_folder import BEST, LAST, Run
 from melanoma_pl.training.callbacks.resumed_checkpoint import (
@@ -154,7 +153,7 @@ class RunCheckpoints(Checkpoint):
         if self._signal is not None:
             raise RunStopped(number)
         self._signal = number
-        logger.warning("stopping after this step, once it is saved; a second signal stops at once", extra=ON_SCREEN)
+        logger.warning("stopping after this step, once it is saved; a second signal stops at once")
 
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():
