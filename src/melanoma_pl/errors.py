@@ -1,8 +1,10 @@
-"""Mistakes of the user, as one line with the way out, and the stop by a signal."""
+"""Mistakes of the user, as one line with the way out, the stop by a signal, and errors of threads."""
 
 import difflib
 import signal
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from melanoma_pl.messages import readable
 
@@ -69,3 +71,22 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 def first_of(names: Sequence[str]) -> str:
     """Return the first few names of a list that can be long, as "a, b, c, …"."""
     return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+@contextmanager
+def quiet_threads(is_told: Callable[[BaseException | None], bool]) -> Iterator[None]:
+    """Let a thread whose error the main thread tells anyway, such as TensorBoard's writer, end without a traceback.
+
+    Args:
+        is_told: Whether an error of a thread is one of these.
+    """
+
+    def report(failed: threading.ExceptHookArgs) -> None:
+        if not is_told(failed.exc_value):
+            before(failed)
+
+    before, threading.excepthook = threading.excepthook, report
+    try:
+        yield
+    finally:
+        threading.excepthook = before

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -49,6 +50,12 @@ def write_atomically(path: Path) -> Iterator[TextIO]:
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         yield file
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def flush_to_disk(path: Path) -> None:

@@ -226,8 +226,7 @@ def decision_names(text: str) -> tuple[str, str]:
 
 def evaluated_checkpoint(folder: str | Path) -> Path:
     """Return the checkpoint that a run itself evaluates."""
-    run = runs.open_run(folder)
-    return run.checkpoint(run.read()["config"]["checkpoint"]["evaluate"])
+    return runs.open_run(folder).evaluated_checkpoint
 
 
 def find_images(arguments: Iterable[str | Path]) -> list[Path]:

@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from melanoma_pl import __version__
 from melanoma_pl.config.schema import direction
-from melanoma_pl.errors import STOPPING, RunStopped, UserError, did_you_mean, find_stop
+from melanoma_pl.errors import STOPPING, RunStopped, UserError, did_you_mean, find_stop, quiet_threads
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.messages import DESTINATION, Progress, format_table, readable
 
@@ -174,22 +174,9 @@ def raising_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def quiet_threads() -> Iterator[None]:
-    """Let a thread that finds the disk full, such as TensorBoard's, end without a traceback.
-
-    The next write in the main thread raises the error again.
-    """
-
-    def report(failed: threading.ExceptHookArgs) -> None:
-        if not isinstance(failed.exc_value, OSError) or failed.exc_value.errno not in NO_SPACE:
-            before(failed)
-
-    before, threading.excepthook = threading.excepthook, report
-    try:
-        yield
-    finally:
-        threading.excepthook = before
+def is_out_of_space(error: BaseException | None) -> bool:
+    """Tell whether an error is that of a full disk, which the next write in the main thread meets as well."""
+    return isinstance(error, OSError) and error.errno in NO_SPACE
 
 
 def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
@@ -207,7 +194,7 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         print(f"melanoma-pl {__version__}")
         return OK
     try:
-        with raising_signals(), quiet_threads():
+        with raising_signals(), quiet_threads(is_out_of_space):
             return command(arguments)
     except RunStopped as stop:
         if not stop.is_told:

@@ -47,19 +47,22 @@ def check_network(settings: TrainSettings) -> None:
     Raises:
         UserError: Naming the class and the options.
     """
-    spec = _network_spec(settings)
-    build(spec | ({"pretrained": False} if "pretrained" in spec else {}), torch.nn.Module)
+    build(_unfetched(_network_spec(settings)), torch.nn.Module)
 
 
 def _network_spec(settings: TrainSettings) -> dict[str, Any]:
     return {key: value for key, value in settings.model.items() if key not in ("weights", "teacher")}
 
 
+def _unfetched(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec of the same network with random weights instead of pretrained ones."""
+    return spec | ({"pretrained": False} if "pretrained" in spec else {})
+
+
 def is_depthwise(settings: TrainSettings) -> bool:
     """Tell whether the network has depthwise convolutions, which CPUs compute more slowly in bf16 than in 32 bits."""
-    spec = _network_spec(settings)
     with torch.device("meta"):
-        network = build(spec | ({"pretrained": False} if "pretrained" in spec else {}), torch.nn.Module)
+        network = build(_unfetched(_network_spec(settings)), torch.nn.Module)
     convolutions = (layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
     return any(1 < layer.groups == layer.in_channels for layer in convolutions)
 
@@ -174,7 +177,7 @@ def make_classifier(
     """
     torch.manual_seed(settings.seed)
     spec = _network_spec(settings)
-    from_checkpoint = spec | ({"pretrained": False} if "pretrained" in spec else {})
+    from_checkpoint = _unfetched(spec)
     network = build(from_checkpoint if resumed or settings.model.get("weights") else spec, torch.nn.Module)
     if settings.model.get("weights") and not resumed:
         load_weights(network, Path(settings.model["weights"]))

@@ -3,7 +3,6 @@
 A checkpoint is never changed once training has saved it, so `best.ckpt` has its extras in `best.inference.pt`.
 """
 
-import hashlib
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
-from melanoma_pl.files import replacement
+from melanoma_pl.files import replacement, sha256_of
 from melanoma_pl.models.classifier import MelanomaClassifier
 
 logger = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ def save_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
     Raises:
         OSError: If the file cannot be written; RuntimeError if the disk is full.
     """
-    extras: dict[str, Any] = {"checkpoint_sha256": _sha256(checkpoint)}
+    extras: dict[str, Any] = {"checkpoint_sha256": sha256_of(checkpoint)}
     if classifier.ood_detector is not None:
         values = asdict(classifier.ood_detector).items()
         extras["ood_detector"] = {
@@ -58,7 +57,7 @@ def restore_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
         return
     try:
         extras = torch.load(path, map_location="cpu", weights_only=True)
-        if extras["checkpoint_sha256"] != _sha256(checkpoint):
+        if extras["checkpoint_sha256"] != sha256_of(checkpoint):
             logger.warning("%s belongs to another checkpoint and is ignored; melanoma-evaluate renews it", path)
             return
         values = extras.get("ood_detector")
@@ -73,8 +72,3 @@ def restore_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
     classifier.ood_detector, classifier.augmented_decision = detector, augmented
     if own is not None and not classifier.is_decided:
         classifier.decide(own)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

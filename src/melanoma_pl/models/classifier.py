@@ -222,7 +222,8 @@ class MelanomaClassifier(pl.LightningModule):
     def _check_layer_options(self, defaults: Mapping[str, Any]) -> None:
         if self.layer_options and isinstance(self.network, FineTuned):
             raise ValueError("parameter_groups: this network has groups of its own, see model.backbone_lr")
-        layers = [name for name, layer in self.network.named_modules() if any(True for _ in layer.parameters())]
+        modules = self.network.named_modules()  # the first is the network itself, without a name
+        layers = [name for name, layer in modules if name and any(True for _ in layer.parameters())]
         for name, options in self.layer_options.items():
             if name not in layers:
                 raise ValueError(

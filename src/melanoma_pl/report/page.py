@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from melanoma_pl.files import write_atomically
+from melanoma_pl.files import replacement, write_atomically
 from melanoma_pl.messages import amount
 from melanoma_pl.report import wording
 from melanoma_pl.report.content import CHANCE, SIMILARITY_BANDS, Content
@@ -79,9 +79,8 @@ def _write(figure: Figure, path: Path) -> str:
     figure.savefig(png, format="png", dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
     with write_atomically(path.with_suffix(".svg")) as file:
         file.write(svg.getvalue())
-    part = path.with_name(f".{path.name}.png.part")
-    part.write_bytes(png.getvalue())
-    part.replace(path.with_suffix(".png"))
+    with replacement(path.with_suffix(".png")) as part:
+        part.write_bytes(png.getvalue())
     return svg.getvalue()
 
 

@@ -121,6 +121,15 @@ class Run:
         )
 
     @property
+    def evaluated_checkpoint(self) -> Path:
+        """The checkpoint that the run evaluates at its end.
+
+        Raises:
+            UserError: If the run does not have it yet, or its record cannot be read.
+        """
+        return self.checkpoint(self.read()["config"]["checkpoint"]["evaluate"])
+
+    @property
     def way_on(self) -> str:
         """The way out of a full disk."""
         has_saved = any(self.checkpoints.glob("*.ckpt"))

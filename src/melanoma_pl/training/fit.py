@@ -3,10 +3,8 @@
 import logging
 import os
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -39,7 +37,7 @@ from melanoma_pl.config.schema import DataSettings, TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import UserError, quiet_threads
 from melanoma_pl.inference.hardware import (
     Accelerator,
     check_compiler,
@@ -88,6 +86,7 @@ def check_jobs(jobs: Sequence[TrainSettings], *, is_local: bool) -> None:
         UserError: If a job would fail for a reason that the user can correct.
     """
     datasets: list[DataSettings] = []
+    networks: list[dict[str, Any]] = []
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # each job logs what it warns about
     try:
@@ -97,7 +96,9 @@ def check_jobs(jobs: Sequence[TrainSettings], *, is_local: bool) -> None:
                 check_compiler(settings.trainer.compile, accelerator)
                 choose_precision(settings.trainer.precision, accelerator)
             check_classes(settings)
-            check_network(settings)
+            if settings.model not in networks:  # to build one takes up to a second
+                check_network(settings)
+                networks.append(settings.model)
             make_callbacks(settings)
             if settings.model.get("weights"):
                 check_weights(settings)
@@ -171,7 +172,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     else:
         trainer.loggers = make_loggers(settings, first_epoch)
         describe_run(trainer.loggers, settings, precision)
-        with warnings.catch_warnings(), _ignored_writers(run):
+        # once its folder is gone, the run tells it, not TensorBoard's writer as well
+        with warnings.catch_warnings(), quiet_threads(lambda _: not run.folder.is_dir()):
             # decoded pixels in memory leave nothing for workers to do
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             # Lightning asks PyTorch in an old way, about which its users can do nothing
@@ -191,22 +193,6 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
     log_final_figures(trainer.loggers, settings, precision, figures, has_ended)
     return figures
-
-
-@contextmanager
-def _ignored_writers(run: Run) -> Iterator[None]:
-    """Ignore errors of threads, such as TensorBoard's writer, once the run's folder is gone, which the run tells."""
-    before = threading.excepthook
-
-    def tell(arguments: threading.ExceptHookArgs) -> None:
-        if run.folder.is_dir():
-            before(arguments)
-
-    threading.excepthook = tell
-    try:
-        yield
-    finally:
-        threading.excepthook = before
 
 
 def _precision(settings: TrainSettings, accelerator: Accelerator) -> str:

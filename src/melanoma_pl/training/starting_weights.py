@@ -1,6 +1,5 @@
 """The weights that a run begins with (`model.weights`), and the images that they have learnt from."""
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from melanoma_pl.config.instantiate import check_weights
 from melanoma_pl.config.processes import is_main_process
 from melanoma_pl.config.schema import TrainSettings
+from melanoma_pl.files import sha256_of
 from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import ListedImage, images_of_weights, listed_images, seen_by_weights
 from melanoma_pl.runs.run_folder import LAST
@@ -52,9 +52,7 @@ class StartingWeights:
         if not self.is_listed:
             text = "weights     of %s: it is not known which images they learnt from, perhaps from those evaluated here"
             logger.warning(text, self.path)
-        with self.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        run.update(weights={"sha256": sha256, "is_listed": self.is_listed, "seen": seen})
+        run.update(weights={"sha256": sha256_of(self.path), "is_listed": self.is_listed, "seen": seen})
 
 
 def starting_weights(settings: TrainSettings, run: Run) -> StartingWeights | None:

@@ -1,6 +1,5 @@
 """The trained networks whose answers a training learns as well (`model.teacher`)."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from melanoma_pl.config.processes import is_main_process
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import sha256_of
 from melanoma_pl.inference.hardware import Accelerator
 from melanoma_pl.inference.prediction import load_classifier
 from melanoma_pl.models.classifier import MelanomaClassifier
@@ -66,8 +66,7 @@ def find_checkpoint(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    run = open_run(name)
-    return run.checkpoint(run.read()["config"]["checkpoint"]["evaluate"])
+    return open_run(name).evaluated_checkpoint
 
 
 def record_teachers(teachers: Sequence[Teacher], run: Run) -> None:
@@ -113,5 +112,4 @@ def _load(path: Path, settings: TrainSettings, accelerator: Accelerator, trust: 
     ):
         if found != wanted:
             raise UserError(f"model.teacher: {path} has data.{key}={found}, and this run {wanted}", ANOTHER)
-    with path.open("rb") as file:
-        return Teacher(path, hashlib.file_digest(file, "sha256").hexdigest(), classifier)
+    return Teacher(path, sha256_of(path), classifier)

@@ -78,6 +78,7 @@ def test_layers_have_options_of_their_own() -> None:
         ({"mixup": -1.0}, "mixup=-1.0"),
         ({"teacher_weight": 0.0}, "teacher_weight=0.0"),
         ({"parameter_groups": {"dense_3": {"lr": 1.0}}}, r"parameter_groups\.dense_3.*dense_1"),
+        ({"parameter_groups": {"": {"lr": 1.0}}}, "available are conv_1, conv_2"),
         ({"parameter_groups": {"dense_1": {"wd": 1.0}}}, r"parameter_groups\.dense_1\.wd=1\.0.*weight_decay"),
         ({"parameter_groups": {"dense_1": {"lr": -1.0}}}, r"parameter_groups\.dense_1\.lr=-1\.0"),
     ],

@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from melanoma_pl.evaluation import decision_curve, in_people, outcomes, risk_coverage
@@ -330,3 +331,9 @@ def named_content(negative: str, positive: str) -> Content:
         false_positives=(replace(wrong, label=negative),),
         lesions=390,
     )
+
+
+def labels(figure: Figure | None) -> list[str]:
+    """Return the entries of the legend of a figure's first axis."""
+    assert figure is not None
+    return figure.axes[0].get_legend_handles_labels()[1]

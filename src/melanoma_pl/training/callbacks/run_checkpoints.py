@@ -16,7 +16,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from melanoma_pl.errors import STOPPING, RunStopped, UserError
-from melanoma_pl.files import copy, flush_folder, flush_to_disk
+from melanoma_pl.files import copy, flush_folder, flush_to_disk, replacement
 from melanoma_pl.models.checkpoint import PREDICTION_KEY, for_prediction
 from melanoma_pl.runs.run_folder import BEST, LAST, Run
 from melanoma_pl.training.callbacks.resumed_checkpoint import (
@@ -258,13 +258,8 @@ def copy_best(source: Path, target: Path) -> None:
     if PREDICTION_KEY not in checkpoint:
         copy(source, target)
         return
-    temporary = target.with_name(f".{target.name}.part")
-    try:
+    with replacement(target) as temporary:
         torch.save(for_prediction(checkpoint), temporary)
-        flush_to_disk(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check_validates(trainer: pl.Trainer) -> None:

@@ -2,23 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.text import Text
-from tests.unit.report.evaluation_examples import bare_content, consequences, full_content, named_content
+from tests.unit.report.evaluation_examples import bare_content, consequences, full_content, labels, named_content
 
 from melanoma_pl.evaluation import Counts, in_people
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.figures import consequences as figures
-
-
-@pytest.fixture(scope="module")
-def content() -> Content:
-    return full_content()
-
-
-def labels(figure: Figure | None) -> list[str]:
-    assert figure is not None
-    return figure.axes[0].get_legend_handles_labels()[1]
 
 
 def test_a_thousand_dots_are_drawn_each_in_a_place_of_its_own(content: Content) -> None:

@@ -13,7 +13,14 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 from sklearn.metrics import average_precision_score, precision_recall_curve
-from tests.unit.report.evaluation_examples import bare_content, experiment, full_content, group, named_content, small
+from tests.unit.report.evaluation_examples import (
+    bare_content,
+    experiment,
+    group,
+    labels,
+    named_content,
+    small,
+)
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.report.content import Content, SubgroupTable
@@ -32,16 +39,6 @@ from melanoma_pl.report.page import FIGURES, STYLE, write_figures
 from melanoma_pl.report.wording import told
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(scope="module")
-def content() -> Content:
-    return full_content()
-
-
-def labels(figure: Figure | None) -> list[str]:
-    assert figure is not None
-    return figure.axes[0].get_legend_handles_labels()[1]
 
 
 def drawn_texts(figure: Figure) -> Iterator[tuple[str, Bbox]]:
