@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from melanoma_pl.config.app import OK, conf_dir, run_command, run_hydra_with_argv, split_arguments, wants_help
+from melanoma_pl.config.app import OK, run_command, run_hydra_with_argv, wants_help
+from melanoma_pl.config.composition import conf_dir, split_arguments
 from melanoma_pl.config.schema import EvaluateSettings
 from melanoma_pl.errors import UserError
 from melanoma_pl.report.request import make_request

@@ -36,6 +36,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.config import app
+from melanoma_pl.config.composition import conf_dir, count_jobs, jobs_beforehand, list_groups, split_arguments
 from melanoma_pl.config.processes import check_processes, is_main_process, rank_arguments
 from melanoma_pl.config.resume import (
     OtherRunError,
@@ -79,14 +80,14 @@ def command(arguments: list[str]) -> int:
         The exit code: 0, 1 if a job of a sweep failed, 130 or 143 if a signal stopped the run.
     """
     if app.wants_help(arguments):
-        print(f"{__doc__}\nGroups:\n{app.list_groups()}\n")
-        print(f"Every key with its unit and allowed values: {app.conf_dir()}/train.yaml and the folders beside it.")
+        print(f"{__doc__}\nGroups:\n{list_groups()}\n")
+        print(f"Every key with its unit and allowed values: {conf_dir()}/train.yaml and the folders beside it.")
         return app.OK
     arguments, resumption = with_resume([quoted_condition(argument) for argument in arguments])
     typed: SweepArguments | None = None
     if not MULTIRUN.isdisjoint(arguments):
         check_sweep(arguments)
-        typed = SweepArguments(tuple(arguments), app.count_jobs(arguments))
+        typed = SweepArguments(tuple(arguments), count_jobs(arguments))
     sweep_folders: list[Path] = []
     try:
         with rank_arguments(arguments) as own:
@@ -112,7 +113,7 @@ def check_sweep(arguments: list[str]) -> None:
     """
     if not {"--cfg", "-c", "--info", "-i"}.isdisjoint(argument.partition("=")[0] for argument in arguments):
         return
-    jobs = [validated(TrainSettings, config) for config in app.jobs_beforehand("train", arguments)]
+    jobs = [validated(TrainSettings, config) for config in jobs_beforehand("train", arguments)]
     for settings in jobs:
         check_beforehand(settings, is_sweep=True)
     from melanoma_pl.training.fit import check_jobs  # PyTorch and Lightning take seconds: only once all else is right
@@ -144,7 +145,7 @@ def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:
         raise UserError("-m and resume do not go together", "resume one job's folder, or start the sweep anew")
     lists = [argument.removeprefix(TRUST).strip("[]") for argument in arguments if argument.startswith(TRUST)]
     trust = tuple(module.strip() for modules in lists for module in modules.split(","))
-    resumption = Resumption(tuple(app.split_arguments(own)[0]), trust, from_record=values[-1] != IF_POSSIBLE)
+    resumption = Resumption(tuple(split_arguments(own)[0]), trust, from_record=values[-1] != IF_POSSIBLE)
     if not resumption.from_record:
         folders = [text for text in resumption.typed if text.lstrip("+").startswith(RUN_FOLDER)]
         if not folders or "${now:" in folders[-1]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from melanoma_pl import predict
-from melanoma_pl.config.app import compose_config
+from melanoma_pl.config.composition import compose_config
 from melanoma_pl.config.schema import LIVE_METRICS
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.runs import __main__ as runs

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from melanoma_pl import evaluate, predict, train
-from melanoma_pl.config.app import compose_config
+from melanoma_pl.config.composition import compose_config
 from melanoma_pl.runs import Run
 from tests.conftest import TINY, Command, only_run
 from tests.integration.test_resume import assert_same

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from melanoma_pl import evaluate, predict, train
-from melanoma_pl.config.app import conf_dir
+from melanoma_pl.config.composition import conf_dir
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.evaluation import summarise
 from tests.conftest import TINY, Command, only_run
@@ -281,7 +281,7 @@ def test_every_debug_option_runs(debug: str, command: Command, work_folder: Path
 
 
 def test_tipe_is_the_original() -> None:
-    from melanoma_pl.config.app import compose_config
+    from melanoma_pl.config.composition import compose_config
 
     config = compose_config("train", ["experiment=tipe", "data=folder"])
     assert (config.trainer.max_epochs, config.data.batch_size, config.data.drop_last) == (5, 128, True)

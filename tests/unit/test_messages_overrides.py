@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from melanoma_pl.config.app import compose_config
+from melanoma_pl.config.composition import compose_config
 from melanoma_pl.messages import class_word, hydra_word
 
 ODD = [

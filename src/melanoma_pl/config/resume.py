@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 
-from melanoma_pl.config.app import QUOTING, conf_dir, flatten, split_arguments
+from melanoma_pl.config.composition import QUOTING, conf_dir, flatten, split_arguments
 from melanoma_pl.errors import UserError
 from melanoma_pl.messages import literal
 from melanoma_pl.specs import TARGET, check_targets

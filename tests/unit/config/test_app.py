@@ -10,24 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
 from melanoma_pl import __version__, evaluate, predict, train
-from melanoma_pl.config import app
-from melanoma_pl.config.app import (
-    FULL_ERROR,
-    Console,
-    LogFile,
-    as_user_error,
-    count_jobs,
-    job_of_sweep,
-    jobs_beforehand,
-    list_groups,
-    run_command,
-    run_hydra_with_argv,
-    split_arguments,
-)
+from melanoma_pl.config.app import FULL_ERROR, Console, LogFile, job_of_sweep, run_command, run_hydra_with_argv
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.errors import RunStopped, UserError
 from melanoma_pl.messages import IN_FILE, ON_SCREEN
@@ -86,64 +72,11 @@ def test_every_command_answers_its_version(module: Any, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == f"melanoma-pl {__version__}\n"
 
 
-def test_flags_may_stand_between_overrides() -> None:
-    arguments = ["seed=1,2", "-m", "data=folder", "--config-dir", "mine", "data.root=images", "--cfg=job"]
-    overrides, flags = split_arguments(arguments)
-    assert overrides == ["seed=1,2", "data=folder", "data.root=images"]
-    assert flags == ["-m", "--config-dir", "mine", "--cfg=job"]
-
-
 def test_flags_between_overrides_reach_hydra(work_folder: Path) -> None:
     seeds = []
     arguments = ["deterministic=true", "-m", "seed=1,2", "hydra.sweep.dir=sweep"]
     run_hydra_with_argv("train", lambda config: seeds.append((config.seed, config.deterministic)), arguments)
     assert seeds == [(1, True), (2, True)]
-
-
-def test_every_value_of_a_sweep_is_composed_beforehand() -> None:
-    swept = ["seed=range(3,6)", "-m", "optimizer=adamw,adam", "optimizer.lr=interval(1e-4,1e-2)"]
-    jobs = [
-        (config["seed"], config["optimizer"]["_target_"].rpartition(".")[2], config["optimizer"]["lr"])
-        for config in jobs_beforehand("train", swept)
-    ]
-    assert jobs == [(seed, name, 1e-3) for seed in (3, 4, 5) for name in ("AdamW", "Adam")]
-    assert list(jobs_beforehand("train", ["-m", "optimizer=glob(*)"])) == []
-
-
-def test_of_a_large_sweep_each_value_is_composed_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "MOST_JOBS", 5)
-    swept = ["-m", "seed=3,4,5", "data.batch_size=8,16"]
-    jobs = [(config["seed"], config["data"]["batch_size"]) for config in jobs_beforehand("train", swept)]
-    assert jobs == [(3, 8), (4, 8), (5, 8), (3, 16)]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "count"),
-    [
-        (["-m", "seed=1,2", "optimizer.lr=1e-4,1e-3,1e-2", "data.batch_size=8"], 6),
-        (["-m", "seed=range(3,6)"], 3),
-        (["-m", "optimizer.lr=interval(1e-4,1e-2)"], None),
-        (["-m", "sweep=optuna", "seed=1,2"], None),
-    ],
-)
-def test_the_jobs_of_a_grid_are_counted(arguments: list[str], count: int | None) -> None:
-    assert count_jobs(arguments) == count
-
-
-def test_what_the_screen_shows_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
-    log = logging.getLogger("tests.console")
-    log.addHandler(console := Console())
-    log.setLevel(logging.INFO)
-    try:
-        log.info("shown")
-        log.info("for the file", extra=IN_FILE)
-        with job_of_sweep("job 2/4", is_alone=True):
-            log.warning("of a job")
-            log.info("its line", extra=ON_SCREEN)
-        log.info("shown again")
-    finally:
-        log.removeHandler(console)
-    assert capsys.readouterr().out.splitlines() == ["shown", "job 2/4  its line", "shown again"]
 
 
 def test_a_failing_job_has_no_line_of_hydras(work_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,19 +86,6 @@ def test_a_failing_job_has_no_line_of_hydras(work_folder: Path, capsys: pytest.C
     with pytest.raises(RuntimeError, match="no luck with 1"):
         run_hydra_with_argv("train", job, ["-m", "seed=1,2"])
     assert capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("file", "package"),
-    [
-        ("hydra/launcher/joblib", "melanoma-pl[parallel]"),
-        ("hydra/sweeper/optuna", "melanoma-pl[optuna]"),
-        ("hydra/launcher/submitit_slurm", "hydra-submitit-launcher"),
-    ],
-)
-def test_an_extra_that_is_not_installed_is_named(file: str, package: str) -> None:
-    error = as_user_error(MissingConfigException("", file, ["basic"]), "train")
-    assert f"pip install '{package}'" in str(error)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -213,7 +133,17 @@ def test_a_full_disk_is_one_line_whoever_writes(work_folder: Path, capsys: pytes
     assert capsys.readouterr().err == "error: no space is left to write events: make some, then go on\n"
 
 
-def test_groups_are_listed_with_their_options() -> None:
-    lines = list_groups().splitlines()
-    assert "  optimizer     adam, adamw" in lines
-    assert not any(line.strip().startswith("hydra") for line in lines)
+def test_what_the_screen_shows_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("tests.console")
+    log.addHandler(console := Console())
+    log.setLevel(logging.INFO)
+    try:
+        log.info("shown")
+        log.info("for the file", extra=IN_FILE)
+        with job_of_sweep("job 2/4", is_alone=True):
+            log.warning("of a job")
+            log.info("its line", extra=ON_SCREEN)
+        log.info("shown again")
+    finally:
+        log.removeHandler(console)
+    assert capsys.readouterr().out.splitlines() == ["shown", "job 2/4  its line", "shown again"]

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from melanoma_pl.config.app import compose_config
+from melanoma_pl.config.composition import compose_config
 from melanoma_pl.config.instantiate import is_depthwise, make_preprocessing
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.specs import validated

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from melanoma_pl.config.app import conf_dir
+from melanoma_pl.config.composition import conf_dir
 from melanoma_pl.config.schema import DataSettings
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.data.options import DataOptions

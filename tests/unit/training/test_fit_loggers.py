@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from melanoma_pl.config.app import compose_config, jobs_beforehand
+from melanoma_pl.config.composition import compose_config, jobs_beforehand
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.errors import UserError
 from melanoma_pl.specs import validated

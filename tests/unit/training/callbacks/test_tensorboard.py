@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from melanoma_pl.config.app import jobs_beforehand
+from melanoma_pl.config.composition import jobs_beforehand
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.specs import validated
 from melanoma_pl.training.callbacks.tensorboard import COLUMNS, HELD, STEP_LOSS, StepLoss, columns, grid
