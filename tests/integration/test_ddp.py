@@ -80,7 +80,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
     folder = tmp_path_factory.mktemp("ddp")
     answer = train(folder, *TINY, *TWO, "data=folder", f"data.root={image_folder}", "checkpoint.every_n_minutes=0.0001")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    return only_run(folder)
+    run = only_run(folder)
+    (run / "screen.txt").write_text(answer.stdout + answer.stderr)
+    return run
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_two_processes_tell_each_thing_once(whole: Path) -> None:
+    screen = (whole / "screen.txt").read_text()
+    for line in ("audit  ", "device  ", "layer  ", "epoch 1/2 | ", "evaluating  ", "Result on the test split."):
+        assert screen.count(f"\n{line}") == 1, screen
+    assert "Initializing distributed" not in screen and "sync_dist" not in screen
 
 
 @pytest.mark.ddp

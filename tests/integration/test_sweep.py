@@ -46,7 +46,9 @@ def test_a_grid(sweep: Command, work_folder: Path) -> None:
         assert re.fullmatch(rf"job {number + 1}/4  optimizer\.lr={lr} seed={seed}  {figure}  \d+ s", lines[number])
     assert lines[4] == "", "nothing else of the jobs is shown"
     assert "calibration, temperature" in next(work_folder.glob("outputs/sweeps/*/0/train.log")).read_text()
-    setting, job, last = lines[-3:]
+    notice, table_of_jobs, setting, job, last = lines[-5:]
+    assert "not a medical device" in notice
+    assert Path(table_of_jobs.removeprefix("each job: ")).is_file()
     assert setting.startswith("best setting: melanoma-train ") and "seed=" not in setting
     assert f"optimizer.lr={table[0].split()[-1].partition('=')[2]}" in setting, "that of the table's first row"
     assert job.startswith("best job: outputs/sweeps/") and job.endswith("; the test split is still unopened)")
@@ -162,7 +164,34 @@ def test_in_parallel(sweep: Command, work_folder: Path) -> None:
 def test_optuna(sweep: Command, work_folder: Path) -> None:
     result = sweep("sweep=optuna", "hydra.sweeper.n_trials=2")
     assert result.code == 0, result.error
+    lines = result.output.splitlines()
+    assert [line.partition("  ")[0] for line in lines[:3]] == ["job 1/2", "job 2/2", ""]
+    assert "study" not in result.output + result.error
+    (setting,) = (line for line in lines if line.startswith("best setting: "))
+    assert "sweep=" not in setting and "optimizer.lr=0.0" in setting
     assert len(summary(work_folder)) == 2
     assert (work_folder / "outputs/optuna.db").is_file()
     jobs = [json.loads(path.read_text()) for path in work_folder.glob("outputs/sweeps/*/*/run.json")]
     assert all(job["finished"] for job in jobs)
+
+
+@pytest.mark.parametrize(
+    ("swept", "problem"),
+    [
+        (["data.limit=40,8", "data.batch_size=8,16"], "data.batch_size=16 is larger than the 8 "),  # one job of four
+        (["optimizer._target_=torch.optim.Adam,torch.optim.Adamm"], "torch.optim.Adamm"),
+        (["model.channels=[4,4,4],[4,4]"], "channels=[4, 4]"),
+        (["trainer.precision=32-true,16-mixed"], "16-mixed"),
+        (["data.group_column=group,lesion"], "lesion"),
+        (["optimizer.lr=1e-3,-1"], "optimizer.lr=-1"),
+        (["seed=1,2", "model.weights=nowhere.ckpt"], "nowhere.ckpt"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_each_job_is_checked_before_the_first(
+    swept: list[str], problem: str, sweep: Command, work_folder: Path
+) -> None:
+    result = sweep(*swept)
+    assert result.code == 2
+    assert problem in result.error and result.error.count("\n") == 1
+    assert not result.output and not list(work_folder.iterdir())

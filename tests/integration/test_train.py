@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from melanoma_pl import evaluate, predict, train
 from melanoma_pl.config.composition import conf_dir
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.evaluation import summarise
+from melanoma_pl.training.callbacks import epoch_log
 from tests.conftest import TINY, Command, only_run
 
 
@@ -62,6 +64,35 @@ def test_a_run_and_what_it_leaves(command: Command, work_folder: Path, image_fol
         assert again["auroc"] == metrics["rows"][split]["auroc"]
         assert again["sensitivity"] == metrics["rows"][split]["sensitivity"]
     assert record["figures"]["test/auroc"] == metrics["metrics"]["test/auroc"]
+
+
+def test_the_end_of_a_training_can_be_pasted(run_command: Command, work_folder: Path, image_folder: Path) -> None:
+    options = (*TINY, "data=folder", f"data.root={image_folder}", "data.group_column=group", "logger=default")
+    result = run_command(train.command, *options, "report=page", 'hydra.run.dir="my runs/a (1)"')
+    assert result.code == 0, result.error
+    heading, *lines = result.output.splitlines()[-7:]
+    assert heading == "Result on the test split. Research software, not a medical device: it makes no diagnosis."
+    words = {line.split()[0]: shlex.split(line)[1:] for line in lines[3:]}
+    assert words["report"] == ["my runs/a (1)/report/report.html"] and Path(words["report"][0]).is_file()
+    assert words["curves"] == ["tensorboard", "--logdir", "my runs/a (1)"]
+    assert words["predict"][:3] == ["melanoma-predict", "--run", "my runs/a (1)"]
+    assert run_command(predict.command, *words["predict"][1:]).code == 0
+    assert "calibration, temperature" not in result.output
+    log = Path("my runs/a (1)/train.log").read_text()
+    assert "calibration, temperature" in log and heading in log and all(line in log for line in lines)
+    assert ", step " not in result.output, "a short training needs no lines within an epoch"
+
+
+def test_a_long_training_tells_how_far_it_is(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(epoch_log, "EVERY", 0.0)
+    result = command("test=false")
+    assert result.code == 0, result.error
+    told = [line for line in result.output.splitlines() if re.match(r"epoch \d/2, ", line)]
+    assert re.fullmatch(
+        r"epoch 1/2, step 1 of 8 \| 00:\d\d left \| loss \d\.\d{3} \| [\d,]+ images/s \| lr 0\.001", told[0]
+    )
+    assert re.fullmatch(r"epoch 1/2, validation \| 00:\d\d left \| 100% validated", told[4])
+    assert re.match(r"epoch 2/2, step 5 of 8 \| 00:\d\d left \| AUROC \d\.\d{3} \| loss", told[5])
 
 
 def test_same_seed_same_bits(command: Command, work_folder: Path) -> None:

@@ -76,7 +76,7 @@ LOGGER_PACKAGES = {WandbLogger: "wandb", MLFlowLogger: "mlflow"}  # each an extr
 
 
 def check_jobs(jobs: Sequence[TrainSettings], *, is_local: bool) -> None:
-    """Refuse what neither a run's folder nor pixels are needed for, before the first job of a sweep begins.
+    """Refuse settings that cannot work before the first job of a sweep begins, without a run folder or pixels.
 
     Args:
         jobs: Their settings.

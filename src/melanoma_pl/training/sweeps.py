@@ -12,7 +12,7 @@ from typing import Any
 
 from melanoma_pl.config.schema import direction
 from melanoma_pl.files import TableWriter, write_atomically
-from melanoma_pl.messages import SYNTHETIC, format_table, readable, shown_path
+from melanoma_pl.messages import DISCLAIMER, SYNTHETIC, format_table, readable, shown_path
 from melanoma_pl.runs import RECORD, Run
 
 SUMMARY_FILE = "summary.csv"
@@ -88,7 +88,7 @@ def summarize(folder: Path) -> None:
             print(f"{shown_path(job.folder)} did not finish: {readable(job.status)}")
     if any(job.synthetic for job in jobs):
         print(f"\n{SYNTHETIC}")
-    print(f"\neach job: {folder / SUMMARY_FILE}")
+    print(f"\n{DISCLAIMER}\neach job: {shown_path(folder / SUMMARY_FILE)}")
     if ranked:
         print(next_step(ranked[0][1]))
 

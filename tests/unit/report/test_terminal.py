@@ -5,8 +5,10 @@ from tests.unit.report.evaluation_examples import bare_content, decisions, full_
 
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.metrics import Counts
-from melanoma_pl.report.content import Content, SetFigures
-from melanoma_pl.report.terminal import format_report
+from melanoma_pl.report.content import Caveat, Content, SetFigures
+from melanoma_pl.report.terminal import format_closing, format_report
+from melanoma_pl.report.verdict import verdict
+from melanoma_pl.report.wording import told
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +124,41 @@ def test_table_is_narrow_and_says_what_is_missing(content: Content) -> None:
     assert max(map(len, table.split("\n"))) <= 120
     assert table.isascii() and " nan" not in table and "None" not in table
     assert "not" in table and "computable" in table and "[not computable]" in table and "1e-09" in table
+
+
+def closing(content: Content) -> dict[str, str]:
+    """Return the closing lines of a training: label → text."""
+    commands = {"report": "report.html", "predict": "melanoma-predict --run 'my run' a.jpg", "curves": "tensorboard"}
+    heading, *lines = format_closing(content, commands)
+    assert heading == f"Result on the {content.split} split. {content.disclaimer}"
+    assert len(lines) == 6
+    width = lines[3].index("report.html")
+    return {line[:width].strip(): line[width:] for line in lines}
+
+
+def test_a_training_ends_with_six_lines(content: Content) -> None:
+    lines = closing(content)
+    assert list(lines) == ["AUROC", "at 0.310", "! problem", "report", "predict", "curves"]
+    main, unseen = (figures.ranking.auroc for figures in content.sets)
+    assert lines["AUROC"] == f"{told(main)}; on unseen lesions {told(unseen)} (400 test images, 140 malignant)"
+    chosen = content.decisions[0]
+    assert lines["at 0.310"] == f"sensitivity {told(chosen.sensitivity)}, specificity {told(chosen.specificity)}"
+    assert lines["! problem"] == verdict(content).sentence
+    assert lines["predict"] == "melanoma-predict --run 'my run' a.jpg"
+
+
+def test_lesions_that_are_all_unseen_are_called_so(content: Content) -> None:
+    clean = replace(content, sets=content.sets[:1], warnings=(), lesions=90)
+    assert closing(clean)["AUROC"].endswith("(400 test images, 140 malignant, all of unseen lesions)")
+    leak = Caveat("leak", "12 of 400 test images show a lesion that is also in train.")
+    for other in (
+        replace(clean, lesions=None),
+        replace(clean, warnings=(leak,)),
+        replace(clean, split="validation"),
+    ):
+        assert closing(other)["AUROC"].endswith("images, 140 malignant)")
+
+
+def test_no_name_obeys_the_terminal_at_the_end(content: Content) -> None:
+    shady = replace(content, class_names=("benign", "m\x1b[31mel"), warnings=(Caveat("seen", "a\u202eb"),))
+    assert all(line.isprintable() for line in format_closing(shady, {}))

@@ -1,5 +1,6 @@
 """A sweep's table: which jobs belong to one setting, and what is said of folds."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,13 @@ def test_tables_and_drawn_images_have_a_test_split(data: dict[str, object], tmp_
     step = next_step([recorded(tmp_path / "0", data)])
     assert "; the test split is still unopened)" in step
     assert step.endswith(f"melanoma-evaluate run={tmp_path / '0'} split=test")
+
+
+def test_the_best_setting_is_a_command_without_seed_and_sweep_but_with_its_own_configuration(tmp_path: Path) -> None:
+    overrides = ["sweep=parallel", "seed=3", "experiment=mine", "data.root='/my images'"]
+    places = {"root": None, "table": None, "synthetic": None}
+    write_run(tmp_path / "0", data=places, overrides=overrides, config_dirs=["/my conf"])
+    step = next_step([Job(tmp_path / "0", {"seed": "3"}, {"val/auroc": 0.5}, "finished", "val/auroc")])
+    (command,) = (line for line in step.splitlines() if line.startswith("best setting: "))
+    words = shlex.split(command.removeprefix("best setting: "))
+    assert words == ["melanoma-train", "--config-dir", "/my conf", "experiment=mine", "data.root='/my images'"]

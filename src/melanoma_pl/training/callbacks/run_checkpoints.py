@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from melanoma_pl.errors import STOPPING, RunStopped, UserError
 from melanoma_pl.files import copy, flush_folder, flush_to_disk, replacement
+from melanoma_pl.messages import ON_SCREEN
 from melanoma_pl.models.checkpoint import PREDICTION_KEY, for_prediction
 from melanoma_pl.runs.run_folder import BEST, LAST, Run
 from melanoma_pl.training.callbacks.resumed_checkpoint import (
@@ -153,7 +154,7 @@ class RunCheckpoints(Checkpoint):
         if self._signal is not None:
             raise RunStopped(number)
         self._signal = number
-        logger.warning("stopping after this step, once it is saved; a second signal stops at once")
+        logger.warning("stopping after this step, once it is saved; a second signal stops at once", extra=ON_SCREEN)
 
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():
