@@ -190,11 +190,12 @@ def telling_gaps(missing: Mapping[str, NDArray[np.bool_]], targets: NDArray[np.i
         positive: Name of the positive class.
 
     Returns:
-        Sentences such as "age is unknown for 105 of 300 malignant and 0 of 360 other images."
+        Sentences such as "age and sex are unknown for 105 of 300 malignant and 0 of 360 other images."
     """
     from scipy.stats import fisher_exact  # takes a while to import
 
-    found, totals = [], [int((targets == target).sum()) for target in (1, 0)]
+    found: dict[str, list[str]] = {}  # counts in words → names of the columns that have them
+    totals = [int((targets == target).sum()) for target in (1, 0)]
     for name, unknown in missing.items():
         counts = [int(unknown[targets == target].sum()) for target in (1, 0)]
         known = [total - count for total, count in zip(totals, counts, strict=True)]
@@ -203,8 +204,11 @@ def telling_gaps(missing: Mapping[str, NDArray[np.bool_]], targets: NDArray[np.i
         rates = [[own / total for own, total in zip(part, totals, strict=True)] for part in (counts, known)]
         if any(max(pair) >= TIMES * min(pair) for pair in rates):
             of_class = [f"{count:,} of {total:,}" for count, total in zip(counts, totals, strict=True)]
-            found.append(f"{name} is unknown for {of_class[0]} {positive} and {of_class[1]} other images.")
-    return found
+            found.setdefault(f"{of_class[0]} {positive} and {of_class[1]} other images", []).append(name)
+    return [
+        f"{', '.join(first)} and {last} are unknown for {counts}." if first else f"{last} is unknown for {counts}."
+        for counts, (*first, last) in found.items()
+    ]
 
 
 def column_of(name: str, cells: Iterable[str]) -> Column:

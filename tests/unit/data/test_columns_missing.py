@@ -49,5 +49,11 @@ def test_rare_malignant_images_without_age_are_found() -> None:
     assert not telling_gaps({"age": np.arange(6000) % 50 == 0}, targets, "malignant")
 
 
+def test_columns_with_the_same_gap_share_a_sentence() -> None:
+    of_malignant, targets = np.arange(60) < 25, np.repeat([1, 0], 30)
+    found = telling_gaps(dict.fromkeys(("age", "sex", "site"), of_malignant), targets, "malignant")
+    assert found == ["age, sex and site are unknown for 25 of 30 malignant and 0 of 30 other images."]
+
+
 def test_one_class_has_no_gap() -> None:
     assert telling_gaps({"age": np.arange(9) < 4}, np.ones(9, dtype=np.int64), "malignant") == []
