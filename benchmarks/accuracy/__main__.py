@@ -1,23 +1,24 @@
 """Compare recipes by cross-validation on the training images; the test images stay closed.
 
 melanoma-data split IMAGES FOLDS --folds 3 --group-column group
-python -m benchmarks.accuracy screen FOLDS --results benchmarks/accuracy/screening.csv [--only centred] [key=value …]
+python -m benchmarks.accuracy screen FOLDS RUNS --results benchmarks/accuracy/screening.csv [--only centred] [key=value]
 python -m benchmarks.accuracy table benchmarks/accuracy/screening.csv
 
 `screen` trains each recipe (`recipes.py`) once on each fold, evaluates its last epoch on the held-out fold, and adds a
-row a fold to the results; recipes that are there already are left out. Further arguments are overrides of every run.
+row a fold to the results; recipes that are there already are left out. RUNS receives the runs, of which some recipes
+use others' networks as teachers. Further arguments are overrides of every run.
 `table` compares each recipe with a reference, paired by fold.
 """
 
 import argparse
 import csv
 import json
+import re
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -29,30 +30,31 @@ COLUMNS = ("recipe", "fold", "auroc", "auroc_one_source", "images", "images_one_
 SOURCE = ("in_ham10000", "1")  # column and value of the metadata that mean the source of both classes
 
 
-def screen(folds: Path, results: Path, only: list[str], overrides: list[str]) -> None:
+def screen(folds: Path, runs: Path, results: Path, only: list[str], overrides: list[str]) -> None:
     """Train recipes that the results lack, and add their figures."""
     done = {row["recipe"] for row in _read(results)}
     with (folds / "metadata.csv").open(encoding="utf-8") as file:
         one_source = {row["image"] for row in csv.DictReader(file) if row[SOURCE[0]] == SOURCE[1]}
     for name in only or RECIPES:
         if name not in done:
-            _append(results, _train(name, folds, one_source, overrides))
+            _append(results, _train(name, folds, runs.resolve(), one_source, overrides))
 
 
-def _train(name: str, folds: Path, one_source: set[str], overrides: list[str]) -> list[dict[str, object]]:
+def _train(name: str, folds: Path, runs: Path, one_source: set[str], overrides: list[str]) -> list[dict[str, object]]:
     """Train one recipe on each fold, and return the rows of the results."""
     with (folds / "split.csv").open(encoding="utf-8") as file:
         count = len({row["fold"] for row in csv.DictReader(file) if row["fold"]})
-    with TemporaryDirectory() as folder:
-        words = [
-            *("-m", "data=folder", f"data.root={folds.resolve()}", "data.group_column=group"),
-            *(f"data.fold={','.join(map(str, range(count)))}", *COMMON, *RECIPES[name], *overrides),
-        ]
-        command = [sys.executable, "-m", "melanoma_pl.train", *words, "hydra.sweep.dir=sweep"]
-        begun = time.monotonic()
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        seconds = (time.monotonic() - begun) / count
-        return [_figures(name, fold, Path(folder, "sweep", str(fold)), one_source, seconds) for fold in range(count)]
+    sweep = runs / re.sub(r"\W+", "_", name).strip("_")
+    words = [
+        *("-m", "data=folder", f"data.root={folds.resolve()}", "data.group_column=group"),
+        *(f"data.fold={','.join(map(str, range(count)))}", *COMMON),
+        *(word.replace("{runs}", str(runs)) for word in RECIPES[name]),
+        *(*overrides, f"hydra.sweep.dir={sweep}"),
+    ]
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-m", "melanoma_pl.train", *words], check=True, stdout=subprocess.DEVNULL)
+    seconds = (time.monotonic() - begun) / count
+    return [_figures(name, fold, sweep / str(fold), one_source, seconds) for fold in range(count)]
 
 
 def _figures(name: str, fold: int, run: Path, one_source: set[str], seconds: float) -> dict[str, object]:
@@ -108,6 +110,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     screening = commands.add_parser("screen")
     screening.add_argument("folds", type=Path)
+    screening.add_argument("runs", type=Path)
     screening.add_argument("--results", type=Path, required=True)
     screening.add_argument("--only", action="append", default=[], choices=RECIPES)
     comparing = commands.add_parser("table")
@@ -115,7 +118,7 @@ def main() -> None:
     comparing.add_argument("--reference", default="centred")
     chosen, overrides = parser.parse_known_args()
     if chosen.command == "screen":
-        screen(chosen.folds, chosen.results, chosen.only, overrides)
+        screen(chosen.folds, chosen.runs, chosen.results, chosen.only, overrides)
     else:
         table(chosen.results, chosen.reference)
 

@@ -1,32 +1,45 @@
-"""The recipes that are compared: name → overrides of `melanoma-train`."""
+"""The recipes that are compared: name → overrides of `melanoma-train`.
 
-AVERAGED = "+callbacks.averaged={_target_:melanoma_pl.training.callbacks.averaged_weights.AveragedWeights,decay:0.995}"
+Recipes after "averaged, batch norm" add one option to it. `{runs}` is the folder of the screened runs.
+"""
+
 COMMON = (
-    "experiment=baseline", "~callbacks.early_stopping", "data.image_size=112", "trainer.max_epochs=40",
-    "trainer.precision=auto", "checkpoint.evaluate=last", "report=numbers", "logger=none", "callbacks.graph=null",
-    "callbacks.training_images=null", "callbacks.worst_mistakes=null", "callbacks.curves=null",
+    "data.image_size=112", "trainer.precision=auto", "checkpoint.evaluate=last", "report=numbers", "logger=none",
+    "callbacks.graph=null", "callbacks.training_images=null", "callbacks.worst_mistakes=null", "callbacks.curves=null",
 )  # fmt: skip
-CENTRED = ("data.normalisation=imagenet",)
+BASELINE = ("experiment=baseline", "~callbacks.early_stopping", "trainer.max_epochs=40")
+CENTRED = (*BASELINE, "data.normalisation=imagenet")
+AVERAGED = (
+    *CENTRED,
+    "+callbacks.averaged={_target_:melanoma_pl.training.callbacks.averaged_weights.AveragedWeights,decay:0.995}",
+)
+START = (*AVERAGED, "model.batch_norm=true")
 RECIPES: dict[str, tuple[str, ...]] = {
-    "baseline": (),
+    "baseline": BASELINE,
     "centred": CENTRED,
-    "centred, lr 3e-4": (*CENTRED, "optimizer.lr=3e-4"),
-    "centred, lr 3e-3": (*CENTRED, "optimizer.lr=3e-3"),
-    "centred, averaged": (*CENTRED, AVERAGED),
+    "centred, averaged": AVERAGED,
     "centred, batch norm": (*CENTRED, "model.batch_norm=true"),
-    "centred, batch norm, averaged": (*CENTRED, "model.batch_norm=true", AVERAGED),
-    "centred, in turn": (*CENTRED, "augmentation.in_turn=true"),
-    "centred, batch 64": (*CENTRED, "data.batch_size=64"),
-    "centred, dropout 0.5": (*CENTRED, "model.dropout=0.5"),
-    "centred, weight decay 0.1": (*CENTRED, "optimizer.weight_decay=0.1"),
-    "centred, dense layer: weight decay 1": (*CENTRED, "+parameter_groups.dense_1={weight_decay:1.0}"),
-    "centred, dense layer: lr 2e-4": (*CENTRED, "+parameter_groups.dense_1={lr:2e-4}"),
-    "centred, label smoothing 0.1": (*CENTRED, "loss.label_smoothing=0.1"),
-    "centred, mixup 0.2": (*CENTRED, "loss.mixup=0.2"),
-    "centred, shades of gray": (*CENTRED, "data.colour_constancy=shades_of_gray"),
-    "centred, borders erased": (*CENTRED, "augmentation.border=0.25"),
-    "centred, stronger colours": (
-        *CENTRED, "augmentation.hue=0.05", "augmentation.saturation=0.4", "augmentation.brightness=0.3",
+    "centred, batch norm, averaged": START,
+    "+ in turn": (*START, "augmentation.in_turn=true"),
+    "+ lr 3e-4": (*START, "optimizer.lr=3e-4"),
+    "+ lr 3e-3": (*START, "optimizer.lr=3e-3"),
+    "+ batch 64": (*START, "data.batch_size=64"),
+    "+ dropout 0.5": (*START, "model.dropout=0.5"),
+    "+ weight decay 0.1": (*START, "optimizer.weight_decay=0.1"),
+    "+ dense layer: weight decay 1": (*START, "+parameter_groups.dense_1={weight_decay:1.0}"),
+    "+ dense layer: lr 2e-4": (*START, "+parameter_groups.dense_1={lr:2e-4}"),
+    "+ label smoothing 0.1": (*START, "loss.label_smoothing=0.1"),
+    "+ mixup 0.2": (*START, "loss.mixup=0.2"),
+    "+ shades of gray": (*START, "data.colour_constancy=shades_of_gray"),
+    "+ borders erased": (*START, "augmentation.border=0.25"),
+    "+ stronger colours": (
+        *START, "augmentation.hue=0.05", "augmentation.saturation=0.4", "augmentation.brightness=0.3",
         "augmentation.contrast=0.3",
     ),
+    "+ balanced sources": (*START, "data.balance=[label,in_ham10000]"),
+    "+ one source": (*START, "data.where='in_ham10000=1'"),
+    "+ 80 epochs": (*START, "trainer.max_epochs=80"),
+    "pretrained": ("experiment=pretrained",),
+    "+ teacher": (*START, "model.teacher={runs}/pretrained/${data.fold}"),
+    "+ teacher alone": (*START, "model.teacher={runs}/pretrained/${data.fold}", "loss.teacher_weight=1"),
 }  # fmt: skip
