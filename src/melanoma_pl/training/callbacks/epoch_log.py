@@ -21,6 +21,8 @@ from melanoma_pl.runs.run_folder import METRICS
 logger = logging.getLogger(__name__)
 
 DRAW_EVERY = 1.0  # seconds between two drawings of the progress bar: drawing it at every step costs time
+ESTIMATE_AFTER, WORTH_SAYING = 10.0, 60.0  # seconds of training before its duration is said, and its least duration
+FORWARD = 1 / 3  # duration of a validation step relative to a training step, until a validation was seen
 WIDE_BAR, NARROW_BAR = 12, 4  # columns: the least width of a bar beside "epoch 2/12", and beside "2/12"
 
 
@@ -142,6 +144,7 @@ class RunProgress(ProgressBar):
         self.is_terminal = is_terminal
         self._bar: tqdm[Any] | None = None
         self._enabled = True
+        self._is_estimated = False
         self._total = self._done = self._first = self._images = 0
         self._began = self._shown = self._since = self._stepped = 0.0  # seconds of the clock
         self._pauses: list[float] = []  # seconds between the last step of an epoch and the first of the next
@@ -162,7 +165,7 @@ class RunProgress(ProgressBar):
             self._total = min(self._total, trainer.max_steps * trainer.accumulate_grad_batches)
         self._first = self._done = trainer.global_step * trainer.accumulate_grad_batches
         self._began = self._shown = self._since = time.monotonic()
-        self._images, self._stepped, self._pauses = 0, 0.0, []
+        self._images, self._stepped, self._pauses, self._is_estimated = 0, 0.0, [], False
         if self._enabled and self.is_terminal:
             title = f"{_epoch(trainer)}  the first step"
             self._bar = tqdm(total=self._total, initial=self._done, leave=False, file=sys.stdout, bar_format=title)
@@ -179,6 +182,10 @@ class RunProgress(ProgressBar):
         self._done += 1
         self._images += len(batch.targets) * trainer.world_size
         self._stepped = time.monotonic()
+        if self._enabled and not self._is_estimated and self._stepped - self._began >= ESTIMATE_AFTER:
+            self._is_estimated = True
+            if (left := self._seconds_left(trainer)) >= WORTH_SAYING:
+                logger.info("time        about %.0f min until the last epoch ends", left / 60)
         if self._is_due():
             rate = self._images / (self._stepped - self._since) if self._stepped > self._since else 0.0
             self._images, self._since = 0, self._stepped
@@ -222,8 +229,9 @@ class RunProgress(ProgressBar):
         """Return the seconds that the remaining steps, validations and savings take at the pace so far."""
         steps, left = self._done - self._first, self._total - self._done
         seconds = self._stepped - self._began - sum(self._pauses)
-        pauses = math.ceil(left / trainer.num_training_batches) * statistics.mean(self._pauses or [0.0])
-        return left * seconds / max(steps, 1) + pauses
+        step = seconds / max(steps, 1)
+        pause = statistics.mean(self._pauses) if self._pauses else sum(trainer.num_val_batches) * step * FORWARD
+        return left * step + math.ceil(left / trainer.num_training_batches) * pause
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the time of validation out of the images per second."""

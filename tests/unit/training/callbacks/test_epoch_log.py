@@ -64,10 +64,18 @@ def test_a_log_file_has_a_line_every_thirty_seconds(clock: Clock, caplog: pytest
     start(progress, own)
     with caplog.at_level(logging.INFO):
         train_on(progress, own, clock, steps=29, seconds=1)
-        assert not caplog.messages
+        assert caplog.messages == ["time        about 5 min until the last epoch ends"]
         train_on(progress, own, clock, steps=71, seconds=1)
-    assert len(caplog.messages) == 3
-    assert caplog.messages[0] == "epoch 1/3, step 30 of 300 | 04:30 left | loss 0.500 | 32 images/s | lr 0.001"
+    assert len(caplog.messages) == 4
+    assert caplog.messages[1] == "epoch 1/3, step 30 of 300 | 04:40 left | loss 0.500 | 32 images/s | lr 0.001"
+
+
+def test_a_short_run_does_not_say_its_duration(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    progress, own = RunProgress(is_terminal=False), trainer()
+    start(progress, own)
+    with caplog.at_level(logging.INFO):
+        train_on(progress, own, clock, steps=145, seconds=0.2)
+    assert not caplog.messages
 
 
 def test_a_long_validation_has_lines_too(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -75,10 +83,11 @@ def test_a_long_validation_has_lines_too(clock: Clock, caplog: pytest.LogCapture
     start(progress, own)
     with caplog.at_level(logging.INFO):
         train_on(progress, own, clock, steps=20, seconds=1)
+        caplog.clear()
         validate_on(progress, own, clock, seconds=45)
         own.sanity_checking = True
         validate_on(progress, own, clock, seconds=45)
-    assert caplog.messages == [f"epoch 1/3, validation | 04:40 left | {done}% validated" for done in (30, 100)]
+    assert caplog.messages == [f"epoch 1/3, validation | 04:50 left | {done}% validated" for done in (30, 100)]
 
 
 def test_the_time_left_is_that_of_the_whole_run_and_counts_validation(
