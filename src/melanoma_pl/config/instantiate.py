@@ -19,6 +19,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.models.checkpoint import entry_of, load_weights, read_checkpoint
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.schedules import Schedule
+from melanoma_pl.models.soft_targets import SoftTargets
 from melanoma_pl.models.timm_backbone import backbone_preprocessing
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import TARGET, build, check_spec
@@ -184,7 +185,6 @@ def make_classifier(
     targets = data.split("train").targets
     balanced = float((targets == 0).sum() / (targets == 1).sum())
     weight = settings.loss.pos_weight
-    options: dict[str, Any] = settings.loss.model_dump(exclude={"pos_weight"})
     try:
         classifier = MelanomaClassifier(
             network,
@@ -199,9 +199,8 @@ def make_classifier(
             extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
             images_note=settings.images_note,
             log_to_loggers=False,  # the epoch log does, with the epoch as the step
-            teachers=teachers,
-            parameter_groups=settings.parameter_groups,
-            **options,
+            soft_targets=SoftTargets(teachers=teachers, **settings.loss.model_dump(exclude={"pos_weight"})),
+            layer_options=settings.parameter_groups,
         )
     except ValueError as error:
         raise UserError(str(error)) from error

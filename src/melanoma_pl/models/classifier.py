@@ -24,7 +24,7 @@ from torchmetrics.classification import (
 )
 
 from melanoma_pl import __version__
-from melanoma_pl.errors import UserError, did_you_mean
+from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision, fit_decision
 from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
 from melanoma_pl.models.checkpoint import (
@@ -40,7 +40,9 @@ from melanoma_pl.models.checkpoint import (
     read_checkpoint,
     trained_state,
 )
+from melanoma_pl.models.parameter_groups import LayerOptions, check_layer_options, parameter_groups
 from melanoma_pl.models.schedules import Constant, Schedule
+from melanoma_pl.models.soft_targets import SoftTargets
 from melanoma_pl.models.three_conv import ThreeConvNet
 from melanoma_pl.models.timm_backbone import FineTuned
 from melanoma_pl.preprocessing import Preprocessing
@@ -68,13 +70,8 @@ class MelanomaClassifier(pl.LightningModule):
         schedule: Factor of the learning rate at each step.
         pos_weight: Weight of a malignant image in the loss; a benign one has 1. It shifts the network's output by
             log(pos_weight), which `forward` subtracts: probabilities are those at the training images' prevalence.
-        label_smoothing: Fraction of each training target that is 1/2 instead, in [0, 1) (Szegedy et al., CVPR 2016).
-        mixup: Parameter of the beta distribution by which each training image is mixed with another one of its batch
-            (Zhang et al., ICLR 2018); 0 mixes none.
-        teachers: Classifiers whose mean answer to the same augmented images becomes a part of the training targets
-            (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
-        teacher_weight: That part, in (0, 1].
-        parameter_groups: Name of a layer → options of the optimizer for its weights, such as `weight_decay`.
+        soft_targets: Changes the images and targets of each training step.
+        layer_options: Name of a layer → options of the optimizer for its weights, such as `weight_decay`.
         threshold: Rule by which validation chooses the threshold: arguments of `evaluation.choose_threshold`.
         fit_decision: Whether each validation fits temperature and threshold. Must be False if validation runs on the
             test images: temperature and threshold then stay at 1 and 0.5.
@@ -85,7 +82,7 @@ class MelanomaClassifier(pl.LightningModule):
 
     Raises:
         UserError: If the optimizer's spec does not name an optimizer or its options are wrong.
-        ValueError: If a number is out of its range, or a parameter group names no layer or no option.
+        ValueError: If a parameter group names a layer or an option that does not exist.
     """
 
     def __init__(
@@ -97,11 +94,8 @@ class MelanomaClassifier(pl.LightningModule):
         optimizer: Mapping[str, Any] = ADAM,
         schedule: Schedule | None = None,
         pos_weight: float = 1.0,
-        label_smoothing: float = 0.0,
-        mixup: float = 0.0,
-        teachers: Sequence["MelanomaClassifier"] = (),
-        teacher_weight: float = 0.5,
-        parameter_groups: Mapping[str, Mapping[str, float]] | None = None,
+        soft_targets: SoftTargets | None = None,
+        layer_options: LayerOptions | None = None,
         threshold: Mapping[str, Any] = SENSITIVE,
         fit_decision: bool = True,
         seed: int = 0,
@@ -110,11 +104,6 @@ class MelanomaClassifier(pl.LightningModule):
         log_to_loggers: bool = True,
     ) -> None:
         super().__init__()
-        if not (0 <= label_smoothing < 1 and mixup >= 0 and 0 < teacher_weight <= 1):
-            raise ValueError(
-                f"label_smoothing={label_smoothing}, mixup={mixup}, teacher_weight={teacher_weight}: they must be in "
-                "[0, 1), 0 or more, and in (0, 1]"
-            )
         # a wrong spec fails now, not in fit
         defaults = build(optimizer, torch.optim.Optimizer, [nn.Parameter(torch.zeros(1))]).defaults
         is_module = isinstance(network, nn.Module)
@@ -124,10 +113,9 @@ class MelanomaClassifier(pl.LightningModule):
         self.class_names = tuple(class_names)
         self.optimizer_spec = dict(optimizer)
         self.schedule = schedule or Constant()
-        self.label_smoothing, self.mixup = label_smoothing, mixup
-        self.teachers, self.teacher_weight = tuple(teachers), teacher_weight  # a tuple: not a part of this network
-        self.layer_options = dict(parameter_groups or {})
-        self._check_layer_options(defaults)
+        self.soft_targets = soft_targets or SoftTargets()  # not a module: its teachers are not a part of this network
+        self.layer_options = dict(layer_options or {})
+        check_layer_options(self.network, self.layer_options, defaults)
         self.threshold_rule = dict(threshold) if fit_decision else UNDECIDED
         self.fit_decision = fit_decision
         self.seed = seed
@@ -180,30 +168,6 @@ class MelanomaClassifier(pl.LightningModule):
         logits = self(pixels)
         return logits, self.loss(logits, targets)
 
-    def mixed(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix, smooth and teach: return a training step's images and targets as the loss takes them.
-
-        Args:
-            pixels: uint8 `(N, 3, S, S)`, augmented.
-            targets: int64 `(N,)`.
-
-        Returns:
-            uint8 `(N, 3, S, S)` and float `(N,)` in [0, 1]; the arguments themselves if nothing is changed.
-        """
-        if self.mixup:
-            fraction = float(torch.distributions.Beta(self.mixup, self.mixup).sample())
-            order = torch.randperm(len(targets)).to(pixels.device)
-            pixels = (fraction * pixels + (1 - fraction) * pixels[order]).round().to(torch.uint8)
-            targets = fraction * targets + (1 - fraction) * targets[order]
-        if self.label_smoothing:
-            targets = (1 - self.label_smoothing) * targets + self.label_smoothing / 2
-        if self.teachers:
-            with torch.no_grad():
-                logits = torch.stack([teacher(pixels).float() / teacher.temperature for teacher in self.teachers])
-            taught = torch.sigmoid(logits.mean(dim=0))
-            targets = (1 - self.teacher_weight) * targets + self.teacher_weight * taught
-        return pixels, targets
-
     def compile_training(self, mode: str) -> None:
         """Compile the arithmetic of a training step with `torch.compile`; evaluation stays as it is.
 
@@ -214,42 +178,17 @@ class MelanomaClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and the step-wise scheduler that multiplies its learning rates by the schedule."""
-        optimizer = build(self.optimizer_spec, torch.optim.Optimizer, self._parameter_groups())
+        optimizer = build(self.optimizer_spec, torch.optim.Optimizer, self._groups())
         # a plain function: the attributes of a callable object would come back from a checkpoint, an old total included
         scheduler = LambdaLR(optimizer, lambda step: self.schedule.factor(step, self._total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _check_layer_options(self, defaults: Mapping[str, Any]) -> None:
-        if self.layer_options and isinstance(self.network, FineTuned):
-            raise ValueError("parameter_groups: this network has groups of its own, see model.backbone_lr")
-        modules = self.network.named_modules()  # the first is the network itself, without a name
-        layers = [name for name, layer in modules if name and any(True for _ in layer.parameters())]
-        for name, options in self.layer_options.items():
-            if name not in layers:
-                raise ValueError(
-                    f"parameter_groups.{name}: the network has no such layer, {did_you_mean(name, layers)}"
-                )
-            for key, value in options.items():
-                if not isinstance(defaults.get(key), int | float) or value < 0:
-                    numbers = [each for each, own in defaults.items() if type(own) in (int, float)]
-                    raise ValueError(
-                        f"parameter_groups.{name}.{key}={value}: a number of 0 or more, of {', '.join(numbers)}"
-                    )
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        if isinstance(self.network, FineTuned):
-            return self.network.parameter_groups(self.optimizer_spec["lr"])
-        named: list[dict[str, Any]] = [
-            {"params": list(self.network.get_submodule(name).parameters()), **options}
-            for name, options in self.layer_options.items()
-        ]
-        taken = {id(parameter) for group in named for parameter in group["params"]}
-        return [{"params": [each for each in self.parameters() if id(each) not in taken]}, *named]
+    def _groups(self) -> list[dict[str, Any]]:
+        return parameter_groups(self.network, self.layer_options, self.optimizer_spec["lr"])
 
     def on_fit_start(self) -> None:
         """Move the teachers to the device."""
-        for teacher in self.teachers:
-            teacher.to(self.device).eval()
+        self.soft_targets.move_teachers(self.device)
 
     def on_train_start(self) -> None:
         """Plan the learning rate over all steps of this training, also of one that was resumed or made longer.
@@ -281,7 +220,7 @@ class MelanomaClassifier(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        logits, loss = self.logits_and_loss(*self.mixed(batch.pixels, batch.targets))
+        logits, loss = self.logits_and_loss(*self.soft_targets(batch.pixels, batch.targets))
         count = logits.shape[0]
         with torch.no_grad():
             self.train_metrics["loss"].update(loss, count)
@@ -409,7 +348,7 @@ class MelanomaClassifier(pl.LightningModule):
             )
         if difference := first_difference(self.network, trained_state(checkpoint)):
             raise UserError(f"the checkpoint {path} does not fit the network: {difference}", OTHER_FILE)
-        parameters = [parameter for group in self._parameter_groups() for parameter in group["params"]]
+        parameters = [parameter for group in self._groups() for parameter in group["params"]]
         for state in checkpoint.get("optimizer_states", ()):
             for index, values in state["state"].items():
                 # a fused optimizer would read and write beyond tensors of another shape
