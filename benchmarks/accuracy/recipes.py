@@ -14,6 +14,10 @@ AVERAGED = (
     "+callbacks.averaged={_target_:melanoma_pl.training.callbacks.averaged_weights.AveragedWeights,decay:0.995}",
 )
 START = (*AVERAGED, "model.batch_norm=true")
+COLOURS = (
+    "augmentation.hue=0.05", "augmentation.saturation=0.4", "augmentation.brightness=0.3", "augmentation.contrast=0.3",
+)  # fmt: skip
+PRETRAINED = ("experiment=pretrained",)
 RECIPES: dict[str, tuple[str, ...]] = {
     "baseline": BASELINE,
     "centred": CENTRED,
@@ -32,14 +36,17 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "+ mixup 0.2": (*START, "loss.mixup=0.2"),
     "+ shades of gray": (*START, "data.colour_constancy=shades_of_gray"),
     "+ borders erased": (*START, "augmentation.border=0.25"),
-    "+ stronger colours": (
-        *START, "augmentation.hue=0.05", "augmentation.saturation=0.4", "augmentation.brightness=0.3",
-        "augmentation.contrast=0.3",
-    ),
+    "+ stronger colours": (*START, *COLOURS),
     "+ balanced sources": (*START, "data.balance=[label,in_ham10000]"),
     "+ one source": (*START, "data.where='in_ham10000=1'"),
     "+ 80 epochs": (*START, "trainer.max_epochs=80"),
-    "pretrained": ("experiment=pretrained",),
     "+ teacher": (*START, "model.teacher={runs}/pretrained/${data.fold}"),
     "+ teacher alone": (*START, "model.teacher={runs}/pretrained/${data.fold}", "loss.teacher_weight=1"),
+    "pretrained": PRETRAINED,
+    "pretrained, stronger colours": (*PRETRAINED, *COLOURS),
+    "pretrained, shades of gray": (*PRETRAINED, "data.colour_constancy=shades_of_gray"),
+    "pretrained, borders erased": (*PRETRAINED, "augmentation.border=0.25"),
+    "pretrained, balanced sources": (*PRETRAINED, "data.balance=[label,in_ham10000]"),
+    "pretrained, one source": (*PRETRAINED, "data.where='in_ham10000=1'"),
+    "pretrained, mixup 0.2": (*PRETRAINED, "loss.mixup=0.2"),
 }  # fmt: skip
