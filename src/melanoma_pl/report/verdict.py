@@ -74,8 +74,9 @@ def _reached_by(rival: Shortcut, content: Content) -> Verdict:
 def _beside_chance(content: Content, auroc: Estimate, figures: SetFigures) -> Verdict:
     assert auroc.interval is not None
     what = "lesions" if content.lesions is not None else "images"
-    where = f"on the validation {what}, which chose the epoch" if warning_of(content, "chosen") else f"on unseen {what}"
-    level: Level = "caution" if warning_of(content, "chosen") else "neutral"
+    has_chosen = bool(warning_of(content, "chosen"))
+    where = f"on the validation {what}, which chose epoch or threshold" if has_chosen else f"on unseen {what}"
+    level: Level = "caution" if has_chosen else "neutral"
     low, high = auroc.interval
     if low <= CHANCE:
         compared = "Worse than chance" if high < CHANCE else "Not better than chance"
