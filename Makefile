@@ -48,10 +48,10 @@ types: $(VENV)/.installed-dev  ## check types
 tensorboard: $(VENV)/.installed  ## show the runs under outputs/ in TensorBoard
 	$(BIN)/tensorboard --logdir outputs
 
-notebooks: $(VENV)/.installed-notebooks  ## open the notebooks in JupyterLab
+notebooks: $(VENV)/.installed-notebooks  ## open the notebooks in JupyterLab, with LAB_OPTIONS such as --no-browser
 	MELANOMA_IMAGES="$${MELANOMA_IMAGES:+$$(realpath "$$MELANOMA_IMAGES")}" \
 	MELANOMA_RUN="$${MELANOMA_RUN:+$$(realpath "$$MELANOMA_RUN")}" \
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(LAB_OPTIONS)
 
 clean:  ## remove the environment and the caches, but no runs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -67,7 +67,7 @@ def convolve(images: Tensor, kernels: Tensor, biases: Tensor | None = None, stri
 
     Args:
         images: a, float `(N, C, H, W)`.
-        kernels: k, float `(O, C, M, N)`: O kernels, each with one sheet per channel of the images.
+        kernels: k, float `(O, C, M, N)`: O kernels, each with one slice per channel of the images.
         biases: b, float `(O,)`; None means zeros.
         stride: s, distance between neighbouring positions, pixels.
 
@@ -101,7 +101,7 @@ def grey(images: Tensor) -> Tensor:
 def filtered(images: Tensor, kernel: Tensor, times: int = 1) -> Tensor:
     """Return images whose channels are each convolved with the same kernel, once or several times.
 
-    Written as a layer's convolution, this takes C kernels of C sheets: kernel o holds `kernel` on its sheet o and zeros
+    Written as a layer's convolution, this takes C kernels of C slices: kernel o holds `kernel` on its slice o and zeros
     on the others.
 
     Args:

@@ -106,7 +106,7 @@ def images_figure(images: Mapping[str, NDArray[np.uint8]], columns: int = 4, wid
     most = max(len(each) for each in images.values())
     columns = min(columns, most)
     lines = 1 + max(title.count("\n") for title in images)
-    figure, axes = canvas(len(images), width=width, height=width * -(-most // columns) / columns + 0.18 + 0.17 * lines)
+    figure, axes = canvas(len(images), width=width, height=width * -(-most // columns) / columns + 0.1 + 0.15 * lines)
     for ax, (title, each) in zip(axes, images.items(), strict=True):
         show_image(ax, tiled(each / 255, columns, gap=max(1, each.shape[1] // 24)), title)
     return figure

@@ -17,9 +17,11 @@ from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 LAYERS = {"first layer": "pool_1", "second layer": "pool_2", "third layer": "pool_3"}
 """Title of each layer → the module of `ThreeConvNet` whose output, after ReLU, is the layer's feature maps."""
 
+ACTIVE = 0.1  # of the largest variation across positions: below it, a map is nearly the same everywhere
+
 
 def first_kernels(network: ThreeConvNet) -> Tensor:
-    """Return a copy of the first layer's kernels, float32 `(O, 3, 3, 3)`: O kernels with sheets for R, G and B."""
+    """Return a copy of the first layer's kernels, float32 `(O, 3, 3, 3)`: O kernels with slices for R, G and B."""
     return network.conv_1.weight.detach().clone()
 
 
@@ -58,17 +60,28 @@ def feature_maps(classifier: MelanomaClassifier, pixels: Tensor) -> dict[str, Te
     return maps
 
 
-def liveliest(maps: Tensor, count: int) -> Tensor:
-    """Return the channels whose values vary most across positions, most variable first.
+def distinct_channels(maps: Tensor, count: int) -> Tensor:
+    """Return active channels that differ from each other.
+
+    The first is the one that varies most. Each further one is the active channel whose largest correlation with those
+    before it is smallest.
 
     Args:
         maps: float `(N, C, H, W)`.
-        count: Number of channels, at most C.
+        count: Largest number of channels.
 
     Returns:
-        Channels, int64 `(count,)`.
+        Channels, int64 `(count,)`, or fewer where fewer are active.
     """
-    return maps.std(dim=(-2, -1)).mean(dim=0).topk(count).indices
+    spread = maps.std(dim=(-2, -1)).mean(dim=0)  # (C,), across positions
+    active = torch.nonzero(spread >= ACTIVE * spread.max()).flatten()
+    correlations = torch.corrcoef(maps[:, active].transpose(0, 1).flatten(1))
+    chosen = [int(spread[active].argmax())]
+    while len(chosen) < min(count, len(active)):
+        nearest = correlations[chosen].amax(dim=0)
+        nearest[chosen] = torch.inf
+        chosen.append(int(nearest.argmin()))
+    return active[chosen]
 
 
 def silent_fraction(maps: Tensor) -> float:
@@ -137,6 +150,7 @@ def maps_figure(images: Mapping[str, NDArray[np.uint8]], maps: Tensor, channels:
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout="constrained")
     grid = figure.subplots(len(images), 2, width_ratios=(rows, columns), squeeze=False)
     for (left, right), (title, image), values in zip(grid, images.items(), shown.numpy(), strict=True):
-        show_image(left, image, title)
+        show_image(left, image, "")
+        left.set_title(title, fontsize=9, loc="left")  # it may be wider than the image
         show_image(right, tiled(values, columns, gap=2), "", cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     return figure

@@ -91,7 +91,7 @@ def train_briefly(train: int, test: int, image_size: int, epochs: int, seed: int
     preprocessing = Preprocessing(image_size)
     network = initial_network(image_size, seed).to(memory_format=torch.channels_last)
     classifier = MelanomaClassifier(network, preprocessing=preprocessing, schedule=OneCycle(), seed=seed)
-    with tempfile.TemporaryDirectory() as folder, quietly():
+    with tempfile.TemporaryDirectory() as folder:
         data = MoleDataModule(
             write_images(Path(folder, "images"), train, test, seed, image_size),
             preprocessing=preprocessing,
@@ -100,10 +100,12 @@ def train_briefly(train: int, test: int, image_size: int, epochs: int, seed: int
             augmentation=Dihedral(),
             seed=seed,
         )
-        trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=[RunCheckpoints(Path(folder))], **QUIET)
-        trainer.fit(classifier, data)
-        held_out = data.load("test")
-        best = MelanomaClassifier.load_from_checkpoint(Path(folder, BEST))
+        with quietly():
+            keeper = RunCheckpoints(Path(folder))
+            trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=[keeper], **QUIET)
+            trainer.fit(classifier, data)
+            best = MelanomaClassifier.load_from_checkpoint(Path(folder, BEST))
+        held_out = data.load("test")  # after `quietly`, whose end tells that the training was not a pause
     return ShortRun(best, held_out.pixels(torch.arange(len(held_out.images))), held_out.images.targets)
 
 

@@ -6,10 +6,10 @@ from torch.nn import functional
 
 from melanoma_pl.foundations.feature_maps import (
     as_colours,
+    distinct_channels,
     exciting_patches,
     feature_maps,
     first_kernels,
-    liveliest,
     silent_fraction,
 )
 from melanoma_pl.foundations.short_training import initial_network
@@ -73,9 +73,16 @@ def test_exciting_patches_are_the_receptive_fields_of_the_strongest_responses():
     assert (patches[0, 0] == 200).all() and (patches[0, 1] == 100).all()
 
 
-def test_lively_and_silent_channels():
+def test_distinct_channels():
+    first, second = torch.rand(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))  # (N, H, W) each
+    similar, faint, constant = 2 * first + 0.1 * second, 0.01 * second, torch.full_like(first, 9)
+    maps = torch.stack([first, constant, similar, second, -first, faint], dim=1)
+    assert distinct_channels(maps, 3).tolist() == [2, 4, 3], "the liveliest, its negative, and one of its own"
+    assert sorted(distinct_channels(maps, 16).tolist()) == [0, 2, 3, 4], "neither the constant nor the faint one"
+
+
+def test_silent_channels():
     maps = torch.zeros(2, 4, 2, 2)
     maps[:, 1, 0, 0], maps[:, 3, 0, 0] = 1, 5
-    maps[0, 2] = 9  # high, but the same everywhere
-    assert liveliest(maps, 2).tolist() == [3, 1]
+    maps[0, 2] = 9
     assert silent_fraction(maps) == 0.25

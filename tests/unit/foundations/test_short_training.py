@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from melanoma_pl import messages
+from melanoma_pl.foundations import short_training
 from melanoma_pl.foundations.short_training import initial_network, learn_large_kernels, quietly, train_briefly
 
 
@@ -51,6 +52,19 @@ def test_a_training_is_not_a_pause_of_the_reading_before_it(monkeypatch, capsys)
     time.sleep(0.03)
     with messages.Progress(1, "reading again") as progress:
         progress.advance()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_slow_training_is_not_reported_as_slow_reading(monkeypatch, capsys):
+    fit = short_training.pl.Trainer.fit
+
+    def slow_fit(trainer, *arguments):
+        fit(trainer, *arguments)
+        messages.Progress.active = time.monotonic()
+        messages.Progress.said = time.monotonic() - 2 * messages.EVERY
+
+    monkeypatch.setattr(short_training.pl.Trainer, "fit", slow_fit)
+    train_briefly(train=24, test=6, image_size=32, epochs=1)
     assert capsys.readouterr().err == ""
 
 
