@@ -232,7 +232,8 @@ def check_listed(
     test = data.list_split("test") if open_test else None
     hashes = iter(read_all(_hash_of, [*images.files, *(test.files if test else ())], "comparing images"))
     labels = [data.options.class_names[target] for target in images.targets]
-    trained_on = {path: (sha256, label) for path, sha256, label in zip(images.paths, hashes, labels, strict=False)}
+    # the iterator goes on with the test images
+    trained_on = {path: (sha256, label) for path, label, sha256 in zip(images.paths, labels, hashes, strict=False)}
     tested = dict(zip(test.paths, hashes, strict=True)) if test else {}
     named, is_skipping = f"threshold.from={settings.threshold.sweep}", data.options.on_broken == "skip"
     check_out_of_fold(predictions, trained_on, tested, named, may_lack=is_skipping)
@@ -258,20 +259,17 @@ def _decide(
     """
     if not data.options.trains_on_all:
         return None
-    decision, told = Decision(), NOTHING
-    if predictions:
+    decision, told, sweep = Decision(), NOTHING, settings.threshold.sweep
+    if sweep is not None:
         split, names = data.split("train"), data.options.class_names
         labels = [names[target] for target in split.targets.tolist()]
-        trained_on = {
-            path: (sha256, label)
-            for path, sha256, label in zip(split.images.paths, split.contents, labels, strict=True)
-        }
-        check_out_of_fold(predictions, trained_on, {}, f"threshold.from={settings.threshold.sweep}")
+        trained_on = dict(zip(split.images.paths, zip(split.contents, labels, strict=True), strict=True))
+        check_out_of_fold(predictions, trained_on, {}, f"threshold.from={sweep}")
         targets = [names.index(each.label) for each in predictions]
         rule = settings.threshold.model_dump(exclude={"sweep"})
         decision = fit_decision([each.logit for each in predictions], targets, rule)
         networks = {each.network for each in predictions}
-        told = f"{len(predictions)} out-of-fold predictions of {len(networks)} other networks ({settings.threshold.sweep.resolve().name})"
+        told = f"{len(predictions)} out-of-fold predictions of {len(networks)} other networks ({sweep.resolve().name})"
         logger.info("decision    temperature %.3g, threshold %.3g: %s", decision.temperature, decision.threshold, told)
     else:
         way_out = "threshold.from=<cross-validation> takes another"
