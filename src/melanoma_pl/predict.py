@@ -296,7 +296,7 @@ def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
             "melanoma-evaluate run=<run folder> fits them, if the run has validation images"
         )
     elif classifier.decided_on:
-        found.append(f"Temperature and threshold are those of its recipe, fitted on {classifier.decided_on}.")
+        found.append(f"Temperature and threshold are those of its recipe, fitted on {readable(classifier.decided_on)}.")
     elif tta and classifier.augmented_decision is None:
         found.append(
             "Temperature and threshold are those of single views; to fit them for --tta: melanoma-evaluate "

@@ -233,7 +233,7 @@ class HeldOutImages:
     @property
     def title(self) -> str:
         """The kind of these images."""
-        return "validation images" if None not in self.splits else "images, with out-of-fold predictions"
+        return "validation images" if None not in self.splits else "images with out-of-fold predictions"
 
     def logits(self, ensemble: Ensemble) -> Logits:
         """Return each member's logits, float `(M, V)`."""

@@ -43,6 +43,11 @@ OF_RECIPE = Caveat(
     "The network was trained on all images: temperature and threshold are those of its recipe, fitted on {told}, and "
     "were not checked on this network.",
 )
+STANDS_IN = Caveat(
+    "unchecked",
+    "The network was trained on all images: the decision is fitted on out-of-fold predictions of its recipe instead of "
+    "its own.",
+)
 UNFITTED = Caveat(
     "unchecked",
     "The networks share no validation images that none of them trained on: they decide at 0.5, uncalibrated.",
@@ -243,7 +248,10 @@ def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[
 def _run_warnings(own: TrainSettings, classifier: MelanomaClassifier, request: EvaluationRequest) -> list[Caveat]:
     images_note, decided_on, decided = classifier.images_note, classifier.decided_on, list[Caveat]()
     if own.data.trains_on_all:
-        decided = [replace(OF_RECIPE, text=OF_RECIPE.text.format(told=decided_on)) if decided_on else ALL_IMAGES]
+        of_recipe = (
+            STANDS_IN if len(request.runs) > 1 else replace(OF_RECIPE, text=OF_RECIPE.text.format(told=decided_on))
+        )
+        decided = [of_recipe if decided_on else ALL_IMAGES]
     if not request.own_images:
         trained = [Caveat("unchecked", f"The network was trained on {images_note} images.")] if images_note else []
         return [*trained, *decided]

@@ -190,9 +190,12 @@ def check_out_of_fold(
         UserError: Naming how many images are missing, are not trained on, or have another label.
     """
     by_hash = all(each.sha256 for each in predictions)
-    own = {(sha256 if by_hash else path): label for path, (sha256, label) in trained_on.items()}
+    own, labels = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for path, (sha256, label) in trained_on.items():
+        own[sha256 if by_hash else path].add(label)
+    for each in predictions:
+        labels[each.sha256 if by_hash else each.path].add(each.label)
     test = set(tested.values() if by_hash else tested)
-    labels = {(each.sha256 if by_hash else each.path): each.label for each in predictions}
     missing, extra = own.keys() - labels.keys(), labels.keys() - own.keys()
     relabelled = sum(own[key] != labels[key] for key in own.keys() & labels.keys())
     problems = {

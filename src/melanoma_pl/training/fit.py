@@ -219,7 +219,7 @@ def out_of_fold(settings: TrainSettings, run: Run, data: MoleDataModule, open_te
         return []
     if (run.checkpoints / LAST).is_file() and (run.folder / OUT_OF_FOLD).is_file():
         return read_out_of_fold(run.folder / OUT_OF_FOLD)
-    predictions = read_cross_validation(settings)
+    predictions = read_cross_validation(settings, warns=True)
     check_listed(settings, predictions, data, open_test)
     return predictions
 

@@ -15,7 +15,7 @@ from melanoma_pl.config.composition import flatten
 from melanoma_pl.config.schema import TrainSettings, direction
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import TableWriter, write_atomically
-from melanoma_pl.messages import DISCLAIMER, SYNTHETIC, amount, format_table, readable, shown_path
+from melanoma_pl.messages import DISCLAIMER, SYNTHETIC, amount, format_table, hydra_word, readable, shown_path
 from melanoma_pl.runs import RECORD, REPORT, Run
 from melanoma_pl.runs.image_list import OF_WEIGHTS, listed_images
 from melanoma_pl.runs.predictions import PREDICTIONS, OutOfFold, read_out_of_fold
@@ -168,10 +168,14 @@ def format_interval(jobs: Sequence[Job]) -> str:
     return f"{max(interval[0], 0.0):.4f}–{min(interval[1], largest):.4f}"
 
 
-def read_cross_validation(settings: TrainSettings) -> list[OutOfFold]:
+def read_cross_validation(settings: TrainSettings, *, warns: bool = False) -> list[OutOfFold]:
     """Return the out-of-fold predictions of the cross-validation `threshold.from`, sorted by path.
 
     Of a sweep over folds and settings, the jobs with the setting of this run are taken.
+
+    Args:
+        settings: The settings of the run that the cross-validation decides for.
+        warns: Whether a difference that matters less, such as the learning rate, is logged.
 
     Raises:
         UserError: If the folder does not hold a finished cross-validation of the same recipe, or it predicts an image
@@ -197,7 +201,7 @@ def read_cross_validation(settings: TrainSettings) -> list[OutOfFold]:
             f"{named} was trained with {unlike}", "name a cross-validation of this run's recipe, or take its settings"
         )
     chosen, unlike = _closest(chosen, settings, SHOULD_MATCH)
-    if unlike:
+    if unlike and warns:
         logger.warning("decision    of a cross-validation with %s: it may fit this network less well", unlike)
     predictions = [prediction for job in chosen for prediction in _held_out_predictions(Run(job), named)]
     if twice := [path for path, count in Counter(each.path for each in predictions).items() if count > 1]:
@@ -271,13 +275,26 @@ def next_step(jobs: Sequence[Job]) -> str:
     if is_cross_validation(jobs):
         return (
             f"best setting, to train once more on all folds (less a validation split cut from them): {setting}\n"
-            f"({test}, and no fold's network is the result)"
+            f"{_all_images(jobs, record['config'])}({test}, and no fold's network is the result)"
         )
     job = f"{shown_path(best.folder)} ({jobs[0].metric} {best.figures[best.metric]:.4f}; {test})"
     evaluation = (
         f"\nto open the test split once: melanoma-evaluate run={shown_path(best.folder)} split=test" if has_test else ""
     )
     return f"best setting: {setting}\nbest job: {job}{evaluation}"
+
+
+def _all_images(jobs: Sequence[Job], config: Mapping[str, Any]) -> str:
+    """Return the line that proposes a training on all images, whose decision the jobs can give; else nothing."""
+    if len({job.fold for job in jobs}) < len(jobs):  # with several seeds, each image is predicted more than once
+        return ""
+    monitors = {name: str((spec or {}).get("monitor", "")) for name, spec in config["callbacks"].items()}
+    validating = [f"callbacks.{name}=null" for name, monitor in monitors.items() if monitor.startswith("val/")]
+    source = hydra_word("threshold.from", str(jobs[0].folder.parent))
+    added = " ".join(["data.validation_fraction=0 checkpoint.evaluate=last", *validating, source])
+    return (
+        f"to train on all images instead, with the decision of these folds, add: {added} trainer.max_epochs=<epochs>\n"
+    )
 
 
 def _has_test_split(data: Mapping[str, Any]) -> bool:
