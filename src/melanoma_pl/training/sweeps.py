@@ -30,7 +30,10 @@ ANEW = "sweep anew: melanoma-train -m … data.fold=0,1,…"
 FOLD_NOTE = "n folds; the interval allows for the training images that they share (Nadeau and Bengio, 2003)"
 
 MUST_MATCH = ("data.class_names", "data.normalisation", "data.image_size", "data.colour_constancy", "model", "loss")
-SHOULD_MATCH = ("augmentation", "optimizer", "scheduler", "parameter_groups", "data.batch_size", "data.balance")
+SHOULD_MATCH = (
+    "augmentation", "optimizer", "scheduler", "parameter_groups", "data.batch_size", "data.balance",
+    "trainer.max_epochs", "checkpoint.evaluate",
+)  # fmt: skip
 
 Setting = tuple[tuple[str, str], ...]
 """The overrides, key and value, that the repetitions of a training have in common."""
