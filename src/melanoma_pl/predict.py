@@ -292,9 +292,11 @@ def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
         found.append("This checkpoint cannot tell whether an image is out of distribution.")
     if not classifier.is_decided and not (tta and classifier.augmented_decision):
         found.append(
-            "Temperature and threshold were not fitted with these weights: they are 1 and 0.5; melanoma-evaluate "
-            "run=<run folder> fits them, if the run has validation images"
+            "Temperature and threshold were not fitted with these weights: they are 1 and 0.5, uncalibrated; "
+            "melanoma-evaluate run=<run folder> fits them, if the run has validation images"
         )
+    elif classifier.decided_on:
+        found.append(f"Temperature and threshold are those of its recipe, fitted on {readable(classifier.decided_on)}.")
     elif tta and classifier.augmented_decision is None:
         found.append(
             "Temperature and threshold are those of single views; to fit them for --tta: melanoma-evaluate "

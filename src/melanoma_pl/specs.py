@@ -137,9 +137,10 @@ def validated(kind: type[Model], values: Mapping[str, Any], prefix: str = "") ->
     Raises:
         UserError: If a key is unknown or a value not allowed. The message names the key, the value and what is allowed.
     """
+    known = [field.alias or name for name, field in kind.model_fields.items()]
     for name in values:
-        if name not in kind.model_fields and kind.model_config.get("extra") == "forbid":
-            raise UserError(f"there is no key {prefix}{name}", did_you_mean(name, kind.model_fields))
+        if name not in known and kind.model_config.get("extra") == "forbid":
+            raise UserError(f"there is no key {prefix}{name}", did_you_mean(name, known))
     try:
         return kind.model_validate(values)
     except ValidationError as error:

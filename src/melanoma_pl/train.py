@@ -51,6 +51,7 @@ from melanoma_pl.errors import RunStopped, UserError, find_stop
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.messages import IN_FILE, ON_SCREEN
 from melanoma_pl.runs import run_folder
+from melanoma_pl.runs.predictions import OUT_OF_FOLD
 from melanoma_pl.runs.run_folder import Run
 from melanoma_pl.specs import validated
 from melanoma_pl.training import sweeps
@@ -62,7 +63,7 @@ IF_POSSIBLE = "if_possible"
 RUN_FOLDER = "hydra.run.dir="
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 BEGUN = (  # files of a run that has not saved anything
-    run_folder.RECORD, run_folder.IMAGES, run_folder.METRICS, "train.log", ".lock", "hparams.yaml",
+    run_folder.RECORD, run_folder.IMAGES, run_folder.METRICS, OUT_OF_FOLD, "train.log", ".lock", "hparams.yaml",
     "events.out.tfevents.*", ".*.part", "checkpoints/.*.part",
 )  # fmt: skip
 MULTIRUN = {"-m", "--multirun"}
@@ -116,6 +117,8 @@ def check_sweep(arguments: list[str]) -> None:
     jobs = [validated(TrainSettings, config) for config in jobs_beforehand("train", arguments)]
     for settings in jobs:
         check_beforehand(settings, is_sweep=True)
+        if settings.threshold.sweep is not None:
+            sweeps.read_cross_validation(settings)
     from melanoma_pl.training.fit import check_jobs  # PyTorch and Lightning take seconds: only once all else is right
 
     check_jobs(jobs, is_local=not any("submitit" in argument for argument in arguments))
@@ -222,6 +225,8 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
             logger.info("the run %s is finished", run.folder)
             return None
         check_beforehand(settings, record["in_sweep"])
+        if settings.threshold.sweep is not None and not (run.checkpoints / run_folder.LAST).is_file():
+            sweeps.read_cross_validation(settings)
         if is_main_process():
             run.write(record)
             write_hydra_files(config, run)

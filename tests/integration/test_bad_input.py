@@ -44,6 +44,25 @@ CASES = {
         ["data=folder", "data.root=empty", "data.fold=0", "data.validate_on=test", "threshold=fixed"],
         "data.fold=0 and data.validate_on=test exclude each other",
     ),
+    "all images and the best epoch": (["data.validation_fraction=0"], "add checkpoint.evaluate=last"),
+    "all images and a fold": (
+        ["data=folder", "data.root=empty", "data.fold=0", "data.validation_fraction=0", "checkpoint.evaluate=last"],
+        "data.validation_fraction=0 and data.fold=0 exclude each other",
+    ),
+    "all images and test": (
+        ["experiment=tipe", "data.validation_fraction=0"],
+        "data.validation_fraction=0 and data.validate_on=test exclude each other",
+    ),
+    "all images and early stopping": (
+        ["experiment=baseline", "data.validation_fraction=0", "checkpoint.evaluate=last"],
+        "add callbacks.early_stopping=null",
+    ),
+    "two sources of a decision": (["threshold.from=empty"], "add data.validation_fraction=0"),
+    "no cross-validation": (
+        ["data.validation_fraction=0", "checkpoint.evaluate=last", "threshold.from=empty"],
+        "threshold.from=empty is no sweep",
+    ),
+    "key of threshold": (["threshold.form=empty"], "did you mean 'threshold.from'"),
     "missing list": (["data=folder", "data.root=empty", "data.exclude=no.csv"], "data.exclude=no.csv does not exist"),
     "list for synthetic images": (["data.exclude=no.csv"], "data.exclude=no.csv needs your own images"),
     "resume nothing": (["resume=auto"], "no unfinished run under outputs/"),

@@ -16,6 +16,7 @@ from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.options import DataOptions
 from melanoma_pl.data.synthetic.synthetic_images import write_images
 from melanoma_pl.errors import UserError
+from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.models.checkpoint import entry_of, load_weights, read_checkpoint
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.schedules import Schedule
@@ -163,6 +164,7 @@ def make_classifier(
     resumed: bool = False,
     precision: str = "32-true",
     teachers: Sequence[MelanomaClassifier] = (),
+    decision: tuple[Decision, str] | None = None,
 ) -> MelanomaClassifier:
     """Return the classifier with its initial weights, which depend on the seed alone.
 
@@ -172,6 +174,7 @@ def make_classifier(
         resumed: Whether a checkpoint's weights will take their place: none are fetched then.
         precision: That of the training, as `lightning.pytorch.Trainer` takes it.
         teachers: Classifiers whose answers it learns as well.
+        decision: The decision of a cross-validation, and what it was fitted on, in words.
 
     Raises:
         UserError: If a parameter group names no layer, or no option of the optimizer.
@@ -185,6 +188,7 @@ def make_classifier(
     targets = data.split("train").targets
     balanced = float((targets == 0).sum() / (targets == 1).sum())
     weight = settings.loss.pos_weight
+    cross_validated = {"decision": decision[0], "decided_on": decision[1]} if decision else {}
     try:
         classifier = MelanomaClassifier(
             network,
@@ -193,14 +197,15 @@ def make_classifier(
             optimizer=make_optimizer_spec(settings, precision),
             schedule=build(settings.scheduler, Schedule),  # type: ignore[type-abstract]
             pos_weight=balanced if weight == "balanced" else float(weight),
-            threshold=settings.threshold.model_dump(),
-            fit_decision=settings.data.validate_on == "validation",
+            threshold=settings.threshold.model_dump(exclude={"sweep"}),
+            fit_decision=settings.data.validate_on == "validation" and not settings.data.trains_on_all,
             seed=settings.seed,
             extra_metrics={name: build(each, Metric) for name, each in settings.metrics.items()},  # type: ignore[type-abstract]
             images_note=settings.images_note,
             log_to_loggers=False,  # the epoch log does, with the epoch as the step
             soft_targets=SoftTargets(teachers=teachers, **settings.loss.model_dump(exclude={"pos_weight"})),
             layer_options=settings.parameter_groups,
+            **cross_validated,  # type: ignore[arg-type]
         )
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -102,11 +102,12 @@ class LossSettings(Strict):
 
 
 class ThresholdSettings(Strict):
-    """Settings of the group `threshold`."""
+    """Settings of the group `threshold`; `from`, which Python reserves, is the field `sweep`."""
 
     rule: Literal["sensitivity", "youden", "fixed"]
     sensitivity: Annotated[float, Field(gt=0, le=1)] = 0.95
     value: Proportion = 0.5
+    sweep: FilePath | None = Field(None, alias="from")
 
 
 class CheckpointSettings(Strict):
@@ -222,14 +223,37 @@ class TrainSettings(Strict):
         """Refuse a training that never validates, and so never has a best epoch."""
         more = self.trainer.model_extra or {}
         every = more.get("check_val_every_n_epoch")
-        is_off = more.get("limit_val_batches") == 0
-        is_late = isinstance(every, int) and every > self.trainer.max_epochs
-        if self.checkpoint.evaluate == "best" and (is_off or is_late):
-            key = "limit_val_batches=0" if is_off else f"check_val_every_n_epoch={every}"
+        never = {
+            "data.validation_fraction=0": self.data.trains_on_all,
+            "trainer.limit_val_batches=0": more.get("limit_val_batches") == 0,
+            f"trainer.check_val_every_n_epoch={every}": isinstance(every, int) and every > self.trainer.max_epochs,
+        }
+        if self.checkpoint.evaluate == "best" and (keys := [key for key, applies in never.items() if applies]):
             raise ValueError(
-                f"trainer.{key} and checkpoint.evaluate=best exclude each other, without a validation no epoch is "
+                f"{keys[0]} and checkpoint.evaluate=best exclude each other, without a validation no epoch is "
                 "best: add checkpoint.evaluate=last"
             )
+        self._check_all_images()
+
+    def _check_all_images(self) -> None:
+        """Refuse what does not go with a training on all images, or with the source of its decision."""
+        data, sweep = self.data, self.threshold.sweep
+        for key, value in {"fold": data.fold, "validate_on": data.validate_on}.items():
+            if data.validation_fraction == 0 and value not in (None, "validation"):
+                raise ValueError(
+                    f"data.validation_fraction=0 and data.{key}={value} exclude each other: leave one of them out"
+                )
+        if sweep is not None and not data.trains_on_all:
+            raise ValueError(
+                f"threshold.from={sweep} decides for a training on all images, and this one has validation images, "
+                "which decide: add data.validation_fraction=0 checkpoint.evaluate=last, or leave threshold.from out"
+            )
+        for name, spec in self.callbacks.items():
+            if data.trains_on_all and spec is not None and str(spec.get("monitor", "")).startswith("val/"):
+                raise ValueError(
+                    f"data.validation_fraction=0 leaves no image for callbacks.{name}.monitor={spec['monitor']}: add "
+                    f"callbacks.{name}=null, and give the number of epochs, trainer.max_epochs=<epochs>"
+                )
 
     def _check_trainer(self) -> None:
         """Refuse arguments of Lightning's trainer that the run itself sets, and a training of no step."""

@@ -94,18 +94,27 @@ class MoleDataModule(pl.LightningDataModule):
             )
             if note := not_read(images.others):
                 logger.warning("left out    %s", note)
-            if self.options.fold is not None and (count := images.splits.count("validation")):
-                raise UserError(
-                    f"data.fold={self.options.fold} takes validation images from train, and {self.source} has a "
-                    f"validation split of {count} images",
-                    "leave data.fold out, or make them images of train",
-                )
+            if count := images.splits.count("validation"):
+                self._check_validation_split(count)
             if self.options.exclude is not None and folder == "train":
                 images = leave_out(images, self.options.exclude, self._test_paths)
             if self.options.where is not None and folder == "train":
                 images = keep_where(images, self.options.where, self._need_metadata("where"), self.options.image_column)
             self._listed[folder] = self._with_groups(images)
         return self._listed[folder]
+
+    def _check_validation_split(self, count: int) -> None:
+        """Refuse a validation split of the dataset's own beside an option that decides otherwise what validates."""
+        fold, taken = self.options.fold, ""
+        if fold is not None:
+            option, taken = f"data.fold={fold}", "takes validation images from train"
+        elif self.options.trains_on_all:
+            option, taken = "data.validation_fraction=0", "validates on no image"
+        if taken:
+            raise UserError(
+                f"{option} {taken}, and {self.source} has a validation split of {count} images",
+                f"leave {option.partition('=')[0]} out, or make them images of train",
+            )
 
     def _test_paths(self) -> tuple[str, ...]:
         try:
@@ -150,8 +159,19 @@ class MoleDataModule(pl.LightningDataModule):
         Raises:
             UserError: If images, lesions or a fold are missing, or `batch_size` exceeds the number of training images.
         """
-        listed, limit = self._cut_listed(self.list_split("train"))[0], self.options.limit
-        self._check_batch_size(min(len(listed), limit or len(listed)))
+        self._check_batch_size(len(self.list_trained_on()))
+
+    def list_trained_on(self) -> LabelledImages:
+        """List the images of the split `train`; no image is opened, so unreadable ones are among them."""
+        images = self.list_split("train")
+        return images.take(self._limited(self._cut_listed(images)[0]))
+
+    def _limited(self, training: Indices) -> Indices:
+        """Return as many of the indices of the training images as the option `limit` allows."""
+        limit = self.options.limit
+        if limit is None or limit >= len(training):
+            return training
+        return training[np.linspace(0, len(training) - 1, limit).astype(np.int64)]
 
     def load(self, folder: str) -> LoadedImages:
         """Return all images of `train` or `test`, decoded at the first call."""
@@ -169,10 +189,7 @@ class MoleDataModule(pl.LightningDataModule):
         loaded, (training, validation) = self.load("train"), self._cut
         if name == "validation":
             return ImageBatches(loaded, torch.from_numpy(validation))
-        limit = self.options.limit
-        if limit is not None and limit < len(training):
-            training = training[np.linspace(0, len(training) - 1, limit).astype(np.int64)]
-        return ImageBatches(loaded, torch.from_numpy(training))
+        return ImageBatches(loaded, torch.from_numpy(self._limited(training)))
 
     @property
     def has_validation_split(self) -> bool:
@@ -186,7 +203,7 @@ class MoleDataModule(pl.LightningDataModule):
 
     def _cut_listed(self, images: LabelledImages) -> tuple[Indices, Indices]:
         options = self.options
-        if options.validate_on == "test":
+        if options.validate_on == "test" or options.trains_on_all:
             return np.arange(len(images)), np.empty(0, dtype=np.int64)
         if self.has_validation_split:
             is_held_out = np.array([split == "validation" for split in images.splits])
@@ -264,9 +281,9 @@ class MoleDataModule(pl.LightningDataModule):
     def _weights(self, dataset: ImageBatches, columns: Sequence[str]) -> NDArray[np.float64]:
         return balancing_weights(dataset.images, columns, self._need_metadata("balance"), self.options.image_column)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Return the validation batches, in the order of the images."""
-        return self._evaluation_loader("validation")
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Return the validation batches, in the order of the images; an empty list if no image is held out."""
+        return [] if self.options.trains_on_all else self._evaluation_loader("validation")
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Return the test batches, in the order of the images."""

@@ -16,6 +16,7 @@ from melanoma_pl.errors import UserError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Proportion = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -100,7 +101,7 @@ class DataOptions(BaseModel):
     batch_size: Count = option(32, "Images per training step and device.")
     drop_last: bool = option(False, "Whether to train on whole batches only.")
     num_workers: Literal["auto"] | Natural = option("auto", "Processes that read ahead; `auto`: 0 with a cache.")
-    validation_fraction: Fraction = option(0.2, "Fraction of train to validate on, unless there is a validation split.")
+    validation_fraction: Part = option(0.2, "Fraction of train to validate on, without a validation split; 0: none.")
     validate_on: Literal["validation", "test"] = option("validation", "With `test`, the test figures are worthless.")
     split_seed: Seed = option(0, "Seed of the cut between training and validation images.")
     fold: Natural | None = option(None, "Fold of `<root>/split.csv` or the table to validate on; None does not use it.")
@@ -120,6 +121,11 @@ class DataOptions(BaseModel):
     cache_fraction: Proportion = option(0.5, "Largest fraction of the memory for decoded pixels of all splits.")
     cache_folder: FilePath | None = option(Path("outputs/cache"), "For pixels beyond it; None reads the files again.")
     resident: Literal["auto"] | bool = option("auto", "Pixels lie on the training device; `auto`: on a GPU with room.")
+
+    @property
+    def trains_on_all(self) -> bool:
+        """True if no image is held out for validation: the network is trained on every training image."""
+        return self.validation_fraction == 0 and self.fold is None and self.validate_on == "validation"
 
     @property
     def known_names(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Ensembles: one network, or several whose logits are combined, with one decision."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -77,6 +77,8 @@ class Member:
         evaluated: The images to evaluate; the same object as `own` for the run's own images.
         held_out: Hashes of the images that its run has listed as validation and not as train. None, as in a notebook,
             trusts the data module's split.
+        out_of_fold: Hash → logit and target of each training image, by a cross-validation of the same recipe, if that
+            decides for a network that was trained on all images.
     """
 
     name: str
@@ -84,11 +86,12 @@ class Member:
     own: MoleDataModule
     evaluated: MoleDataModule
     held_out: frozenset[str] | None = None
+    out_of_fold: Mapping[str, tuple[float, int]] | None = None
 
     @property
     def fits(self) -> bool:
-        """True if a decision may be fitted on its validation images; False if those are the test images."""
-        return self.own.options.validate_on == "validation"
+        """True if a decision may be fitted on its validation images; False if none, or those of test."""
+        return self.own.options.validate_on == "validation" and not self.own.options.trains_on_all
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,11 @@ class Ensemble:
     def is_fitted(self) -> bool:
         """True if the decision was fitted; otherwise it has temperature 1 and threshold 0.5."""
         return self.decided_on != NOTHING
+
+    @property
+    def decided_by(self) -> str:
+        """The kind of the images that the decision was fitted on: `out-of-fold` or `validation`."""
+        return "out-of-fold" if any(member.classifier.decided_on for member in self.members) else "validation"
 
     def member_logits(self, split: str, title: str, change: Change | None = None) -> Logits:
         """Return each member's logits of the evaluated images, float `(M, N)`.
@@ -152,8 +160,9 @@ def assemble(members: Sequence[Member], views: Views = "none", combine: Combine 
     """Return an ensemble with its decision.
 
     A single network keeps the decision of its checkpoint, if that was fitted with the checkpoint's weights, or, for
-    `dihedral` views, the one that an earlier evaluation fitted. Any other decision is fitted on images that all members
-    validated on and none trained on.
+    `dihedral` views, the one that an earlier evaluation fitted. That of a cross-validation serves any views. Any other
+    decision is fitted on images that all members validated on and none trained on; of a member that was trained on all
+    images, the out-of-fold predictions by single views stand for its own.
 
     Raises:
         UserError: If a member's images are preprocessed otherwise than its network was trained with, if members have
@@ -161,9 +170,15 @@ def assemble(members: Sequence[Member], views: Views = "none", combine: Combine 
     """
     _check_members(members)
     ensemble, classifier = Ensemble(tuple(members), views, combine), members[0].classifier
-    if len(members) == 1 and views == "none" and (classifier.is_decided or not members[0].fits):
+    if (
+        len(members) == 1
+        and (classifier.decided_on or views == "none")
+        and (classifier.is_decided or not members[0].fits)
+    ):
         own = Decision(classifier.temperature, classifier.threshold)
-        return replace(ensemble, decision=own, decided_on=OWN if members[0].fits else NOTHING)
+        return replace(
+            ensemble, decision=own, decided_on=classifier.decided_on or (OWN if members[0].fits else NOTHING)
+        )
     if len(members) == 1 and views == "dihedral" and classifier.augmented_decision is not None:
         return replace(ensemble, decision=classifier.augmented_decision, decided_on=OWN)
     held_out = _held_out(members)
@@ -174,11 +189,10 @@ def assemble(members: Sequence[Member], views: Views = "none", combine: Combine 
                 "take combine=logit, or runs that were trained with one data.split_seed on the same images",
             )
         return ensemble
-    logits = ensemble._logits(held_out, "validation images")
+    logits, targets, told = held_out.logits(ensemble), held_out.targets, held_out.title
     ensemble = replace(ensemble, references=logits if combine == "rank" else None)
-    targets = held_out[0].targets.numpy()
     decision = fit_decision(ensemble.combined(logits), targets, classifier.threshold_rule)
-    return replace(ensemble, decision=decision, decided_on=f"{len(targets)} validation images")
+    return replace(ensemble, decision=decision, decided_on=f"{len(targets)} {told}")
 
 
 def _check_members(members: Sequence[Member]) -> None:
@@ -200,24 +214,66 @@ def _check_members(members: Sequence[Member]) -> None:
             )
 
 
-def _held_out(members: Sequence[Member]) -> list[ImageBatches] | None:
-    """Return the images that all members validated on, from each member's data; None if they are too few."""
-    if not all(member.fits for member in members):
+@dataclass(frozen=True)
+class HeldOutImages:
+    """Images that no member was trained on, or whose logits are out of fold.
+
+    Attributes:
+        members: The members.
+        contents: V hashes.
+        splits: The validation images of each member; None for one with out-of-fold predictions.
+        targets: int `(V,)`, 1 is malignant.
+    """
+
+    members: Sequence[Member]
+    contents: Sequence[str]
+    splits: Sequence[ImageBatches | None]
+    targets: NDArray[np.int64]
+
+    @property
+    def title(self) -> str:
+        """The kind of these images."""
+        return "validation images" if None not in self.splits else "images with out-of-fold predictions"
+
+    def logits(self, ensemble: Ensemble) -> Logits:
+        """Return each member's logits, float `(M, V)`."""
+        rows = []
+        for member, split in zip(self.members, self.splits, strict=True):
+            if split is None:
+                rows.append(np.array([(member.out_of_fold or {})[content][0] for content in self.contents]))
+            else:
+                pixels = split_batches(split, "validation images")
+                rows.append(predict_logits(member.classifier, pixels, ensemble.views))
+        return np.stack(rows)
+
+
+def _held_out(members: Sequence[Member]) -> HeldOutImages | None:
+    """Return the images that all members validated on or have out-of-fold predictions of; None if they are too few."""
+    if not all(member.fits or member.out_of_fold for member in members):
         return None
     try:
-        splits = [member.own.split("validation") for member in members]
+        splits = [None if member.out_of_fold else member.own.split("validation") for member in members]
     except UserError as error:
         logger.warning("no decision can be fitted on validation images: %s", error)
         return None
-    positions = [dict(zip(split.contents, split.positions.tolist(), strict=True)) for split in splits]
-    # the runs' lists decide, not the present splits: other metadata or other files would cut other splits
-    listed = [member.held_out for member in members if member.held_out is not None]
-    in_all = set(positions[0]).intersection(*positions[1:], *listed)
-    common = [content for content in positions[0] if content in in_all]
-    chosen = [
-        ImageBatches(split.loaded, torch.tensor([found[content] for content in common], dtype=torch.int64))
-        for split, found in zip(splits, positions, strict=True)
+    known = [
+        {content: target for content, (_, target) in (member.out_of_fold or {}).items()}
+        if split is None
+        else dict(zip(split.contents, split.targets.tolist(), strict=True))
+        for member, split in zip(members, splits, strict=True)
     ]
-    positives = int(chosen[0].targets.sum())
-    is_enough = len(common) >= min(FEWEST, len(splits[0])) and 0 < positives < len(common)
-    return chosen if is_enough else None
+    # the runs' lists decide, not the present splits: other metadata or other files would cut other splits
+    listed = [each.held_out for each in members if each.held_out is not None and not each.out_of_fold]
+    in_all = set(known[0]).intersection(*known[1:], *listed)
+    common = [content for content in known[0] if content in in_all]
+    targets = np.array([known[0][content] for content in common], dtype=np.int64)
+    is_enough = len(common) >= min(FEWEST, len(known[0])) and 0 < targets.sum() < len(common)
+    return HeldOutImages(members, common, [_among(split, common) for split in splits], targets) if is_enough else None
+
+
+def _among(split: ImageBatches | None, contents: Sequence[str]) -> ImageBatches | None:
+    """Return the images of a split with these contents, in their order."""
+    if split is None:
+        return None
+    found = dict(zip(split.contents, split.positions.tolist(), strict=True))
+    return ImageBatches(split.loaded, torch.tensor([found[content] for content in contents], dtype=torch.int64))

@@ -58,7 +58,8 @@ class CheckpointEntry(BaseModel):
         class_names: Negative class, positive class.
         temperature: Divisor of the logits.
         threshold: Probability from which on an image is called malignant.
-        is_decided: Whether temperature and threshold were fitted with these weights.
+        is_decided: Whether temperature and threshold were fitted with these weights, or for them as `decided_on` says.
+        decided_on: The out-of-fold predictions that they were fitted on, in words; empty for validation images.
         threshold_rule: Arguments of `evaluation.choose_threshold`.
         pos_weight: Weight of a malignant image in the loss.
         images_note: Remark on the training images, such as "synthetic".
@@ -72,6 +73,7 @@ class CheckpointEntry(BaseModel):
     temperature: float = Field(gt=0, allow_inf_nan=False)
     threshold: float = Field(ge=0, le=1, allow_inf_nan=False)
     is_decided: bool
+    decided_on: str = ""
     threshold_rule: Annotated[dict[str, Any], AfterValidator(_check_rule)]
     pos_weight: float = Field(gt=0, allow_inf_nan=False)
     images_note: str

@@ -75,6 +75,9 @@ class MelanomaClassifier(pl.LightningModule):
         threshold: Rule by which validation chooses the threshold: arguments of `evaluation.choose_threshold`.
         fit_decision: Whether each validation fits temperature and threshold. Must be False if validation runs on the
             test images: temperature and threshold then stay at 1 and 0.5.
+        decision: Temperature and threshold of the out-of-fold predictions of a cross-validation with the same options,
+            for a training on all images; no validation then fits others.
+        decided_on: These predictions, in words.
         seed: Of dropout, seeded anew at each step.
         extra_metrics: Further live curves: name → torchmetrics metric of probabilities and targets.
         images_note: Remark on the training images that every result repeats ("synthetic").
@@ -98,6 +101,8 @@ class MelanomaClassifier(pl.LightningModule):
         layer_options: LayerOptions | None = None,
         threshold: Mapping[str, Any] = SENSITIVE,
         fit_decision: bool = True,
+        decision: Decision | None = None,
+        decided_on: str = "out-of-fold predictions",
         seed: int = 0,
         extra_metrics: Mapping[str, Metric] | None = None,
         images_note: str = "",
@@ -116,14 +121,17 @@ class MelanomaClassifier(pl.LightningModule):
         self.soft_targets = soft_targets or SoftTargets()  # not a module: its teachers are not a part of this network
         self.layer_options = dict(layer_options or {})
         check_layer_options(self.network, self.layer_options, defaults)
-        self.threshold_rule = dict(threshold) if fit_decision else UNDECIDED
-        self.fit_decision = fit_decision
+        self.threshold_rule = dict(threshold) if fit_decision or decision else UNDECIDED
+        self.fit_decision = fit_decision and decision is None
         self.seed = seed
         self.images_note = images_note
         self._to_loggers = None if log_to_loggers else False  # None is Lightning's default: to all there are
         self.temperature = 1.0
         self.threshold = 0.5
-        self.is_decided = False  # whether temperature and threshold were fitted with these weights
+        self.is_decided = False  # whether temperature and threshold were fitted with or for these weights
+        self.decided_on = ""
+        if decision is not None:
+            self.decide(decision, decided_on)
         self.averages: Mapping[str, Tensor] | None = None  # of the network's state, by name (`AveragedWeights`)
         self.augmented_decision: Decision | None = None
         self.ood_detector: OutOfDistributionDetector | None = None
@@ -259,9 +267,10 @@ class MelanomaClassifier(pl.LightningModule):
         self.log_dict(auroc, prog_bar=True, logger=self._to_loggers)
         self.log_dict(figures | {"val/threshold": torch.tensor(self.threshold)}, logger=self._to_loggers)
 
-    def decide(self, decision: Decision) -> None:
-        """Take a temperature and a threshold that were fitted with the present weights."""
+    def decide(self, decision: Decision, decided_on: str = "") -> None:
+        """Take a temperature and a threshold that were fitted with the present weights, or on other predictions."""
         self.temperature, self.threshold, self.is_decided = decision.temperature, decision.threshold, True
+        self.decided_on = decided_on
 
     def on_test_epoch_start(self) -> None:
         """Forget the logits of the previous test."""
@@ -300,7 +309,7 @@ class MelanomaClassifier(pl.LightningModule):
                 sums = self.train_metrics.state_dict(prefix="train_metrics.")
             checkpoint["state_dict"] |= {name: value.clone() for name, value in sums.items()}
         # steps after the last validation change the weights, and a decision belongs to the weights it was fitted with
-        is_decided = self._decided_step == self.trainer.global_step
+        is_decided = bool(self.decided_on) or self._decided_step == self.trainer.global_step
         checkpoint[CHECKPOINT_KEY] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
@@ -310,6 +319,7 @@ class MelanomaClassifier(pl.LightningModule):
             "temperature": self.temperature if is_decided else 1.0,
             "threshold": self.threshold if is_decided else 0.5,
             "is_decided": is_decided,
+            "decided_on": self.decided_on,
             "threshold_rule": self.threshold_rule,
             "pos_weight": float(self.pos_weight),  # type: ignore[arg-type]
             "images_note": self.images_note,
@@ -362,6 +372,7 @@ class MelanomaClassifier(pl.LightningModule):
 
     def _restore_decision(self, entry: CheckpointEntry) -> None:
         self.temperature, self.threshold, self.is_decided = entry.temperature, entry.threshold, entry.is_decided
+        self.decided_on = entry.decided_on
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]

@@ -80,6 +80,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     own = RankedImages(logits, targets, images.groups)
     threshold, prevalence = ensemble.decision.threshold, request.prevalence
     is_chosen = ensemble.is_fitted and first.classifier.threshold_rule["rule"] != "fixed"
+    on = "on validation" if ensemble.decided_by == "validation" else ensemble.decided_by
     mistakes = request.mistakes if is_full else 0
     missed, alarms = worst_mistakes(ensemble, split, probabilities, targets, mistakes, request.images_in_report)
     class_names = (first.classifier.class_names[0], first.classifier.class_names[1])
@@ -100,7 +101,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
         notes=tuple(_notes(batches.loaded.broken, predictions.is_ood)),
         sets=_main_figures(predictions, split, threshold, prevalence),
         decisions=(
-            decide("chosen on validation" if is_chosen else "fixed", probabilities, targets, threshold, prevalence),
+            decide(f"chosen {on}" if is_chosen else "fixed", probabilities, targets, threshold, prevalence),
             *([decide("0.5", probabilities, targets, 0.5, prevalence)] if threshold != 0.5 else []),
             always_benign(targets, prevalence, f"always {class_names[0]}"),
         ),

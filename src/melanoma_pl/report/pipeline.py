@@ -26,8 +26,8 @@ from melanoma_pl.report.analysis import SplitPredictions, analyse
 from melanoma_pl.report.checklist import CHECKLIST, write_checklist
 from melanoma_pl.report.content import Content
 from melanoma_pl.report.page import MODEL_CARD, REPORT_PAGE, model_card, write_figures, write_page
-from melanoma_pl.report.provenance import held_out_images, training_data_facts
-from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
+from melanoma_pl.report.provenance import held_out_images, out_of_fold_logits, training_data_facts
+from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest, Split
 from melanoma_pl.report.terminal import format_closing, format_report
 from melanoma_pl.runs import REPORT, Run, now
 from melanoma_pl.runs.image_list import compare_images
@@ -91,23 +91,29 @@ def evaluate_trained_run(
         The figures by their tags.
     """
     checkpoint = run.checkpoint(settings.checkpoint.evaluate)
-    logger.info("evaluating  %s on the validation%s images", checkpoint.name, " and test" if open_test else "")
+    splits: list[Split] = [] if data.options.trains_on_all else ["validation"]
+    splits += ["test"] if open_test else []
     evaluated = EvaluatedRun(run, checkpoint, settings, settings)
+    if not splits:
+        run.update(figures={}, evaluated=checkpoint.name, finished=True, ended=now())
+        logger.info("not evaluated: no image is held out, and the test split stays closed")
+        return {}
+    logger.info("evaluating  %s on the %s images", checkpoint.name, " and ".join(splits))
     own = [name.rpartition(".")[0] for name in targets_of(settings.model)]  # the training has imported it already
     classifier = load_classifier(checkpoint, accelerator, own)
     ensemble = assemble([Member(evaluated.name, classifier, data, data)])
     request = EvaluationRequest(
         (evaluated,),
-        "validation",
-        run.folder / REPORT / "validation",
+        splits[0],
+        run.folder / REPORT / splits[0],
         f"at the end of: {run.read()['command']}",
         depth="numbers" if in_sweep else settings.report,
         images_in_report=settings.images_in_report,
     )
     _add_extras(ensemble, request, is_locked=True, with_detector=not in_sweep)
-    reports = [write_report(ensemble, request)]
-    if open_test:
-        reports.append(write_report(ensemble, replace(request, split="test", folder=run.folder / REPORT / "test")))
+    reports = [
+        write_report(ensemble, replace(request, split=split, folder=run.folder / REPORT / split)) for split in splits
+    ]
     figures = {tag: value for report in reports for tag, value in report.figures.items()}
     run.update(figures=figures, evaluated=checkpoint.name, finished=True, ended=now())
     for report in reports:
@@ -174,7 +180,8 @@ def _open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerato
     if request.own_images:
         compare_images(evaluated.run, data, [request.split])
     classifier = load_classifier(evaluated.checkpoint, accelerator, request.trust)
-    return Member(evaluated.name, classifier, own, data, held_out_images(evaluated.run))
+    found = out_of_fold_logits(evaluated.run, classifier.class_names[1]) if classifier.decided_on else None
+    return Member(evaluated.name, classifier, own, data, held_out_images(evaluated.run), found)
 
 
 def _add_extras(

@@ -17,10 +17,12 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.inference.ensemble import Ensemble, Member
 from melanoma_pl.messages import SPLITS, SYNTHETIC, amount
 from melanoma_pl.models.checkpoint import read_checkpoint
+from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.report.content import Caveat, Experiment, LearningCurves
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest
 from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import OF_WEIGHTS, ListedImage, has_unknown_weights, listed_images, seen_by_weights
+from melanoma_pl.runs.predictions import OUT_OF_FOLD, read_out_of_fold
 from melanoma_pl.specs import TARGET
 
 COMMIT_LETTERS = 12
@@ -32,6 +34,19 @@ DRAWN = Caveat("synthetic", SYNTHETIC)
 ON_TEST = Caveat("seen", "Validated on the test images, as the original did: no figure here is that of unseen images.")
 CHOSEN_ON = Caveat(
     "chosen", "These images chose epoch, temperature and threshold: unseen ones will look a little worse."
+)
+ALL_IMAGES = Caveat(
+    "unchecked", "The network was trained on all images, so none is left to decide on: it decides at 0.5, uncalibrated."
+)
+OF_RECIPE = Caveat(
+    "unchecked",
+    "The network was trained on all images: temperature and threshold are those of its recipe, fitted on {told}, and "
+    "were not checked on this network.",
+)
+STANDS_IN = Caveat(
+    "unchecked",
+    "The network was trained on all images: the decision is fitted on out-of-fold predictions of its recipe instead of "
+    "its own.",
 )
 UNFITTED = Caveat(
     "unchecked",
@@ -54,7 +69,7 @@ def dataset_name(data: MoleDataModule) -> str:
 def evaluation_facts(ensemble: Ensemble, request: EvaluationRequest) -> dict[str, str]:
     """Return the facts that identify networks, decision and evaluation: label → text."""
     decision = ensemble.decision
-    rule = _rule_in_words(ensemble.members[0].classifier.threshold_rule) if ensemble.is_fitted else "nothing was fitted"
+    rule = _rule_in_words(ensemble) if ensemble.is_fitted else "nothing was fitted"
     return {
         "run": ", ".join(member.name for member in ensemble.members),
         "checkpoint": ", ".join(sorted({each.checkpoint.name for each in request.runs})),
@@ -87,11 +102,13 @@ def _with_suffixes(evaluated: Sequence[EvaluatedRun]) -> Iterator[tuple[Evaluate
     return ((each, f" ({each.name})" if len(evaluated) > 1 else "") for each in evaluated)
 
 
-def _rule_in_words(rule: Mapping[str, Any]) -> str:
+def _rule_in_words(ensemble: Ensemble) -> str:
+    images = f"{ensemble.decided_by} images"
+    rule: Mapping[str, Any] = ensemble.members[0].classifier.threshold_rule
     if rule["rule"] == "sensitivity":
-        return f"the highest that finds {100 * rule['sensitivity']:g} % of the malignant validation images"
+        return f"the highest that finds {100 * rule['sensitivity']:g} % of the malignant {images}"
     if rule["rule"] == "youden":
-        return "largest sensitivity + specificity on the validation images"
+        return f"largest sensitivity + specificity on the {images}"
     return f"fixed at {rule['value']:g}"
 
 
@@ -188,6 +205,8 @@ def _split_in_words(evaluated: EvaluatedRun) -> str:
     data = evaluated.own.data
     if data.validate_on == "test":
         return "no validation split: it validated on the test images"
+    if data.trains_on_all:
+        return "no validation split: trained on all images of train/"
     if evaluated.run.read().get("has_validation_split"):
         return "the dataset's own validation split"
     cut = f"fold {data.fold}" if data.fold is not None else f"{100 * data.validation_fraction:g} % of train/"
@@ -214,7 +233,7 @@ def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[
     """Return the warnings that belong beside every figure; those of an ensemble name the members that they concern."""
     concerned: dict[Caveat, list[str]] = {}
     for each, member in zip(request.runs, ensemble.members, strict=True):
-        for warning in _run_warnings(each.own, member.classifier.images_note, request):
+        for warning in _run_warnings(each.own, member.classifier, request):
             concerned.setdefault(warning, []).append(each.name)
     is_several = len(request.runs) > 1
     if not request.own_images and (ensemble.members[0].evaluated.root / DRAWN_FILE).is_file():
@@ -226,10 +245,17 @@ def evaluation_warnings(ensemble: Ensemble, request: EvaluationRequest) -> list[
     return [*warnings, UNFITTED] if is_several and not ensemble.is_fitted else warnings
 
 
-def _run_warnings(own: TrainSettings, images_note: str, request: EvaluationRequest) -> list[Caveat]:
+def _run_warnings(own: TrainSettings, classifier: MelanomaClassifier, request: EvaluationRequest) -> list[Caveat]:
+    images_note, decided_on, decided = classifier.images_note, classifier.decided_on, list[Caveat]()
+    if own.data.trains_on_all:
+        of_recipe = (
+            STANDS_IN if len(request.runs) > 1 else replace(OF_RECIPE, text=OF_RECIPE.text.format(told=decided_on))
+        )
+        decided = [of_recipe if decided_on else ALL_IMAGES]
     if not request.own_images:
-        return [Caveat("unchecked", f"The network was trained on {images_note} images.")] if images_note else []
-    drawn = [DRAWN] if images_note else []
+        trained = [Caveat("unchecked", f"The network was trained on {images_note} images.")] if images_note else []
+        return [*trained, *decided]
+    drawn = [*([DRAWN] if images_note else []), *decided]
     if own.data.validate_on == "test":
         return [*drawn, ON_TEST]
     return [*drawn, CHOSEN_ON] if request.split == "validation" else drawn
@@ -304,6 +330,24 @@ def held_out_images(run: Run) -> frozenset[str]:
     splits = ("validation", "train", OF_WEIGHTS["train"])
     validation, *trained = ({image.sha256 for image in listed.get(split, ())} for split in splits)
     return frozenset(validation.difference(*trained))
+
+
+def out_of_fold_logits(run: Run, positive: str) -> dict[str, tuple[float, int]] | None:
+    """Return the out-of-fold predictions that a run keeps: hash → logit and target; None if it lacks them.
+
+    Args:
+        run: The run.
+        positive: Name of the malignant class.
+    """
+    table = run.folder / OUT_OF_FOLD
+    if not table.is_file():
+        return None
+    predictions = read_out_of_fold(table)
+    hashes = {image.path: image.sha256 for image in listed_images(run).get("train", ())}
+    return {
+        each.sha256 or hashes.get(each.path, each.path): (each.logit, int(each.label == positive))
+        for each in predictions
+    }
 
 
 def training_images(member: Member, evaluated: LabelledImages) -> LabelledImages | None:

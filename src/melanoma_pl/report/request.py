@@ -19,6 +19,7 @@ from melanoma_pl.specs import TARGET, validated
 
 OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")  # keys of `data`
 # keys passed on as they are
+Split = Literal["validation", "test"]
 SHARED = {"split", "combine", "prevalence", "subgroups", "robustness", "mistakes", "published", "trust"}
 ENSEMBLES = Path("outputs/ensembles")
 
@@ -68,7 +69,7 @@ class EvaluationRequest:
     """
 
     runs: tuple[EvaluatedRun, ...]
-    split: Literal["validation", "test"]
+    split: Split
     folder: Path
     command: str
     own_images: bool = True
@@ -101,6 +102,9 @@ def make_request(settings: EvaluateSettings, command: str) -> EvaluationRequest:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError(f"run={[str(folder) for folder in folders]} names a run twice", "name each run once")
     for each in evaluated:
+        if settings.split == "validation" and each.own.data.trains_on_all:
+            problem = f"{each.run.folder} was trained on all images and has no validation images"
+            raise UserError(problem, "take split=test, or data.root=<other images>")
         check_image_paths(
             each.evaluated.data.root, each.evaluated.data, ["test" if settings.split == "test" else "train"]
         )

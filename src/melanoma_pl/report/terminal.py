@@ -66,6 +66,11 @@ def format_closing(content: Content, commands: Mapping[str, str]) -> list[str]:
             f"at {probability(decisions.threshold or 0.0)}",
             f"sensitivity {told(decisions.sensitivity)}, specificity {told(decisions.specificity)}",
         ),
+        *(
+            [("decided on", readable(on))]
+            if (on := content.facts.get("fitted on", "")) and "validation" not in on
+            else []
+        ),
         (MARKS[own.level], readable(own.sentence)),
         *commands.items(),
     ]

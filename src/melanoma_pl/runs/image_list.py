@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from melanoma_pl.config.processes import is_main_process
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import TableReader, TableWriter, write_atomically
+from melanoma_pl.messages import amount
+from melanoma_pl.runs.predictions import OutOfFold
 from melanoma_pl.runs.run_folder import IMAGES, LAST, UNREADABLE, Run, reason_of
 
 if TYPE_CHECKING:  # it imports PyTorch
@@ -162,6 +164,49 @@ def compare_images(run: Run, data: "MoleDataModule", splits: Sequence[str]) -> N
             f"the images have changed since the run {run.folder} began: {added} added, {removed} removed, "
             f"{changed} changed in content or split",
             f"put them back, or start a new run, from its weights if you like: model.weights={run.checkpoints / LAST}",
+        )
+
+
+def check_out_of_fold(
+    predictions: Sequence[OutOfFold],
+    trained_on: Mapping[str, tuple[str, str]],
+    tested: Mapping[str, str],
+    named: str,
+    *,
+    may_lack: bool = False,
+) -> None:
+    """Refuse out-of-fold predictions of other images than those that a run is trained on.
+
+    Images are compared by the hashes of their files, or by their paths where the predictions have no hashes.
+
+    Args:
+        predictions: The predictions.
+        trained_on: Path → hash and label of each image that is trained on.
+        tested: Path → hash of each test image.
+        named: The setting that names the predictions, for errors.
+        may_lack: Whether images without prediction are accepted, as long as nobody knows which can be read.
+
+    Raises:
+        UserError: Naming how many images are missing, are not trained on, or have another label.
+    """
+    by_hash = all(each.sha256 for each in predictions)
+    own, labels = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for path, (sha256, label) in trained_on.items():
+        own[sha256 if by_hash else path].add(label)
+    for each in predictions:
+        labels[each.sha256 if by_hash else each.path].add(each.label)
+    test = set(tested.values() if by_hash else tested)
+    missing, extra = own.keys() - labels.keys(), labels.keys() - own.keys()
+    relabelled = sum(own[key] != labels[key] for key in own.keys() & labels.keys())
+    problems = {
+        f"lacks {len(missing)} of the {len(own)} training images": bool(missing) and not may_lack,
+        f"predicts {amount(len(extra & test), 'test image')}": bool(extra & test),
+        f"predicts {amount(len(extra - test), 'image')} that this run does not train on": bool(extra - test),
+        f"has another label for {amount(relabelled, 'image')}": relabelled > 0,
+    }
+    if told := " and ".join(problem for problem, applies in problems.items() if applies):
+        raise UserError(
+            f"{named} {told}", "train on the images of that cross-validation, or cut folds of these and sweep anew"
         )
 
 

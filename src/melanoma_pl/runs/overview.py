@@ -26,8 +26,8 @@ class ValidationImages:
         on_test: Whether the test images served as validation.
         group_column: Column whose lesions were kept together, or None.
         fold: The fold that was validated on; None if a fraction was cut.
-        fraction: Fraction of the training images that was cut; None with a fold, on test, or with a validation split of
-            the dataset's own.
+        fraction: Fraction of the training images that was cut, or 0; None with a fold, on test, or with a validation
+            split of the dataset's own.
         seed: Seed of that cut; None in the same cases.
         listed: Hash of the listed paths and files, which a table of splits or folds may change; None without a list.
     """
@@ -50,6 +50,8 @@ class ValidationImages:
             return f"fold {self.fold}{lesions}"
         if self.fraction is None:
             return "the dataset's validation split"
+        if self.fraction == 0:
+            return "none, trained on all images"
         return f"{100 * self.fraction:g} % of train by seed {self.seed}{lesions}"
 
 

@@ -1,25 +1,29 @@
-"""`predictions.csv`: where a model's predictions lie, and what they say of each image. Light."""
+"""`predictions.csv`: where a model's predictions lie, and what they say of each image. Light.
+
+A run that was trained on all images keeps the predictions of the cross-validation that decides in `out_of_fold.csv`.
+"""
 
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import TableReader
+from melanoma_pl.files import TableReader, TableWriter, write_atomically
 from melanoma_pl.messages import SYNTHETIC, hydra_word
-from melanoma_pl.runs.run_folder import LATEST, RECORD, REPORT, UNREADABLE, Run, open_run, report_name
+from melanoma_pl.runs.run_folder import LATEST, RECORD, REPORT, UNREADABLE, Run, open_run, reason_of, report_name
 
 if TYPE_CHECKING:
     from melanoma_pl.evaluation.metrics import Counts
 
 PREDICTIONS = "predictions.csv"
 METRICS = "metrics.json"
+OUT_OF_FOLD = "out_of_fold.csv"
 SPLITS = ("test", "validation")  # in the order of preference
 COLUMNS = ("path", "probability", "decision", "label")
 
@@ -42,6 +46,59 @@ class Source:
         """Return the command that writes the table of a split."""
         run = "run=<run folder>" if self.run is None else hydra_word("run", str(self.run.folder))
         return f"melanoma-evaluate {run} split={split}"
+
+
+class OutOfFold(NamedTuple):
+    """The prediction of an image by the network of a cross-validation that was not trained on its fold.
+
+    Attributes:
+        path: Path relative to the root of the images, with `/`.
+        sha256: Hash of the file; empty if unknown.
+        label: Name of the class.
+        logit: The logit, before calibration.
+        network: Folder of the network's run.
+    """
+
+    path: str
+    sha256: str
+    label: str
+    logit: float
+    network: str
+
+
+def read_out_of_fold(table: Path, hashes: Mapping[str, str] | None = None, network: str = "") -> list[OutOfFold]:
+    """Return the rows of `out_of_fold.csv`, or those of a report's `predictions.csv` with what that lacks.
+
+    Args:
+        table: The file.
+        hashes: Path → hash of each image of a report; a missing one is unknown.
+        network: Folder of the run that a report is of.
+
+    Raises:
+        UserError: If it cannot be read, or is empty.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = [
+                row if hashes is None else {**row, "sha256": hashes.get(row["path"], ""), "network": network}
+                for row in TableReader(file)
+            ]
+        found = [
+            OutOfFold(row["path"], row["sha256"], row["label"], float(row["logit"]), row["network"]) for row in rows
+        ]
+        if not found or not all(math.isfinite(each.logit) for each in found):
+            raise ValueError("it lacks logits")
+    except UNREADABLE as error:
+        raise UserError(f"{table} cannot be read ({reason_of(error)})", "make it anew, or restore it") from error
+    return found
+
+
+def write_out_of_fold(run: Run, predictions: Sequence[OutOfFold]) -> None:
+    """Write `out_of_fold.csv` into a run's folder."""
+    with write_atomically(run.folder / OUT_OF_FOLD) as file:
+        writer = TableWriter(file, OutOfFold._fields)
+        writer.writeheader()
+        writer.writerows(each._asdict() for each in predictions)
 
 
 def find_source(path: Path) -> Source:

@@ -72,6 +72,16 @@ def test_validating_on_test_trains_on_everything(image_folder: Path) -> None:
     assert len(data.split("validation")) == 12
 
 
+def test_all_images_are_trained_on(image_folder: Path) -> None:
+    data = module(image_folder, validation_fraction=0, group_column="group")
+    data.setup("fit")
+    assert (len(data.split("train")), len(data.split("validation"))) == (40, 0)
+    assert data.list_trained_on().paths == data.split("train").images.paths == data.list_split("train").paths
+    assert data.val_dataloader() == [], "Lightning skips a validation without loaders"
+    limited = module(image_folder, validation_fraction=0, limit=10)
+    assert limited.list_trained_on().paths == limited.split("train").images.paths
+
+
 def test_limit_takes_both_classes(image_folder: Path) -> None:
     data = module(image_folder, limit=10)
     data.setup("fit")
@@ -195,6 +205,8 @@ def test_a_validation_split_validates(
     (own_image_folder / "split.csv").touch()
     with pytest.raises(UserError, match=r"data\.fold=0 .* validation split of 4 images"):
         module(own_image_folder, **options, fold=0).list_split("train")
+    with pytest.raises(UserError, match=r"data\.validation_fraction=0 .* validation split of 4 images"):
+        module(own_image_folder, **options | {"validation_fraction": 0}).list_split("train")
 
 
 def test_a_validation_split_shares_lesions_with_train(own_image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:

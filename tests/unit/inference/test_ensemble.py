@@ -1,5 +1,6 @@
 """Ensembles, and the images that their decision is fitted on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from tests.unit.conftest import member
 from melanoma_pl.data.augmentation import Dihedral
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import fit_temperature
-from melanoma_pl.evaluation.decision import Decision
+from melanoma_pl.evaluation.decision import Decision, fit_decision
 from melanoma_pl.inference.ensemble import NOTHING, Member, assemble, mean_rank
 from melanoma_pl.inference.prediction import dihedral_views, predict_logits, split_batches
 
@@ -82,6 +83,60 @@ def test_nothing_is_fitted_on_test_images(image_folder: Path) -> None:
     on_test = member(image_folder, validate_on="test")
     ensemble = assemble([on_test], "dihedral", "logit")
     assert (ensemble.decision, ensemble.decided_on) == (Decision(), NOTHING)
+
+
+def on_all_images(image_folder: Path, name: str, shift: float) -> Member:
+    """Return a member that was trained on all images, with out-of-fold predictions that get a tenth wrong."""
+    own = member(image_folder, name, validation_fraction=0)
+    own.classifier.decide(Decision(3.0, 0.2), "40 out-of-fold predictions of 3 other networks (cv)")
+    train = own.own.split("train")
+    labels = train.targets.tolist()
+    logits = [shift + (1.0 if label != (index % 10 == 0) else -1.0) for index, label in enumerate(labels)]
+    return replace(own, out_of_fold=dict(zip(train.contents, zip(logits, labels, strict=True), strict=True)))
+
+
+def test_a_cross_validation_decides_for_any_views(image_folder: Path) -> None:
+    own = on_all_images(image_folder, "a", 0.0)
+    for ensemble in (assemble([own]), assemble([own], "dihedral")):
+        assert ensemble.decision == Decision(3.0, 0.2)
+        assert ensemble.decided_on == "40 out-of-fold predictions of 3 other networks (cv)"
+        assert ensemble.decided_by == "out-of-fold"
+
+
+def test_without_a_cross_validation_nothing_is_fitted(image_folder: Path) -> None:
+    own = member(image_folder, validation_fraction=0)
+    own.classifier.is_decided = False
+    for members in ([own], [own, on_all_images(image_folder, "b", 0.0)]):
+        ensemble = assemble(members)
+        assert (ensemble.decision, ensemble.decided_on) == (Decision(), NOTHING)
+
+
+def test_networks_trained_on_all_images_decide_by_the_mean_of_their_out_of_fold_logits(image_folder: Path) -> None:
+    members = [on_all_images(image_folder, "a", 0.5), on_all_images(image_folder, "b", -1.5)]
+    ensemble = assemble(members)
+    first, second = ([*(each.out_of_fold or {}).values()] for each in members)
+    logits = [(one + other) / 2 for (one, _), (other, _) in zip(first, second, strict=True)]
+    expected = fit_decision(logits, [target for _, target in first], members[0].classifier.threshold_rule)
+    assert ensemble.decision == expected
+    assert ensemble.decided_on == "40 images with out-of-fold predictions"
+    ranked = assemble(members, combine="rank")
+    np.testing.assert_array_equal(
+        ranked.references, np.array([[logit for logit, _ in each] for each in (first, second)])
+    )
+
+
+def test_beside_validation_images_the_out_of_fold_predictions_of_these_count(
+    image_folder: Path, members: list[Member]
+) -> None:
+    own = on_all_images(image_folder, "a", 0.5)
+    ensemble = assemble([members[0], own])
+    held = members[0].own.split("validation")
+    logits = predict_logits(members[0].classifier, split_batches(held, ""))
+    out_of_fold = own.out_of_fold or {}
+    mean = [(float(one) + out_of_fold[content][0]) / 2 for one, content in zip(logits, held.contents, strict=True)]
+    expected = fit_decision(mean, held.targets.numpy(), members[0].classifier.threshold_rule)
+    assert ensemble.decision.temperature == pytest.approx(expected.temperature, rel=1e-5)
+    assert ensemble.decided_on == "8 images with out-of-fold predictions"
 
 
 def test_a_gpu_computes_in_32_bits(members: list[Member]) -> None:

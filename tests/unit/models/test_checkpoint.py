@@ -124,7 +124,7 @@ def removed(key: str) -> Callable[[dict[str, Any]], Any]:
 
 NAN = float("nan")
 DAMAGED_ENTRIES = {
-    **{f"{key} is missing": removed(key) for key in CheckpointEntry.model_fields},
+    **{f"{key} is missing": removed(key) for key, field in CheckpointEntry.model_fields.items() if field.is_required()},
     "temperature=0.0": changed("", temperature=0.0),
     "temperature=-1.0": changed("", temperature=-1.0),
     "temperature=nan": changed("", temperature=NAN),

@@ -10,7 +10,8 @@ from melanoma_pl.data import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.runs import IMAGES, Run
-from melanoma_pl.runs.image_list import check_images, compare_images, listed_images
+from melanoma_pl.runs.image_list import check_images, check_out_of_fold, compare_images, listed_images
+from melanoma_pl.runs.predictions import OutOfFold
 
 SPLITS = ("train", "validation", "test")
 
@@ -66,3 +67,42 @@ def test_an_empty_list_is_refused(run: Run, image_folder: Path, content: str) ->
     (run.folder / IMAGES).write_text(content)
     with pytest.raises(UserError, match=r"images\.csv is empty"):
         compare_images(run, module(image_folder), SPLITS)
+
+
+PREDICTED = [OutOfFold(f"{name}.png", f"hash of {name}", "benign", 0.5, "cv/0") for name in "abc"]
+TRAINED_ON = {each.path: (each.sha256, each.label) for each in PREDICTED}
+TESTED = {"t.png": "hash of t"}
+
+
+def test_predictions_of_the_training_images_are_taken() -> None:
+    check_out_of_fold(PREDICTED, TRAINED_ON, TESTED, "cv")
+    moved = [each._replace(path=f"elsewhere/{each.path}") for each in PREDICTED]
+    check_out_of_fold(moved, TRAINED_ON, TESTED, "cv")
+    without_hashes = [each._replace(sha256="") for each in PREDICTED]
+    check_out_of_fold(without_hashes, TRAINED_ON, TESTED, "cv")
+    check_out_of_fold(PREDICTED[:2], TRAINED_ON, TESTED, "cv", may_lack=True)
+
+
+@pytest.mark.parametrize("with_hashes", [True, False])
+@pytest.mark.parametrize(
+    ("predicted", "expected"),
+    [
+        (PREDICTED[:2], "cv lacks 1 of the 3 training images"),
+        ([*PREDICTED, PREDICTED[0]._replace(path="t.png", sha256="hash of t")], "cv predicts 1 test image"),
+        (
+            [*PREDICTED, PREDICTED[0]._replace(path="x.png", sha256="hash of x")],
+            "cv predicts 1 image that this run does not train on",
+        ),
+        ([*PREDICTED[:2], PREDICTED[2]._replace(label="malignant")], "cv has another label for 1 image"),
+    ],
+)
+def test_predictions_of_other_images_are_refused(predicted: list[OutOfFold], expected: str, with_hashes: bool) -> None:
+    known = predicted if with_hashes else [each._replace(sha256="") for each in predicted]
+    with pytest.raises(UserError, match=expected):
+        check_out_of_fold(known, TRAINED_ON, TESTED, "cv")
+
+
+def test_changed_content_is_another_image() -> None:
+    changed = [PREDICTED[0]._replace(sha256="other"), *PREDICTED[1:]]
+    with pytest.raises(UserError, match=r"lacks 1 of the 3 training images and predicts 1 image that"):
+        check_out_of_fold(changed, TRAINED_ON, TESTED, "cv")

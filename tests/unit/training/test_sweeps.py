@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tests.unit.runs.run_examples import write_run
+from tests.unit.runs.run_examples import CONFIG, DATA, write_run
 
 from melanoma_pl.evaluation import corrected_resampled_t
 from melanoma_pl.training.sweeps import (
@@ -110,6 +110,18 @@ def test_after_folds_comes_a_training_on_all(sign: str, tmp_path: Path, image_fo
     assert (
         ": melanoma-train\n" in step and "the test split is still unopened, and no fold's network is the result" in step
     )
+
+
+def test_after_folds_all_images_can_be_trained_on(tmp_path: Path, image_folder: Path) -> None:
+    places = {"root": str(image_folder)}
+    stopping = CONFIG | {"data": DATA | places, "callbacks": {"stop": {"monitor": "val/auroc"}, "other": None}}
+    jobs = [recorded(tmp_path / fold, places, f"data.fold={fold}", fold=fold) for fold in "01"]
+    for each in jobs:
+        write_run(each.folder, overrides=["data.fold=0"], config=stopping)
+    options = "data.validation_fraction=0 checkpoint.evaluate=last callbacks.stop=null"
+    assert f"add: {options} threshold.from={tmp_path}" in next_step(jobs)
+    again = recorded(tmp_path / "2", places, "seed=2", "data.fold=1", fold="1")
+    assert "threshold.from" not in next_step([*jobs, again]), "its image would be predicted twice"
 
 
 @pytest.mark.parametrize("typed", [[], ["test=true"], ["test=false"]])
