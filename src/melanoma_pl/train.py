@@ -55,6 +55,7 @@ from melanoma_pl.runs.predictions import OUT_OF_FOLD
 from melanoma_pl.runs.run_folder import Run
 from melanoma_pl.specs import validated
 from melanoma_pl.training import sweeps
+from melanoma_pl.training.cross_validation import read_cross_validation
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def check_sweep(arguments: list[str]) -> None:
     for settings in jobs:
         check_beforehand(settings, is_sweep=True)
         if settings.threshold.sweep is not None:
-            sweeps.read_cross_validation(settings)
+            read_cross_validation(settings)
     from melanoma_pl.training.fit import check_jobs  # PyTorch and Lightning take seconds: only once all else is right
 
     check_jobs(jobs, is_local=not any("submitit" in argument for argument in arguments))
@@ -226,7 +227,7 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
             return None
         check_beforehand(settings, record["in_sweep"])
         if settings.threshold.sweep is not None and not (run.checkpoints / run_folder.LAST).is_file():
-            sweeps.read_cross_validation(settings)
+            read_cross_validation(settings)
         if is_main_process():
             run.write(record)
             write_hydra_files(config, run)

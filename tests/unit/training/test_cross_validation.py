@@ -16,7 +16,7 @@ from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.errors import UserError
 from melanoma_pl.runs.image_list import ListedImage
 from melanoma_pl.specs import validated
-from melanoma_pl.training.sweeps import read_cross_validation
+from melanoma_pl.training.cross_validation import read_cross_validation
 
 FOLDS = 3
 BASE = ("data=folder", "data.root=images", "data.image_size=32")
