@@ -131,6 +131,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     """
     for name in ("lightning.pytorch", "lightning.fabric", "timm"):
         logging.getLogger(name).setLevel(logging.WARNING)  # the lines below say the same in fewer words
+    # a machine that can submit jobs may also train by itself
+    warnings.filterwarnings("ignore", ".*srun. command is available.*")
     accelerator = choose_accelerator(settings.trainer.accelerator)
     check_compiler(settings.trainer.compile, accelerator)
     check_classes(settings)
@@ -186,8 +188,6 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             # Lightning asks PyTorch in an old way, about which its users can do nothing
             warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
-            # a machine that can submit jobs may also train by itself
-            warnings.filterwarnings("ignore", ".*srun. command is available.*")
             # the figures are already those of all processes
             warnings.filterwarnings("ignore", ".*recommended to use .self.log.*sync_dist=True.*")
             last = run.checkpoints / LAST if is_resumed else None
