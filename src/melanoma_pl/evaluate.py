@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.config.app import OK, run_command, run_hydra_with_argv, wants_help
-from melanoma_pl.config.composition import conf_dir, split_arguments
+from melanoma_pl.config.composition import conf_dir, quoted_condition, split_arguments
 from melanoma_pl.config.schema import EvaluateSettings
 from melanoma_pl.errors import UserError
 from melanoma_pl.report.request import make_request
@@ -38,6 +38,7 @@ Examples:
   melanoma-evaluate run=latest                                     of the newest finished run below outputs/
   melanoma-evaluate run=outputs/baseline/<run> split=validation
   melanoma-evaluate run=outputs/baseline/<run> data.root=other     on the test images of another folder
+  melanoma-evaluate run=outputs/baseline/<run> 'external=[<folder>,<folder>]' source=hospital=A   how far it carries
   melanoma-evaluate run=outputs/baseline/<run> prevalence=0.02 'subgroups=[age,sex,site]' robustness=true
   melanoma-evaluate run=outputs/baseline/<run> tta=dihedral        with the mean logit of eight flips and turns
   melanoma-evaluate 'run=[<run>,<run>,<run>]' combine=rank         an ensemble of several networks
@@ -61,6 +62,7 @@ def command(arguments: list[str]) -> int:
     if wants_help(arguments):
         print(HELP.format(conf=conf_dir()))
         return OK
+    arguments = list(map(quoted_condition, arguments))
     for argument in arguments:
         if argument in ("-m", "--multirun"):
             raise UserError(
