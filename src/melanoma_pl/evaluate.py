@@ -102,12 +102,23 @@ def evaluate_run(
     Raises:
         UserError: If an option is wrong, or something that the evaluation needs is missing.
     """
+    arguments = [f"{run!r}", f"{split!r}", *(f"{key}={value!r}" for key, value in options.items())]
+    return _evaluate(evaluation_settings(run, split, **options), f"evaluate_run({', '.join(arguments)})")
+
+
+def evaluation_settings(
+    run: str | Path | Sequence[str | Path], split: Literal["validation", "test"] = "test", **options: Any
+) -> EvaluateSettings:
+    """Return the settings of `evaluate_run` with the same arguments.
+
+    Raises:
+        UserError: If an option is unknown or out of its range.
+    """
     defaults: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{CONFIG}.yaml"))
     values = {key: value for key, value in defaults.items() if key not in ("defaults", "hydra")}
     for key, value in {"run": run, "split": split, **options}.items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, Mapping) else value
-    arguments = [f"{run!r}", f"{split!r}", *(f"{key}={value!r}" for key, value in options.items())]
-    return _evaluate(validated(EvaluateSettings, values), f"evaluate_run({', '.join(arguments)})")
+    return validated(EvaluateSettings, values)
 
 
 def _evaluate(settings: EvaluateSettings, command: str) -> "Report":

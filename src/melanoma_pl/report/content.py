@@ -239,7 +239,7 @@ class ImageSet:
         specificity: Specificity at the threshold.
         out_of_distribution: Proportion of images that are out of distribution; None if no detector applies.
         is_external: Whether the user named the set, so that it is not the run's own.
-        note: Images that are left out, as a remark; empty if there are none.
+        note: A remark, such as on images that are left out; empty if there is none.
     """
 
     name: str

@@ -120,13 +120,14 @@ def image_sets(
     """
     if not (external or source):
         return ()
-    unseen, prefix = ~own.is_seen, ""
-    masks: dict[str, NDArray[np.bool_]] = {request.split: np.ones_like(unseen)}
-    if 0 < unseen.sum() < len(unseen):
-        masks[UNSEEN], prefix = unseen, f"{UNSEEN}, "
+    unseen = ~own.is_seen
+    is_part = 0 < unseen.sum() < len(unseen)
+    sets = [_figures(request.split, own, np.ones_like(unseen), threshold)]
+    if is_part:
+        sets.append(_figures(UNSEEN, own, unseen, threshold))
     if source and (unseen & source[1]).any():
-        masks[f"{prefix}{source[0]}"] = unseen & source[1]
-    sets = [_figures(name, own, mask, threshold) for name, mask in masks.items()]
+        of_source = _figures(source[0], own, unseen & source[1], threshold)
+        sets.append(replace(of_source, note=UNSEEN if is_part else ""))
     for each in external:
         found, is_seen = each.predictions, each.predictions.is_seen
         notes = [f"{amount(each.broken, 'image')} cannot be read"] * bool(each.broken)
