@@ -1,13 +1,21 @@
-"""Compare recipes by cross-validation on the training images; the test images stay closed.
+"""Compare recipes by cross-validation on the training images, and list the results of finished runs.
 
 melanoma-data split IMAGES FOLDS --folds 3 --group-column group
 python -m benchmarks.accuracy screen FOLDS RUNS --results benchmarks/accuracy/screening.csv [--only centred] [key=value]
 python -m benchmarks.accuracy table benchmarks/accuracy/screening.csv
+python -m benchmarks.accuracy results RUN [RUN …] --external FOLDER [FOLDER …] [--folder-name other=benign]
+python -m benchmarks.accuracy rebuild KAGGLE IMAGES
 
 `screen` trains each recipe (`recipes.py`) once on each fold, evaluates its last epoch on the held-out fold, and adds a
 row a fold to the results; recipes that are there already are left out. RUNS receives the runs, of which some recipes
-use others' networks as teachers. Further arguments are overrides of every run.
-`table` compares each recipe with a reference, paired by fold.
+use others' networks as teachers. Further arguments are overrides of every run. The test images stay closed. `table`
+compares each recipe with a reference, paired by fold.
+
+`results` evaluates finished runs, which are one recipe if they have the same `name=`, on their test images, on unseen
+lesions, on those of one source, and on external sets: each network, each with eight views, and all of them together. It
+writes results.csv beside this file and prints the table. The reports of the runs stay as they are.
+
+`rebuild` makes the folder `isic_moles` of the README's results from the download of Kaggle's dataset.
 """
 
 import argparse
@@ -22,8 +30,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.accuracy.rebuild import rebuild
 from benchmarks.accuracy.recipes import COMMON, RECIPES
+from benchmarks.accuracy.results import list_results
 from benchmarks.machine import describe
+from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import auroc, corrected_resampled_t
 
 COLUMNS = ("recipe", "fold", "auroc", "auroc_one_source", "images", "images_one_source", "epochs", "seconds", "machine")
@@ -104,8 +115,8 @@ def table(results: Path, reference: str) -> None:
         print(f"| {' | '.join(cells)} |")
 
 
-def main() -> None:
-    """Screen, or print the table."""
+def main(arguments: list[str] | None = None) -> None:
+    """Screen, print the table, list results, or rebuild the images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     screening = commands.add_parser("screen")
@@ -116,11 +127,31 @@ def main() -> None:
     comparing = commands.add_parser("table")
     comparing.add_argument("results", type=Path)
     comparing.add_argument("--reference", default="centred")
-    chosen, overrides = parser.parse_known_args()
-    if chosen.command == "screen":
-        screen(chosen.folds, chosen.runs, chosen.results, chosen.only, overrides)
-    else:
-        table(chosen.results, chosen.reference)
+    listing = commands.add_parser("results")
+    listing.add_argument("runs", nargs="+", metavar="RUN")
+    listing.add_argument("--external", nargs="+", default=[], metavar="FOLDER")
+    listing.add_argument("--folder-name", action="append", default=[], metavar="NAME=CLASS")
+    listing.add_argument("--source", default="=".join(SOURCE), metavar="COLUMN=VALUE")
+    listing.add_argument("--results", type=Path, default=Path(__file__).with_name("results.csv"))
+    rebuilding = commands.add_parser("rebuild")
+    rebuilding.add_argument("kaggle", type=Path)
+    rebuilding.add_argument("images", type=Path)
+    chosen, overrides = parser.parse_known_args(arguments)
+    if chosen.command != "screen" and overrides:
+        parser.error(f"unrecognized arguments: {' '.join(overrides)}")
+    try:
+        if chosen.command == "results":
+            names = dict(each.split("=", 1) for each in chosen.folder_name)
+            options = {"external": chosen.external, "source": chosen.source, "data": {"folder_names": names}}
+            list_results(chosen.runs, options, chosen.results)
+        elif chosen.command == "rebuild":
+            print(rebuild(chosen.kaggle, chosen.images))
+        elif chosen.command == "screen":
+            screen(chosen.folds, chosen.runs, chosen.results, chosen.only, overrides)
+        else:
+            table(chosen.results, chosen.reference)
+    except UserError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.config.app import OK, run_command, run_hydra_with_argv, wants_help
-from melanoma_pl.config.composition import conf_dir, split_arguments
+from melanoma_pl.config.composition import conf_dir, quoted_condition, split_arguments
 from melanoma_pl.config.schema import EvaluateSettings
 from melanoma_pl.errors import UserError
 from melanoma_pl.report.request import make_request
@@ -38,6 +38,7 @@ Examples:
   melanoma-evaluate run=latest                                     of the newest finished run below outputs/
   melanoma-evaluate run=outputs/baseline/<run> split=validation
   melanoma-evaluate run=outputs/baseline/<run> data.root=other     on the test images of another folder
+  melanoma-evaluate run=outputs/baseline/<run> 'external=[<folder>,<folder>]' source=hospital=A   how far it carries
   melanoma-evaluate run=outputs/baseline/<run> prevalence=0.02 'subgroups=[age,sex,site]' robustness=true
   melanoma-evaluate run=outputs/baseline/<run> tta=dihedral        with the mean logit of eight flips and turns
   melanoma-evaluate 'run=[<run>,<run>,<run>]' combine=rank         an ensemble of several networks
@@ -61,6 +62,7 @@ def command(arguments: list[str]) -> int:
     if wants_help(arguments):
         print(HELP.format(conf=conf_dir()))
         return OK
+    arguments = list(map(quoted_condition, arguments))
     for argument in arguments:
         if argument in ("-m", "--multirun"):
             raise UserError(
@@ -100,12 +102,23 @@ def evaluate_run(
     Raises:
         UserError: If an option is wrong, or something that the evaluation needs is missing.
     """
+    arguments = [f"{run!r}", f"{split!r}", *(f"{key}={value!r}" for key, value in options.items())]
+    return _evaluate(evaluation_settings(run, split, **options), f"evaluate_run({', '.join(arguments)})")
+
+
+def evaluation_settings(
+    run: str | Path | Sequence[str | Path], split: Literal["validation", "test"] = "test", **options: Any
+) -> EvaluateSettings:
+    """Return the settings of `evaluate_run` with the same arguments.
+
+    Raises:
+        UserError: If an option is unknown or out of its range.
+    """
     defaults: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{CONFIG}.yaml"))
     values = {key: value for key, value in defaults.items() if key not in ("defaults", "hydra")}
     for key, value in {"run": run, "split": split, **options}.items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, Mapping) else value
-    arguments = [f"{run!r}", f"{split!r}", *(f"{key}={value!r}" for key, value in options.items())]
-    return _evaluate(validated(EvaluateSettings, values), f"evaluate_run({', '.join(arguments)})")
+    return validated(EvaluateSettings, values)
 
 
 def _evaluate(settings: EvaluateSettings, command: str) -> "Report":

@@ -36,7 +36,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from melanoma_pl.config import app
-from melanoma_pl.config.composition import conf_dir, count_jobs, jobs_beforehand, list_groups, split_arguments
+from melanoma_pl.config.composition import (
+    conf_dir,
+    count_jobs,
+    jobs_beforehand,
+    list_groups,
+    quoted_condition,
+    split_arguments,
+)
 from melanoma_pl.config.processes import check_processes, is_main_process, rank_arguments
 from melanoma_pl.config.resume import (
     OtherRunError,
@@ -123,13 +130,6 @@ def check_sweep(arguments: list[str]) -> None:
     from melanoma_pl.training.fit import check_jobs  # PyTorch and Lightning take seconds: only once all else is right
 
     check_jobs(jobs, is_local=not any("submitit" in argument for argument in arguments))
-
-
-def quoted_condition(argument: str) -> str:
-    """Return `data.where=column=value` with the quotes that Hydra needs, and any other argument as it is."""
-    key, _, value = argument.partition("=")
-    is_plain = key == "data.where" and "=" in value and not value.startswith(("'", '"'))
-    return f'{key}="{value}"' if is_plain else argument
 
 
 def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:

@@ -40,6 +40,9 @@ OmegaConf.register_new_resolver(
 )
 
 
+CONDITIONS = ("data.where", "source")  # keys whose values are column=value
+
+
 def conf_dir() -> Path:
     """Return the folder `conf/`: that of the installed package, or else that of the repository."""
     package = Path(__file__).parents[1]
@@ -57,6 +60,13 @@ def list_groups() -> str:
     """Return the configuration groups with their options, one line each."""
     rows = [(name, ", ".join(options)) for name, options in config_groups().items()]
     return indent("\n".join(format_table(rows, "<")), "  ")
+
+
+def quoted_condition(argument: str) -> str:
+    """Return a condition `key=column=value` with the quotes that Hydra needs, and any other argument as it is."""
+    key, _, value = argument.partition("=")
+    is_plain = key in CONDITIONS and "=" in value and not value.startswith(("'", '"'))
+    return f'{key}="{value}"' if is_plain else argument
 
 
 def split_arguments(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -158,7 +168,7 @@ def compose_config(config_name: str, overrides: list[str], config_dir: str | Non
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             own = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-            return compose(config_name, [*overrides, *own])
+            return compose(config_name, [*map(quoted_condition, overrides), *own])
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise as_user_error(error, config_name) from error
 

@@ -83,12 +83,15 @@ def _synthetic_root(settings: TrainSettings) -> Path:
     return drawn.folder / f"{drawn.train}-{drawn.test}-seed{drawn.seed}-{settings.data.image_size}px"
 
 
-def make_data(settings: TrainSettings, *, every_class: bool = True, processes: int = 1) -> MoleDataModule:
+def make_data(
+    settings: TrainSettings, *, every_class: bool = True, whole: bool = False, processes: int = 1
+) -> MoleDataModule:
     """Return the data module; synthetic images must have been drawn by `draw_synthetic_images`.
 
     Args:
         settings: All settings of a training.
         every_class: Whether each class needs an image.
+        whole: Whether `test` is all images of the folder.
         processes: Number of processes on this machine that each load the images.
     """
     chosen = settings.data
@@ -98,6 +101,7 @@ def make_data(settings: TrainSettings, *, every_class: bool = True, processes: i
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
         seed=settings.seed,
         every_class=every_class,
+        whole=whole,
         processes=processes,
         **chosen.model_dump(include=set(DataOptions.model_fields)),
     )

@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from melanoma_pl.data.options import DRAWN_FILE, Count, DataOptions, FilePath, Fraction, Natural, Proportion, Seed, Text
+from melanoma_pl.data.options import (
+    DRAWN_FILE,
+    Condition,
+    Count,
+    DataOptions,
+    FilePath,
+    Fraction,
+    Natural,
+    Proportion,
+    Seed,
+    Text,
+)
 from melanoma_pl.errors import did_you_mean
 
 Positive = Annotated[float, Field(gt=0)]
@@ -297,6 +308,8 @@ class EvaluateSettings(Strict):
     split: Literal["validation", "test"]
     checkpoint: Literal["best", "last"] | None
     data: EvaluateDataSettings
+    external: Names
+    source: Condition | None
     prevalence: Fraction | None
     subgroups: Names | None
     robustness: bool
@@ -316,6 +329,9 @@ class EvaluateSettings(Strict):
             raise ValueError("run=[] names no run: give a run's folder, or several: run=[<run>,<run>]")
         if self.combine == "rank" and len(self.run) == 1:
             raise ValueError("combine=rank is for several runs: run=[<run>,<run>], or leave it out")
+        if self.external and (self.split == "validation" or self.data.root is not None):
+            other = "split=validation" if self.split == "validation" else f"data.root={self.data.root}"
+            raise ValueError(f"external sets stand beside the run's own test images: leave {other} out")
         return self
 
 

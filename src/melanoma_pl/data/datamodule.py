@@ -40,6 +40,7 @@ class MoleDataModule(pl.LightningDataModule):
         augmentation: Random changes of the training images; none by default.
         seed: Seed of the order and of the augmentation.
         every_class: Whether each class needs an image; other images that are only evaluated may be of one class.
+        whole: Whether `test` is all images of the folder, with or without folders for splits, as for another image set.
         processes: Number of processes on this machine that each load the images, as with several GPUs.
         **options: The fields of `melanoma_pl.data.options.DataOptions`, such as `batch_size`.
 
@@ -61,6 +62,7 @@ class MoleDataModule(pl.LightningDataModule):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         every_class: bool = True,
+        whole: bool = False,
         processes: int = 1,
         **options: Any,
     ) -> None:
@@ -75,6 +77,7 @@ class MoleDataModule(pl.LightningDataModule):
         self.augmentation = augmentation or NoAugmentation()
         self.seed = seed
         self.every_class = every_class
+        self.whole = whole
         self.processes = processes
         self._listed: dict[str, LabelledImages] = {}
         self._loaded: dict[str, LoadedImages] = {}
@@ -87,10 +90,15 @@ class MoleDataModule(pl.LightningDataModule):
         `train` includes the images of the dataset's validation split, unless the options validate on the test images.
         """
         if folder not in self._listed:
-            check_image_paths(self.root, self.options, [folder])
+            check_image_paths(self.root, self.options, [] if self.whole else [folder])
             with_validation = folder == "train" and self.options.validate_on == "validation"
             images = list_split(
-                self.source, folder, self.options, with_validation=with_validation, every_class=self.every_class
+                self.source,
+                folder,
+                self.options,
+                with_validation=with_validation,
+                every_class=self.every_class,
+                whole=self.whole,
             )
             if note := not_read(images.others):
                 logger.warning("left out    %s", note)
@@ -131,7 +139,10 @@ class MoleDataModule(pl.LightningDataModule):
         return find_metadata(self.source, self.options.metadata, "data.metadata")
 
     def _need_metadata(self, option: str) -> Path:
-        """Return the metadata table that an option needs.
+        return self.need_metadata(f"data.{option}", getattr(self.options, option))
+
+    def need_metadata(self, key: str, value: object) -> Path:
+        """Return the metadata table that a setting `key=value` needs.
 
         Raises:
             UserError: If there is none.
@@ -139,9 +150,8 @@ class MoleDataModule(pl.LightningDataModule):
         table = self.find_metadata()
         if table is None:
             raise UserError(
-                f"data.{option}={getattr(self.options, option)} needs a metadata table, and {self.root} has no "
-                "metadata.csv",
-                f"name the table with data.metadata=<file>, or leave data.{option} out",
+                f"{key}={value} needs a metadata table, and {self.root} has no metadata.csv",
+                f"name the table with data.metadata=<file>, or leave {key} out",
             )
         return table
 

@@ -137,6 +137,7 @@ def list_split(
     *,
     with_validation: bool = False,
     every_class: bool = True,
+    whole: bool = False,
 ) -> LabelledImages:
     """List one split as training uses it, sorted by class, then by path.
 
@@ -146,6 +147,7 @@ def list_split(
         options: Names of the classes, and of the columns of a table.
         with_validation: Whether to add the images of the validation split, if the dataset has one.
         every_class: Whether each class needs an image; if not, one image of either class suffices.
+        whole: Whether all images of a folder count as images of the split, with or without folders for splits.
 
     Raises:
         UserError: If the folder or table is not laid out so, a class or an image file is missing, or a label is not a
@@ -157,11 +159,14 @@ def list_split(
     if is_table:
         columns = options.image_column, options.label_column, options.split_column
         rows = [row for row in _read_table(source, *columns, for_training=True) if row.split in wanted]
+    elif whole:
+        rows, others = _read_folder(source)
+        rows = [row._replace(split=split) for row in rows]
     else:
         check_layout(source, split, options)
         rows, others = _read_folder(source, *wanted)
     # a class folder may hold nothing but images in a format that is not read
-    unread = [Row(path, path.split("/")[1], split) for path in others if path.count("/") > 1 and "/__" not in path]
+    unread = [Row(path, label, split) for path in others if "/__" not in path and (label := _label_of(path))]
     labels = {row.label: options.class_of(row.label) for row in [*rows, *unread]}
     for row in [*rows, *unread]:
         if labels[row.label] is None:
@@ -175,7 +180,7 @@ def list_split(
         if (every_class or not named) and (own or name == split):
             for label in options.class_names:
                 if label not in own:
-                    raise _without_class(source, name, label, options, others)
+                    raise _without_class(source, name, label, options, others, whole)
     missing = [row for row, file in zip(named, images.files, strict=True) if is_table and not file.is_file()]
     if missing:
         raise UserError(
@@ -202,10 +207,12 @@ def _from_rows(root: Path, rows: Sequence[Row], **others: Any) -> LabelledImages
     return LabelledImages(root, paths, labels, splits, **others)
 
 
-def _without_class(source: Path, split: str, label: str, options: DataOptions, others: Sequence[str]) -> UserError:
+def _without_class(
+    source: Path, split: str, label: str, options: DataOptions, others: Sequence[str], whole: bool
+) -> UserError:
     if source.is_file():
         return UserError(f"{source} has no {split} image of the class '{label}'", _cut_a_split(source, options))
-    folder = split_folders(source, split)[0]
+    folder = source if whole else split_folders(source, split)[0]
     endings = ", ".join(filter(is_readable, ENDINGS))
     note = not_read(others)
     problem = f"{folder} has no image of the class '{label}'{note and f'; {note}'}"
@@ -217,8 +224,10 @@ def _not_a_class(source: Path, row: Row, options: DataOptions) -> UserError:
         problem = f"{_line_of(source, options.image_column, row.path)}: the label '{row.label}' is not a class"
         ways_out = ["correct it", "delete the row"]
     else:
-        split_folder = source / row.path.partition("/")[0]
-        problem = f"{split_folder} holds the folder '{row.label}', which is not a class"
+        first = row.path.partition("/")[0]
+        problem = (
+            f"{source / first if split_of(first) else source} holds the folder '{row.label}', which is not a class"
+        )
         ways_out = ["move it away", "rename it"]
     if word := class_word(row.label, "<class>"):
         ways_out.append(f"name its class: {word}")
@@ -271,13 +280,18 @@ def _read_folder(root: Path, *splits: str) -> tuple[list[Row], list[str]]:
     rows, others = [], []
     for path in sorted(file for folder, prefix in starts for file in _files(folder, prefix)):
         *folders, name = path.split("/")
-        own_split = split_of(folders[0]) if folders else ""
-        label = next(iter(folders[1:] if own_split else folders), "")
+        label = _label_of(path)
         if label and not label.startswith("__") and is_image(Path(name)):
-            rows.append(Row(path, label, own_split))
+            rows.append(Row(path, label, split_of(folders[0])))
         elif folders or name not in BOOKKEEPING:
             others.append(path)
     return rows, sorted(others, key=lambda path: path.split("/"))
+
+
+def _label_of(path: str) -> str:
+    """Return the name of the class folder of a file, which may lie in the folder of a split; empty if it has none."""
+    folders = path.split("/")[:-1]
+    return next(iter(folders[1:] if folders and split_of(folders[0]) else folders), "")
 
 
 def _files(folder: Path, prefix: str = "", above: frozenset[str] = frozenset()) -> Iterator[str]:

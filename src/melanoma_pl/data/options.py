@@ -83,6 +83,9 @@ def check_condition(text: str) -> str:
     return text
 
 
+Condition = Annotated[Text, AfterValidator(check_condition)]
+
+
 def option(default: Any, meaning: str) -> Any:
     """Return a field of `DataOptions`."""
     return Field(default, description=meaning)
@@ -106,7 +109,7 @@ class DataOptions(BaseModel):
     split_seed: Seed = option(0, "Seed of the cut between training and validation images.")
     fold: Natural | None = option(None, "Fold of `<root>/split.csv` or the table to validate on; None does not use it.")
     exclude: FilePath | None = option(None, "CSV file whose column `image` names images not to train or validate on.")
-    where: Annotated[Text, AfterValidator(check_condition)] | None = option(
+    where: Condition | None = option(
         None, "Condition `column=value` of the metadata that training and validation images fulfil."
     )
     balance: tuple[Text, ...] | None = option(

@@ -219,16 +219,33 @@ def keep_where(images: LabelledImages, condition: str, table: Path, image_column
     Raises:
         UserError: If the column is missing, or no image of a class is left.
     """
-    column, _, value = (part.strip() for part in condition.partition("="))
-    values = _column_of(images, column, table, image_column, "data.where")
-    kept = images.take([index for index, own in enumerate(values) if own == value])
+    is_kept, values = fulfilling(images, condition, table, image_column, "data.where")
+    kept = images.take(np.flatnonzero(is_kept))
     for name in set(images.labels) - set(kept.labels):
-        raise UserError(
-            f"data.where={condition} leaves no training image of the class {name}",
-            f"values of {column} are {first_of(sorted(set(values)))}",
-        )
-    logger.info("left out    %d training images whose %s is not %s", len(images) - len(kept), column, value)
+        problem = f"data.where={condition} leaves no training image of the class {name}"
+        raise UserError(problem, f"the values of this column are {first_of(values)}")
+    logger.info("left out    %d training images that do not fulfil %s", len(images) - len(kept), condition)
     return kept
+
+
+def fulfilling(
+    images: LabelledImages, condition: str, table: Path, image_column: str, key: str
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return which images fulfil a condition `column=value` of the metadata, `(N,)`, and all values of the column.
+
+    Args:
+        images: The images.
+        condition: `column=value`.
+        table: The metadata.
+        image_column: Its column with the image's path.
+        key: The key that the user typed for the condition, for errors.
+
+    Raises:
+        UserError: If the column is missing.
+    """
+    column, _, value = (part.strip() for part in condition.partition("="))
+    values = _column_of(images, column, table, image_column, key)
+    return np.array([own == value for own in values], dtype=bool), sorted(set(values))
 
 
 def balancing_weights(

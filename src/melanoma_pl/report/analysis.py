@@ -73,9 +73,9 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     first, split, is_full = ensemble.members[0], request.split, request.depth == "page"
     # whatever the user has to mend is found before the images are predicted
     is_seen, warnings = seen_images(ensemble, request)
-    batches, images = first.evaluated.split(split), _common_images(ensemble, split)
+    batches, images = first.evaluated.split(split), common_images(ensemble, split)
     groupings = find_groupings(first.evaluated, batches, request.subgroups) if is_full else []
-    predictions = _predict(ensemble, split, images, is_seen)
+    predictions = predict_split(ensemble, split, images, is_seen)
     logits, probabilities, targets = predictions.logits, predictions.probabilities, images.targets
     own = RankedImages(logits, targets, images.groups)
     threshold, prevalence = ensemble.decision.threshold, request.prevalence
@@ -127,7 +127,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
     )
 
 
-def _common_images(ensemble: Ensemble, split: str) -> LabelledImages:
+def common_images(ensemble: Ensemble, split: str) -> LabelledImages:
     """Return the images to evaluate, with their lesions if any member knows them.
 
     Raises:
@@ -145,12 +145,15 @@ def _common_images(ensemble: Ensemble, split: str) -> LabelledImages:
     return replace(images[0], groups=next((each.groups for each in images if each.groups is not None), None))
 
 
-def _predict(ensemble: Ensemble, split: str, images: LabelledImages, is_seen: NDArray[np.bool_]) -> SplitPredictions:
+def predict_split(
+    ensemble: Ensemble, split: str, images: LabelledImages, is_seen: NDArray[np.bool_], title: str = ""
+) -> SplitPredictions:
+    """Predict the images of a split; `title` names them on the progress bar."""
     classifier, is_ood = ensemble.members[0].classifier, None
     detector = classifier.ood_detector if len(ensemble.members) == 1 and ensemble.views == "none" else None
     with ExitStack() as stack:
         features = [] if detector is None else stack.enter_context(tapped(classifier.network))
-        member_logits = ensemble.member_logits(split, f"predicting {split} images")
+        member_logits = ensemble.member_logits(split, f"predicting {title or split} images")
     if detector is not None:
         is_ood = detector.is_ood(torch.cat(features).cpu().numpy())
     logits = ensemble.combined(member_logits)

@@ -226,6 +226,35 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class ImageSet:
+    """The figures of one set of images at the run's own threshold; their intervals resample lesions that are known.
+
+    Attributes:
+        name: "test", "unseen lesions", a source such as "in_ham10000=1", or the name of an external set.
+        n: Number of images.
+        positives: Number of malignant images.
+        lesions: Number of different lesions; None if they are unknown.
+        auroc: AUROC.
+        sensitivity: Sensitivity at the threshold.
+        specificity: Specificity at the threshold.
+        out_of_distribution: Proportion of images that are out of distribution; None if no detector applies.
+        is_external: Whether the user named the set, so that it is not the run's own.
+        note: A remark, such as on images that are left out; empty if there is none.
+    """
+
+    name: str
+    n: int
+    positives: int
+    lesions: int | None
+    auroc: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    out_of_distribution: Estimate | None
+    is_external: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class SetFigures:
     """The main figures of all images, or of those whose lesions are unseen in training."""
 
@@ -289,6 +318,7 @@ class Content:
         consequences: Consequences of the decisions; None if only numbers were requested.
         shows_published: Whether the ROC curve shows operating points that were published for other images.
         has_images: Whether the page may embed images of the dataset.
+        image_sets: Figures of the test images, of parts of them and of external sets; empty if none was requested.
     """
 
     title: str
@@ -318,6 +348,7 @@ class Content:
     consequences: Consequences | None = None
     shows_published: bool = False
     has_images: bool = True
+    image_sets: tuple[ImageSet, ...] = ()
 
     @property
     def confusion(self) -> Counts:

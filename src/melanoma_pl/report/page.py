@@ -18,7 +18,7 @@ from melanoma_pl.report.content import CHANCE, SIMILARITY_BANDS, Content
 from melanoma_pl.report.figures.consequences import in_people, net_benefit, risk_coverage
 from melanoma_pl.report.figures.curves import PUBLISHED, precision_recall, probabilities, reliability, roc
 from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
-from melanoma_pl.report.figures.forest import robustness, shortcuts, subgroups
+from melanoma_pl.report.figures.forest import image_sets, robustness, shortcuts, subgroups
 from melanoma_pl.report.markup import EmbeddedImage, render_markdown, write_html
 from melanoma_pl.report.verdict import further_warnings, verdict
 
@@ -43,6 +43,7 @@ FIGURES: dict[str, Callable[[Content], Figure | None]] = {
     "in_people": in_people,
     "net_benefit": net_benefit,
     "risk_coverage": risk_coverage,
+    "image_sets": image_sets,
     "reliability": reliability,
     "subgroups": subgroups,
     "shortcuts": shortcuts,

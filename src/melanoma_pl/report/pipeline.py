@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,7 +25,8 @@ from melanoma_pl.inference.prediction import fit_ood_detector, load_classifier
 from melanoma_pl.messages import IN_FILE, shown_path
 from melanoma_pl.report.analysis import SplitPredictions, analyse
 from melanoma_pl.report.checklist import CHECKLIST, write_checklist
-from melanoma_pl.report.content import Content
+from melanoma_pl.report.content import Content, ImageSet
+from melanoma_pl.report.image_sets import find_source, image_sets, predict_external
 from melanoma_pl.report.page import MODEL_CARD, REPORT_PAGE, model_card, write_figures, write_page
 from melanoma_pl.report.provenance import held_out_images, out_of_fold_logits, training_data_facts
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest, Split
@@ -40,6 +42,7 @@ TAGS = {"validation": "val", "test": "test"}
 # not in metrics.json: images of mistakes, which only the page shows, predictions, and times: equal evaluations give
 # equal files
 OMITTED = ("image", "heat_map", "control", "curves", "evaluated", "evaluated with", "training time")
+EXTERNAL = "external"  # folder of the external sets' predictions
 COLUMNS = ("path", "probability", "decision", "label", "logit", "group", "shares_lesion_with_train")
 
 
@@ -140,10 +143,16 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
     Raises:
         UserError: As of `analyse`.
     """
+    # whatever the user has to mend here is found before the run's own images are predicted
+    source, external = find_source(ensemble.members[0].evaluated, request), predict_external(ensemble, request)
     predictions, content = analyse(ensemble, request)
-    folder = request.folder
+    sets = image_sets(request, ensemble.decision.threshold, predictions, source, external)
+    content, folder = replace(content, image_sets=sets), request.folder
     folder.mkdir(parents=True, exist_ok=True)
-    _write_predictions(ensemble, request, predictions)
+    _write_predictions(ensemble, folder, predictions)
+    for each in external:
+        _write_predictions(ensemble, folder / EXTERNAL / each.name, each.predictions)
+    _write_image_sets(sets, folder / "image_sets.csv")
     metrics, images = _write_metrics(ensemble, request, predictions, content), predictions.images
     example = images.files[int(np.argmax(images.targets))]
     report = Report(metrics, format_report(content), folder, content, example)
@@ -271,10 +280,28 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_predictions(ensemble: Ensemble, request: EvaluationRequest, predictions: SplitPredictions) -> None:
+def _write_image_sets(sets: Sequence[ImageSet], table: Path) -> None:
+    """Write one row a set, or remove the table of an earlier evaluation; figures that cannot be computed are empty."""
+    if not sets:
+        table.unlink(missing_ok=True)
+        return
+    with write_atomically(table) as file:
+        figures = ("auroc", "sensitivity", "specificity", "out_of_distribution")
+        ends = [f"{name}{end}" for name in figures for end in ("", "_low", "_high")]
+        writer = TableWriter(file, ["set", "images", "malignant", "lesions", *ends, "note"])
+        writer.writeheader()
+        for own in sets:
+            cells: list[object] = [own.name, own.n, own.positives, own.lesions]
+            for estimate in (getattr(own, name) for name in figures):
+                cells += [estimate and estimate.value, *((estimate and estimate.interval) or (None, None))]
+            writer.writerow(dict(zip(writer.fieldnames, [*cells, own.note], strict=True)))
+
+
+def _write_predictions(ensemble: Ensemble, folder: Path, predictions: SplitPredictions) -> None:
     """Write `predictions.csv`, one row an image."""
+    folder.mkdir(parents=True, exist_ok=True)
     images, is_ood, class_names = predictions.images, predictions.is_ood, ensemble.members[0].classifier.class_names
-    with write_atomically(request.folder / "predictions.csv") as file:
+    with write_atomically(folder / "predictions.csv") as file:
         writer = TableWriter(file, [*COLUMNS, "out_of_distribution"])
         writer.writeheader()
         for index, (path, probability) in enumerate(zip(images.paths, predictions.probabilities.tolist(), strict=True)):

@@ -280,12 +280,7 @@ def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray
             unlisted = f"{each.name} has no list of its images: whether it trained on these cannot be checked."
             warnings.append(Caveat("unchecked", unlisted))
         warnings += _weights_warnings(each, listed)
-        learnt_from = ("train", "validation") if request.split == "test" and member.fits else ("train",)
-        hashes = {image.sha256 for split in learnt_from for image in listed.get(split, ())}
-        is_seen, is_before = (
-            np.array([content in found for content in contents], dtype=bool)
-            for found in (hashes, seen_by_weights(listed, request.split))
-        )
+        is_seen, is_before = _seen_by(listed, member, contents, request.split)
         if (is_seen | is_before).any() and len(request.runs) > 1:
             count = (is_seen | is_before).sum()
             raise UserError(
@@ -308,6 +303,28 @@ def seen_images(ensemble: Ensemble, request: EvaluationRequest) -> tuple[NDArray
     if shared.any():
         warnings.append(Caveat("leak", f"{count} of {len(shared)} test images show a lesion that is also in train."))
     return trained | shared, warnings
+
+
+def images_seen(
+    evaluated: Sequence[EvaluatedRun], members: Sequence[Member], contents: Sequence[str], split: str
+) -> NDArray[np.bool_]:
+    """Return which images, given by their hashes, a network or the weights it began with have learnt from: `(N,)`."""
+    pairs = zip(evaluated, members, strict=True)
+    seen = [part for each, member in pairs for part in _seen_by(listed_images(each.run), member, contents, split)]
+    return np.logical_or.reduce(seen)  # type: ignore[no-any-return]
+
+
+def _seen_by(
+    listed: Mapping[str, Sequence[ListedImage]], member: Member, contents: Sequence[str], split: str
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which images a network trained or chose on, and which the weights that it began with learnt from."""
+    learnt_from = ("train", "validation") if split == "test" and member.fits else ("train",)
+    hashes = {image.sha256 for each in learnt_from for image in listed.get(each, ())}
+    trained, before = (
+        np.array([content in found for content in contents], dtype=bool)
+        for found in (hashes, seen_by_weights(listed, split))
+    )
+    return trained, before
 
 
 def _weights_warnings(evaluated: EvaluatedRun, listed: Mapping[str, Sequence[ListedImage]]) -> list[Caveat]:

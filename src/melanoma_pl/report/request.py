@@ -11,7 +11,7 @@ from typing import Any, Literal
 from melanoma_pl import runs
 from melanoma_pl.config.resume import paths_at_start
 from melanoma_pl.config.schema import EvaluateSettings, TrainSettings
-from melanoma_pl.data.options import check_image_paths
+from melanoma_pl.data.options import check_image_paths, split_of
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import check_folder_target
 from melanoma_pl.runs.run_folder import report_name
@@ -20,8 +20,11 @@ from melanoma_pl.specs import TARGET, validated
 OVERRIDABLE = ("metadata", "group_column", "image_column", "without_row", "on_broken")  # keys of `data`
 # keys passed on as they are
 Split = Literal["validation", "test"]
-SHARED = {"split", "combine", "prevalence", "subgroups", "robustness", "mistakes", "published", "trust"}
+SHARED = {"split", "source", "combine", "prevalence", "subgroups", "robustness", "mistakes", "published", "trust"}
+# keys of `data` that other images have no use for
+OTHER_IMAGES = dict.fromkeys(("synthetic", "table", "exclude", "fold", "limit"))
 ENSEMBLES = Path("outputs/ensembles")
+LESION_ROLES = ("group", "lesion")  # columns of an external set that name the lesion, by their roles
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,21 @@ class EvaluatedRun:
 
 
 @dataclass(frozen=True)
+class ExternalSet:
+    """Further images to evaluate: all images of a folder.
+
+    Attributes:
+        name: The folder's name, with those above it where several sets have it.
+        root: The folder.
+        evaluated: For each run, the settings of its training with these images.
+    """
+
+    name: str
+    root: Path
+    evaluated: tuple[TrainSettings, ...]
+
+
+@dataclass(frozen=True)
 class EvaluationRequest:
     """Runs to evaluate on one split, and the report to write.
 
@@ -55,6 +73,9 @@ class EvaluationRequest:
         split: `validation` or `test`.
         folder: The report's folder.
         command: The command that asked for it, for the report.
+        external: Further image sets, to be evaluated with the same decision.
+        source: Condition `column=value` of the metadata that the test images of one source fulfil; None takes the most
+            frequent source where the metadata name sources.
         own_images: Whether the images are those of the runs, not those of another folder.
         views: `none`, or `dihedral` for the mean logit of the eight flips and quarter turns of each image.
         combine: `logit` or `rank`: what an ensemble averages.
@@ -72,6 +93,8 @@ class EvaluationRequest:
     split: Split
     folder: Path
     command: str
+    external: tuple[ExternalSet, ...] = ()
+    source: str | None = None
     own_images: bool = True
     views: Literal["none", "dihedral"] = "none"
     combine: Literal["logit", "rank"] = "logit"
@@ -112,6 +135,7 @@ def make_request(settings: EvaluateSettings, command: str) -> EvaluationRequest:
         evaluated,
         folder=_report_folder(settings, evaluated[0]) if settings.output is None else _output_folder(settings.output),
         command=command,
+        external=_external_sets(settings, evaluated) if settings.external else (),
         own_images=settings.data.root is None,
         views=settings.tta,
         images_in_report=(
@@ -150,9 +174,77 @@ def _other_images(settings: EvaluateSettings, data: Mapping[str, Any]) -> dict[s
     if settings.split == "validation":
         raise UserError(f"data.root={root} has no validation split of this run", "evaluate it with split=test")
     # the lesions of other images are their own: the run's metadata do not name them
-    other = {"synthetic": None, "table": None, "exclude": None, "fold": None, "root": root, "limit": None}
+    other = {**OTHER_IMAGES, "root": root}
     other |= {"metadata": settings.data.metadata or "auto", "group_column": settings.data.group_column}
     return {**changes, **other}
+
+
+def _external_sets(settings: EvaluateSettings, evaluated: Sequence[EvaluatedRun]) -> tuple[ExternalSet, ...]:
+    """Return the external sets, each of which has been listed once.
+
+    Raises:
+        UserError: If one does not exist, is named twice, holds images that a run was trained on, has no images, or has
+            a class folder of an unknown name.
+    """
+    from melanoma_pl.data.labelled_images import list_split
+
+    roots = [Path(folder) for folder in settings.external]
+    for root in roots:
+        if not root.is_dir():
+            problem = "is a file" if root.exists() else "does not exist"
+            raise UserError(f"external={root} {problem}", "give a folder of images, with a folder for each class")
+        for each in evaluated:
+            _refuse_own_images(root, each.own)
+    places = [root.resolve() for root in roots]
+    if twice := [str(root) for root, place in zip(roots, places, strict=True) if places.count(place) > 1]:
+        raise UserError(f"external={twice} names a folder twice", "name each folder once")
+    found = []
+    for root, name in zip(roots, _distinct_names(places), strict=True):
+        each_run = tuple(_with_external_images(settings, each.own, root) for each in evaluated)
+        for own in each_run:
+            list_split(root, "test", own.data, every_class=False, whole=True)
+        found.append(ExternalSet(name, root, each_run))
+    return tuple(found)
+
+
+def _refuse_own_images(root: Path, own: TrainSettings) -> None:
+    """Refuse a folder that holds a run's images or one of its splits."""
+    place, source = root.resolve(), own.data.root or (own.data.table and own.data.table.parent)
+    if source is None or not place.is_relative_to(source.resolve()):
+        return
+    inner = place.relative_to(source.resolve()).parts
+    if not inner or split_of(inner[0]):
+        raise UserError(f"external={root} holds the images of the run itself", "give images of another source")
+
+
+def _distinct_names(places: Sequence[Path]) -> list[str]:
+    """Return the shortest ends of the paths, of equally many parts, that differ from each other."""
+    for depth in range(1, max(len(place.parts) for place in places)):
+        names = ["/".join(place.parts[-depth:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+    return [place.as_posix().strip("/") for place in places]
+
+
+def _with_external_images(settings: EvaluateSettings, own: TrainSettings, root: Path) -> TrainSettings:
+    """Return a run's settings with the images of an external set, and its column of lesions if it has one."""
+    from melanoma_pl.data.columns import role_of
+    from melanoma_pl.data.metadata import METADATA_FILE, open_table
+
+    column, image_column = None, settings.data.image_column or own.data.image_column
+    if (root / METADATA_FILE).is_file():
+        with open_table(root / METADATA_FILE, image_column) as reader:
+            names = list(reader.fieldnames or ())
+        by_role = [name for role in LESION_ROLES for name in names if role_of(name) == role]
+        wanted = (settings.data.group_column, own.data.group_column, *by_role)
+        column = next((name for name in wanted if name in names and image_column in names), None)
+    changes: dict[str, Any] = {
+        **OTHER_IMAGES, "root": root, "metadata": "auto", "image_column": image_column, "group_column": column,
+        "without_row": settings.data.without_row or "own_group",
+        "on_broken": settings.data.on_broken or own.data.on_broken,
+        "folder_names": {**own.data.folder_names, **settings.data.folder_names},
+    }  # fmt: skip
+    return own.model_copy(update={"data": own.data.model_copy(update=changes)})
 
 
 def _output_folder(output: str) -> Path:

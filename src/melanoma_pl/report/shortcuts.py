@@ -27,9 +27,8 @@ from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import Estimate, RankedImages, clustered_proportion
 from melanoma_pl.evaluation.checks import Floats
-from melanoma_pl.inference.corruptions import PERTURBATIONS, STRENGTHS, Perturbation
+from melanoma_pl.inference.corruptions import PERTURBATIONS, STRENGTHS, Perturbation, erase_border, erase_centre
 from melanoma_pl.inference.ensemble import Ensemble, Logits, Member
-from melanoma_pl.inference.erasure import erase_border, erase_centre
 from melanoma_pl.inference.prediction import split_batches
 from melanoma_pl.report.content import Robustness, Shortcut
 

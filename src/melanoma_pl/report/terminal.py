@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from textwrap import wrap
 
 from melanoma_pl.evaluation import Decisions, Estimate
-from melanoma_pl.messages import format_table, readable
-from melanoma_pl.report.content import Content, SetFigures, Shortcut
+from melanoma_pl.messages import amount, format_table, readable
+from melanoma_pl.report.content import Content, ImageSet, SetFigures, Shortcut
 from melanoma_pl.report.verdict import verdict, warning_of
 from melanoma_pl.report.wording import (
     NOT_COMPUTABLE,
@@ -36,6 +36,7 @@ def format_report(content: Content) -> str:
         [line for figures in content.sets for line in _gaps(figures)],
         [f"Warning: {warning}" for warning in content.warnings],
         [*map(_decided, content.decisions), *_predictive(content)],
+        list(map(_of_set, content.image_sets)),
         _calibrated(content),
         [_reached(shortcut) for shortcut in content.shortcuts],
         [
@@ -134,6 +135,18 @@ def _predictive(content: Content) -> list[str]:
     if content.prevalence is None or not shown:
         return []
     return [f"{_named(chosen)}, at a prevalence of {percent(content.prevalence)}: {', '.join(shown)}"]
+
+
+def _of_set(own: ImageSet) -> str:
+    figures = {
+        "AUROC": own.auroc,
+        "sensitivity": own.sensitivity,
+        "specificity": own.specificity,
+        "out of distribution": own.out_of_distribution,
+    }
+    shown = (f"{name} {told(estimate)}" for name, estimate in figures.items() if estimate is not None)
+    note = f"; {own.note}" if own.note else ""
+    return f"{own.name} ({amount(own.n, 'image')}, {own.positives:,} positive{note}): {', '.join(shown)}"
 
 
 def _calibrated(content: Content) -> list[str]:

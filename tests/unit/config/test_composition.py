@@ -61,3 +61,9 @@ def test_groups_are_listed_with_their_options() -> None:
     lines = list_groups().splitlines()
     assert "  optimizer     adam, adamw" in lines
     assert not any(line.strip().startswith("hydra") for line in lines)
+
+
+def test_a_condition_needs_no_quotes() -> None:
+    assert composition.compose_config("evaluate", ["run=a", "source=clinic=A"])["source"] == "clinic=A"
+    assert composition.compose_config("train", ["data.where='clinic=A'"])["data"]["where"] == "clinic=A"
+    assert composition.quoted_condition("data.root=a") == "data.root=a"

@@ -20,6 +20,7 @@ from melanoma_pl.report.content import (
     Consequences,
     Content,
     Experiment,
+    ImageSet,
     LearningCurves,
     MemberFigures,
     Mistake,
@@ -98,6 +99,18 @@ def full_content(n: int = 400) -> Content:
         stamp="2026-11-25_15-09-00-123456",
         experiments=tuple(map(experiment, range(3))),
         consequences=consequences(probabilities, targets, 0.31),
+        image_sets=image_sets(),
+    )
+
+
+def image_sets() -> tuple[ImageSet, ...]:
+    """Return the figures of all test images, of one source, and of two external sets, one of which has one class."""
+    found, none = Estimate(0.81, (0.76, 0.86)), Estimate(None, None, ONE_CLASS)
+    return (
+        ImageSet("test", 400, 140, 390, Estimate(0.9, (0.86, 0.93)), found, found, proportion(20, 400)),
+        ImageSet("source=<a>", 200, 70, 195, found, found, found, proportion(9, 200), note="unseen lesions"),
+        ImageSet(f"{MONEY}/a_long_folder_name", 90, 30, None, found, found, found, proportion(40, 90), True),
+        ImageSet("<one> class", 60, 0, 60, none, none, found, None, True, "3 images left out (<b>.png)"),
     )
 
 

@@ -89,7 +89,9 @@ def test_every_section_is_there(page: Page, bare: Page) -> None:
     assert sections == [
         None,
         "experiment",
-        *always[:4],
+        *always[:3],
+        "sets",
+        "calibration",
         "subgroups",
         "shortcuts",
         "robustness",

@@ -12,7 +12,15 @@ from melanoma_pl.report.wording import told
 TRAINING = {"images": "ham10000 <b>drawn</b>", "split": "0.2 | by lesion_id", "audit": "no leak & no conflict"}
 SECTIONS = ["Model details", "Intended use", "Training data", "Evaluation data", "Metrics", "Decisions"]
 SECTIONS += ["In people", "Calibration"]
-SECTIONS_OF_ALL = [*SECTIONS, "Subgroups", "Shortcuts", "Robustness", "Members"]
+SECTIONS_OF_ALL = [
+    *SECTIONS[:-1],
+    "How far it carries",
+    SECTIONS[-1],
+    "Subgroups",
+    "Shortcuts",
+    "Robustness",
+    "Members",
+]
 LAST = ["Ethical considerations", "Caveats and recommendations", "How to reproduce"]
 
 

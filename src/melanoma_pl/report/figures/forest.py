@@ -1,4 +1,4 @@
-"""Forest plots of subgroups and shortcuts, and the AUROC under increasing perturbation."""
+"""Forest plots of subgroups, image sets and shortcuts, and the AUROC under increasing perturbation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +49,14 @@ def subgroups(content: Content) -> Figure | None:
         return None
     main = content.sets[0]
     return forest(rows, PANELS, (main.ranking.auroc, main.decisions.sensitivity, main.decisions.specificity))
+
+
+def image_sets(content: Content) -> Figure | None:
+    """Draw the AUROC of each set of images that has one, and of all images of the split (dashed)."""
+    if not any(own.auroc.value is not None for own in content.image_sets):
+        return None
+    rows = [EstimateRow(own.name, (own.auroc,), n=own.n) for own in content.image_sets]
+    return forest(rows, ("AUROC",), (content.image_sets[0].auroc,))
 
 
 def shortcuts(content: Content) -> Figure | None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from melanoma_pl.inference.erasure import DIAMETER, erase_border, erase_centre
+from melanoma_pl.inference.corruptions import DIAMETER, erase_border, erase_centre
 
 SIDE = 64
 FILL = torch.tensor([10.0, 120.0, 230.0])
