@@ -52,6 +52,17 @@ def list_results(runs: Sequence[str], options: Mapping[str, Any], table: Path) -
         print(f"| {' | '.join(_cells(row))} |")
 
 
+def screened_elsewhere(run: Path, folder: Path, names: Mapping[str, str]) -> tuple[float, int]:
+    """Return a run's AUROC on all images of an external folder, and their number; its test images stay closed."""
+    settings = evaluation_settings([str(run)], split="test", data={"root": str(folder), "folder_names": dict(names)})
+    with TemporaryDirectory() as temporary:
+        request = replace(make_request(settings, "benchmarks.accuracy"), folder=Path(temporary), depth="numbers")
+        content = evaluate(request, choose_accelerator(settings.device, "device=cpu")).content
+    figures = content.sets[0]
+    assert figures.ranking.auroc.value is not None
+    return figures.ranking.auroc.value, content.n
+
+
 def _rows_of_recipe(recipe: str, runs: Sequence[str], options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for views, title in (("none", "one network"), ("dihedral", "one network, eight views")):
         found = [_evaluated([run], views, options) for run in runs]
