@@ -1,11 +1,13 @@
 """How far a run carries: external sets and one source, as a user types them, and the table of results."""
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from benchmarks.accuracy import rebuild
 from benchmarks.accuracy.__main__ import main as accuracy
 
 from melanoma_pl import evaluate, train
@@ -168,3 +170,31 @@ def test_the_real_external_sets(shared_images: Path, folder: Path, run_command: 
     assert result.code == 0, result.error
     rows = rows_of("runs/a/report/test/image_sets.csv")[-2:]
     assert [(row["images"], row["malignant"]) for row in rows] == [("290", "88"), ("752", "77")]
+
+
+def test_the_images_of_the_results_are_rebuilt(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [next(Path("images/train").glob(f"*/{number:03d}.png")) for number in (4, 5, 6)]
+    rows = [f"{path.parent.name}/{path.name},{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}" for path in named]
+    Path("list.csv").write_text("image,sha256\n" + "\n".join(rows))
+    monkeypatch.setattr(rebuild, "TEST_IMAGES", Path("list.csv"))
+    shutil.copy("images/train/benign/006.png", "images/train/benign/twin.png")
+    accuracy(["rebuild", "images", "again"])
+    assert "again: 38 train, 3 test images, 1 of which have a near-duplicate in train" in capsys.readouterr().out
+    tested = {path.relative_to("again/test").as_posix() for path in Path("again/test").rglob("*.png")}
+    assert tested == {row.partition(",")[0] for row in rows}
+    groups = {row["image"]: row["group"] for row in rows_of("again/metadata.csv")}
+    assert len(groups) == 41 and groups["test/benign/006.png"] == groups["train/benign/twin.png"]
+    draw_image(Path("images/train/benign/006.png"), malignant=True, seed=9)
+    with pytest.raises(SystemExit, match="2"):
+        accuracy(["rebuild", "images", "other_target"])
+    assert "1 image (train/benign/006.png) of the 3 test images" in capsys.readouterr().err
+    assert not Path("other_target").exists()
+
+
+@pytest.mark.real_data
+def test_the_list_of_test_images_is_that_of_the_real_ones(shared_images: Path) -> None:
+    for row in rows_of(str(rebuild.TEST_IMAGES)):
+        content = (shared_images / "isic_moles/test" / row["image"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest().startswith(row["sha256"])
