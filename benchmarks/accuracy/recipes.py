@@ -40,6 +40,8 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "+ balanced sources": (*START, "data.balance=[label,in_ham10000]"),
     "+ one source": (*START, "data.where='in_ham10000=1'"),
     "+ 80 epochs": (*START, "trainer.max_epochs=80"),
+    "+ 80 epochs, in turn": (*START, "trainer.max_epochs=80", "augmentation.in_turn=true"),
+    "+ 160 epochs, in turn": (*START, "trainer.max_epochs=160", "augmentation.in_turn=true"),
     "+ teacher": (*START, "model.teacher={runs}/pretrained/${data.fold}"),
     "+ teacher alone": (*START, "model.teacher={runs}/pretrained/${data.fold}", "loss.teacher_weight=1"),
     "pretrained": PRETRAINED,
