@@ -66,7 +66,7 @@ def test_a_phone_folds_what_a_wide_screen_shows(viewport: dict[str, int], browse
 
 
 def test_a_phone_needs_few_screens(browser: Any, tmp_path: Path) -> None:
-    one = replace(full_content(), members=(), robustness=(), experiments=full_content().experiments[:1])
+    one = replace(full_content(), members=(), robustness=(), image_sets=(), experiments=full_content().experiments[:1])
     visit = Visit(browser, written(one, tmp_path), {"width": 390, "height": 844})
     assert visit.ask("document.documentElement.scrollHeight") < 9000
 
