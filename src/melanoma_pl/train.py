@@ -50,9 +50,11 @@ from melanoma_pl.config.resume import (
     Resumption,
     check_record,
     check_same_run,
+    config_dirs,
     resume_arguments,
 )
 from melanoma_pl.config.schema import TrainSettings, with_texts
+from melanoma_pl.config.sweep_folder import ARGUMENTS, continued_arguments
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError, find_stop
 from melanoma_pl.files import NO_SPACE
@@ -66,7 +68,7 @@ from melanoma_pl.training.cross_validation import read_cross_validation
 
 logger = logging.getLogger(__name__)
 
-RESUME, TRUST = "resume=", "trust="
+RESUME, TRUST, RETRY = "resume=", "trust=", "retry=true"
 IF_POSSIBLE = "if_possible"
 RUN_FOLDER = "hydra.run.dir="
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
@@ -92,11 +94,12 @@ def command(arguments: list[str]) -> int:
         print(f"{__doc__}\nGroups:\n{list_groups()}\n")
         print(f"Every key with its unit and allowed values: {conf_dir()}/train.yaml and the folders beside it.")
         return app.OK
-    arguments, resumption = with_resume([quoted_condition(argument) for argument in arguments])
+    retries = RETRY in arguments
+    arguments, resumption = with_resume([quoted_condition(each) for each in arguments if each != RETRY])
     typed: SweepArguments | None = None
     if not MULTIRUN.isdisjoint(arguments):
         check_sweep(arguments)
-        typed = SweepArguments(tuple(arguments), count_jobs(arguments))
+        typed = SweepArguments(tuple(arguments), count_jobs(arguments), retries)
     sweep_folders: list[Path] = []
     try:
         with rank_arguments(arguments) as own:
@@ -146,7 +149,11 @@ def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:
     if not values:
         return own, None
     if not MULTIRUN.isdisjoint(arguments):
-        raise UserError("-m and resume do not go together", "resume one job's folder, or start the sweep anew")
+        if values[-1] in ("auto", IF_POSSIBLE):
+            raise UserError(
+                f"-m and resume={values[-1]} do not go together", "name the sweep's folder: resume=<folder>"
+            )
+        return continued_arguments(Path(values[-1]), own), None
     lists = [argument.removeprefix(TRUST).strip("[]") for argument in arguments if argument.startswith(TRUST)]
     trust = tuple(module.strip() for modules in lists for module in modules.split(","))
     resumption = Resumption(tuple(split_arguments(own)[0]), trust, from_record=values[-1] != IF_POSSIBLE)
@@ -158,6 +165,9 @@ def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:
                 f"add {RUN_FOLDER}outputs/<a name of your own>",
             )
         return own, resumption
+    if (Path(values[-1]) / ARGUMENTS).is_file():
+        go_on = shlex.join(["melanoma-train", "-m", f"resume={values[-1]}"])
+        raise UserError(f"{values[-1]} is the folder of a sweep", f"go on with all its jobs: {go_on}")
     run = run_folder.newest_unfinished() if values[-1] == "auto" else run_folder.open_run(values[-1])
     resumed = resume_arguments(run.read(), own, run.folder)
     if not (run.checkpoints / run_folder.LAST).is_file():
@@ -172,10 +182,12 @@ class SweepArguments(NamedTuple):
     Attributes:
         arguments: All arguments.
         jobs: Number of jobs; None if the sweeper decides.
+        retries: Whether jobs that failed before are tried again.
     """
 
     arguments: tuple[str, ...]
     jobs: int | None
+    retries: bool = False
 
 
 def job(config: DictConfig, resumption: Resumption | None = None, sweep: SweepArguments | None = None) -> float | None:
@@ -204,14 +216,18 @@ def run_job(config: DictConfig, run: Run, sweep: SweepArguments) -> float | None
     jobs = sweep.jobs or hydra.sweeper.get("n_trials")  # of Optuna
     number = f"job {hydra.job.num + 1}" + (f"/{jobs}" if jobs else "")
     title = " ".join(own) or "as configured"
+    before = run.read() if (run.folder / run_folder.RECORD).is_file() else {}
     with app.job_of_sweep(number, is_alone=hydra.launcher._target_.endswith("BasicLauncher")):
         try:
+            if "error" in before and not sweep.retries:
+                raise UserError(f"it failed before: {before['error']}", "retry=true tries it again")
             value = run_training(config, run, True, None)
         except Exception as error:
             logger.error("%s  failed: %s", title, " ".join(str(error).split()), extra=ON_SCREEN)
             raise
-        seconds, figure = time.monotonic() - began, "–" if value is None else f"{value:.4f}"
-        logger.info("%s  %s %s  %.0f s", title, config.optimized_metric, figure, seconds, extra=ON_SCREEN)
+        figure = "–" if value is None else f"{value:.4f}"
+        taken = "kept" if before.get("finished") else f"{time.monotonic() - began:.0f} s"
+        logger.info("%s  %s %s  %s", title, config.optimized_metric, figure, taken, extra=ON_SCREEN)
     return value
 
 
@@ -224,7 +240,8 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
         settings = check_folder(run, record, before, resumption)
         if settings is None:
             logger.info("the run %s is finished", run.folder)
-            return None
+            figures: dict[str, float] = (before or {}).get("figures", {})
+            return figures.get(config.optimized_metric)
         check_beforehand(settings, record["in_sweep"])
         if settings.threshold.sweep is not None and not (run.checkpoints / run_folder.LAST).is_file():
             read_cross_validation(settings)
@@ -300,8 +317,10 @@ def check_folder(
     if resumption is not None and resumption.from_record:
         check_record(record["config"], run.folder, resumption)
     settings = validated(TrainSettings, record["config"])
-    if before is None or resumption is None or not before["finished"]:
+    if before is None or not before["finished"]:
         return settings
+    if resumption is None:
+        return None if record["in_sweep"] else settings
     epochs = before["config"]["trainer"]["max_epochs"]
     stopped_early = run.epochs() < epochs and any(name.startswith("callbacks.") for name in changed)
     if settings.trainer.max_epochs > epochs or stopped_early:
@@ -343,7 +362,7 @@ def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None
         "versions": {package: version(package) for package in PACKAGES},
         "git_commit": run_folder.git_commit(),
         "finished": False,
-        "config_dirs": [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"],
+        "config_dirs": config_dirs(hydra),
         "config": with_texts(OmegaConf.to_container(config, resolve=True)),  # type: ignore[arg-type]
         "composed": OmegaConf.to_container(config, resolve=False),  # a resumed run is compared with it
         "in_sweep": is_sweep,

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from melanoma_pl import __version__
 from melanoma_pl.config.composition import as_user_error, conf_dir, split_arguments
+from melanoma_pl.config.sweep_folder import write_arguments
 from melanoma_pl.errors import STOPPING, RunStopped, UserError, find_stop, quiet_threads
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.messages import DESTINATION, Progress, readable
@@ -196,10 +197,11 @@ class SweepFolder(Callback):
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note the folder before the first job."""
+        """Note the folder, and in it what the sweep was started with, before the first job."""
         folder = Path(config.hydra.sweep.dir)
         folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study also lies in outputs/
         _sweep_folders.get([]).append(folder)
+        write_arguments(config)
         if "optuna" in config.hydra.sweeper._target_:  # which writes to the terminal by a handler of its own
             import_module("optuna.logging").set_verbosity(logging.ERROR)
 

@@ -29,6 +29,7 @@ CHANGEABLE = (
     "data.num_workers", "data.cache_fraction", "data.cache_folder", "data.resident", "data.synthetic.folder",
     "checkpoint", "callbacks", "logger", "test", "report", "images_in_report", "optimized_metric",
 )  # fmt: skip
+RECORD = "run.json"  # in a run's folder
 PATH_KEYS = ("root", "table", "metadata", "exclude")  # keys of the group data that name folders and files
 CONFIG_DIR = ("--config-dir", "-cd")
 WRITTEN_TO = re.compile(r"(dir|dirpath|directory|path|folder|file|uri|root)$")  # keys of loggers and callbacks
@@ -67,18 +68,32 @@ def resume_arguments(record: Mapping[str, Any], typed: Sequence[str], folder: Pa
         UserError: If the record sets Hydra itself, or needs a folder of configuration that was not typed.
     """
     overrides, flags = split_arguments(typed)
-    if record["config_dirs"] and not any(flag.startswith(CONFIG_DIR) for flag in flags):
-        own = record["config_dirs"][0]
-        raise UserError(
-            f"the run {folder} was configured with --config-dir {own}, which is not used unless you type it",
-            f"if you trust it: {shlex.join(['melanoma-train', f'resume={folder}', '--config-dir', own])}",
-        )
+    check_config_dirs(record, flags, folder)
     merged = merge_overrides(record["overrides"], overrides, folder)
     keys = typed_keys(overrides)
     for key, path in paths_at_start(record, record["config"]["data"]).items():
         if not f"data.{key}.".startswith(keys) and not Path(record["config"]["data"][key]).exists():
             merged.append(f"data.{key}={literal(path)}")
     return [*flags, *merged, f"hydra.run.dir={literal(str(folder))}"]
+
+
+def config_dirs(hydra: Any) -> list[str]:
+    """Return the folders of configuration that were typed, from Hydra's own configuration."""
+    return [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+
+
+def check_config_dirs(record: Mapping[str, Any], flags: Sequence[str], folder: Path) -> None:
+    """Refuse to go on with a folder of configuration that a record alone names.
+
+    Raises:
+        UserError: If the record names one, and the flags do not.
+    """
+    if record["config_dirs"] and not any(flag.startswith(CONFIG_DIR) for flag in flags):
+        own, multirun = record["config_dirs"][0], [flag for flag in flags if flag in ("-m", "--multirun")]
+        raise UserError(
+            f"{folder} was configured with --config-dir {own}, which is not used unless you type it",
+            f"if you trust it: {shlex.join(['melanoma-train', *multirun, f'resume={folder}', '--config-dir', own])}",
+        )
 
 
 def paths_at_start(record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str]:
@@ -136,6 +151,16 @@ def differing_keys(before: Any, after: Any) -> list[str]:
     ]
 
 
+def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the dotted names of the values that differ between the configurations of two records.
+
+    A path that leads to the same images from another working folder does not differ.
+    """
+    old, new = comparable(before), comparable(after)
+    moved = {f"data.{key}" for key, path in paths_at_start(before, old["data"]).items() if new["data"][key] == path}
+    return [name for name in differing_keys(old, new) if name not in moved]
+
+
 def typed_keys(typed: Sequence[str]) -> tuple[str, ...]:
     """Return the keys and groups that were typed, each with a dot at its end."""
     return tuple(f"{text.partition('=')[0].lstrip('+~')}." for text in typed)
@@ -159,10 +184,8 @@ def check_same_run(
         OtherRunError: Naming the first other key that differs.
     """
     keys = () if resumption is None else typed_keys(resumption.typed)
-    old, new = comparable(before), comparable(after)
-    moved = {f"data.{key}" for key, path in paths_at_start(before, old["data"]).items() if new["data"][key] == path}
-    changed = [name for name in differing_keys(old, new) if name not in moved]
-    old, new = dict(flatten(old)), dict(flatten(new))
+    changed = changed_keys(before, after)
+    old, new = dict(flatten(comparable(before))), dict(flatten(comparable(after)))
     quoted = shlex.quote(str(folder))
     new_run = f"start a new run, from these weights if you like: model.weights={folder / 'checkpoints/last.ckpt'}"
     for name in changed:

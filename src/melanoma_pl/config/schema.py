@@ -139,6 +139,7 @@ class TrainSettings(Strict):
     deterministic: bool
     resume: None  # taken from the command line before anything else, never from a file
     trust: None = None  # the same
+    retry: Literal[False] = False  # the same
     data: DataSettings
     augmentation: Spec
     model: Spec

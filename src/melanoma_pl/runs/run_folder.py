@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
 from melanoma_pl.config.processes import is_main_process
+from melanoma_pl.config.resume import RECORD as RECORD  # for all that works with runs
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
 from melanoma_pl.messages import readable
 from melanoma_pl.specs import validated
 
-RECORD = "run.json"
 FORMAT = 2  # of run.json; records without it were written before version 0.2
 METRICS = "metrics.csv"  # a row for each epoch
 IMAGES = "images.csv"  # the split of each image and the hash of its file

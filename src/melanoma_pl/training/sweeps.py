@@ -79,7 +79,7 @@ def summarize(folder: Path) -> None:
     """Write the `summary.csv` of a sweep and print its settings, the best first; without any job, remove the folder."""
     jobs = read_jobs(folder)
     if not jobs:
-        if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {"multirun.yaml"}:
+        if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {"multirun.yaml", "sweep.json"}:
             shutil.rmtree(folder)
         return
     write_summary(folder / SUMMARY_FILE, jobs)

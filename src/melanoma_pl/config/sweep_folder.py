@@ -1,0 +1,119 @@
+"""The folder of a sweep, which can be continued: its jobs are recognised by their configuration. Light."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from melanoma_pl.config.composition import split_arguments
+from melanoma_pl.config.resume import (
+    RECORD,
+    changed_keys,
+    check_config_dirs,
+    comparable,
+    config_dirs,
+    merge_overrides,
+    paths_at_start,
+    typed_keys,
+)
+from melanoma_pl.config.schema import with_texts
+from melanoma_pl.errors import UserError
+from melanoma_pl.files import write_atomically
+from melanoma_pl.messages import hydra_word, json_text, literal
+
+ARGUMENTS = "sweep.json"
+OF_THE_RUN = "${hydra:"  # begins an interpolation that depends on the folder of the run
+DIGITS = 8  # of the hash in the name of a folder
+
+
+def write_arguments(config: DictConfig) -> None:
+    """Note in the folder of a sweep what it was started with, so that it can be continued.
+
+    Args:
+        config: The configuration of the sweep, with that of Hydra.
+    """
+    folder = Path(config.hydra.sweep.dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    overrides, dirs = OmegaConf.to_container(config.hydra.overrides.task), config_dirs(config.hydra)
+    with write_atomically(folder / ARGUMENTS) as file:
+        file.write(json_text({"overrides": overrides, "config_dirs": dirs, "folder": str(Path.cwd())}, indent=1))
+
+
+def continued_arguments(folder: Path, typed: Sequence[str]) -> list[str]:
+    """Return the arguments that continue a sweep: its own, then those typed now.
+
+    Args:
+        folder: The sweep's folder.
+        typed: Overrides and Hydra's flags, such as `-m`, without `resume=…`.
+
+    Raises:
+        UserError: If the folder is not that of a sweep, or its record sets Hydra itself.
+    """
+    path = folder / ARGUMENTS
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        saved, begun_in, _ = [str(each) for each in record["overrides"]], record["folder"], record["config_dirs"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        way_out = "resume a run without -m" if (folder / RECORD).is_file() else "name the folder of a sweep"
+        raise UserError(f"{path} cannot be read: {folder} does not hold a sweep", way_out) from error
+    overrides, flags = split_arguments(typed)
+    check_config_dirs(record, flags, folder)
+    merged = merge_overrides(saved, overrides, folder)
+    keys = typed_keys(overrides)
+    for job in sorted(folder.glob(f"*/{RECORD}"))[:1]:
+        data = _recorded(job, job.stat().st_mtime_ns)["config"]["data"]
+        for key, image_path in paths_at_start({"folder": begun_in}, data).items():
+            if not f"data.{key}.".startswith(keys) and not Path(data[key]).exists():
+                merged.append(hydra_word(f"data.{key}", image_path))
+    return [*flags, *merged, f"hydra.sweep.dir={literal(str(folder))}"]
+
+
+def job_folder(number: int, *, _root_: DictConfig) -> str:
+    """Return the name of a job's folder: that of the job with its configuration, or a new one.
+
+    OmegaConf calls it to resolve `hydra.sweep.subdir`. The name of a new folder depends on the job alone, so that jobs
+    that begin at the same time do not meet.
+
+    Args:
+        number: The job's number in this command.
+        _root_: The composed configuration.
+    """
+    folder, own = Path(_root_.hydra.sweep.dir), _configuration(_root_)
+    for other in sorted(folder.glob(f"*/{RECORD}")):
+        if not changed_keys(_recorded(other, other.stat().st_mtime_ns), own):
+            return other.parent.name
+    if not (folder / str(number) / RECORD).exists():
+        return str(number)
+    digest = hashlib.sha256(json_text(comparable(own)).encode()).hexdigest()[:DIGITS]
+    return f"{number}_{digest}"
+
+
+@lru_cache(maxsize=4096)
+def _recorded(path: Path, time: int) -> Mapping[str, Any]:
+    """Return the record of a job; the time of its last change makes the cache forget an older one."""
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _configuration(root: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration as a record holds it, before the folder of the run is known."""
+    task = deepcopy(root)
+    with flag_override(task, ["readonly", "struct"], False):
+        del task["hydra"]
+    composed: Any = OmegaConf.to_container(task, resolve=False)
+
+    def without_folder(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without_folder(each) for key, each in value.items()}
+        return None if isinstance(value, str) and OF_THE_RUN in value else value
+
+    resolved: Any = OmegaConf.to_container(OmegaConf.create(without_folder(composed)), resolve=True)
+    return {"folder": str(Path.cwd()), "config": with_texts(resolved), "composed": composed}
+
+
+OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
