@@ -74,6 +74,28 @@ def flush_folder(folder: Path) -> None:
     os.close(descriptor)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path`, which becomes `path` at the end, unless an error comes first.
+
+    Raises:
+        FileExistsError: If something has appeared at `path` meanwhile.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            flush_to_disk(file)
+        flush_folder(temporary)
+        if path.exists():  # renaming would replace an empty folder
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        temporary.rename(path)
+        flush_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def copy(source: Path, target: Path) -> None:
     """Copy a file, as a hard link if the disk supports it.
 

@@ -166,7 +166,7 @@ def assemble(members: Sequence[Member], views: Views = "none", combine: Combine 
         return replace(ensemble, decision=own, decided_on=OWN if members[0].fits else NOTHING)
     if len(members) == 1 and views == "dihedral" and classifier.augmented_decision is not None:
         return replace(ensemble, decision=classifier.augmented_decision, decided_on=OWN)
-    held_out = _held_out(members)
+    held_out = common_held_out(members)
     if held_out is None:
         if combine == "rank":
             raise UserError(
@@ -200,7 +200,7 @@ def _check_members(members: Sequence[Member]) -> None:
             )
 
 
-def _held_out(members: Sequence[Member]) -> list[ImageBatches] | None:
+def common_held_out(members: Sequence[Member]) -> list[ImageBatches] | None:
     """Return the images that all members validated on, from each member's data; None if they are too few."""
     if not all(member.fits for member in members):
         return None
