@@ -64,7 +64,7 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Opened:
-    """What is exported of a request's runs.
+    """The networks of a request's runs, with their decision.
 
     Attributes:
         classifiers: One for each run.
@@ -103,7 +103,7 @@ def export_runs(request: ExportRequest) -> list[str]:
         write_weights(network, metadata, folder)
         shutil.copyfile(Path(standalone.__file__), folder / SCRIPT)
         told = [] if request.int8_tolerance is None else [add_int8(folder, opened, metadata, request)]
-        card = hub_card(network, metadata, figures, has_int8=(folder / INT8).is_file())
+        card = hub_card(network, metadata, figures, told[0] if (folder / INT8).is_file() else "")
         (folder / CARD).write_text(card, encoding="utf-8")
         sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     lines = [f"{request.target / name}  {size_in_bytes(size)}" for name, size in sizes.items()]

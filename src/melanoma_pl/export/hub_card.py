@@ -42,14 +42,14 @@ class Figures:
     card: str = ""
 
 
-def hub_card(network: ExportedNetwork, metadata: Mapping[str, Any], figures: Figures | None, has_int8: bool) -> str:
+def hub_card(network: ExportedNetwork, metadata: Mapping[str, Any], figures: Figures | None, int8: str = "") -> str:
     """Return the text of `README.md`.
 
     Args:
         network: The exported network.
         metadata: Its metadata, as in the ONNX file.
         figures: Its figures; None if it was not evaluated.
-        has_int8: Whether there is a network in 8-bit integers.
+        int8: Comparison of the network in 8-bit integers with the original, in words; empty if there is none.
     """
     front = yaml.safe_dump(front_matter(metadata, figures), sort_keys=False, allow_unicode=True, width=1000)
     notice = "\n\n".join(f"**{line}**" for line in metadata["notice"].splitlines())
@@ -59,7 +59,7 @@ def hub_card(network: ExportedNetwork, metadata: Mapping[str, Any], figures: Fig
         f"# {metadata['title']}",
         notice,
         warnings,
-        use(network, metadata, has_int8),
+        use(network, metadata, int8),
         figures_table(figures),
         without_folders(sections),
         f"## Licence\n\nOf the weights: {metadata['license']}. Of the code: MIT.",
@@ -99,7 +99,7 @@ def model_index(title: str, figures: Figures) -> dict[str, Any]:
     return {"name": title, "results": results}
 
 
-def use(network: ExportedNetwork, metadata: Mapping[str, Any], has_int8: bool) -> str:
+def use(network: ExportedNetwork, metadata: Mapping[str, Any], int8: str) -> str:
     """Return the sections on the files and their use."""
     negative, positive = network.class_names
     inputs = "; ".join(
@@ -116,12 +116,12 @@ def use(network: ExportedNetwork, metadata: Mapping[str, Any], has_int8: bool) -
     views = "The logit is the mean of the eight flips and quarter turns of each image. " * (network.views != "none")
     is_single = len(network.networks) == 1
     mean = "" if is_single else f"The logit is the mean of {len(network.networks)} networks. "
-    int8 = "- `model.int8.onnx`: the same in 8-bit integers, without `ood_distance`\n" if has_int8 else ""
+    of_int8 = f"- `model.int8.onnx`: the same in 8-bit integers, without `ood_distance` ({int8})\n" if int8 else ""
     return f"""## Files
 
 - `model.onnx`: the network with preprocessing and calibration, for ONNX Runtime
-{int8}- `predict.py`: predicts images, which it reads as the training did; more than 8 bits per channel and HEIC, which
-  `melanoma-predict` reads, it refuses
+{of_int8}- `predict.py`: predicts images, which it reads as the training did; it refuses HEIC and more than 8 bits per
+  channel, which `melanoma-predict` reads
 - `model.pt2`: the same graph for `torch.export.load`
 - `model.safetensors`, `config.json`: weights and settings for `melanoma_pl`
 

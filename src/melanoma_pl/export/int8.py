@@ -20,7 +20,7 @@ from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.evaluation.comparison import Difference, paired_auroc_by_lesion, paired_delong
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.export.onnx_file import open_session, quiet, run_session
-from melanoma_pl.messages import Progress, brackets, size_in_bytes
+from melanoma_pl.messages import Progress, amount, brackets, size_in_bytes
 
 INT8 = "model.int8.onnx"
 CALIBRATION = 256  # training images
@@ -55,14 +55,15 @@ class Int8Comparison:
         """Return the sentence that tells the comparison and its outcome."""
         if self.loss.value is None:
             return f"int8 is left out: its AUROC on validation cannot be computed ({self.loss.reason})"
-        interval = f" {brackets(self.loss.interval)}" if self.loss.interval else ""
-        found = f"AUROC lower by {self.loss.value:.4f}{interval} on {self.images:,} validation images"
+        low, high = self.loss.interval or (self.loss.value, self.loss.value)
+        change = f"{-self.loss.value:+.4f}".replace("-", "−")
+        found = f"AUROC {change} {brackets((-high, -low))} on {self.images:,} validation images"
         if not self.is_within(tolerance):
-            return f"int8 is left out: {found}, and --int8-tolerance {tolerance:g} must cover the whole interval"
+            return f"int8 is left out: {found}, and the interval goes below −{tolerance:g} (--int8-tolerance)"
         sizes, rates = map(size_in_bytes, self.sizes), (f"{rate:.1f}" for rate in self.rates)
         return (
-            f"int8: {found}, {self.changed} decisions changed; {' → '.join(sizes)}, {' → '.join(rates)} images/s "
-            f"with {torch.get_num_threads()} threads"
+            f"int8: {found}, {amount(self.changed, 'changed decision')}; {' → '.join(sizes)}, "
+            f"{' → '.join(rates)} images/s with {amount(torch.get_num_threads(), 'thread')}"
         )
 
 

@@ -18,7 +18,7 @@ def read(path: Path, image_size: int, interpolation: str, colour_constancy: str,
         if image.width * image.height > 150_000_000 or image.mode[0] in "IF" or ";16" in str(getattr(image, "tile", 0)):
             raise ValueError("more pixels than any camera takes, or more than 8 bits per channel")
         image.draft("RGB", (2 * image_size, 2 * image_size))  # of a large JPEG, only a smaller copy is decoded
-        upright = in_srgb(ImageOps.exif_transpose(image), image.info.get("icc_profile"))
+        upright = in_srgb(ImageOps.exif_transpose(image), image.info.get("icc_profile", b""))
     if upright.mode != "RGB" and upright.has_transparency_data:
         upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
     pixels = np.array(upright.convert("RGB").resize((image_size, image_size), Image.Resampling[interpolation.upper()]))
@@ -28,15 +28,13 @@ def read(path: Path, image_size: int, interpolation: str, colour_constancy: str,
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
 
 
-def in_srgb(image: Any, profile: bytes | None) -> Any:
+def in_srgb(image: Any, profile: bytes) -> Any:
     """Return an image with its colours in sRGB; as it is if its profile is sRGB, missing or damaged."""
     if image.mode not in ("RGB", "RGBA", "L", "CMYK"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     output = "RGBA" if image.mode == "RGBA" else "RGB"
     try:
-        transform = ImageCms.buildTransform(
-            io.BytesIO(profile or b""), ImageCms.createProfile("sRGB"), image.mode, output
-        )
+        transform = ImageCms.buildTransform(io.BytesIO(profile), ImageCms.createProfile("sRGB"), image.mode, output)
     except ImageCms.PyCMSError:
         return image
     levels = np.indices((18, 18, 18), np.uint8).reshape(3, 1, -1).transpose(1, 2, 0) * 15
