@@ -19,6 +19,7 @@ from torch import Tensor
 from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.evaluation.comparison import Difference, paired_auroc_by_lesion, paired_delong
 from melanoma_pl.evaluation.decision import Decision
+from melanoma_pl.export.exported_network import OUTPUTS
 from melanoma_pl.export.onnx_file import open_session, quiet, run_session
 from melanoma_pl.messages import Progress, amount, brackets, size_in_bytes
 
@@ -81,14 +82,10 @@ def quantise(model: Path, target: Path, training: Sequence[ImageBatches]) -> Non
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    original = onnx.load(model)
-    kept = [each for each in original.graph.output if each.name != "ood_distance"]
-    del original.graph.output[:]
-    original.graph.output.extend(kept)
-    names = [each.name for each in original.graph.input]
+    names = [each.name for each in onnx.load(model).graph.input]
     with TemporaryDirectory() as folder, quiet():
         pruned, optimised = Path(folder, "pruned.onnx"), Path(folder, "optimised.onnx")
-        onnx.save(original, pruned)
+        onnx.utils.extract_model(str(model), str(pruned), names, list(OUTPUTS[:2]))
         quant_pre_process(str(pruned), str(optimised), skip_symbolic_shape=True)
         quantize_static(
             str(optimised),
