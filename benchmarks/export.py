@@ -3,8 +3,8 @@
 python -m benchmarks.export outputs/baseline/<run> images/isic_moles/test
 python -m benchmarks.export outputs/baseline/<A> outputs/baseline/<B> photos       an ensemble
 
-The exported side reads the files as predict.py does and predicts with ONNX Runtime in batches of 1, 2 and 7; the other side
-is what melanoma-predict does. Both have as many threads as PyTorch.
+The exported side reads the files as predict.py does and predicts with ONNX Runtime in batches of 1, 2 and 7; the other
+side is what melanoma-predict does. Both have as many threads as PyTorch.
 """
 
 import argparse
@@ -80,9 +80,8 @@ def compare(runs: Sequence[str], images: Path, rounds: int) -> None:
             theirs = logits_of_export(session, inputs, size)
             equal = int((decision.is_malignant(ours) == decision.is_malignant(theirs)).sum())
             difference = np.abs(ours - theirs).max()
-            print(
-                f"batches of {size}: largest difference of a logit {difference:.1e}, decisions equal {equal}/{len(files)}"
-            )
+            found = f"largest difference of a logit {difference:.1e}, {equal} of {len(files)} decisions equal"
+            print(f"batches of {size}: {found}")
         few = [pixels[:IMAGES_TIMED] for pixels in inputs]
         kinds = [(kind["image_size"], kind["interpolation"], kind["colour_constancy"]) for kind in config["inputs"]]
 

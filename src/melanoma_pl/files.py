@@ -82,8 +82,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         FileExistsError: If something has appeared at `path` meanwhile.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.mkdir(parents=True)
+    made = [parent for parent in path.parents if not parent.exists()]  # the innermost first
     try:
+        temporary.mkdir(parents=True)
         yield temporary
         for file in filter(Path.is_file, temporary.rglob("*")):
             flush_to_disk(file)
@@ -94,6 +95,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         flush_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):  # those that are not empty stay
+            for parent in made:
+                parent.rmdir()
 
 
 def copy(source: Path, target: Path) -> None:

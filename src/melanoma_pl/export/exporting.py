@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from melanoma_pl import __version__
 from melanoma_pl.config.schema import TrainSettings
+from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.export import standalone
@@ -91,6 +92,7 @@ def export_runs(request: ExportRequest) -> list[str]:
     keep_freed_memory()
     figures = None if request.report is None else read_figures(request.report)
     opened = open_runs(request)
+    held_out = None if request.int8_tolerance is None else validation_images(opened, request)
     network = make_network(opened, request.views)
     figures = matching_figures(figures, request, opened.decision)
     metadata = describe(network, opened, request)
@@ -102,7 +104,7 @@ def export_runs(request: ExportRequest) -> list[str]:
         torch.export.save(program, folder / PROGRAM)
         write_weights(network, metadata, folder)
         shutil.copyfile(Path(standalone.__file__), folder / SCRIPT)
-        told = [] if request.int8_tolerance is None else [add_int8(folder, opened, metadata, request)]
+        told = [] if held_out is None else [add_int8(folder, opened, held_out, metadata, request)]
         card = hub_card(network, metadata, figures, told[0] if (folder / INT8).is_file() else "")
         (folder / CARD).write_text(card, encoding="utf-8")
         sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
@@ -164,7 +166,7 @@ def describe(network: ExportedNetwork, opened: Opened, request: ExportRequest) -
         "networks": [type(member.network).__name__ for member in opened.classifiers],
         "parameters": sum(parameter.numel() for parameter in network.networks.parameters()),
         "commits": [record["git_commit"] or "unknown" for record in records],
-        "versions": {"melanoma-pl": __version__, **{name: version(name) for name in PACKAGES}},
+        "versions": {"melanoma-pl": __version__, **{name: import_module(name).__version__ for name in PACKAGES}},
     }
 
 
@@ -185,11 +187,11 @@ def write_weights(network: ExportedNetwork, metadata: dict[str, Any], folder: Pa
     (folder / CONFIG).write_text(f"{text}\n", encoding="utf-8")
 
 
-def add_int8(folder: Path, opened: Opened, metadata: dict[str, Any], request: ExportRequest) -> str:
-    """Write the 8-bit network if its AUROC is near enough, and return the sentence that tells the comparison.
+def validation_images(opened: Opened, request: ExportRequest) -> list[ImageBatches]:
+    """Return the images that 8-bit integers are compared on, for each member.
 
     Raises:
-        UserError: If there are no validation images that no member has trained on, or the training images have changed.
+        UserError: If there are none that no member has trained on, or the training images have changed.
     """
     held_out = common_held_out(opened.members)
     if held_out is None:
@@ -198,6 +200,13 @@ def add_int8(folder: Path, opened: Opened, metadata: dict[str, Any], request: Ex
         )
     for each, member in zip(request.runs, opened.members, strict=True):
         compare_images(each.run, member.own, ["train"])
+    return held_out
+
+
+def add_int8(
+    folder: Path, opened: Opened, held_out: list[ImageBatches], metadata: dict[str, Any], request: ExportRequest
+) -> str:
+    """Write the 8-bit network if its AUROC is near enough, and return the sentence that tells the comparison."""
     tolerance = request.int8_tolerance or 0.0
     kinds = [pixel_kind(member.classifier.preprocessing) for member in opened.members]
     chosen = [kinds.index(kind) for kind in dict.fromkeys(kinds)]

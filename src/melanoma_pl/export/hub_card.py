@@ -9,7 +9,7 @@ import yaml
 
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.export.exported_network import ExportedNetwork
-from melanoma_pl.messages import amount
+from melanoma_pl.messages import amount, brackets
 
 NAMES = {
     "auroc": ("roc_auc", "AUROC"),
@@ -90,13 +90,18 @@ def model_index(title: str, figures: Figures) -> dict[str, Any]:
             if row.get(key) is None:
                 continue
             interval = row["intervals"].get(key)
-            ends = f" [{interval[0]:.3f}–{interval[1]:.3f}]" if interval else ""
             arguments = {"args": {"confidence": 0.95, "interval": interval}} if interval else {}
-            metrics.append({"type": kind, "name": f"{shown}{ends}", "value": row[key], **arguments})
+            metrics.append({"type": kind, "name": f"{shown}{ends(row, key)}", "value": row[key], **arguments})
         dataset = {"type": figures.images, "name": f"{figures.images} ({name})", "split": figures.split}
         task = {"type": "image-classification", "name": "Malignant or benign mole"}
         results.append({"task": task, "dataset": dataset, "metrics": metrics})
     return {"name": title, "results": results}
+
+
+def ends(row: Mapping[str, Any], key: str) -> str:
+    """Return the interval of a figure as " [0.793–0.871]"; empty if it has none."""
+    interval = row["intervals"].get(key)
+    return f" {brackets(interval)}" if interval else ""
 
 
 def use(network: ExportedNetwork, metadata: Mapping[str, Any], int8: str) -> str:
@@ -154,11 +159,7 @@ def figures_table(figures: Figures | None) -> str:
         "| --- |" + " ---: |" * len(shown),
     ]
     for name, row in figures.rows.items():
-        cells = [
-            "–" if row.get(key) is None
-            else f"{row[key]:.3f}" + "".join(f" [{low:.3f}–{high:.3f}]" for low, high in [row["intervals"][key]])
-            for key in shown
-        ]  # fmt: skip
+        cells = ["–" if row.get(key) is None else f"{row[key]:.3f}{ends(row, key)}" for key in shown]
         lines.append(f"| {name}: {amount(row['n'], 'image')}, {row['positives']:,} malignant | {' | '.join(cells)} |")
     return "\n".join([*lines, "\nBrackets contain 95 % confidence intervals."])
 

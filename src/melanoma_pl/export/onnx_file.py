@@ -64,6 +64,8 @@ def write_onnx(program: torch.export.ExportedProgram, network: ExportedNetwork, 
         model.ir_version = min(model.ir_version, IR_VERSION)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, path)
+    except OSError:  # a full disk
+        raise
     except Exception as error:  # the exporter's own errors, and those of its passes
         raise UserError(f"ONNX lacks an operator of this network ({reason_of(error)})", OTHER_NETWORK) from error
 
