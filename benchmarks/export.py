@@ -9,9 +9,9 @@ side is what melanoma-predict does. Both have as many threads as PyTorch.
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe
+from benchmarks.turns import show, take_turns
 from melanoma_pl.data.decoding import decode_file, stack
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.export.__main__ import finished_run
@@ -54,14 +55,11 @@ def logits_of_export(session: Any, inputs: Sequence[Any], size: int) -> NDArray[
     return np.concatenate(parts)
 
 
-def rate(predict: Callable[[], object], count: int, rounds: int) -> float:
-    """Return the images/s of a pass over `count` images, the median of several."""
-    seconds = []
-    for _ in range(rounds + 1):  # the first is a warm-up
-        began = time.perf_counter()
-        predict()
-        seconds.append(time.perf_counter() - began)
-    return count / statistics.median(seconds[1:])
+def rate(predict: Callable[[], object], count: int) -> float:
+    """Return the images/s of a pass over `count` images."""
+    began = time.perf_counter()
+    predict()
+    return count / (time.perf_counter() - began)
 
 
 def compare(runs: Sequence[str], images: Path, rounds: int) -> None:
@@ -92,9 +90,14 @@ def compare(runs: Sequence[str], images: Path, rounds: int) -> None:
                 predict_logits(classifier, torch.split(pixels, size))
 
         for size in SPEED_BATCHES:
-            pytorch = rate(lambda size=size: predict(size), len(few[0]), rounds)  # type: ignore[misc]
-            onnx = rate(lambda size=size: logits_of_export(session, few, size), len(few[0]), rounds)  # type: ignore[misc]
-            print(f"batches of {size}: {onnx:.1f} images/s in ONNX Runtime, {pytorch:.1f} in PyTorch")
+            measured = {
+                "exported, ONNX Runtime": partial(logits_of_export, session, few, size),
+                "the run, PyTorch": partial(predict, size),
+            }
+            for each in measured.values():
+                each()  # warm-up
+            timed = {name: partial(rate, each, len(few[0])) for name, each in measured.items()}
+            show(f"batches of {size}", take_turns(timed, rounds), ["the run, PyTorch"])
 
 
 def main() -> None:

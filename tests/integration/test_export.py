@@ -85,6 +85,13 @@ def test_the_folder_predicts_what_the_run_predicts(trained: Path, run_command: C
     assert text.error.splitlines()[-1].startswith(f"threshold {rows_of(alone.output)[0]['threshold']:.6f}: ")
 
 
+@pytest.mark.real_data
+def test_real_images_are_predicted_alike(trained: Path, run_command: Command, shared_images: Path) -> None:
+    images = [str(path) for path in sorted((shared_images / "photos").rglob("*.*g"))[::2]]
+    ours = run_command(predict.command, "--run", str(only_run(trained, "a")), *images, "--json")
+    check_same(predict_alone(trained / "exported", *images, "--json"), ours)
+
+
 def test_every_file_computes_the_same(trained: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     folder = trained / "exported"

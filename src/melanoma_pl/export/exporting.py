@@ -1,5 +1,6 @@
 """The export of runs: networks and decision from the runs, all files of the target from the networks."""
 
+import io
 import json
 import re
 import shutil
@@ -101,7 +102,9 @@ def export_runs(request: ExportRequest) -> list[str]:
         write_onnx(program, network, folder / ONNX)
         write_metadata(folder / ONNX, metadata)
         check_onnx(folder / ONNX, network)
-        torch.export.save(program, folder / PROGRAM)
+        content = io.BytesIO()  # on a full disk, PyTorch's writer raises an error that does not say so
+        torch.export.save(program, content)
+        (folder / PROGRAM).write_bytes(content.getvalue())
         write_weights(network, metadata, folder)
         shutil.copyfile(Path(standalone.__file__), folder / SCRIPT)
         told = [] if held_out is None else [add_int8(folder, opened, held_out, metadata, request)]
@@ -179,10 +182,11 @@ def images_of(settings: TrainSettings) -> str:
 
 def write_weights(network: ExportedNetwork, metadata: dict[str, Any], folder: Path) -> None:
     """Write `model.safetensors` and `config.json`, which `load_exported` reads."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {name: value.contiguous().clone() for name, value in network.state_dict().items()}
-    save_file(state, folder / WEIGHTS, {"format": "pt", "license": metadata["license"], "notice": metadata["notice"]})
+    facts = {"format": "pt", **{key: metadata[key] for key in ("license", "notice")}}
+    (folder / WEIGHTS).write_bytes(save(state, facts))
     text = json.dumps({**metadata, **network.config()}, indent=2, ensure_ascii=False)
     (folder / CONFIG).write_text(f"{text}\n", encoding="utf-8")
 
