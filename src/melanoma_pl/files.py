@@ -74,6 +74,32 @@ def flush_folder(folder: Path) -> None:
     os.close(descriptor)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path`, which becomes `path` at the end, unless an error comes first.
+
+    Raises:
+        FileExistsError: If something has appeared at `path` meanwhile.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    made = [parent for parent in path.parents if not parent.exists()]  # the innermost first
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            flush_to_disk(file)
+        flush_folder(temporary)
+        if path.exists():  # renaming would replace an empty folder
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        temporary.rename(path)
+        flush_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):  # those that are not empty stay
+            for parent in made:
+                parent.rmdir()
+
+
 def copy(source: Path, target: Path) -> None:
     """Copy a file, as a hard link if the disk supports it.
 

@@ -11,6 +11,7 @@ from melanoma_pl import predict
 from melanoma_pl.config.composition import compose_config
 from melanoma_pl.config.schema import LIVE_METRICS
 from melanoma_pl.data import __main__ as data
+from melanoma_pl.export import __main__ as export
 from melanoma_pl.runs import __main__ as runs
 
 REPOSITORY = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ def test_commands_are_accepted(words: list[str]) -> None:
         "melanoma-predict": predict.parser,
         "melanoma-data": data.parser,
         "melanoma-runs": runs.parser,
+        "melanoma-export": export.parser,
     }
     if command in parsers:
         parsers[command]().parse_args(arguments)

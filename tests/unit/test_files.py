@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from melanoma_pl.errors import UserError
+from melanoma_pl.errors import RunStopped, UserError
 from melanoma_pl.files import (
     TableReader,
     TableWriter,
     check_file_target,
     check_folder_target,
+    new_folder,
     replacement,
     write_atomically,
 )
@@ -56,6 +57,29 @@ def test_an_empty_table_has_no_columns(tmp_path: Path) -> None:
     with (tmp_path / "table.csv").open(newline="") as file:
         reader = TableReader(file)
         assert (reader.fieldnames, list(reader)) == (None, [])
+
+
+def test_a_new_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a/b/new"
+    with new_folder(target) as folder:
+        (folder / "file").write_text("whole")
+        assert not target.exists()
+    assert [path.name for path in target.parent.iterdir()] == ["new"]
+    assert (target / "file").read_text() == "whole"
+
+
+@pytest.mark.parametrize("error", [ValueError, RunStopped(2)])
+def test_a_new_folder_that_fails_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
+    with pytest.raises((ValueError, RunStopped)), new_folder(tmp_path / "a/b/new") as folder:
+        (folder / "file").write_text("half")
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_folder_replaces_nothing_that_has_appeared_meanwhile(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError), new_folder(tmp_path / "new"):
+        (tmp_path / "new").mkdir()
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_targets_that_can_be_written_are_not_made(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def assemble(members: Sequence[Member], views: Views = "none", combine: Combine 
         )
     if len(members) == 1 and views == "dihedral" and classifier.augmented_decision is not None:
         return replace(ensemble, decision=classifier.augmented_decision, decided_on=OWN)
-    held_out = _held_out(members)
+    held_out = common_held_out(members)
     if held_out is None:
         if combine == "rank":
             raise UserError(
@@ -247,7 +247,7 @@ class HeldOutImages:
         return np.stack(rows)
 
 
-def _held_out(members: Sequence[Member]) -> HeldOutImages | None:
+def common_held_out(members: Sequence[Member]) -> HeldOutImages | None:
     """Return the images that all members validated on or have out-of-fold predictions of; None if they are too few."""
     if not all(member.fits or member.out_of_fold for member in members):
         return None

@@ -57,8 +57,7 @@ def tapped(network: nn.Module) -> Iterator[list[Tensor]]:
 
     def choose(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         handles.pop(0).remove()  # this hook itself, because looking for the layer runs the network
-        layer = last_convolution(network, inputs[0])
-        handles.extend(_watch_dense(network, keep) if layer is None else [_watch(layer, keep)])
+        handles.extend(tap(network, inputs[0], keep))
 
     def gather(module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
         collected.extend(features for features in latest if features.shape[1] <= MOST_FEATURES)
@@ -70,6 +69,18 @@ def tapped(network: nn.Module) -> Iterator[list[Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def tap(network: nn.Module, images: Tensor, keep: Callable[[Tensor], None]) -> list[RemovableHandle]:
+    """Let a network call `keep` with its features, float `(B, D)`, as of `tapped`, whenever it runs.
+
+    Args:
+        network: Any network.
+        images: Float `(N, 3, S, S)`, to find the layer with; the network runs on the first of them.
+        keep: Called with the features; without a convolution at each dense layer: the last counts.
+    """
+    layer = last_convolution(network, images)
+    return _watch_dense(network, keep) if layer is None else [_watch(layer, keep)]
 
 
 def _watch(layer: nn.Module, keep: Callable[[Tensor], None]) -> RemovableHandle:

@@ -71,7 +71,7 @@ def evaluate(request: EvaluationRequest, accelerator: Accelerator) -> Report:
     Raises:
         UserError: If a checkpoint cannot be read, or the images are not those that the request needs.
     """
-    members = [_open_member(each, request, accelerator) for each in request.runs]
+    members = [open_member(each, request, accelerator) for each in request.runs]
     ensemble = assemble(members, request.views, request.combine)
     _add_extras(ensemble, request)
     return write_report(ensemble, request)
@@ -177,7 +177,7 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
     return report
 
 
-def _open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerator: Accelerator) -> Member:
+def open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerator: Accelerator) -> Member:
     """Load a run's network and list its images.
 
     Raises:

@@ -147,6 +147,17 @@ def make_request(settings: EvaluateSettings, command: str) -> EvaluationRequest:
     )
 
 
+def own_run(folder: str | Path) -> EvaluatedRun:
+    """Return a run with its own images and the checkpoint that it evaluates.
+
+    Raises:
+        UserError: If the folder holds no run, its record cannot be read, or it has no such checkpoint.
+    """
+    run = runs.open_run(folder)
+    own = _train_settings(run.read(), {})
+    return EvaluatedRun(run, run.checkpoint(own.checkpoint.evaluate), own, own)
+
+
 def _evaluated_run(folder: str, settings: EvaluateSettings) -> EvaluatedRun:
     run = runs.open_run(folder)
     record = run.read()
