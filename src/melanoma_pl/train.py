@@ -121,7 +121,8 @@ def check_sweep(arguments: list[str]) -> None:
             sweeps.read_cross_validation(settings)
     from melanoma_pl.training.fit import check_jobs  # PyTorch and Lightning take seconds: only once all else is right
 
-    check_jobs(jobs, is_local=not any("submitit" in argument for argument in arguments))
+    elsewhere = any("submitit" in argument or argument == "sweep=slurm" for argument in arguments)
+    check_jobs(jobs, is_local=not elsewhere)
 
 
 def quoted_condition(argument: str) -> str:
