@@ -14,7 +14,7 @@ import torch
 
 from tests.conftest import TINY, only_run
 
-TWO = ["trainer.devices=2", "+trainer.strategy=ddp", "augmentation=dermoscopy", "scheduler=one_cycle"]
+TWO = ["trainer=ddp", "trainer.devices=2", "augmentation=dermoscopy", "scheduler=one_cycle"]
 TIMES = {"train/seconds", "train/images_per_second"}
 
 # stops one rank only, in the middle of the second epoch
@@ -99,6 +99,29 @@ def test_two_processes_tell_each_thing_once(whole: Path) -> None:
 def test_two_processes_train_and_one_evaluates(whole: Path) -> None:
     assert sorted(path.name for path in (whole / "report").iterdir()) == ["test", "validation"]
     assert [row["epoch"] for row in figures(whole)] == ["1", "2"]
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(image_folder: Path, tmp_path: Path) -> None:
+    words = [
+        *TINY,
+        "data=folder",
+        f"data.root={image_folder}",
+        "augmentation=dermoscopy",
+        "model.dropout=0",
+        "test=false",
+    ]
+    found = []
+    for name, *own in (("one", "data.batch_size=8"), ("two", "data.batch_size=4", "trainer=ddp", "trainer.devices=2")):
+        (tmp_path / name).mkdir()
+        answer = train(tmp_path / name, *words, *own, "trainer.max_epochs=1", "optimizer.lr=1e-2")
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        (row,) = figures(only_run(tmp_path / name))
+        found.append({tag: float(value) for tag, value in row.items()})
+    one, two = found
+    assert {"train/loss", "train/accuracy", "val/loss", "val/auroc"} <= one.keys()
+    assert two == pytest.approx(one, abs=1e-5)
 
 
 @pytest.mark.ddp

@@ -97,6 +97,9 @@ def test_a_job_is_preempted_and_warned_and_ends_with_the_same_bits(
     again = submit(slurm, hit, "mine/a", *words)
     assert slurm.wait_for(again)["ExitCode"] == "0:0"
     assert "is finished" in (hit / f"melanoma-{again}.out").read_text()
+    other = submit(slurm, hit, "mine/a", *words, "seed=3")
+    assert slurm.wait_for(other)["ExitCode"] == "2:0"
+    assert "seed cannot change" in (hit / f"melanoma-{other}.out").read_text()
     assert (run / "run.json").read_bytes() == before
 
 
