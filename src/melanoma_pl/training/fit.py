@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import lightning.pytorch as pl
@@ -445,12 +446,13 @@ def _as_user_error(error: Exception) -> UserError:
 
 
 def _cluster(devices: int) -> list[ClusterEnvironment]:
-    """Return SLURM's environment if srun started this process, or Lightning's own in any other process of SLURM.
+    """Return SLURM's environment if srun started this process, or Lightning's own in any other process on its machines.
 
-    Lightning would take each process that sees `SLURM_NTASKS` for a task of srun, in a shell too. Its way of saving and
-    requeueing at SIGUSR1 is switched off: it writes a checkpoint of its own, and a requeued command would begin anew.
+    Lightning would take each process that sees `SLURM_NTASKS` for a task of srun, in a shell too, and would warn about
+    any that srun could have started. Its way of saving and requeueing at SIGUSR1 is switched off: it writes a
+    checkpoint of its own, and a requeued command would begin anew.
     """
-    if is_torchrun() or "SLURM_NTASKS" not in os.environ:
+    if is_torchrun() or ("SLURM_NTASKS" not in os.environ and which("srun") is None):
         return []
     if not is_srun() or devices == 1:
         return [LightningEnvironment()]
