@@ -32,6 +32,19 @@ class Stopper(pl.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 """
 
+# from the second epoch on, the first rank cannot write a checkpoint
+FILL = """
+import resource, signal
+import lightning.pytorch as pl
+
+
+class Fill(pl.Callback):
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.global_rank == 0 and trainer.current_epoch == 1:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+"""
+
 
 def train(
     folder: Path, *arguments: str, launcher: Sequence[str] = (), **environment: str
@@ -136,6 +149,23 @@ def test_a_signal_to_one_rank_stops_all_and_resuming_gives_the_same_bits(
     assert answer.returncode == 143, answer.stdout + answer.stderr
     run = only_run(tmp_path)
     answer = train(tmp_path, f"resume={run}", "callbacks.stopper=null")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert_same(run, whole)
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_a_full_disk_at_one_rank_stops_all_and_one_tells_it(whole: Path, image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "fill.py").write_text(FILL)
+    words = [*TINY, *TWO, "data=folder", f"data.root={image_folder}", "+callbacks.fill._target_=fill.Fill"]
+    answer = train(tmp_path, *words)
+    assert answer.returncode == 2, answer.stdout + answer.stderr
+    assert answer.stderr.count("error:") == answer.stderr.count("cannot be saved") == 1, answer.stderr
+    assert "Traceback" not in answer.stderr, answer.stderr
+    run = only_run(tmp_path)
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    answer = train(tmp_path, f"resume={run}", "callbacks.fill=null")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert_same(run, whole)
 
