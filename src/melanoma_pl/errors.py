@@ -19,7 +19,7 @@ class UserError(Exception):
     Names in it are made readable, because names of files can hold a terminal's commands.
 
     Args:
-        message: The mistake, with the value and what is allowed.
+        message: The mistake, with the value and what is allowed; empty if another process of a training tells it.
         way_out: The command or action that corrects it.
         details: Further lines, such as a name each.
     """

@@ -132,7 +132,8 @@ def check_sweep(arguments: list[str]) -> None:
             read_cross_validation(settings)
     from melanoma_pl.training.fit import check_jobs  # PyTorch and Lightning take seconds: only once all else is right
 
-    check_jobs(jobs, is_local=not any("submitit" in argument for argument in arguments))
+    elsewhere = any("submitit" in argument or argument == "sweep=slurm" for argument in arguments)
+    check_jobs(jobs, is_local=not elsewhere)
 
 
 def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:

@@ -14,7 +14,7 @@ import torch
 
 from tests.conftest import TINY, only_run
 
-TWO = ["trainer.devices=2", "+trainer.strategy=ddp", "augmentation=dermoscopy", "scheduler=one_cycle"]
+TWO = ["trainer=ddp", "trainer.devices=2", "augmentation=dermoscopy", "scheduler=one_cycle"]
 TIMES = {"train/seconds", "train/images_per_second"}
 
 # stops one rank only, in the middle of the second epoch
@@ -30,6 +30,19 @@ class Stopper(pl.Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, index):
         if trainer.global_rank == self.rank and trainer.current_epoch == 1 and index == 0:
             os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+# from the second epoch on, the first rank cannot write a checkpoint
+FILL = """
+import resource, signal
+import lightning.pytorch as pl
+
+
+class Fill(pl.Callback):
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.global_rank == 0 and trainer.current_epoch == 1:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
 """
 
 
@@ -103,6 +116,29 @@ def test_two_processes_train_and_one_evaluates(whole: Path) -> None:
 
 @pytest.mark.ddp
 @pytest.mark.slow
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(image_folder: Path, tmp_path: Path) -> None:
+    words = [
+        *TINY,
+        "data=folder",
+        f"data.root={image_folder}",
+        "augmentation=dermoscopy",
+        "model.dropout=0",
+        "test=false",
+    ]
+    found = []
+    for name, *own in (("one", "data.batch_size=8"), ("two", "data.batch_size=4", "trainer=ddp", "trainer.devices=2")):
+        (tmp_path / name).mkdir()
+        answer = train(tmp_path / name, *words, *own, "trainer.max_epochs=1", "optimizer.lr=1e-2")
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        (row,) = figures(only_run(tmp_path / name))
+        found.append({tag: float(value) for tag, value in row.items()})
+    one, two = found
+    assert {"train/loss", "train/accuracy", "val/loss", "val/auroc"} <= one.keys()
+    assert two == pytest.approx(one, abs=1e-5)
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_rank_stops_all_and_resuming_gives_the_same_bits(
     rank: int, whole: Path, image_folder: Path, tmp_path: Path
@@ -113,6 +149,23 @@ def test_a_signal_to_one_rank_stops_all_and_resuming_gives_the_same_bits(
     assert answer.returncode == 143, answer.stdout + answer.stderr
     run = only_run(tmp_path)
     answer = train(tmp_path, f"resume={run}", "callbacks.stopper=null")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert_same(run, whole)
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_a_full_disk_at_one_rank_stops_all_and_one_tells_it(whole: Path, image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "fill.py").write_text(FILL)
+    words = [*TINY, *TWO, "data=folder", f"data.root={image_folder}", "+callbacks.fill._target_=fill.Fill"]
+    answer = train(tmp_path, *words)
+    assert answer.returncode == 2, answer.stdout + answer.stderr
+    assert answer.stderr.count("error:") == answer.stderr.count("cannot be saved") == 1, answer.stderr
+    assert "Traceback" not in answer.stderr, answer.stderr
+    run = only_run(tmp_path)
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    answer = train(tmp_path, f"resume={run}", "callbacks.fill=null")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert_same(run, whole)
 

@@ -165,6 +165,8 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         if traceback_wanted:
             raise
         message = str(error)
+        if not message:  # another process of a training on several devices tells it
+            return MISUSED
     except OSError as error:
         if traceback_wanted or error.errno not in (*NO_SPACE, *WRONG_PATH):
             raise

@@ -27,8 +27,8 @@ QUOTING = (
 PLUGINS = {  # options that Hydra finds only once a package is installed → what to install
     "hydra/launcher/joblib": "melanoma-pl[parallel]",
     "hydra/sweeper/optuna": "melanoma-pl[optuna]",
-    "hydra/launcher/submitit_local": "hydra-submitit-launcher",
-    "hydra/launcher/submitit_slurm": "hydra-submitit-launcher",
+    "hydra/launcher/submitit_local": "melanoma-pl[slurm]",
+    "hydra/launcher/submitit_slurm": "melanoma-pl[slurm]",
 }
 MOST_JOBS = 50  # configurations that are composed before a sweep begins; each takes about 0.1 s
 OPEN = (  # sections that a user may add keys to

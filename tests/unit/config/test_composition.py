@@ -49,7 +49,7 @@ def test_the_jobs_of_a_grid_are_counted(arguments: list[str], count: int | None)
     [
         ("hydra/launcher/joblib", "melanoma-pl[parallel]"),
         ("hydra/sweeper/optuna", "melanoma-pl[optuna]"),
-        ("hydra/launcher/submitit_slurm", "hydra-submitit-launcher"),
+        ("hydra/launcher/submitit_slurm", "melanoma-pl[slurm]"),
     ],
 )
 def test_an_extra_that_is_not_installed_is_named(file: str, package: str) -> None:

@@ -228,13 +228,26 @@ class RunCheckpoints(Checkpoint):
         The best is saved first: a run killed between the two repeats this epoch and saves the same best again.
 
         Raises:
-            UserError: If it cannot be written, for instance because the disk is full.
+            UserError: At every rank, if it cannot be written, for instance because the disk is full.
         """
-        if trainer.is_global_zero:
-            self.folder.mkdir(exist_ok=True)  # it fails if the run's folder was moved
+        failure = self._write(trainer, names)
+        if not _any_rank(trainer, failure is not None):
+            self._saved_at = time.monotonic()
+            return
+        if failure is None:
+            raise UserError("")  # another rank tells it
+        told = f"{self.folder / names[-1]} cannot be saved ({str(failure).splitlines()[0]})"
+        raise UserError(told, Run(self.folder.parent).way_on) from failure
+
+    def _write(self, trainer: pl.Trainer, names: Sequence[str]) -> Exception | None:
+        """Save, and return the error of the disk, of which the other ranks must learn before they go on."""
         temporary = self.folder / f".{LAST}.part"
+        is_saved = False
         try:
+            if trainer.is_global_zero:
+                self.folder.mkdir(exist_ok=True)  # it fails if the run's folder was moved
             trainer.save_checkpoint(temporary, weights_only=False)
+            is_saved = True
             if trainer.is_global_zero:
                 flush_to_disk(temporary)
                 if BEST in names:
@@ -243,14 +256,13 @@ class RunCheckpoints(Checkpoint):
                     temporary.replace(self.folder / LAST)
                 flush_folder(self.folder)
         except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"{self.folder / names[-1]} cannot be saved ({str(error).splitlines()[0]})",
-                Run(self.folder.parent).way_on,
-            ) from error
+            if trainer.world_size > 1 and not is_saved:
+                trainer.strategy.barrier()  # the one of Lightning's, at which the others wait
+            return error
         finally:
             if trainer.is_global_zero:
                 temporary.unlink(missing_ok=True)
-        self._saved_at = time.monotonic()
+        return None
 
 
 def copy_best(source: Path, target: Path) -> None:
