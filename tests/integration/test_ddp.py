@@ -50,10 +50,11 @@ def train(
     folder: Path, *arguments: str, launcher: Sequence[str] = (), **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder, by itself or by a launcher; a deadlock ends it after five minutes."""
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-m", *launcher, "melanoma_pl.train", *arguments],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder), **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         timeout=300,

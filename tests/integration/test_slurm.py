@@ -82,7 +82,8 @@ def test_a_job_is_preempted_and_warned_and_ends_with_the_same_bits(
 
     (tmp_path / "whole/fast").touch()
     command = [sys.executable, "-m", "melanoma_pl.train", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path / "whole")}
+    path = os.pathsep.join([str(tmp_path / "whole"), slurm.environment["PYTHONPATH"]])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     subprocess.run(command, cwd=tmp_path / "whole", env=environment, check=True, capture_output=True, timeout=200)
 
     state = slurm.wait_for(job)
