@@ -185,11 +185,14 @@ def cluster(folder: Path) -> Iterator[Slurm]:
     with ExitStack() as daemons:
         daemons.callback(end_processes, configuration)
         daemons.enter_context(daemon(folder, slurm.environment, "munged", *munge_options(folder)))
-        slurm.wait("munged", (folder / "munge.socket").exists, 20)
-        # the node's daemon gives this path to its jobs
-        for name in ("slurmctld", "slurmd"):
-            daemons.enter_context(daemon(folder, slurm.environment, name, "-D", "-f", str(configuration)))
-        slurm.wait("an idle node", lambda: "idle" in slurm.run("sinfo", "-h", "-o", "%T").stdout, 60)
+        try:
+            slurm.wait("munged", (folder / "munge.socket").exists, 20)
+            # the node's daemon gives this path to its jobs
+            for name in ("slurmctld", "slurmd"):
+                daemons.enter_context(daemon(folder, slurm.environment, name, "-D", "-f", str(configuration)))
+            slurm.wait("an idle node", lambda: "idle" in slurm.run("sinfo", "-h", "-o", "%T").stdout, 60)
+        except AssertionError as error:  # such as in a container without the rights that they need
+            pytest.skip(f"the daemons of SLURM do not start here: {error}")
         try:
             yield slurm
         finally:
