@@ -19,8 +19,10 @@ from melanoma_pl import evaluate, predict, train
 from melanoma_pl.config.composition import conf_dir
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.evaluation import summarise
+from melanoma_pl.models import ThreeConvNet
+from melanoma_pl.models.checkpoint import read_checkpoint
 from melanoma_pl.training.callbacks import epoch_log
-from tests.conftest import TINY, Command, only_run
+from tests.conftest import SIZE, TINY, Command, only_run
 
 
 @pytest.fixture
@@ -371,3 +373,16 @@ def test_a_stop_while_images_are_decoded_is_one_line(
     assert "Traceback" not in result.output + result.error
     assert "melanoma-train resume=" in result.output
     assert not list(work_folder.rglob("*.ckpt"))
+
+
+@pytest.mark.slow
+def test_the_best_recipe_saves_the_plain_network(run_command: Command, image_folder: Path, work_folder: Path) -> None:
+    recipe = ("experiment=three_conv_best", *TINY, "trainer.max_epochs=3", "callbacks.averaged.decay=0.8")
+    result = run_command(train.command, *recipe, "data=folder", f"data.root={image_folder}", "hydra.run.dir=run")
+    assert result.code == 0, result.error
+    best, last = (read_checkpoint(work_folder / f"run/checkpoints/{name}.ckpt") for name in ("best", "last"))
+    plain = ThreeConvNet([4, 4, 4], hidden=8, image_size=SIZE)
+    assert list(best["state_dict"]) == [f"network.{name}" for name in plain.state_dict()]
+    assert "optimizer_states" not in best and "optimizer_states" in last
+    settings = json.loads((work_folder / "run/run.json").read_text())["config"]
+    assert settings["data"]["normalisation"] == "imagenet" and settings["model"]["batch_norm"]
