@@ -162,11 +162,11 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except UserError as error:
-        if traceback_wanted:
-            raise
         message = str(error)
         if not message:  # another process of a training on several devices tells it
             return MISUSED
+        if traceback_wanted:
+            raise
     except OSError as error:
         if traceback_wanted or error.errno not in (*NO_SPACE, *WRONG_PATH):
             raise
