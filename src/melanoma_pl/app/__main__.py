@@ -145,8 +145,8 @@ def serve(listener: socket.socket, checkpoint: Path, chosen: argparse.Namespace)
         notify(notice)
     if not subject.is_local:
         notify(
-            f"warning: --host {readable(chosen.host)}: everyone on this network can send images, without a password and "
-            f"without encryption; --host {HOST} is for this computer alone"
+            f"warning: --host {readable(chosen.host)}: everyone on this network can send images, without a password "
+            f"and without encryption; --host {HOST} is for this computer alone"
         )
     print(f"{address}/  (Ctrl-C stops it)", flush=True)
     config = uvicorn.Config(

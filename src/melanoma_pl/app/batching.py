@@ -89,9 +89,7 @@ class BatchedPredictor:
         """
         loop = asyncio.get_running_loop()
         decode = partial(decode_content, preprocessing=self.classifier.preprocessing)
-        decoded = await asyncio.gather(
-            *(loop.run_in_executor(self._decoders, decode, content) for content in contents)
-        )
+        decoded = await asyncio.gather(*(loop.run_in_executor(self._decoders, decode, content) for content in contents))
         jobs = [_Job(each, wants_heat_maps and self.has_heat_maps) for each in decoded]
         for job in jobs:
             self._waiting.put(job)

@@ -27,8 +27,8 @@ PHRASES: dict[str, tuple[str, str]] = {  # English, French
     ),
     "disclaimer": (
         f"{DISCLAIMER} Show a mole that worries you to a doctor.",
-        "Logiciel de recherche et non un dispositif médical : il ne pose aucun diagnostic. Montrez à un médecin un grain "
-        "de beauté qui vous inquiète.",
+        "Logiciel de recherche et non un dispositif médical : il ne pose aucun diagnostic. Montrez à un médecin un "
+        "grain de beauté qui vous inquiète.",
     ),
     "synthetic": (
         "The network was trained on {note} images: its numbers say nothing about patients.",
@@ -51,7 +51,10 @@ PHRASES: dict[str, tuple[str, str]] = {  # English, French
         "On a phone you can take photos. At most {images} images and {megabytes} MB at a time.",
         "Sur un téléphone, vous pouvez prendre des photos. Au plus {images} images et {megabytes} Mo à la fois.",
     ),
-    "heat_map": ("With a heat map: where the image supports the decision", "Avec une carte : où l’image appuie la décision"),
+    "heat_map": (
+        "With a heat map: where the image supports the decision",
+        "Avec une carte : où l’image appuie la décision",
+    ),
     "send": ("Predict", "Prédire"),
     "results": ("Answers", "Réponses"),
     "clear": ("Remove all answers", "Effacer toutes les réponses"),
@@ -60,13 +63,16 @@ PHRASES: dict[str, tuple[str, str]] = {  # English, French
         "Where the image supports the decision “{decision}”: the more yellow, the more",
         "Où l’image appuie la décision « {decision} » : plus c’est jaune, plus elle l’appuie",
     ),
-    "map_empty": ("No region of the image supports this decision.", "Aucune région de l’image n’appuie cette décision."),
+    "map_empty": (
+        "No region of the image supports this decision.",
+        "Aucune région de l’image n’appuie cette décision.",
+    ),
     "ask_map": ("Show heat map", "Afficher la carte"),
     "ood": (
         "Out of distribution: this image differs from those that the network was trained on. Do not rely on the number "
         "below.",
-        "Hors distribution : cette image diffère de celles sur lesquelles le réseau a été entraîné. Ne vous fiez pas au "
-        "nombre ci-dessous.",
+        "Hors distribution : cette image diffère de celles sur lesquelles le réseau a été entraîné. Ne vous fiez pas "
+        "au nombre ci-dessous.",
     ),
     "called": ("The network calls this image {decision}", "Le réseau classe cette image comme {decision}"),
     "reaches": (
@@ -90,8 +96,8 @@ PHRASES: dict[str, tuple[str, str]] = {  # English, French
         "Measured on the {n} nearest of {all} {split} images (probability {lowest} to {highest}): {positives} of them "
         "were {malignant}; 95 % confidence interval {low} to {high} of 100. Of all {all}, {base} of 100 were; where "
         "fewer are, as among the moles that a doctor sees, this figure is lower too.",
-        "Mesuré sur les {n} plus proches de {all} images de {split} (probabilité de {lowest} à {highest}) : {positives} "
-        "d’entre elles étaient {malignant_plural} ; intervalle de confiance à 95 % : {low} à {high} sur 100. Parmi "
+        "Mesuré sur les {n} plus proches de {all} images de {split} (probabilité de {lowest} à {highest}) : "
+        "{positives} d’entre elles étaient {malignant_plural} ; intervalle de confiance à 95 % : {low} à {high} sur 100. Parmi "
         "toutes, {base} sur 100 l’étaient ; là où elles sont plus rares, comme parmi les grains de beauté que voit un "
         "médecin, ce chiffre est plus bas aussi.",
     ),

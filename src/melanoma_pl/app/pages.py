@@ -1,4 +1,4 @@
-"""The pages as HTML, in both languages: the form with the answers, a sentence, and the list of what programs can ask."""
+"""The pages as HTML, in both languages: form and answers, refusals, and what programs can ask."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +92,12 @@ class Shown:
     @property
     def meaning(self) -> tuple[str, str]:
         """What the probability meant on the report's images, and how that was measured."""
-        recorded, similar, say, number = self.subject.recorded, self.answer.similar, self.language.say, self.language.number
+        recorded, similar, say, number = (
+            self.subject.recorded,
+            self.answer.similar,
+            self.language.say,
+            self.language.number,
+        )
         if recorded is None:
             return say("no_report"), ""
         split = say(recorded.split)
@@ -150,13 +155,21 @@ def render_interface(subject: Subject, language: Language, nonce: str, document:
     return _render("interface.html.j2", subject, language, (), nonce=nonce, document=document)
 
 
-def _render(
-    template: str, subject: Subject, language: Language, answers: Sequence[Answer], **context: Any
-) -> str:
+def _render(template: str, subject: Subject, language: Language, answers: Sequence[Answer], **context: Any) -> str:
     shown = [Shown(each, subject, language) for each in answers]
     benign, malignant = map(language.class_name, subject.classifier.class_names)
-    return _environment().get_template(template).render(
-        subject=subject, language=language, say=language.say, shown=shown, benign=benign, malignant=malignant, **context
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            subject=subject,
+            language=language,
+            say=language.say,
+            shown=shown,
+            benign=benign,
+            malignant=malignant,
+            **context,
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""The web application: its routes, the headers that keep a page from asking elsewhere, and the answers to bad requests."""
+"""The web application: its routes, headers that keep a page from asking elsewhere, and answers to bad requests."""
 
 import asyncio
 import secrets
@@ -204,7 +204,7 @@ class Service:
         return HTMLResponse(await asyncio.to_thread(render_answers, self.subject, language, answers))
 
     async def predict(self, request: Request) -> Response:
-        """Predict one or more images, with the numbers of `melanoma-predict`. A broken image does not stop the others."""
+        """Predict one or more images, with the numbers of `melanoma-predict`; a broken one does not stop the others."""
         try:
             answers = await self._answers(request, with_image=False)
         except RefusedUploadError as refused:

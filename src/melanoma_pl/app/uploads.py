@@ -1,7 +1,7 @@
 """Uploads: the images of a request, read into memory within limits and never written to disk."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -128,7 +128,7 @@ class Uploads:
             raise RefusedUploadError(400, "no_images")
         return Form(tuple(uploads), str(form.get(HEAT_MAP, "")).lower() not in OFF)
 
-    async def _chunks(self, request: Request, body: _Body) -> AsyncIterator[bytes]:
+    async def _chunks(self, request: Request, body: _Body) -> AsyncGenerator[bytes, None]:
         now = asyncio.get_running_loop().time
         end = now() + self.limits.duration
         while not body.is_complete:
