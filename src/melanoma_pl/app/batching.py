@@ -59,7 +59,7 @@ class BatchedPredictor:
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread runs."""
+        """True while the thread runs."""
         return self._worker.is_alive()
 
     def start(self) -> None:

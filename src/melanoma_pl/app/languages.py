@@ -97,8 +97,8 @@ PHRASES: dict[str, tuple[str, str]] = {  # English, French
         "were {malignant}; 95 % confidence interval {low} to {high} of 100. Of all {all}, {base} of 100 were; where "
         "fewer are, as among the moles that a doctor sees, this figure is lower too.",
         "Mesuré sur les {n} plus proches de {all} images de {split} (probabilité de {lowest} à {highest}) : "
-        "{positives} d’entre elles étaient {malignant_plural} ; intervalle de confiance à 95 % : {low} à {high} sur 100. Parmi "
-        "toutes, {base} sur 100 l’étaient ; là où elles sont plus rares, comme parmi les grains de beauté que voit un "
+        "{positives} d’entre elles étaient {malignant_plural} ; intervalle de confiance à 95 % : {low} à {high} sur "
+        "100. Parmi toutes, {base} sur 100 l’étaient ; là où elles sont plus rares, comme chez un "
         "médecin, ce chiffre est plus bas aussi.",
     ),
     "unmeasured": (
@@ -162,6 +162,7 @@ PHRASES: dict[str, tuple[str, str]] = {  # English, French
 REASONS = {  # beginnings of the reasons why an image cannot be read → French
     "not an image in a format that can be read": "ce n’est pas une image dans un format connu",
     "a HEIC image": "une image HEIC ; pour les lire : pip install 'melanoma-pl[heic]'",
+    "hundreds of millions of pixels": "des centaines de millions de pixels, plus que n’en prend aucun appareil",
     "its pixels are floating-point": "ses pixels sont des nombres à virgule ; enregistrez-la en 8 bits par canal",
 }
 SIDES = re.compile(r"(\d+×\d+) pixels, more than any camera takes")

@@ -18,7 +18,7 @@ EDGE = 18  # per cent of the scale from its ends within which a label does not f
 
 @dataclass(frozen=True)
 class Subject:
-    """What the pages tell about.
+    """The run that the pages tell about, and their limits.
 
     Attributes:
         run: Name of the run.
@@ -91,7 +91,7 @@ class Shown:
 
     @property
     def meaning(self) -> tuple[str, str]:
-        """What the probability meant on the report's images, and how that was measured."""
+        """The sentences on what the probability meant for the report's images, and on how that was measured."""
         recorded, similar, say, number = (
             self.subject.recorded,
             self.answer.similar,

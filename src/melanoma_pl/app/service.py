@@ -57,7 +57,7 @@ class FileAnswer(BaseModel):
     error: str | None = Field(description="Reason why the image cannot be read; otherwise null.")
 
 
-class Predictions(BaseModel):
+class AllAnswers(BaseModel):
     """The predictions for all files of a request, in their order."""
 
     predictions: list[FileAnswer] = Field(description="One object a file.")
@@ -307,7 +307,7 @@ def build_app(subject: Subject, predictor: BatchedPredictor) -> FastAPI:
     add("/", service.submit, methods=["POST"], include_in_schema=False)
     add("/answers", service.insert, methods=["POST"], include_in_schema=False)
     add("/docs", service.show_interface, include_in_schema=False)
-    predict: Any = {"response_model": Predictions, "responses": REFUSALS, "openapi_extra": REQUEST}
+    predict: Any = {"response_model": AllAnswers, "responses": REFUSALS, "openapi_extra": REQUEST}
     add("/api/predict", service.predict, methods=["POST"], **predict)
     add("/healthz", service.tell_health, response_model=Health)
     app.add_exception_handler(HTTPException, service.show_missing)

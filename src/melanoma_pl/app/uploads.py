@@ -121,9 +121,9 @@ class Uploads:
         for file in form.getlist(IMAGES):
             if isinstance(file, UploadFile):
                 content = await file.read()
-                await file.close()
                 if content or file.filename:  # a browser sends a nameless, empty file if none was chosen
                     uploads.append(Upload(file.filename or "", content))
+        await form.close()
         if not uploads:
             raise RefusedUploadError(400, "no_images")
         return Form(tuple(uploads), str(form.get(HEAT_MAP, "")).lower() not in OFF)
