@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Command
 from tests.integration.browsing import DESKTOP, MARKS, PHONE, Visit, chromium
-from tests.integration.test_app import needs_extra, served, train_tiny
+from tests.integration.test_local_page import needs_extra, served, train_tiny
 
 pytestmark = [*MARKS, needs_extra]
 
