@@ -105,6 +105,10 @@ PHRASES: dict[str, tuple[str, str]] = {  # English, French
         "No {split} image had a probability like this, so nobody knows what it means.",
         "Aucune image de {split} n’avait une telle probabilité : personne ne sait ce qu’elle signifie.",
     ),
+    "not_for_ood": (
+        "What such a probability meant on the {split} images does not hold for an image out of distribution.",
+        "Ce qu’une telle probabilité signifiait sur les images de {split} ne vaut pas hors distribution.",
+    ),
     "no_report": (
         "This run has no report that would tell what such a probability meant on test images.",
         "Cet entraînement n’a pas de rapport qui dirait ce qu’une telle probabilité signifiait sur des images de test.",

@@ -101,6 +101,8 @@ class Shown:
         if recorded is None:
             return say("no_report"), ""
         split = say(recorded.split)
+        if self.answer.prediction.is_ood:
+            return say("not_for_ood", split=split), ""
         if similar is None or similar.proportion.value is None or similar.proportion.interval is None:
             return say("unmeasured", split=split), ""
         name = self.subject.classifier.class_names[1]

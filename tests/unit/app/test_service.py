@@ -90,6 +90,7 @@ def test_the_warning_comes_before_the_number(classifier: MelanomaClassifier) -> 
         page = client.post("/", files=files(png())).text
         assert client.post("/api/predict", files=files(png())).json()["predictions"][0]["out_of_distribution"] is True
     assert 0 < page.index("Out of distribution") < page.index("The probability 0.")
+    assert "Of 100" not in page and "does not hold for an image out of distribution" in page
 
 
 def test_a_run_without_a_report_claims_nothing(classifier: MelanomaClassifier) -> None:
