@@ -85,6 +85,8 @@ def open_image(source: Path | io.BytesIO) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError as error:
         raise BrokenImageError("not an image in a format that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise BrokenImageError("hundreds of millions of pixels, more than any camera takes") from error
     except Exception as error:  # a damaged file can fail anywhere in a decoder, down to a struct.error in its EXIF
         raise BrokenImageError(" ".join(str(error).split()) or type(error).__name__) from error
 

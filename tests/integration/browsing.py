@@ -45,6 +45,9 @@ class Visit:
     def ask(self, script: str) -> Any:
         return self.page.evaluate(script)
 
+    def ask_with(self, script: str, argument: Any) -> Any:
+        return self.page.evaluate(script, argument)
+
     def open_all(self) -> None:
         self.ask("document.querySelectorAll('details').forEach(details => { details.open = true })")
 

@@ -25,6 +25,7 @@ def test_wheel_installed_commands_run(tmp_path: Path, image_folder: Path) -> Non
         names = archive.namelist()
         archive.extractall(installed)
     shipped = ("conf/train.yaml", "conf/experiment/tipe.yaml", "py.typed", "data/public_sets/diagnoses.csv")
+    shipped += tuple(f"app/templates/{name}" for name in ("page.html.j2", "answers.html.j2", "app.css", "app.js"))
     pages = ("audit.html.j2", "evaluation.html.j2", "evaluation.css")
     assert {f"melanoma_pl/{name}" for name in (*shipped, *(f"report/templates/{page}" for page in pages))} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "conf/", "notebooks/"))]

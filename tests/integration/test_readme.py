@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from melanoma_pl import predict
+from melanoma_pl.app import __main__ as app
 from melanoma_pl.config.composition import compose_config
 from melanoma_pl.config.schema import LIVE_METRICS
 from melanoma_pl.data import __main__ as data
@@ -33,6 +34,7 @@ def test_commands_are_accepted(words: list[str]) -> None:
     parsers = {
         "melanoma-predict": predict.parser,
         "melanoma-data": data.parser,
+        "melanoma-app": app.parser,
         "melanoma-runs": runs.parser,
         "melanoma-export": export.parser,
     }

@@ -22,7 +22,7 @@ LAYERS = (  # from the bottom up: a module imports from its own layer and from t
     {"inference", "config"},
     {"training", "report", "runs"},
     {"foundations", "export"},
-    {"train", "evaluate", "predict", "demo"},
+    {"train", "evaluate", "predict", "demo", "app"},
 )
 COMMANDS = {*LAYERS[-1], "data.__main__", "data.command_line", "runs.__main__", "export.__main__"}
 STRANGERS = ({"data", "models"},)  # rooms of one layer that do not import each other
@@ -33,7 +33,7 @@ WITHOUT_A_MODULE = {  # tests of a whole package
     "foundations/test_foundations_plots",
     "report/figures/test_figures",
 }
-MOST_AT_THE_ROOT, MOST_IN_A_FOLDER, MOST_IN_ALL, MOST_CODE_LINES = 10, 16, 152, 18_000
+MOST_AT_THE_ROOT, MOST_IN_A_FOLDER, MOST_IN_ALL, MOST_CODE_LINES = 10, 16, 159, 19_000
 OPENINGS = ("What", "How", "Whether", "Of", "Where", "That")
 
 FILES = sorted(SOURCE.rglob("*.py"))

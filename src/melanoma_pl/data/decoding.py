@@ -31,10 +31,16 @@ class Decoded:
 
 def decode_file(path: Path, preprocessing: Preprocessing) -> Decoded:
     """Read an image's file once and return its hash and its pixels."""
-    sha256 = ""
     try:
-        content = read_file(path)
-        sha256 = hashlib.sha256(content).hexdigest()
+        return decode_content(read_file(path), preprocessing)
+    except BrokenImageError as error:
+        return Decoded(None, "", str(error))
+
+
+def decode_content(content: bytes, preprocessing: Preprocessing) -> Decoded:
+    """Return the hash and the pixels of an image from the content of its file, which stays in memory."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    try:
         with open_image(io.BytesIO(content)) as image:
             draft(image, preprocessing.image_size)
             return Decoded(preprocessing.to_pixels(image), sha256)

@@ -19,6 +19,9 @@ from melanoma_pl.evaluation.checks import Floats, Integers, check_probabilities,
 from melanoma_pl.evaluation.intervals import Estimate, Interval, proportion
 from melanoma_pl.evaluation.resampling import BLOCK, NO_VARIATION, replicates_for
 
+FEWEST = 20  # images that a proportion is told of
+NEAR = 0.02  # distance from all probabilities of images within which they still describe one
+
 
 @dataclass(frozen=True)
 class Bin:
@@ -27,6 +30,49 @@ class Bin:
     n: int
     probability: float
     proportion: Estimate
+
+
+@dataclass(frozen=True)
+class SimilarImages:
+    """The images whose probabilities are nearest to a given one.
+
+    Attributes:
+        n: Their number.
+        positives: Number of malignant ones.
+        lowest: The lowest of their probabilities.
+        highest: The highest one.
+        proportion: Proportion of malignant ones, with Wilson's interval.
+    """
+
+    n: int
+    positives: int
+    lowest: float
+    highest: float
+    proportion: Estimate
+
+
+def similar_images(probability: float, probabilities: ArrayLike, targets: ArrayLike) -> SimilarImages | None:
+    """Return how many of the images with the nearest probabilities are malignant: what a probability meant for them.
+
+    These are a tenth of the images, but at least 20, and more where several are equally near.
+
+    Args:
+        probability: The given one, in [0, 1].
+        probabilities: float64 `(N,)` in [0, 1], of being malignant.
+        targets: int `(N,)`, 1 is malignant.
+
+    Returns:
+        None if there are fewer than 20 images, or if the probability lies beyond all of theirs by more than 0.02.
+    """
+    probabilities, targets = check_probabilities(probabilities, targets)
+    if len(targets) < FEWEST or not probabilities.min() - NEAR <= probability <= probabilities.max() + NEAR:
+        return None
+    distances = np.abs(probabilities - probability)
+    farthest = np.sort(distances)[max(FEWEST, len(targets) // 10) - 1]
+    own = distances <= farthest
+    n, positives = int(own.sum()), int(targets[own].sum())
+    lowest, highest = float(probabilities[own].min()), float(probabilities[own].max())
+    return SimilarImages(n, positives, lowest, highest, proportion(positives, n))
 
 
 def reliability_bins(probabilities: ArrayLike, targets: ArrayLike, bins: int = 10) -> tuple[Bin, ...]:

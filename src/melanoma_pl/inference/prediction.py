@@ -1,7 +1,7 @@
 """Prediction: from a checkpoint and images to logits, features, probabilities and decisions."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -171,7 +171,9 @@ def iterate_predictions(
         waiting.append(decoded)
         if len(waiting) == BATCH or count == len(images):
             first = count - len(waiting)
-            yield from _predict_batch(classifier, images[first:count], waiting, first, views)
+            for index, prediction in enumerate(predict_decoded(classifier, waiting, views), first):
+                image = images[index]
+                yield replace(prediction, index=index, path=image if isinstance(image, Path) else None)
             waiting.clear()
 
 
@@ -186,9 +188,10 @@ def _decode(source: ImageSource, preprocessing: Preprocessing) -> Decoded:
         return Decoded(None, "", " ".join(str(error).split()) or type(error).__name__)
 
 
-def _predict_batch(
-    classifier: MelanomaClassifier, images: Sequence[ImageSource], batch: list[Decoded], first: int, views: Views
+def predict_decoded(
+    classifier: MelanomaClassifier, batch: Sequence[Decoded], views: Views = "none"
 ) -> Iterator[Prediction]:
+    """Predict images that are decoded already, in one batch; arguments as of `iterate_predictions`."""
     readable = [decoded.pixels for decoded in batch if decoded.pixels is not None]
     with tapped(classifier.network) as collected:
         logits = predict_logits(classifier, [stack(readable)] if readable else [], views)
@@ -198,11 +201,10 @@ def _predict_batch(
     stored = classifier.augmented_decision if views == "dihedral" else None
     decision = stored or Decision(classifier.temperature, classifier.threshold)
     predicted = iter(zip(decision.probabilities(logits).tolist(), is_ood, strict=True))
-    for index, (image, decoded) in enumerate(zip(images, batch, strict=True), first):
-        path = image if isinstance(image, Path) else None
+    for index, decoded in enumerate(batch):
         if decoded.pixels is None:
-            yield Prediction(index, path, None, decision.threshold, None, reason=decoded.reason)
+            yield Prediction(index, None, None, decision.threshold, None, reason=decoded.reason)
             continue
         probability, is_outside = next(predicted)
         name = classifier.class_names[probability >= decision.threshold]
-        yield Prediction(index, path, probability, decision.threshold, name, is_outside, pixels=decoded.pixels)
+        yield Prediction(index, None, probability, decision.threshold, name, is_outside, pixels=decoded.pixels)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
@@ -38,7 +38,7 @@ def write_html(path: Path, template: str, context: Mapping[str, Any]) -> Path:
     Returns:
         Path of the page.
     """
-    content = _environment().get_template(template).render(context)
+    content = template_environment().get_template(template).render(context)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as file:
         file.write(content)
@@ -54,13 +54,19 @@ def render_markdown(template: str, **context: Any) -> str:
         template: Name of the template in `templates/`.
         context: Variables of the template.
     """
-    content = _environment(finalize=_markdown).get_template(template).render(context)
+    content = template_environment(finalize=_markdown).get_template(template).render(context)
     return re.sub(r"\n{3,}", "\n\n", content).strip() + "\n"
 
 
-def _environment(**options: Any) -> Environment:
+def template_environment(*packages: str, **options: Any) -> Environment:
+    """Return the environment of the templates of the reports and of further packages, with the filters of both.
+
+    Args:
+        packages: Packages whose `templates/` go before those of the reports.
+        options: Options of jinja2's environment.
+    """
     environment = Environment(
-        loader=PackageLoader("melanoma_pl.report"),
+        loader=ChoiceLoader([PackageLoader(package) for package in (*packages, "melanoma_pl.report")]),
         autoescape=True,  # names of files and of lesions may contain < & "
         undefined=StrictUndefined,
         trim_blocks=True,
