@@ -87,7 +87,7 @@ CASES = {
     "trainer's folder": (["+trainer.default_root_dir=x"], "hydra.run.dir=<folder>"),
     "overfit_batches": (["+trainer.overfit_batches=2"], "debug=overfit"),
     "no step": (["+trainer.max_steps=0"], "trainer.max_steps=0 trains nothing"),
-    "resume in a sweep": (["-m", "resume=auto"], "-m and resume do not go together"),
+    "resume in a sweep": (["-m", "resume=auto"], "-m and resume=auto do not go together"),
 }
 
 
