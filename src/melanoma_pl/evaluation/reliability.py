@@ -69,7 +69,7 @@ def similar_images(probability: float, probabilities: ArrayLike, targets: ArrayL
         return None
     distances = np.abs(probabilities - probability)
     farthest = np.sort(distances)[max(FEWEST, len(targets) // 10) - 1]
-    own = distances <= farthest
+    own = distances <= farthest + 1e-9  # equally near up to rounding
     n, positives = int(own.sum()), int(targets[own].sum())
     lowest, highest = float(probabilities[own].min()), float(probabilities[own].max())
     return SimilarImages(n, positives, lowest, highest, proportion(positives, n))

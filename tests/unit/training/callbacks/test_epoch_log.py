@@ -96,6 +96,7 @@ def test_the_time_left_is_that_of_the_whole_run_and_counts_validation(
     progress, own = RunProgress(is_terminal=False), trainer(global_step=100, current_epoch=1, max_epochs=4)
     start(progress, own)
     train_on(progress, own, clock, steps=100, seconds=0.25)
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         validate_on(progress, own, clock, seconds=4)
         own.current_epoch = 2
