@@ -83,7 +83,7 @@ def test_without_an_evaluation_it_says_so(network: ExportedNetwork) -> None:
 @pytest.mark.parametrize(
     ("text", "shortened"),
     [
-        ("audit /work/data/isic_moles tells", "audit …/isic_moles tells"),
+        ("audit /srv/data/isic_moles tells", "audit …/isic_moles tells"),
         ("`/home/a b/x`", "`…/a b/x`"),
         (r"data.root=C:\Users\somebody\images", "data.root=…/images"),
         ("https://example.org/a/b and sensitivity/specificity 3/4/5", None),
