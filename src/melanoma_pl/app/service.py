@@ -181,27 +181,30 @@ class Service:
 
     async def submit(self, request: Request) -> Response:
         """Return the page with the answers; it needs no script."""
-        language = _language(request)
-        try:
-            answers = await self._answers(request, with_image=True)
-        except RefusedUploadError as refused:
-            refusal = self.subject.refusal(refused.phrase, language)
-            return _page(partial(render_page, self.subject, language, refusal=refusal), refused.status)
-        except ClientDisconnect:
-            return Response(status_code=CLOSED)
-        return await asyncio.to_thread(_page, partial(render_page, self.subject, language, answers=answers))
+
+        def respond(language: Language, status: int = 200, **content: Any) -> Response:
+            return _page(partial(render_page, self.subject, language, **content), status)
+
+        return await self._respond(request, respond)
 
     async def insert(self, request: Request) -> Response:
         """Return the answers alone, for the page's script."""
+
+        def respond(language: Language, status: int = 200, **content: Any) -> Response:
+            return HTMLResponse(render_answers(self.subject, language, **content), status)
+
+        return await self._respond(request, respond)
+
+    async def _respond(self, request: Request, respond: Callable[..., Response]) -> Response:
+        """Return the answers, or the sentence of a refused request, as `respond` shows them."""
         language = _language(request)
         try:
             answers = await self._answers(request, with_image=True)
         except RefusedUploadError as refused:
-            refusal = self.subject.refusal(refused.phrase, language)
-            return HTMLResponse(render_answers(self.subject, language, refusal=refusal), refused.status)
+            return respond(language, refused.status, refusal=self.subject.refusal(refused.phrase, language))
         except ClientDisconnect:
             return Response(status_code=CLOSED)
-        return HTMLResponse(await asyncio.to_thread(render_answers, self.subject, language, answers))
+        return await asyncio.to_thread(respond, language, answers=answers)
 
     async def predict(self, request: Request) -> Response:
         """Predict one or more images, with the numbers of `melanoma-predict`; a broken one does not stop the others."""
