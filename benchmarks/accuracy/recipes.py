@@ -44,6 +44,9 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "+ 160 epochs, in turn": (*START, "trainer.max_epochs=160", "augmentation.in_turn=true"),
     "+ teacher": (*START, "model.teacher={runs}/pretrained/${data.fold}"),
     "+ teacher alone": (*START, "model.teacher={runs}/pretrained/${data.fold}", "loss.teacher_weight=1"),
+    "+ teacher, 80 epochs, in turn": (
+        *START, "model.teacher={runs}/pretrained/${data.fold}", "trainer.max_epochs=80", "augmentation.in_turn=true",
+    ),
     "pretrained": PRETRAINED,
     "pretrained, stronger colours": (*PRETRAINED, *COLOURS),
     "pretrained, shades of gray": (*PRETRAINED, "data.colour_constancy=shades_of_gray"),
