@@ -3,22 +3,20 @@
 python -m benchmarks.machine
 """
 
-import os
-
 import torch
 
-from melanoma_pl.data.cache.memory_cache import machine_memory
 from melanoma_pl.inference.hardware import has_bf16
+from melanoma_pl.machine_limits import usable_cores, usable_memory
 
 
 def describe() -> str:
     """Return the properties of the machine and of PyTorch that decide the speed, as text."""
     arithmetic = "bf16 arithmetic" if has_bf16("cpu") else "no bf16 arithmetic"
     parts = [
-        f"{os.cpu_count()} cores",
+        f"{usable_cores()} cores",
         torch.backends.cpu.get_cpu_capability(),
         arithmetic,
-        f"{machine_memory() / 2**30:.0f} GiB",
+        f"{usable_memory() / 2**30:.0f} GiB",
         f"PyTorch {torch.__version__.partition('+')[0]}",
     ]
     if torch.cuda.is_available():

@@ -1,7 +1,6 @@
 """Image files of any kind → upright RGB images, and the reasons why a file cannot be read. Light: no PyTorch."""
 
 import io
-import os
 import re
 import stat
 import sys
@@ -19,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from melanoma_pl.machine_limits import usable_cores
 from melanoma_pl.messages import Progress
 
 LARGEST_IMAGE = 150_000_000  # pixels: more than common cameras take, fewer than Pillow itself refuses
 LARGEST_FILE = 2_000_000_000  # bytes: more than that many pixels take without compression
-THREADS = os.cpu_count() or 1
+THREADS = usable_cores()
 
 ORIENTATION, UPRIGHT = ExifTags.Base.Orientation, 1
 WHITE = (255, 255, 255)

@@ -17,7 +17,7 @@ PACKAGE = "melanoma_pl"
 SOURCE = Path(melanoma_pl.__file__).parent
 TESTS = Path(__file__).parent
 LAYERS = (  # from the bottom up: a module imports from its own layer and from those below it
-    {"errors", "messages", "files", "specs", "image_files", "preprocessing", "evaluation"},
+    {"errors", "messages", "files", "specs", "image_files", "machine_limits", "preprocessing", "evaluation"},
     {"data", "models"},
     {"inference", "config"},
     {"training", "report", "runs"},
@@ -33,7 +33,7 @@ WITHOUT_A_MODULE = {  # tests of a whole package
     "foundations/test_foundations_plots",
     "report/figures/test_figures",
 }
-MOST_AT_THE_ROOT, MOST_IN_A_FOLDER, MOST_IN_ALL, MOST_CODE_LINES = 10, 16, 159, 19_000
+MOST_AT_THE_ROOT, MOST_IN_A_FOLDER, MOST_IN_ALL, MOST_CODE_LINES = 11, 16, 160, 19_000
 OPENINGS = ("What", "How", "Whether", "Of", "Where", "That")
 
 FILES = sorted(SOURCE.rglob("*.py"))

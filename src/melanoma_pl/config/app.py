@@ -30,6 +30,7 @@ from melanoma_pl.config.composition import as_user_error, conf_dir, split_argume
 from melanoma_pl.config.sweep_folder import write_arguments
 from melanoma_pl.errors import STOPPING, RunStopped, UserError, find_stop, quiet_threads
 from melanoma_pl.files import NO_SPACE
+from melanoma_pl.machine_limits import limit_threads
 from melanoma_pl.messages import DESTINATION, Progress, readable
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
@@ -137,7 +138,7 @@ def is_out_of_space(error: BaseException | None) -> bool:
 def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
     """Run a command's body; a user's mistake becomes one line and exit code 2, without a traceback unless asked for.
 
-    Every command answers `--version`.
+    Every command answers `--version`, and computes with as many threads as a container gives it cores.
 
     Args:
         command: Takes the arguments and returns the exit code.
@@ -148,6 +149,7 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
     if "--version" in arguments:
         print(f"melanoma-pl {__version__}")
         return OK
+    limit_threads()
     try:
         with raising_signals(), quiet_threads(is_out_of_space):
             return command(arguments)

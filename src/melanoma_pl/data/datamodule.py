@@ -1,7 +1,6 @@
 """The LightningDataModule: the images of a folder or a table as training, validation and test batches."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -23,6 +22,7 @@ from melanoma_pl.data.options import SPLIT_FILE, DataOptions, check_image_paths,
 from melanoma_pl.data.order import EpochBatches
 from melanoma_pl.data.splits import Indices, balancing_weights, cut_fold, cut_validation, keep_where, leave_out
 from melanoma_pl.errors import UserError
+from melanoma_pl.machine_limits import usable_cores
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import validated
 
@@ -341,7 +341,7 @@ class MoleDataModule(pl.LightningDataModule):
             return 0
         if self.options.num_workers != "auto":
             return self.options.num_workers
-        return 0 if dataset.loaded.cache is not None else os.cpu_count() or 1
+        return 0 if dataset.loaded.cache is not None else usable_cores()
 
     def _progress(self) -> tuple[int, int]:
         """Return the epoch to train in, and how many of its batches were trained on before an interruption."""

@@ -2,9 +2,7 @@
 
 import hashlib
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -19,14 +17,13 @@ from melanoma_pl.data.decoding import decode_file, decode_images, stack
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
 from melanoma_pl.image_files import THREADS, pillow_warnings
+from melanoma_pl.machine_limits import usable_memory
 from melanoma_pl.messages import readable
 from melanoma_pl.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
 LISTED = 10  # broken images named on screen
-UNKNOWN_MEMORY = 8 * 2**30  # bytes, if the system does not tell its memory
-CONTROL_GROUPS, MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")  # Linux: limits of containers and jobs
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def load_images(
     """
     side = preprocessing.image_size
     held = sum(each.cache.nbytes for each in in_memory.values() if each.cache is not None)
-    fits = held + len(images) * bytes_per_image(side) <= cache_fraction * machine_memory() / processes
+    fits = held + len(images) * bytes_per_image(side) <= cache_fraction * usable_memory() / processes
     on_disk = None if fits or cache_folder is None else open_or_build(images, preprocessing, cache_folder, title)
     cache, mapped = None, None
     if on_disk is not None:
@@ -142,37 +139,3 @@ def _report_broken(broken: dict[str, str], images: LabelledImages, on_broken: st
         way_out = "replace or remove them, or leave them out with data.on_broken=skip"
         raise UserError(problem, way_out, lines)
     logger.warning("%s and are left out:\n%s", problem, "\n".join(lines))
-
-
-def machine_memory() -> int:
-    """Return the memory in bytes that this process may use: the machine's, or less in a container with a limit."""
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        physical = UNKNOWN_MEMORY
-    return min([physical, *container_limits()])
-
-
-def container_limits(groups: Path = CONTROL_GROUPS, mount: Path = MOUNT) -> list[int]:
-    """Return the memory limits of this process's control groups, of version 1 or 2, in bytes.
-
-    The limits of a group's parents hold too. In a container, the path of the group can be that of the host, which does
-    not exist there; then the container's own limit lies at the top.
-
-    Args:
-        groups: The file that lists the groups of the process.
-        mount: The folder of all groups.
-    """
-    limits = []
-    for line in groups.read_text().splitlines() if groups.is_file() else ():
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        top, name = (mount / "memory", "memory.limit_in_bytes") if controllers else (mount, "memory.max")
-        group = top / path.lstrip("/")
-        for folder in (group, *group.parents):
-            with suppress(OSError, ValueError):  # no such file, or `max`
-                limits.append(int((folder / name).read_text()))
-            if folder == top:
-                break
-    return limits

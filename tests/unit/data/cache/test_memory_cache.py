@@ -10,7 +10,7 @@ import torch
 from tests.conftest import SIZE
 
 from melanoma_pl.data.cache import memory_cache
-from melanoma_pl.data.cache.memory_cache import LoadedImages, container_limits, load_images
+from melanoma_pl.data.cache.memory_cache import LoadedImages, load_images
 from melanoma_pl.data.decoding import Decoded, decode_file
 from melanoma_pl.data.labelled_images import LabelledImages, list_split
 from melanoma_pl.errors import UserError
@@ -68,7 +68,7 @@ def test_the_fraction_holds_for_all_images_in_memory(image_folder: Path, monkeyp
     gc.collect()
     held = sum(each.cache.nbytes for each in memory_cache.in_memory.values() if each.cache is not None)
     size = 40 * 3 * SIZE**2
-    monkeypatch.setattr(memory_cache, "machine_memory", lambda: 2 * (held + size + size // 2))
+    monkeypatch.setattr(memory_cache, "usable_memory", lambda: 2 * (held + size + size // 2))
     first = load(image_folder, cache_fraction=0.5)
     assert first.cache is not None
     assert load(image_folder, cache_fraction=0.5).cache is None
@@ -76,37 +76,3 @@ def test_the_fraction_holds_for_all_images_in_memory(image_folder: Path, monkeyp
     assert load(image_folder, cache_fraction=0.5).cache is not None
     images = list_split(image_folder, "train")
     assert load_images(images, Preprocessing(SIZE), cache_fraction=0.5, processes=2).cache is None
-
-
-def limit(folder: Path, name: str, text: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(f"{text}\n")
-
-
-@pytest.mark.parametrize(
-    ("groups", "limits"),
-    [
-        ("0::/user/job", [500, 2_000]),
-        ("0::/", [2_000]),
-        ("0::/of/the/host", [2_000]),
-        ("7:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc", [4_000, 9_000]),
-        ("7:cpu,memory:/gone", [9_000]),
-        ("1:name=systemd:/\n3:cpu:/", []),
-    ],
-    ids=["v2", "v2 container", "v2 path of the host", "v1", "v1 path of the host", "none"],
-)
-def test_limits_of_a_container(groups: str, limits: list[int], tmp_path: Path) -> None:
-    mount = tmp_path / "cgroup"
-    limit(mount, "memory.max", "2000")
-    limit(mount / "user", "memory.max", "max")
-    limit(mount / "user/job", "memory.max", "500")
-    limit(mount / "memory", "memory.limit_in_bytes", "9000")
-    limit(mount / "memory/docker/abc", "memory.limit_in_bytes", "4000")
-    (tmp_path / "groups").write_text(f"{groups}\n")
-    assert container_limits(tmp_path / "groups", mount) == limits
-    assert container_limits(tmp_path / "missing", mount) == []
-
-
-def test_the_smallest_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_cache, "container_limits", lambda: [2**62, 12_345])
-    assert memory_cache.machine_memory() == 12_345
