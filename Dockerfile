@@ -22,8 +22,8 @@ COPY conf conf
 COPY src src
 RUN pip install --constraint constraints.txt ".[$EXTRAS]"
 
-# Files of the mounted folder belong to this user; docker run --user "$(id -u)" takes another one.
-RUN useradd --create-home --uid "$USER_ID" melanoma && install --directory --owner melanoma /work
+# An ordinary user, or any other one that docker run --user names: the home folder is open to all, for caches.
+RUN useradd --create-home --uid "$USER_ID" melanoma && chmod 1777 /home/melanoma && install --directory --owner melanoma /work
 ENV HOME=/home/melanoma
 USER melanoma
 WORKDIR /work
