@@ -169,7 +169,7 @@ def read_rows(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) 
 
 
 def read_each_row(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) -> Iterator[TableRow]:
-    """Yield the rows of a table whose cells are separated by tabs, semicolons or commas: the first of these in its header.
+    """Yield the rows of a table whose cells are separated by the first of tab, semicolon and comma in its header.
 
     Semicolons, as Excel writes them in much of Europe, count only if the header contains no comma.
 

@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 from melanoma_pl.data.options import CLASS_NAMES
-from melanoma_pl.data.public_sets.download import Download, ImageFacts, LeftOut, SourceImage, TableRow, read_each_row
-from melanoma_pl.data.public_sets.download import sex, years
+from melanoma_pl.data.public_sets.download import (
+    Download,
+    ImageFacts,
+    LeftOut,
+    SourceImage,
+    TableRow,
+    read_each_row,
+    sex,
+    years,
+)
 from melanoma_pl.data.public_sets.kaggle import DAMAGED
 from melanoma_pl.errors import UserError, first_of
 from melanoma_pl.files import NO_SPACE, replacement, sha256_of
@@ -31,8 +39,8 @@ IN_A_FOLDER = 8  # letters of the id that name an image's folder: about 400 imag
 DIAGNOSES = tuple(f"iddx_{level}" for level in (5, 4, 3, 2, 1))  # the finest first
 GET_H5PY = "pip install 'melanoma-pl[isic2024]'"
 CITATION = (
-    "N. R. Kurtansky et al., The SLICE-3D dataset: 400,000 skin lesion image crops extracted from 3D TBP for skin cancer "
-    "detection, Scientific Data 11:884 (2024), doi.org/10.1038/s41597-024-03743-w"
+    "N. R. Kurtansky et al., The SLICE-3D dataset: 400,000 skin lesion image crops extracted from 3D TBP for skin "
+    "cancer detection, Scientific Data 11:884 (2024), doi.org/10.1038/s41597-024-03743-w"
 )
 WARNINGS = (
     "about 0.1 % of its images are malignant: train with data.sampler=balanced, and read the partial AUROC first",
@@ -182,13 +190,15 @@ def _find(source: Path, opened: ExitStack) -> tuple[Path, Path]:
     found = [sorted(source.rglob(name)) for name in (IMAGES, TABLE)]
     for name, files in zip((IMAGES, TABLE), found, strict=True):
         if len(files) != 1:
-            names = f" ({first_of([str(file) for file in files])})" if files else ""
-            raise UserError(f"{source} holds {len(files)} files {name}{names}", f"give the folder with {IMAGES} and {TABLE}")
+            which = f" ({first_of([str(file) for file in files])})" if files else ""
+            raise UserError(
+                f"{source} holds {len(files)} files {name}{which}", f"give the folder with {IMAGES} and {TABLE}"
+            )
     return found[0][0], found[1][0]
 
 
 def _extract(archive: Path, name: str, opened: ExitStack) -> Path:
-    """Extract one file of the zip file beside it, until the end: HDF5 files are read in leaps, which a zip cannot do."""
+    """Extract one file of a zip file beside it, until the end: HDF5 is read in leaps, which a zip cannot do."""
     target = archive.with_name(f".{archive.name}.{name}")
     try:
         with ZipFile(archive) as zipped:

@@ -352,6 +352,69 @@ def test_killed_while_building(image_folder: Path, tmp_path: Path) -> None:
     assert not parts[0].part.exists()
 
 
+def test_what_was_decoded_before_an_interruption_is_not_decoded_again(
+    own_image_folder: Path,
+    tmp_path: Path,
+    decoded: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("melanoma_pl.data.cache.cache_files.FLUSHED", 4)
+    (own_image_folder / "train/benign/003.png").write_bytes(b"broken")
+    whole = load(own_image_folder, tmp_path / "whole", "skip")
+    assert whole.cache is not None
+    struck = decoding.decode_file
+
+    def strike(path: Path, preprocessing: Preprocessing) -> object:
+        if path.name == "010.png" and "malignant" in str(path):
+            raise KeyboardInterrupt
+        return struck(path, preprocessing)
+
+    monkeypatch.setattr("melanoma_pl.data.decoding.decode_file", strike)
+    with pytest.raises(KeyboardInterrupt):
+        load(own_image_folder, tmp_path / "cache", "skip")
+    left = only_dataset(tmp_path / "cache")
+    assert not left.pixels.exists()
+    lines = left.progress.read_bytes()
+    count = lines.count(b"\n")
+    assert count >= 4
+    monkeypatch.setattr("melanoma_pl.data.decoding.decode_file", struck)
+    for cut in (lines[:-10], lines, lines[:-1] + b"x\n"):  # a line that was cut short, or torn, names no image
+        left.progress.write_bytes(cut)
+        part = left.part.read_bytes()
+        decoded.clear()
+        with caplog.at_level(logging.INFO):
+            again = load(own_image_folder, tmp_path / "cache", "skip")
+        assert len(decoded) <= 40 - count + 1 + CHECKED + 1
+        assert f"{count - (cut != lines)} of 40" in caplog.text
+        assert again.cache is not None
+        assert torch.equal(again.cache, whole.cache)
+        assert (again.sha256, again.broken) == (whole.sha256, whole.broken)
+        assert not left.progress.exists() and not left.part.exists()
+        left.record.unlink()
+        left.part.write_bytes(part)
+
+
+@pytest.mark.parametrize("damage", ["other pixels", "no pixels", "other images"])
+def test_a_rest_that_does_not_fit_is_decoded_anew(
+    damage: str, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load(image_folder, tmp_path)
+    assert whole.cache is not None
+    cached = only_dataset(tmp_path)
+    names = [json.dumps(each) + "\n" for each in whole.sha256[:20]]
+    pixels = cached.pixels.read_bytes()
+    cached.part.write_bytes(
+        b"" if damage == "no pixels" else pixels if damage == "other images" else bytes(len(pixels))
+    )
+    cached.progress.write_text("".join(names * 3 if damage == "other images" else names))
+    cached.record.unlink()
+    again = load(image_folder, tmp_path)
+    assert again.cache is not None
+    assert torch.equal(again.cache, whole.cache)
+    assert again.sha256 == whole.sha256
+
+
 def test_an_error_leaves_nothing(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
