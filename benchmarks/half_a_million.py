@@ -3,10 +3,10 @@
 python -m benchmarks.half_a_million grow FOLDER --images 10000,40000,400000
 python -m benchmarks.half_a_million kills FOLDER --kills 20
 
-`grow` draws downloads (`benchmarks.drawn_isic2024`) and runs the commands on each. Every command is a process of its own,
-whose largest memory is the system's figure for it. Seconds are given twice: by the clock, and as the processor's, which
-other work on the machine changes far less. `kills` kills the writing of the cache and of the prepared folder at random
-moments until both are complete, and compares them with undisturbed ones. Needs h5py; `kills` needs Linux.
+`grow` draws downloads (`benchmarks.drawn_isic2024`) and runs the commands on each, each in a process of its own, whose
+largest memory the system tells. Seconds are given twice: by the clock, and as the processor's, which other work on the
+machine changes far less. `kills` kills the writing of the cache and of the prepared folder at random moments until both
+are complete, and compares them with undisturbed ones. Needs h5py; `kills` needs Linux.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from benchmarks.machine import describe
 SIDE = 64  # pixels of the network's input
 TRAINING = [
     "data=folder", f"data.image_size={SIDE}", "data.group_column=group", "data.sampler=balanced",
-    "data.cache_fraction=0", "data.batch_size=16", "trainer.max_epochs=1", "trainer=cpu", "report=numbers", "test=false",
-    "augmentation=dihedral",
+    "data.cache_fraction=0", "data.batch_size=16", "trainer.max_epochs=1", "trainer=cpu", "report=numbers",
+    "test=false", "augmentation=dihedral",
 ]  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def write_cache(root: Path, folder: Path) -> None:
 
 
 def kills(folder: Path, count: int, images: int, seed: int) -> int:
-    """Kill both writers at random moments, and return the number of tries that ended with other files than undisturbed."""
+    """Kill both writers at random moments, and return how many tries ended with other files than undisturbed ones."""
     download, generator = folder / "download", random.Random(seed)
     if not (download / "train-metadata.csv").is_file():
         write_download(download, images)
