@@ -360,8 +360,8 @@ class Content:
     def is_rare(self) -> bool:
         """True if so few images are malignant that the area above 80 % sensitivity comes before the whole AUROC.
 
-        The whole area is then high for any network, because nearly all benign images rank below nearly all malignant
-        ones; what differs is how many benign images a threshold of high sensitivity calls malignant.
+        Such images are those of a screening: only thresholds of high sensitivity are of use, and what they call
+        malignant is nearly all benign.
         """
         return 0 < self.positives < RARE * self.n
 
