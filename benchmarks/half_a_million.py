@@ -1,7 +1,8 @@
 """Measure how preparing, decoding, training, evaluation and audit grow up to the size of ISIC 2024.
 
 python -m benchmarks.half_a_million grow FOLDER --images 10000,40000,400000
-python -m benchmarks.half_a_million kills FOLDER --kills 20
+python -m benchmarks.half_a_million kills FOLDER --images 1000 --kills 20
+python -m benchmarks.half_a_million stores FOLDER --images 40000            # after grow
 
 `grow` draws downloads (`benchmarks.drawn_isic2024`) and runs the commands on each, each in a process of its own, whose
 largest memory the system tells. Seconds are given twice: by the clock, and as the processor's, which other work on the
@@ -108,6 +109,31 @@ def write_cache(root: Path, folder: Path) -> None:
         data.load(split)
 
 
+def stores(home: Path) -> None:
+    """Read all images as files in folders, as files in one folder (hard links), and from the HDF5 file."""
+    import h5py
+
+    flat = home / "flat"
+    flat.mkdir(exist_ok=True)
+    for file in (home / "ready").rglob("*.jpg"):
+        if not (flat / file.name).exists():
+            os.link(file, flat / file.name)
+
+    def files(folder: Path) -> int:
+        return sum(len(Path(top, name).read_bytes()) for top, _, names in os.walk(folder) for name in sorted(names))
+
+    def hdf5() -> int:
+        with h5py.File(home / "download/train-image.hdf5") as archive:
+            return sum(len(archive[name][()].tobytes()) for name in archive)
+
+    readers = {"folders": lambda: files(home / "ready"), "one folder": lambda: files(flat), "HDF5": hdf5}
+    for name, read in [*readers.items(), *readers.items()]:  # the second time from the system's own cache
+        began, processor = time.perf_counter(), time.process_time()
+        read()
+        print(f"{name}: {time.perf_counter() - began:.1f} s, {time.process_time() - processor:.1f} s of the processor")
+    shutil.rmtree(flat)
+
+
 def kills(folder: Path, count: int, images: int, seed: int) -> int:
     """Kill both writers at random moments, and return how many tries ended with other files than undisturbed ones."""
     download, generator = folder / "download", random.Random(seed)
@@ -152,7 +178,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("grow", "kills", "cache"))
+    parser.add_argument("part", choices=("grow", "kills", "stores", "cache"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", default="10000,40000,400000", help="numbers of images, separated by commas")
     parser.add_argument("--parts", default="prepare,cache,train,evaluate,audit")
@@ -163,6 +189,10 @@ def main() -> int:
     numbers = [int(number) for number in chosen.images.split(",")]
     if chosen.part == "cache":
         write_cache(chosen.folder, chosen.to)
+        return 0
+    if chosen.part == "stores":
+        for number in numbers:
+            stores(chosen.folder / str(number))
         return 0
     if chosen.part == "kills":
         return int(kills(chosen.folder, chosen.kills, numbers[0], chosen.seed) > 0)
