@@ -80,15 +80,17 @@ def read_table(
                     raise UserError(f"{line} is not in UTF-8", "save it as CSV UTF-8")
                 if path in rows:
                     raise UserError(f"{line}: '{path}' has two rows", "delete one of them")
-                rows[path] = {column: _shared(cell, texts) for column, cell in row.items()}
+                rows[path] = _sharing(row, texts)
     except csv.Error as error:
         raise UserError(f"{table} is not a CSV table ({error})", "save it as CSV UTF-8") from error
     return rows
 
 
-def _shared(cell: str, texts: dict[str, str]) -> str:
-    """Return one object for equal cells, of those that came first: half the memory of a large table."""
-    return texts.setdefault(cell, cell) if len(texts) < MOST_TEXTS else texts.get(cell, cell)
+def _sharing(row: Mapping[str, str], texts: dict[str, str]) -> Mapping[str, str]:
+    """Return a row with one object for equal cells, of those that came first: half the memory of a large table."""
+    if len(texts) < MOST_TEXTS:
+        return {column: texts.setdefault(cell, cell) for column, cell in row.items()}
+    return {column: texts.get(cell, cell) for column, cell in row.items()}
 
 
 @contextmanager

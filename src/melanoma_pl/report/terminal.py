@@ -34,7 +34,7 @@ def format_report(content: Content) -> str:
     table = format_table([HEADER, *map(_row, content.sets)], rule=True)
     blocks = [
         [f"{own.title}: {_partial(own)}" for own in content.sets if content.is_rare],
-        [table],
+        table,
         [line for figures in content.sets for line in _gaps(figures)],
         [f"Warning: {warning}" for warning in content.warnings],
         [*map(_decided, content.decisions), *_predictive(content)],
@@ -47,7 +47,7 @@ def format_report(content: Content) -> str:
         ],
         [*content.notes, content.disclaimer],
     ]
-    shown = (block if block == [table] else map(_wrapped, block) for block in blocks if block)
+    shown = (block if block is table else map(_wrapped, block) for block in blocks if block)
     return "\n\n".join(map("\n".join, shown))
 
 

@@ -14,6 +14,8 @@ from sys import intern
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
+import numpy as np
+
 from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.data.public_sets.download import (
     Download,
@@ -172,7 +174,7 @@ def _write(archive: Mapping[str, Any], source: Path, entry: SourceImage, file: P
         value = archive[name][()]
     except (OSError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         raise _damaged(source, f"{name}: {error}") from error
-    if not hasattr(value, "tobytes") and not isinstance(value, bytes):
+    if not isinstance(value, bytes | np.void) and getattr(value, "dtype", None) != np.uint8:
         raise _damaged(source, f"{name} is not the content of a file")
     file.write_bytes(value if isinstance(value, bytes) else value.tobytes())
 
