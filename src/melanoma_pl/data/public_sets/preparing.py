@@ -259,9 +259,12 @@ def _make_file(download: Download, image: Chosen, file: Path, copy: bool) -> str
     """Link, copy or write the file of an image, and return what was done."""
     if isinstance(download.images, Path):
         return "linked" if link_or_copy(download.images / image.entry.original, file, copy) else "copied"
-    if download.identity and file.is_file() and file.stat().st_size:  # a power cut leaves empty files
-        return "written before an interruption"
     file.parent.mkdir(parents=True, exist_ok=True)
+    if not download.identity:
+        download.images(image.entry, file)
+        return "written"
+    if file.is_file() and file.stat().st_size:  # a power cut leaves empty files
+        return "written before an interruption"
     part = beside_of(file)  # a killed process leaves no half of an image under its name
     download.images(image.entry, part)
     part.replace(file)
