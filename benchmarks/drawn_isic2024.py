@@ -3,7 +3,9 @@
 python -m benchmarks.drawn_isic2024 10000 FOLDER
 
 One image in a thousand is malignant, as there. Every image is different, so that a search for copies has work to do:
-an irregular ellipse on skin, with texture cut from a few fields at random. Needs h5py. They are no images of patients.
+an irregular ellipse on skin, with texture cut from a few fields at random. In a download of more than 100,000 images,
+among which the audit looks for equal files only, 4,000 pictures come again and again, each time with another comment in
+the file. Needs h5py. They are no images of patients.
 """
 
 import argparse
@@ -22,6 +24,7 @@ SIDE = 130  # pixels
 PER_MALIGNANT = 1000  # images
 PER_PATIENT = 385  # images: 401,059 of 1,042 patients
 QUALITY = 88
+ALL_DIFFERENT, PICTURES = 100_000, 4_000  # images of a download up to which all pictures differ; pictures beyond it
 LOCATIONS = ("anterior torso", "posterior torso", "lower extremity", "upper extremity", "head/neck", "")
 COLUMNS = [
     "isic_id", "target", "patient_id", "age_approx", "sex", "anatom_site_general", "clin_size_long_diam_mm",
@@ -73,12 +76,20 @@ class Drawing:
         return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
+def commented(content: bytes, text: str) -> bytes:
+    """Return a JPEG file with a comment before everything else."""
+    words = text.encode()
+    return content[:2] + b"\xff\xfe" + (len(words) + 2).to_bytes(2, "big") + words + content[2:]
+
+
 def write_download(folder: Path, images: int, seed: int = 0) -> None:
     """Write `train-image.hdf5` and `train-metadata.csv` with a number of images."""
     import h5py
 
     folder.mkdir(parents=True, exist_ok=True)
     drawing, random = Drawing(seed), np.random.default_rng(seed + 1)
+    pictures = images if images <= ALL_DIFFERENT else PICTURES
+    benign: list[bytes] = []
     numbers = np.sort(random.choice(9_999_999, images, replace=False))
     is_malignant = np.zeros(images, dtype=bool)
     is_malignant[random.choice(images, max(20, round(images / PER_MALIGNANT)), replace=False)] = True
@@ -91,9 +102,16 @@ def write_download(folder: Path, images: int, seed: int = 0) -> None:
         writer.writeheader()
         shown = tqdm(zip(numbers, is_malignant, patients, strict=True), total=images, disable=not sys.stderr.isatty())
         for number, malignant, patient in shown:
-            name, content = f"ISIC_{number:07d}", io.BytesIO()
-            Image.fromarray(drawing.draw(bool(malignant))).save(content, "JPEG", quality=QUALITY)
-            archive[name] = np.void(content.getvalue())
+            name = f"ISIC_{number:07d}"
+            if malignant or len(benign) < pictures:
+                file = io.BytesIO()
+                Image.fromarray(drawing.draw(bool(malignant))).save(file, "JPEG", quality=QUALITY)
+                content = file.getvalue()
+                if not malignant:
+                    benign.append(content)
+            else:
+                content = commented(benign[random.integers(pictures)], name)
+            archive[name] = np.void(content)
             kind = "Malignant" if malignant else "Benign"
             words = dict.fromkeys(COLUMNS[47:54], "") | {"iddx_full": kind, "iddx_1": kind}
             writer.writerow(
