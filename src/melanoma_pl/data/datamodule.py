@@ -247,6 +247,7 @@ class MoleDataModule(pl.LightningDataModule):
             training = self.split("train")
             if is_first:
                 self._tell_validation_split()
+                self._tell_sampler(training.targets)
             self.split("validation")
             self._check_batch_size(self._epoch_length(training.targets))
         elif stage == "validate":
@@ -261,6 +262,15 @@ class MoleDataModule(pl.LightningDataModule):
                 f"data.batch_size={self.options.batch_size} is larger than the {count} {images}",
                 f"take {count} or fewer",
             )
+
+    def _tell_sampler(self, targets: torch.Tensor) -> None:
+        """Log what an epoch of the balanced sampler consists of."""
+        if self.options.sampler == "balanced":
+            drawn, malignant = self._epoch_length(targets), int((targets == 1).sum())
+            logger.info(
+                "sampler     an epoch has %d of %d training images: all %d malignant ones, and %d benign ones drawn anew",
+                drawn, len(targets), malignant, drawn - malignant,
+            )  # fmt: skip
 
     def _epoch_length(self, targets: torch.Tensor) -> int:
         """Return the number of images in an epoch from the targets of the training images."""
@@ -307,6 +317,8 @@ class MoleDataModule(pl.LightningDataModule):
     @property
     def oversampling(self) -> float:
         """How many times as frequent malignant images are, relative to benign ones, in an epoch as in the dataset."""
+        if self.options.sampler == "natural":
+            return 1.0
         targets = self.split("train").targets
         drawn, malignant = self._epoch_length(targets), int((targets == 1).sum())
         return (len(targets) - malignant) / (drawn - malignant)

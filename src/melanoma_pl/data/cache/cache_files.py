@@ -222,7 +222,7 @@ def _read_line(line: bytes) -> str | list[str] | None:
     with suppress(ValueError):
         entry: Any = json.loads(line)
         if line.endswith(b"\n") and (isinstance(entry, str) or (isinstance(entry, list) and len(entry) == 2)):
-            return entry  # type: ignore[no-any-return]
+            return entry
     return None
 
 
