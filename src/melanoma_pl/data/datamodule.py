@@ -268,7 +268,7 @@ class MoleDataModule(pl.LightningDataModule):
         if self.options.sampler == "balanced":
             drawn, malignant = self._epoch_length(targets), int((targets == 1).sum())
             logger.info(
-                "sampler     an epoch has %d of %d training images: all %d malignant ones, and %d benign ones drawn anew",
+                "sampler     an epoch has %d of %d training images: all %d malignant and %d benign ones, drawn anew",
                 drawn, len(targets), malignant, drawn - malignant,
             )  # fmt: skip
 

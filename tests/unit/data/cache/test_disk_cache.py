@@ -1,8 +1,10 @@
 """Images kept on disk: the bits that memory would hold, written once, whole or not at all, and made anew when stale."""
 
+import hashlib
 import json
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -350,6 +352,25 @@ def test_killed_while_building(image_folder: Path, tmp_path: Path) -> None:
     in_memory = load_images(list_split(image_folder, "train"), SMALL)
     assert torch.equal(again.pixels(torch.arange(40)), in_memory.pixels(torch.arange(40)))
     assert not parts[0].part.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_killed_at_random_moments(image_folder: Path, tmp_path: Path) -> None:
+    before = f"{SLOWLY}\nfrom melanoma_pl.data.cache import cache_files\ncache_files.FLUSHED = 4"
+    generator = random.Random(0)
+    for _ in range(3):
+        process = start(image_folder, tmp_path, before)
+        assert process.stdout is not None
+        process.stdout.readline()  # the first image
+        time.sleep(generator.uniform(0.5, 2))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    answer, _ = start(image_folder, tmp_path, before).communicate(timeout=120)
+    assert "an earlier process left" in answer
+    in_memory = load_images(list_split(image_folder, "train"), Preprocessing(32)).cache
+    assert in_memory is not None
+    assert answer.splitlines()[-1] == hashlib.sha256(in_memory.numpy().tobytes()).hexdigest()
 
 
 def test_what_was_decoded_before_an_interruption_is_not_decoded_again(
