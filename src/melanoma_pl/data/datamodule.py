@@ -316,7 +316,7 @@ class MoleDataModule(pl.LightningDataModule):
 
     @property
     def oversampling(self) -> float:
-        """How many times as frequent malignant images are, relative to benign ones, in an epoch as in the dataset."""
+        """Odds of malignant in an epoch divided by those among the training images; 1 unless the sampler is balanced."""
         if self.options.sampler == "natural":
             return 1.0
         targets = self.split("train").targets

@@ -149,7 +149,7 @@ class CachedDataset:
         return freed
 
 
-class Progress:
+class UnfinishedDataset:
     """The images of a dataset that is being written; a process that is killed leaves them to the next one.
 
     Pixels are on the disk before the lines that name them, so that no line promises pixels that a power cut took.

@@ -23,7 +23,7 @@ from melanoma_pl.data.cache.cache_files import (
     FORMAT,
     CachedDataset,
     CacheRecord,
-    Progress,
+    UnfinishedDataset,
     bytes_per_image,
     hold,
 )
@@ -183,9 +183,11 @@ def _build(
     return record
 
 
-def _begin(cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str) -> Progress:
+def _begin(
+    cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str
+) -> UnfinishedDataset:
     """Return the progress of an earlier process, if a few of its images are as they decode now, or a new one."""
-    progress = Progress(cached, preprocessing.image_size)
+    progress = UnfinishedDataset(cached, preprocessing.image_size)
     if not progress:
         return progress
     done = images.take(range(min(len(progress), len(images))))
@@ -198,7 +200,7 @@ def _begin(cached: CachedDataset, images: LabelledImages, preprocessing: Preproc
         logger.warning("what an earlier process left in %s cannot be used (%s)", cached.folder, error)
         progress.close()
         _remove_progress(cached)
-        return Progress(cached, preprocessing.image_size)
+        return UnfinishedDataset(cached, preprocessing.image_size)
     logger.info("cache       an earlier process left %d of %d %s there", len(done), len(images), title)
     return progress
 

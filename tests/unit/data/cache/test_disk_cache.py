@@ -381,13 +381,14 @@ def test_what_was_decoded_before_an_interruption_is_not_decoded_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("melanoma_pl.data.cache.cache_files.FLUSHED", 4)
-    (own_image_folder / "train/benign/003.png").write_bytes(b"broken")
+    files = list_split(own_image_folder, "train").files
+    files[3].write_bytes(b"broken")
     whole = load(own_image_folder, tmp_path / "whole", "skip")
     assert whole.cache is not None
     struck = decoding.decode_file
 
     def strike(path: Path, preprocessing: Preprocessing) -> object:
-        if path.name == "010.png" and "malignant" in str(path):
+        if path == files[30]:
             raise KeyboardInterrupt
         return struck(path, preprocessing)
 
