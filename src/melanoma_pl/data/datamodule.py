@@ -316,7 +316,7 @@ class MoleDataModule(pl.LightningDataModule):
 
     @property
     def oversampling(self) -> float:
-        """Odds of malignant in an epoch divided by those among the training images; 1 unless the sampler is balanced."""
+        """Odds of malignant in an epoch, divided by those among the training images; 1 for the natural sampler."""
         if self.options.sampler == "natural":
             return 1.0
         targets = self.split("train").targets
