@@ -46,7 +46,7 @@ CITATION = (
 )
 WARNINGS = (
     "about 0.1 % of its images are malignant: train with data.sampler=balanced, and read the partial AUROC first",
-    "only its biopsied lesions have a diagnosis; all others count as benign, because no doctor wanted a biopsy",
+    "most of its lesions were not biopsied and count as benign, and so do lesions of uncertain malignancy",
 )
 WAY_OUT = "download it again from kaggle.com/competitions/isic-2024-challenge"
 
@@ -87,7 +87,7 @@ def read_isic2024(source: Path, missing: str, opened: ExitStack) -> Download:
     left_out += [LeftOut(name, "", f"no row in {TABLE}") for name in without_row]
     status = (source if source.is_file() else images).stat()
     identity = f"{status.st_size} {status.st_mtime_ns} {sha256_of(table)}"
-    note = "the labels are those of the challenge's column target; indeterminate lesions count as benign there"
+    note = "the labels are those of the challenge's column target"
     return Download(
         CITATION, WARNINGS, tuple(entries), partial(_write, archive, source), tuple(left_out), (note,), identity
     )
