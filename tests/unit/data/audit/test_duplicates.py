@@ -110,7 +110,7 @@ def test_of_very_many_images_only_equal_files_are_found(
     mole_folder: Path, moles: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(moles[2], mole_folder / "test/benign/near.jpg", quality=50)
-    (mole_folder / "test/benign/equal.jpg").write_bytes((mole_folder / "train/benign/1.jpg").read_bytes())
+    (mole_folder / "test/benign/equal.jpg").write_bytes((mole_folder / "train/benign/0.jpg").read_bytes())
     found = scanned(mole_folder)
     assert len(find_matches(found)[0]) == 2
     assert not unsearched(found)
