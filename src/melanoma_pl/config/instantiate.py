@@ -201,6 +201,7 @@ def make_classifier(
             optimizer=make_optimizer_spec(settings, precision),
             schedule=build(settings.scheduler, Schedule),  # type: ignore[type-abstract]
             pos_weight=balanced if weight == "balanced" else float(weight),
+            oversampling=data.oversampling,
             threshold=settings.threshold.model_dump(exclude={"sweep"}),
             fit_decision=settings.data.validate_on == "validation" and not settings.data.trains_on_all,
             seed=settings.seed,

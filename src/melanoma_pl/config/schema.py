@@ -208,9 +208,30 @@ class TrainSettings(Strict):
                 "data.root is not set: give the folder of your images, data=folder data.root=<folder>, or a table of "
                 "them, data=table data.table=<file>"
             )
+        self._check_sampler()
         if data.fold is not None and data.validate_on == "test":
             raise ValueError(
                 f"data.fold={data.fold} and data.validate_on=test exclude each other: leave one of them out"
+            )
+
+    def _check_sampler(self) -> None:
+        """Refuse what would balance the classes twice, or has no effect."""
+        data = self.data
+        if data.sampler == "natural":
+            if data.benign_per_malignant != 1:
+                raise ValueError(
+                    f"data.benign_per_malignant={data.benign_per_malignant:g} has no effect with data.sampler=natural: "
+                    "add data.sampler=balanced"
+                )
+            return
+        if data.balance is not None:
+            raise ValueError(
+                f"data.sampler=balanced and data.balance={list(data.balance)} both decide how often an image comes: "
+                "leave one of them out"
+            )
+        if self.loss.pos_weight == "balanced":
+            raise ValueError(
+                "data.sampler=balanced and loss.pos_weight=balanced would count malignant images twice: leave one out"
             )
 
     def _check_backbone(self) -> None:

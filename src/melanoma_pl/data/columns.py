@@ -231,7 +231,10 @@ def _repeats(column: Column, images: LabelledImages) -> bool:
         return False
     return (
         all(value in ("", path) for value, path in zip(column.values, images.paths, strict=True))
-        or list(map(standard_label, column.values)) == list(map(standard_label, images.labels))
+        or all(
+            standard_label(value) == standard_label(label)
+            for value, label in zip(column.values, images.labels, strict=True)
+        )
         or column.name.lower() == "split"
     )
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from melanoma_pl.data.cache.cache_files import DEFAULT_FOLDER
 
 DESCRIPTION, EXAMPLES = (__doc__ or "").split("\n\n", 1)
-NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "pad-ufes-20", "dermamnist")
+NAMES = ("kaggle-benign-malignant", "ham10000", "isic", "isic2024", "pad-ufes-20", "dermamnist")
 TASKS = ("melanoma-vs-nevus", "malignant-vs-benign", "melanoma-vs-rest")
 ON_PROBLEM = ("stop", "leave-out")
 DEFAULT = "default: %(default)s"

@@ -1,9 +1,9 @@
 """The LightningDataModule: the images of a folder or a table as training, validation and test batches."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from melanoma_pl.data.labelled_images import LabelledImages, list_split, not_rea
 from melanoma_pl.data.loader import Batch, ImageBatches, ResidentBatches, ResumableLoader, ignore_interrupts
 from melanoma_pl.data.metadata import find_metadata, read_groups
 from melanoma_pl.data.options import SPLIT_FILE, DataOptions, check_image_paths, takes_options
-from melanoma_pl.data.order import EpochBatches
+from melanoma_pl.data.order import EpochBatches, balanced_count, balanced_order, weighted_order
 from melanoma_pl.data.splits import Indices, balancing_weights, cut_fold, cut_validation, keep_where, leave_out
 from melanoma_pl.errors import UserError
 from melanoma_pl.machine_limits import usable_cores
@@ -169,7 +169,7 @@ class MoleDataModule(pl.LightningDataModule):
         Raises:
             UserError: If images, lesions or a fold are missing, or `batch_size` exceeds the number of training images.
         """
-        self._check_batch_size(len(self.list_trained_on()))
+        self._check_batch_size(self._epoch_length(torch.from_numpy(self.list_trained_on().targets)))
 
     def list_trained_on(self) -> LabelledImages:
         """List the images of the split `train`; no image is opened, so unreadable ones are among them."""
@@ -247,8 +247,9 @@ class MoleDataModule(pl.LightningDataModule):
             training = self.split("train")
             if is_first:
                 self._tell_validation_split()
+                self._tell_sampler(training.targets)
             self.split("validation")
-            self._check_batch_size(len(training))
+            self._check_batch_size(self._epoch_length(training.targets))
         elif stage == "validate":
             self.split("validation")
         else:
@@ -256,10 +257,26 @@ class MoleDataModule(pl.LightningDataModule):
 
     def _check_batch_size(self, count: int) -> None:
         if self.options.batch_size > count:
+            images = "training images" if self.options.sampler == "natural" else "images of an epoch, balanced"
             raise UserError(
-                f"data.batch_size={self.options.batch_size} is larger than the {count} training images",
+                f"data.batch_size={self.options.batch_size} is larger than the {count} {images}",
                 f"take {count} or fewer",
             )
+
+    def _tell_sampler(self, targets: torch.Tensor) -> None:
+        """Log what an epoch of the balanced sampler consists of."""
+        if self.options.sampler == "balanced":
+            drawn, malignant = self._epoch_length(targets), int((targets == 1).sum())
+            logger.info(
+                "sampler     an epoch has %d of %d training images: all %d malignant and %d benign ones, drawn anew",
+                drawn, len(targets), malignant, drawn - malignant,
+            )  # fmt: skip
+
+    def _epoch_length(self, targets: torch.Tensor) -> int:
+        """Return the number of images in an epoch from the targets of the training images."""
+        if self.options.sampler == "natural":
+            return len(targets)
+        return balanced_count(targets, self.options.benign_per_malignant)
 
     def _tell_validation_split(self) -> None:
         """Log how many images of a validation split of the dataset's own validate, and how many share lesions."""
@@ -279,17 +296,32 @@ class MoleDataModule(pl.LightningDataModule):
         """Return the training batches, in the order that (seed, epoch) decides."""
         dataset, size, drop_last = self._near(self.split("train")), self.options.batch_size, self.options.drop_last
         rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-        weights = (
-            None if self.options.balance is None else torch.from_numpy(self._weights(dataset, self.options.balance))
-        )
+        targets = dataset.targets.cpu()
         batches = EpochBatches(
-            len(dataset), size, self.seed, drop_last=drop_last, rank=rank, world_size=world, device=dataset.device,
-            weights=weights,
+            self._epoch_length(targets), size, self.seed, drop_last=drop_last, rank=rank, world_size=world,
+            device=dataset.device, draw=self._draw(dataset, targets),
         )  # fmt: skip
         return ResumableLoader(dataset, batches, self._workers(dataset), *self._progress())
 
-    def _weights(self, dataset: ImageBatches, columns: Sequence[str]) -> NDArray[np.float64]:
-        return balancing_weights(dataset.images, columns, self._need_metadata("balance"), self.options.image_column)
+    def _draw(self, dataset: ImageBatches, targets: torch.Tensor) -> Callable[[int, int], torch.Tensor] | None:
+        """Return the function that draws the images of an epoch; None if each comes once."""
+        options = self.options
+        if options.sampler == "balanced":
+            return partial(balanced_order, targets, options.benign_per_malignant)
+        if options.balance is None:
+            return None
+        table = self._need_metadata("balance")
+        weights = balancing_weights(dataset.images, options.balance, table, options.image_column)
+        return partial(weighted_order, torch.from_numpy(weights))
+
+    @property
+    def oversampling(self) -> float:
+        """Odds of malignant in an epoch, divided by those among the training images; 1 for the natural sampler."""
+        if self.options.sampler == "natural":
+            return 1.0
+        targets = self.split("train").targets
+        drawn, malignant = self._epoch_length(targets), int((targets == 1).sum())
+        return (len(targets) - malignant) / (drawn - malignant)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Return the validation batches, in the order of the images; an empty list if no image is held out."""

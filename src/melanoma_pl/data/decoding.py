@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,11 +69,16 @@ def decode_images(
     """
     sha256: list[str] = []
     broken: dict[str, str] = {}
-    decoded = read_all(lambda path: decode_file(path, preprocessing), images.files, f"reading {title}")
-    for path, image in zip(images.paths, decoded, strict=True):
+    for path, image in decode_each(images, preprocessing, title):
         if image.pixels is None:
             broken[path] = image.reason
             continue
         keep(len(sha256), image.pixels.permute(1, 2, 0))
         sha256.append(image.sha256)
     return tuple(sha256), broken
+
+
+def decode_each(images: LabelledImages, preprocessing: Preprocessing, title: str) -> Iterator[tuple[str, Decoded]]:
+    """Yield the path and the decoded file of every image, in order, as `decode_images` reads them."""
+    decoded = read_all(lambda path: decode_file(path, preprocessing), images.files, f"reading {title}")
+    return zip(images.paths, decoded, strict=True)

@@ -11,6 +11,7 @@ from melanoma_pl.errors import UserError, did_you_mean, first_of
 from melanoma_pl.files import TableReader
 
 METADATA_FILE = "metadata.csv"
+MOST_TEXTS = 10_000  # different cells that are kept to be shared; a column of paths has another one in each row
 SEPARATORS = ",;\t|"  # a spreadsheet writes semicolons where a comma separates decimals
 
 
@@ -57,6 +58,7 @@ def read_table(
             and line.
     """
     rows: dict[str, Mapping[str, str]] = {}
+    texts: dict[str, str] = {}
     without_ending: Mapping[str, Sequence[str]] | None = None
     try:
         with open_table(table, image_column) as reader:
@@ -78,10 +80,17 @@ def read_table(
                     raise UserError(f"{line} is not in UTF-8", "save it as CSV UTF-8")
                 if path in rows:
                     raise UserError(f"{line}: '{path}' has two rows", "delete one of them")
-                rows[path] = row
+                rows[path] = _sharing(row, texts)
     except csv.Error as error:
         raise UserError(f"{table} is not a CSV table ({error})", "save it as CSV UTF-8") from error
     return rows
+
+
+def _sharing(row: Mapping[str, str], texts: dict[str, str]) -> Mapping[str, str]:
+    """Return a row with one object for equal cells, of those that came first: half the memory of a large table."""
+    if len(texts) < MOST_TEXTS:
+        return {column: texts.setdefault(cell, cell) for column, cell in row.items()}
+    return {column: texts.get(cell, cell) for column, cell in row.items()}
 
 
 @contextmanager

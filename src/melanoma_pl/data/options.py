@@ -115,6 +115,12 @@ class DataOptions(BaseModel):
     balance: tuple[Text, ...] | None = option(
         None, "Columns of the metadata, or `label`, that the sampling of training images makes independent."
     )
+    sampler: Literal["natural", "balanced"] = option(
+        "natural", "`balanced`: an epoch has every malignant image, and benign ones drawn anew."
+    )
+    benign_per_malignant: Annotated[float, Field(gt=0, allow_inf_nan=False)] = option(
+        1.0, "Benign images per malignant one in an epoch of the balanced sampler."
+    )
     limit: Annotated[int, Field(ge=2)] | None = option(None, "Images to train on, of both classes; None is all.")
     metadata: Text | None = option("auto", "CSV file; `auto`: `<root>/metadata.csv` if it exists, or the table.")
     image_column: Text = option("image", "Column with the image's path relative to the root or the table's folder.")

@@ -6,7 +6,7 @@ Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014, https://do
 constants of Vigna's public-domain reference, https://prng.di.unimi.it/splitmix64.c.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -117,6 +117,33 @@ def weighted_order(weights: Tensor, seed: int, epoch: int) -> Tensor:
     return drawn[epoch_order(count, seed, epoch)]
 
 
+def balanced_order(targets: Tensor, benign_per_malignant: float, seed: int, epoch: int) -> Tensor:
+    """Return the images of one epoch: every malignant one once, and benign ones that are drawn anew in each epoch.
+
+    The benign images drawn are those with the smallest hashes, so none comes twice in an epoch.
+
+    Args:
+        targets: int64 `(N,)`, 1 for malignant.
+        benign_per_malignant: Number of benign images per malignant one, above 0; at most all of them come.
+        seed: The run's seed.
+        epoch: Epoch from 0.
+
+    Returns:
+        int64 `(balanced_count(targets, benign_per_malignant),)`, indices of 0 to `N - 1`, each at most once.
+    """
+    malignant, benign = (torch.nonzero(targets == target)[:, 0] for target in (1, 0))
+    number = balanced_count(targets, benign_per_malignant) - len(malignant)
+    keys = hashes(seed, epoch, benign, count=1, stream=SAMPLING_STREAM)[:, 0]
+    chosen = torch.cat([malignant, benign[torch.argsort(keys, stable=True)[:number]]])
+    return chosen[epoch_order(len(chosen), seed, epoch)]
+
+
+def balanced_count(targets: Tensor, benign_per_malignant: float) -> int:
+    """Return the number of images in an epoch of `balanced_order`."""
+    malignant, benign = (int((targets == target).sum()) for target in (1, 0))
+    return malignant + min(benign, max(1, round(benign_per_malignant * malignant)))
+
+
 @dataclass(eq=False)
 class EpochBatches(Sampler[tuple[int, Tensor]]):
     """A sampler that yields `(epoch, indices)`: the epoch's number and the int64 indices of one batch.
@@ -130,14 +157,15 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
     once.
 
     Args:
-        count: Number of images, at least 1.
+        count: Number of images in an epoch, at least 1.
         batch_size: Images per batch and rank, at least 1.
         seed: The run's seed.
         shuffle: Whether each epoch has an order of its own; otherwise it is 0 to `count - 1`.
         drop_last: Whether to leave out a smaller last batch.
         rank: This process, 0 to `world_size - 1`.
         world_size: Number of processes that share the images.
-        weights: How often each image comes in a shuffled epoch, float64 `(count,)`; None for once.
+        draw: Returns the images of a shuffled epoch from (seed, epoch), int64 `(count,)`, such as `weighted_order` with
+            its first argument; None for each of 0 to `count - 1` once.
         device: Device of the indices. Those of an epoch are moved there at once, so that no step waits for its own.
 
     Attributes:
@@ -156,7 +184,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
     rank: int = 0
     world_size: int = 1
     device: torch.device = CPU
-    weights: Tensor | None = None
+    draw: Callable[[int, int], Tensor] | None = None
     epoch: int = field(default=0, init=False)
     skip: int = field(default=0, init=False)
 
@@ -188,9 +216,9 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         return iter([(self.epoch, indices) for indices in batches[self.skip : len(self)]])
 
     def _order(self) -> Tensor:
-        if self.weights is None:
+        if self.draw is None:
             return epoch_order(self.count, self.seed, self.epoch)
-        return weighted_order(self.weights, self.seed, self.epoch)
+        return self.draw(self.seed, self.epoch)
 
     @property
     def _per_rank(self) -> int:

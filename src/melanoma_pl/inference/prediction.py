@@ -27,6 +27,7 @@ from melanoma_pl.models.features import tapped
 from melanoma_pl.preprocessing import Preprocessing
 
 BATCH = 64  # images; bounds the memory of prediction
+MOST_FITTED = 20_000  # images of a split that the detector is fitted to
 
 Views = Literal["none", "dihedral"]
 Change = Callable[[Tensor, Tensor], Tensor]
@@ -150,6 +151,9 @@ def fit_ood_detector(classifier: MelanomaClassifier, data: MoleDataModule) -> bo
 def _features(classifier: MelanomaClassifier, data: MoleDataModule, name: str) -> NDArray[np.float32]:
     """Return the features of a split's images, float32 `(N, D)`; D is 0 if the network has none."""
     split = data.split(name)
+    if len(split) > MOST_FITTED:  # a mean and a covariance need no more
+        chosen = torch.linspace(0, len(split) - 1, MOST_FITTED).long()
+        split = ImageBatches(split.loaded, split.positions[chosen])
     with tapped(classifier.network) as collected:
         predict_logits(classifier, split_batches(split, f"features of {name} images"))
     return torch.cat(collected).cpu().numpy() if collected else np.empty((len(split), 0), dtype=np.float32)

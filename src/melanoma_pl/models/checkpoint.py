@@ -62,6 +62,7 @@ class CheckpointEntry(BaseModel):
         decided_on: The out-of-fold predictions that they were fitted on, in words; empty for validation images.
         threshold_rule: Arguments of `evaluation.choose_threshold`.
         pos_weight: Weight of a malignant image in the loss.
+        oversampling: How many times as frequent malignant images were in training as among its images.
         images_note: Remark on the training images, such as "synthetic".
     """
 
@@ -76,6 +77,7 @@ class CheckpointEntry(BaseModel):
     decided_on: str = ""
     threshold_rule: Annotated[dict[str, Any], AfterValidator(_check_rule)]
     pos_weight: float = Field(gt=0, allow_inf_nan=False)
+    oversampling: float = Field(1.0, gt=0, allow_inf_nan=False)
     images_note: str
 
     def difference(self, preprocessing: Preprocessing, class_names: Sequence[str], *, any_size: bool = False) -> str:

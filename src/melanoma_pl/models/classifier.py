@@ -70,6 +70,9 @@ class MelanomaClassifier(pl.LightningModule):
         schedule: Factor of the learning rate at each step.
         pos_weight: Weight of a malignant image in the loss; a benign one has 1. It shifts the network's output by
             log(pos_weight), which `forward` subtracts: probabilities are those at the training images' prevalence.
+        oversampling: How many times as frequent malignant images are, relative to benign ones, in an epoch of the
+            training as among its images. It shifts the network's output by log(oversampling), which `forward` subtracts
+            too. Weights then belong to the images as they are drawn.
         soft_targets: Changes the images and targets of each training step.
         layer_options: Name of a layer → options of the optimizer for its weights, such as `weight_decay`.
         threshold: Rule by which validation chooses the threshold: arguments of `evaluation.choose_threshold`.
@@ -97,6 +100,7 @@ class MelanomaClassifier(pl.LightningModule):
         optimizer: Mapping[str, Any] = ADAM,
         schedule: Schedule | None = None,
         pos_weight: float = 1.0,
+        oversampling: float = 1.0,
         soft_targets: SoftTargets | None = None,
         layer_options: LayerOptions | None = None,
         threshold: Mapping[str, Any] = SENSITIVE,
@@ -136,7 +140,9 @@ class MelanomaClassifier(pl.LightningModule):
         self.augmented_decision: Decision | None = None
         self.ood_detector: OutOfDistributionDetector | None = None
         self.register_buffer("pos_weight", torch.tensor(float(pos_weight)), persistent=False)
-        self.logit_shift = math.log(pos_weight)  # of the network's output, by the weighted loss
+        self.oversampling = oversampling
+        # of the network's output, by the weighted loss and by the images that an epoch draws
+        self.logit_shift = math.log(pos_weight) + math.log(oversampling)
         # persistent, so that the mean of an epoch that was interrupted and resumed covers all of its batches
         self.train_metrics = MetricCollection(
             {"loss": MeanMetric(nan_strategy="disable"), "accuracy": BinaryAccuracy(validate_args=False)}
@@ -164,9 +170,19 @@ class MelanomaClassifier(pl.LightningModule):
         return logits.reshape(pixels.shape[0]) - self.logit_shift
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean weighted binary cross-entropy, a scalar, from logits and targets in [0, 1], both `(N,)`."""
+        """Return the mean weighted binary cross-entropy, a scalar, from logits and targets in [0, 1], both `(N,)`.
+
+        It is that of images at the prevalence of the training images; `training_loss` is that of images as drawn.
+        """
+        return self._weighted_loss(logits, targets, self.logit_shift - math.log(self.oversampling))
+
+    def training_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the same of images that an epoch of the training has drawn."""
+        return self._weighted_loss(logits, targets, self.logit_shift)
+
+    def _weighted_loss(self, logits: Tensor, targets: Tensor, shift: float) -> Tensor:
         weight: Tensor = self.pos_weight  # type: ignore[assignment]
-        shifted = logits.float() + self.logit_shift
+        shifted = logits.float() + shift
         return functional.binary_cross_entropy_with_logits(shifted, targets.float(), pos_weight=weight)
 
     # Training
@@ -174,7 +190,7 @@ class MelanomaClassifier(pl.LightningModule):
     def logits_and_loss(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Compute a training step's logits, float `(N,)`, and loss, float scalar."""
         logits = self(pixels)
-        return logits, self.loss(logits, targets)
+        return logits, self.training_loss(logits, targets)
 
     def compile_training(self, mode: str) -> None:
         """Compile the arithmetic of a training step with `torch.compile`; evaluation stays as it is.
@@ -228,11 +244,12 @@ class MelanomaClassifier(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        logits, loss = self.logits_and_loss(*self.soft_targets(batch.pixels, batch.targets))
+        logits, loss = self.logits_and_loss(*self.soft_targets(batch.pixels, batch.targets, self.oversampling))
         count = logits.shape[0]
         with torch.no_grad():
             self.train_metrics["loss"].update(loss, count)
-            self.train_metrics["accuracy"].update(torch.sigmoid(logits.float()), batch.targets)
+            as_drawn = torch.sigmoid(logits.float() + math.log(self.oversampling))
+            self.train_metrics["accuracy"].update(as_drawn, batch.targets)
         self.log("loss", loss, prog_bar=True, logger=False, batch_size=count)
         if self.trainer.is_last_batch:  # the metrics hold the whole epoch; logging them at each step costs 0.5 ms
             metrics = {f"train/{name}": metric for name, metric in self.train_metrics.items()}
@@ -322,6 +339,7 @@ class MelanomaClassifier(pl.LightningModule):
             "decided_on": self.decided_on,
             "threshold_rule": self.threshold_rule,
             "pos_weight": float(self.pos_weight),  # type: ignore[arg-type]
+            "oversampling": self.oversampling,
             "images_note": self.images_note,
         }
         if self.trains_another_network:
@@ -407,6 +425,7 @@ class MelanomaClassifier(pl.LightningModule):
             "preprocessing": entry.preprocessing,
             "class_names": entry.class_names,
             "pos_weight": entry.pos_weight,
+            "oversampling": entry.oversampling,
             "threshold": entry.threshold_rule,
             "images_note": entry.images_note,
         }

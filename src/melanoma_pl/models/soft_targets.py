@@ -1,5 +1,6 @@
 """Training targets between 0 and 1: mixed images, smoothed labels, and the answers of other networks."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -37,12 +38,14 @@ class SoftTargets:
         self.label_smoothing, self.mixup = label_smoothing, mixup
         self.teachers, self.teacher_weight = tuple(teachers), teacher_weight
 
-    def __call__(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, pixels: Tensor, targets: Tensor, oversampling: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return a training step's images and targets as the loss takes them.
 
         Args:
             pixels: uint8 `(N, 3, S, S)`, augmented.
             targets: int64 `(N,)`.
+            oversampling: How many times as frequent malignant images are in training as among its images; it raises the
+                odds that the teachers give.
 
         Returns:
             uint8 `(N, 3, S, S)` and float `(N,)` in [0, 1]; the arguments themselves if nothing is changed.
@@ -57,7 +60,7 @@ class SoftTargets:
         if self.teachers:
             with torch.no_grad():
                 logits = torch.stack([teacher(pixels).float() / teacher.temperature for teacher in self.teachers])
-            taught = torch.sigmoid(logits.mean(dim=0))
+            taught = torch.sigmoid(logits.mean(dim=0) + math.log(oversampling))
             targets = (1 - self.teacher_weight) * targets + self.teacher_weight * taught
         return pixels, targets
 

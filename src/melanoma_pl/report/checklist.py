@@ -116,6 +116,7 @@ def _facts_of(evaluated: EvaluatedRun) -> dict[str, str]:
         "sizes": ", ".join(sizes),
         "preprocessing": f"{side} × {side} RGB pixels from 0 to 1, normalisation {own.data.normalisation}{colour}",
         "loss weight": "" if weight == 1 else str(weight),
+        "sampler": "" if own.data.sampler == "natural" else f"{own.data.benign_per_malignant:g}",
         "unreadable": "" if own.data.on_broken == "stop" else "left out",
         "excluded": str(own.data.exclude or ""),
         "weights": str(own.model.get("weights") or ""),

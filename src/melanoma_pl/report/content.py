@@ -16,6 +16,7 @@ from melanoma_pl.evaluation import (
 )
 
 CHANCE = 0.5  # AUROC at chance level
+RARE = 0.01  # proportion of malignant images below which the partial AUROC comes first, as in ISIC 2024 (0.1 %)
 Level = Literal["problem", "caution", "neutral"]
 Kind = Literal["seen", "leak", "synthetic", "few", "chosen", "unchecked"]
 SIMILARITY_BANDS = {"like the control": 0.7, "partly like the control": 0.3, "independent": -1.0}
@@ -354,6 +355,15 @@ class Content:
     def confusion(self) -> Counts:
         """The confusion matrix at the chosen threshold."""
         return self.decisions[0].counts
+
+    @property
+    def is_rare(self) -> bool:
+        """True if so few images are malignant that the area above 80 % sensitivity comes before the whole AUROC.
+
+        Such images are those of a screening: only thresholds of high sensitivity are of use, and what they call
+        malignant is nearly all benign.
+        """
+        return 0 < self.positives < RARE * self.n
 
     @property
     def is_scaled(self) -> bool:

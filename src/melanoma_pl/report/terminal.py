@@ -33,6 +33,8 @@ def format_report(content: Content) -> str:
     """Return the main figures as a table, then everything else in wrapped lines."""
     table = format_table([HEADER, *map(_row, content.sets)], rule=True)
     blocks = [
+        [f"{own.title}: {_partial(own)}" for own in content.sets if content.is_rare],
+        table,
         [line for figures in content.sets for line in _gaps(figures)],
         [f"Warning: {warning}" for warning in content.warnings],
         [*map(_decided, content.decisions), *_predictive(content)],
@@ -45,7 +47,8 @@ def format_report(content: Content) -> str:
         ],
         [*content.notes, content.disclaimer],
     ]
-    return "\n\n".join("\n".join(lines) for lines in (table, *(map(_wrapped, block) for block in blocks if block)))
+    shown = (block if block is table else map(_wrapped, block) for block in blocks if block)
+    return "\n\n".join(map("\n".join, shown))
 
 
 def format_closing(content: Content, commands: Mapping[str, str]) -> list[str]:
@@ -62,6 +65,7 @@ def format_closing(content: Content, commands: Mapping[str, str]) -> list[str]:
     if content.split == "test" and content.lesions and not (warning_of(content, "seen") or warning_of(content, "leak")):
         counts += ", all of unseen lesions"
     rows = [
+        *([("pAUC", _partial(main))] if content.is_rare else []),
         ("AUROC", f"{told(main.ranking.auroc)}{unseen} ({counts})"),
         (
             f"at {probability(decisions.threshold or 0.0)}",
@@ -76,6 +80,12 @@ def format_closing(content: Content, commands: Mapping[str, str]) -> list[str]:
         *commands.items(),
     ]
     return [f"Result on the {content.split} split. {content.disclaimer}", *format_table(rows, "<")]
+
+
+def _partial(figures: SetFigures) -> str:
+    """Return the partial AUROC, the score of ISIC 2024, with what it can be."""
+    area = told(figures.ranking.partial_auroc)
+    return f"partial AUROC {area} above 80 % sensitivity (0.02 at chance level, 0.2 at best)"
 
 
 def _row(figures: SetFigures) -> list[str]:

@@ -22,7 +22,7 @@ ANEW = "sweep anew: melanoma-train -m … data.fold=0,1,…"
 MUST_MATCH = ("data.class_names", "data.normalisation", "data.image_size", "data.colour_constancy", "model", "loss")
 SHOULD_MATCH = (
     "augmentation", "optimizer", "scheduler", "parameter_groups", "data.batch_size", "data.balance",
-    "trainer.max_epochs", "checkpoint.evaluate",
+    "data.sampler", "data.benign_per_malignant", "trainer.max_epochs", "checkpoint.evaluate",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import csv
 import logging
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_an_epoch_draws_each_image_as_often_as_its_weight_says() -> None:
         total += counts
     assert (total / 400 - mean_one).abs().max() < 0.1
     assert torch.equal(weighted_order(weights, 1, 7), weighted_order(weights, 1, 7))
-    batches = EpochBatches(50, 10, seed=1, weights=weights)
+    batches = EpochBatches(50, 10, seed=1, draw=partial(weighted_order, weights))
     batches.set_epoch(3)
     assert torch.equal(torch.cat([indices for _, indices in batches]), weighted_order(weights, 1, 3))
 

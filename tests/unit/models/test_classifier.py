@@ -1,5 +1,6 @@
 """The LightningModule: it learns, its live curves are the reported numbers, its checkpoints predict."""
 
+import math
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -99,6 +100,28 @@ def test_probabilities_under_pos_weight_are_those_of_the_training_images(prevale
     optimizer.step(step)
     mean = torch.sigmoid(model(pixels)).mean().item()
     assert mean == pytest.approx(targets.float().mean().item(), rel=0.1)
+
+
+def test_probabilities_under_oversampling_are_those_of_the_images_as_they_are() -> None:
+    """A network of one weight learns the odds of the images as drawn; its probabilities are those before drawing."""
+    drawn = torch.tensor([1] * 50 + [0] * 50)
+    model = MelanomaClassifier(
+        nn.Sequential(nn.Flatten(), nn.Linear(3, 1)), preprocessing=Preprocessing(1), oversampling=99.0
+    )
+    pixels = torch.zeros(100, 3, 1, 1, dtype=torch.uint8)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad()
+        _, loss = model.logits_and_loss(pixels, drawn)
+        loss.backward()
+        return loss
+
+    optimizer.step(step)
+    assert torch.sigmoid(model(pixels[:1])).item() == pytest.approx(0.01, rel=0.01)
+    natural = torch.tensor([1] + [0] * 99)
+    expected = -(0.01 * math.log(0.01) + 0.99 * math.log(0.99))  # the entropy: no probability has a lower log loss
+    assert model.loss(model(pixels), natural).item() == pytest.approx(expected, rel=0.01)
 
 
 def test_checkpoint_holds_all_that_prediction_needs(image_folder: Path, tmp_path: Path) -> None:

@@ -357,3 +357,14 @@ def test_a_threshold_is_named_once(content: Content, page: Page) -> None:
         ("always benign", ""),
     ]
     assert "threshold 0.31 threshold 0.5 always benign Sensitivity" in said(page)
+
+
+def test_of_rare_malignant_images_the_partial_auroc_comes_first(content: Content, tmp_path: Path) -> None:
+    area = wording.figure(content.sets[0].ranking.partial_auroc)
+    for own in (content, replace(content, n=100_000)):
+        text = write_page(own, DRAWN, tmp_path).read_text(encoding="utf-8")
+        tiles = re.findall(r'<span class="figure">([^<]*)</span>\s*<span>([^<]*)<', text)
+        assert (tiles[0] == (area, "partial AUROC, 0.2 at best")) == own.is_rare
+        names = re.findall(r"Partial AUROC|AUROC, by lesion", text)
+        assert names.count("Partial AUROC") == 1
+        assert (names[0] == "Partial AUROC") == own.is_rare

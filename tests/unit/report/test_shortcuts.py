@@ -14,7 +14,7 @@ from melanoma_pl.evaluation import RankedImages, auroc
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.resampling import TOO_FEW
 from melanoma_pl.inference.ensemble import Member, assemble
-from melanoma_pl.report.shortcuts import find_shortcuts, trivial_scores, verdict_of
+from melanoma_pl.report.shortcuts import few_of, find_shortcuts, trivial_scores, verdict_of
 
 
 def images(folder: Path, colours: list[int], qualities: list[int], first: int = 0) -> LabelledImages:
@@ -127,3 +127,12 @@ def test_a_verdict_tells_how_much_of_the_networks_result_a_shortcut_reaches() ->
         "75 % of the network's AUROC above chance level is reached without the lesion."
     )
     assert verdict_of(low, good, lost, False, "the lesion") == "It hardly tells the classes apart."
+
+
+@pytest.mark.parametrize(("malignant", "benign", "expected"), [(5, 90, (5, 15)), (50, 50, (10, 10)), (90, 4, (16, 4))])
+def test_of_very_many_training_images_few_are_fitted(malignant: int, benign: int, expected: tuple[int, int]) -> None:
+    targets = np.random.default_rng(0).permutation([1] * malignant + [0] * benign)
+    chosen = few_of(targets, 20)
+    assert len(set(chosen.tolist())) == len(chosen) == 20
+    assert (int(targets[chosen].sum()), int((targets[chosen] == 0).sum())) == expected
+    assert few_of(targets, len(targets)).tolist() == list(range(len(targets)))

@@ -163,3 +163,13 @@ def test_lesions_that_are_all_unseen_are_called_so(content: Content) -> None:
 def test_no_name_obeys_the_terminal_at_the_end(content: Content) -> None:
     shady = replace(content, class_names=("benign", "m\x1b[31mel"), warnings=(Caveat("seen", "a\u202eb"),))
     assert all(line.isprintable() for line in format_closing(shady, {}))
+
+
+def test_of_rare_malignant_images_the_partial_auroc_comes_first(content: Content) -> None:
+    area = content.sets[0].ranking.partial_auroc
+    rare = replace(content, n=100_000)
+    assert f"partial AUROC {told(area)}" in format_report(rare).splitlines()[0]
+    assert format_closing(rare, {})[1].startswith("pAUC")
+    assert not content.is_rare
+    assert "partial AUROC" not in format_report(content)
+    assert not any(line.startswith("pAUC") for line in format_closing(content, {}))

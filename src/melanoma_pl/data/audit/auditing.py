@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from melanoma_pl.data.audit.audit_record import fingerprint
-from melanoma_pl.data.audit.duplicates import Match, clusters_of, find_matches
+from melanoma_pl.data.audit.duplicates import Match, clusters_of, find_matches, unsearched
 from melanoma_pl.data.audit.findings import Audit, ImagePair, LabelConflict, LabelShortcut
 from melanoma_pl.data.audit.label_shortcuts import find_label_conflicts, find_label_shortcuts
 from melanoma_pl.data.audit.scanning import Scan, inventory, scan
@@ -73,7 +73,7 @@ def audit_images(
         quarantine=_quarantine(images, together, clusters, conflicts),
         fingerprint=fingerprint(images.paths, [image.sha256 for image in scanned.images]),
         seconds=round(time.perf_counter() - began, 2),
-        notes=_notes(listing, rows, skipped, columns),
+        notes=(*filter(None, [unsearched(scanned)]), *_notes(listing, rows, skipped, columns)),
         listing=audited.fingerprint,
         left_out=tuple(left_out),
     )

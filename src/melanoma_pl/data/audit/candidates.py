@@ -18,6 +18,7 @@ PER_IMAGE = 0.5  # doubtful candidates per image, on average, that are compared:
 PARTNERS = 30  # of one image: enough to tie any number of copies together
 FEW = 100  # as many doubtful candidates of a small dataset are compared
 LEAST_CONTRAST = 2.0  # grey levels, standard deviation: below it an image shows nothing
+MOST_IMAGES = 100_000  # the search is quadratic: six minutes for these, an hour and a half for ISIC 2024
 CHUNK = 2048  # images looked up at a time
 
 

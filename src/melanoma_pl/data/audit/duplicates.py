@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
-from melanoma_pl.data.audit.candidates import Candidate, find_candidates
+from melanoma_pl.data.audit.candidates import MOST_IMAGES, Candidate, find_candidates
 from melanoma_pl.data.audit.findings import Kind
 from melanoma_pl.data.audit.perceptual_hash import TURNS
 from melanoma_pl.data.audit.registration import confirm, equal_pixels
@@ -41,16 +41,28 @@ class Match:
 
 
 def find_matches(scanned: Scan) -> tuple[list[Match], int]:
-    """Find every pair of copies, equal files first.
+    """Find every pair of copies, equal files first; of more than `MOST_IMAGES` images, equal files only.
 
     Returns:
         The pairs, and the number of doubtful candidates that were not compared because there were too many.
     """
     exact, different = _exact([image.sha256 for image in scanned.images])
+    if unsearched(scanned):
+        return exact, 0
     grey = scanned.grey
     candidates, skipped = find_candidates(grey[different])
     near = _confirmed([candidate.among(different) for candidate in candidates], grey, scanned.listing.files)
     return [*exact, *near], skipped
+
+
+def unsearched(scanned: Scan) -> str:
+    """Return the sentence that there are too many images to look for near-duplicates; empty if there are not."""
+    count = len(scanned.images)
+    sentence = (
+        f"Near-duplicates were not looked for, only equal files: {count:,} images are more than {MOST_IMAGES:,}, and "
+        "the time for comparing each with all others grows with the square of their number."
+    )
+    return sentence if count > MOST_IMAGES else ""
 
 
 def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:

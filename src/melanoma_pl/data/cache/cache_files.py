@@ -4,6 +4,7 @@ Each cached dataset has a folder, named after its key, in a folder that the user
 
     <key>/pixels.u8    uint8 (N, S, S, 3), the images that can be read, in order
     <key>/set.json     the record; it is written last, so pixels without a record are ignored
+    <key>/.progress    while it is written: the images whose pixels are in .pixels.u8.part already
     <key>.lock         held by the process that writes, opens or removes the dataset
 """
 
@@ -31,6 +32,7 @@ DEFAULT_FOLDER = Path("outputs/cache")
 FORMAT = 2  # to be raised with every change that alters a cached pixel or the meaning of a file
 KEY = re.compile(r"[0-9a-f]{16}")
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # errors of reading a damaged record
+FLUSHED = 1024  # images that are flushed to the disk together: what a power cut can cost
 DAY = 24 * 60 * 60  # seconds
 
 
@@ -60,18 +62,21 @@ class CachedDataset:
         folder: The folder.
         pixels: The file of the pixels.
         part: The file of pixels that are being written, or were when their writer was killed.
+        progress: The list of the images whose pixels are in `part`.
         record: The file of the record; its modification time is the time of the last use.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.pixels = folder, folder / "pixels.u8"
         self.part, self.record = folder / ".pixels.u8.part", folder / "set.json"
+        self.progress = folder / ".progress"
 
     @property
     def files(self) -> list[Path]:
         """The files that exist in the folder, unfinished ones included."""
         record_part = self.folder / ".set.json.part"
-        return [file for file in (self.pixels, self.part, self.record, record_part) if file.is_file()]
+        every = (self.pixels, self.part, self.progress, self.record, record_part)
+        return [file for file in every if file.is_file()]
 
     @property
     def size(self) -> int:
@@ -142,6 +147,83 @@ class CachedDataset:
             if sys.platform != "win32":  # Windows removes no open file; there the lock removes its file when released
                 Path(lock.lock_file).unlink()
         return freed
+
+
+class UnfinishedDataset:
+    """The images of a dataset that is being written; a process that is killed leaves them to the next one.
+
+    Pixels are on the disk before the lines that name them, so that no line promises pixels that a power cut took.
+
+    Args:
+        cached: The dataset.
+        image_size: Side in pixels.
+
+    Attributes:
+        sha256: Hash of the file of each image whose pixels are written, in order.
+        broken: Path → reason, of the images that cannot be read.
+    """
+
+    def __init__(self, cached: CachedDataset, image_size: int) -> None:
+        self.sha256: list[str] = []
+        self.broken: dict[str, str] = {}
+        size, valid = bytes_per_image(image_size), 0
+        for file in (cached.part, cached.progress):
+            file.touch()
+        room = cached.part.stat().st_size // size
+        for line in cached.progress.read_bytes().splitlines(keepends=True):
+            entry = _read_line(line)
+            if entry is None or (isinstance(entry, str) and len(self.sha256) == room):
+                break
+            self._add(entry)
+            valid += len(line)
+        self._pixels, self._lines = cached.part.open("rb+"), cached.progress.open("rb+")
+        for opened, end in ((self._pixels, len(self.sha256) * size), (self._lines, valid)):
+            opened.truncate(end)
+            opened.seek(end)
+        self._waiting: list[str] = []
+
+    def __len__(self) -> int:
+        """Return the number of images that were read, broken ones included."""
+        return len(self.sha256) + len(self.broken)
+
+    def add(self, path: str, sha256: str, pixels: memoryview | None, reason: str) -> None:
+        """Add the next image; its pixels are None, and it has a reason, if it cannot be read."""
+        if pixels is not None:
+            self._pixels.write(pixels)
+        entry = [path, reason] if pixels is None else sha256
+        self._add(entry)
+        self._waiting.append(f"{json.dumps(entry)}\n")
+        if len(self._waiting) == FLUSHED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write everything to the disk."""
+        for opened, lines in ((self._pixels, []), (self._lines, self._waiting)):
+            opened.writelines(line.encode() for line in lines)
+            opened.flush()
+            os.fsync(opened.fileno())
+        self._waiting = []
+
+    def close(self) -> None:
+        """Close the files."""
+        for opened in (self._pixels, self._lines):
+            with suppress(OSError):  # a full disk refuses what is left, which is then removed
+                opened.close()
+
+    def _add(self, entry: str | list[str]) -> None:
+        if isinstance(entry, str):
+            self.sha256.append(entry)
+        else:
+            self.broken[entry[0]] = entry[1]
+
+
+def _read_line(line: bytes) -> str | list[str] | None:
+    """Return a line of a progress file; None if it was cut short."""
+    with suppress(ValueError):
+        entry: Any = json.loads(line)
+        if line.endswith(b"\n") and (isinstance(entry, str) or (isinstance(entry, list) and len(entry) == 2)):
+            return entry
+    return None
 
 
 def bytes_per_image(image_size: int) -> int:

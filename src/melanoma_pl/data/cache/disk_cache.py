@@ -18,11 +18,19 @@ import torch
 from filelock import Timeout
 from torch import Tensor
 
-from melanoma_pl.data.cache.cache_files import BROKEN, FORMAT, CachedDataset, CacheRecord, bytes_per_image, hold
-from melanoma_pl.data.decoding import decode_file, decode_images
+from melanoma_pl.data.cache.cache_files import (
+    BROKEN,
+    FORMAT,
+    CachedDataset,
+    CacheRecord,
+    UnfinishedDataset,
+    bytes_per_image,
+    hold,
+)
+from melanoma_pl.data.decoding import decode_each, decode_file
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.errors import UserError
-from melanoma_pl.files import NO_SPACE, flush_to_disk
+from melanoma_pl.files import NO_SPACE
 from melanoma_pl.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -101,7 +109,7 @@ def _open(cached: CachedDataset, images: LabelledImages, preprocessing: Preproce
         return None
     try:
         record = cached.read()
-        _require_current(cached, record, images, preprocessing)
+        _require_current(cached.pixels, record, images, preprocessing)
     except BROKEN as error:
         logger.warning("%s cannot be used (%s): its images are decoded anew", cached.folder, error)
         cached.record.unlink(missing_ok=True)
@@ -109,9 +117,7 @@ def _open(cached: CachedDataset, images: LabelledImages, preprocessing: Preproce
     return record
 
 
-def _require_current(
-    cached: CachedDataset, record: CacheRecord, images: LabelledImages, preprocessing: Preprocessing
-) -> None:
+def _require_current(file: Path, record: CacheRecord, images: LabelledImages, preprocessing: Preprocessing) -> None:
     """Decode a few images that are spread over the dataset, and the broken ones, and compare them with the cache.
 
     A broken image may have become readable without a change of its file, by its permissions for instance.
@@ -122,7 +128,7 @@ def _require_current(
     paths = images.without(record.broken).paths
     if len(paths) != len(record.sha256):
         raise ValueError("it lists other images")
-    pixels = _map(cached.pixels, len(paths), record.image_size)
+    pixels = _map(file, len(paths), record.image_size)
     for index in np.unique(np.linspace(0, len(paths) - 1, min(CHECKED, len(paths)), dtype=np.int64)).tolist():
         decoded = decode_file(images.root / paths[index], preprocessing)
         is_same = decoded.pixels is not None and torch.equal(decoded.pixels.permute(1, 2, 0), pixels[index])
@@ -136,27 +142,33 @@ def _require_current(
 def _build(
     cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str
 ) -> CacheRecord | None:
-    """Decode all images into the dataset's files; return None if the disk lacks room."""
+    """Decode all images into the dataset's files; return None if the disk lacks room.
+
+    A process that was killed or interrupted leaves what it has decoded, and the next one goes on from there.
+    """
     cached.folder.mkdir(exist_ok=True)
-    for left in (cached.part, cached.pixels):  # by a killed process, or damaged
-        left.unlink(missing_ok=True)
+    cached.pixels.unlink(missing_ok=True)  # damaged
     side = preprocessing.image_size
     size = len(images) * bytes_per_image(side)
+    progress = None
     try:
-        if (missing := size + SPARED - shutil.disk_usage(cached.folder).free) > 0:
+        there = cached.part.stat().st_size if cached.part.is_file() else 0
+        if (missing := size - there + SPARED - shutil.disk_usage(cached.folder).free) > 0:
             raise OSError(errno.ENOSPC, f"{missing / 1e9:.2f} GB are missing")
-        with cached.part.open("wb") as file:
-            write = file.write
-            sha256, broken = decode_images(
-                images, preprocessing, title, lambda _, pixels: write(pixels.contiguous().numpy().data)
-            )
-        flush_to_disk(cached.part)
+        progress = _begin(cached, images, preprocessing, title)
+        rest = images.take(range(len(progress), len(images)))
+        for path, image in decode_each(rest, preprocessing, title):
+            pixels = None if image.pixels is None else image.pixels.permute(1, 2, 0).contiguous().numpy().data
+            progress.add(path, image.sha256, pixels, image.reason)
+        progress.flush()
         cached.part.replace(cached.pixels)
-        record = CacheRecord(str(images.root.resolve()), len(images), side, sha256, broken)
+        record = CacheRecord(str(images.root.resolve()), len(images), side, tuple(progress.sha256), progress.broken)
         cached.write(record)
+        cached.progress.unlink()
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
+        _remove_progress(cached)
         logger.warning(
             "%s: no room for %.2f GB in %s (%s), so files are read again each epoch; make room "
             "(melanoma-data cache clean), or name another folder with data.cache_folder",
@@ -164,8 +176,38 @@ def _build(
         )  # fmt: skip
         return None
     finally:
-        cached.part.unlink(missing_ok=True)
+        if progress is not None:
+            progress.close()
+        if not progress:  # nothing to go on from
+            _remove_progress(cached)
     return record
+
+
+def _begin(
+    cached: CachedDataset, images: LabelledImages, preprocessing: Preprocessing, title: str
+) -> UnfinishedDataset:
+    """Return the progress of an earlier process, if a few of its images are as they decode now, or a new one."""
+    progress = UnfinishedDataset(cached, preprocessing.image_size)
+    if not progress:
+        return progress
+    done = images.take(range(min(len(progress), len(images))))
+    found = CacheRecord("", len(done), preprocessing.image_size, tuple(progress.sha256), progress.broken)
+    try:
+        if len(done) < len(progress):
+            raise ValueError("it lists other images")
+        _require_current(cached.part, found, done, preprocessing)
+    except BROKEN as error:
+        logger.warning("what an earlier process left in %s cannot be used (%s)", cached.folder, error)
+        progress.close()
+        _remove_progress(cached)
+        return UnfinishedDataset(cached, preprocessing.image_size)
+    logger.info("cache       an earlier process left %d of %d %s there", len(done), len(images), title)
+    return progress
+
+
+def _remove_progress(cached: CachedDataset) -> None:
+    for file in (cached.part, cached.progress):
+        file.unlink(missing_ok=True)
 
 
 def _map(path: Path, images: int, side: int) -> Tensor:

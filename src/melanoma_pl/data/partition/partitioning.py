@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from melanoma_pl.data.audit.duplicates import clusters_of, find_matches
+from melanoma_pl.data.audit.duplicates import clusters_of, find_matches, unsearched
 from melanoma_pl.data.audit.scanning import scan
 from melanoma_pl.data.labelled_images import LabelledImages, list_images, not_read
 from melanoma_pl.data.metadata import METADATA_FILE, find_metadata, group_of, read_table, require_column
@@ -68,6 +68,8 @@ def partition(
     if scanned.broken:
         broken = named([f"{path}: {reason}" for path, reason in scanned.broken.items()])
         raise UserError(f"{broken} of {len(listing)} in {source} cannot be read", "replace or remove them")
+    if too_many := unsearched(scanned):
+        known_by = f"{known_by}, of which only equal files count: {too_many}"
     groups = join_groups(groups, (match.pair for match in find_matches(scanned)[0]))
     splits, fold_of = _cut(np.array(listing.labels), groups, test_fraction, folds, seed)
     paths = free_paths([f"{split}/{label}" for split, label in zip(splits, listing.labels, strict=True)], listing.paths)

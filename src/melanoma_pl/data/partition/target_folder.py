@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from filelock import FileLock, Timeout
+
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import NO_SPACE, TableWriter, check_folder_target
 
@@ -32,24 +34,35 @@ def check_target(target: Path, source: Path) -> None:
 
 
 @contextlib.contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
+def staged_folder(target: Path, key: str = "") -> Iterator[Path]:
     """Yield a temporary folder that becomes `target` at the end; an error or Ctrl-C leaves nothing behind.
 
+    Args:
+        target: The folder to make.
+        key: Hash of all that decides the content. With it the folder of a process that was killed is found again, with
+            the files that it has; empty for a new folder each time.
+
     Raises:
-        UserError: If the folder cannot be made, exists by the end, or does not fit on the disk.
+        UserError: If the folder cannot be made, exists by the end, does not fit on the disk, or another process makes
+            it with the same key.
     """
     check_folder_target(target, str(target))
     home = target.resolve()  # a link to another disk stays a link
     new = [folder for folder in home.parents if not folder.exists()]
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        work_folder = tempfile.TemporaryDirectory(prefix=f".{home.name[:MOST_OF_NAME]}-", dir=home.parent)
+        prefix = f".{home.name[:MOST_OF_NAME]}-"
+        work_folder: contextlib.AbstractContextManager[str] = (
+            _kept_folder(home.with_name(f"{prefix}{key}.part"), target)
+            if key
+            else tempfile.TemporaryDirectory(prefix=prefix, dir=home.parent)
+        )
     except OSError as error:
         raise UserError(f"{target} cannot be made ({error.strerror})", "name a folder where you may write") from error
     try:
         with work_folder as name:
             staged = Path(name) / home.name
-            staged.mkdir()
+            staged.mkdir(exist_ok=bool(key))
             yield staged
             with contextlib.suppress(OSError):
                 home.rmdir()  # only ever an empty one: Windows does not rename onto it
@@ -66,6 +79,20 @@ def staged_folder(target: Path) -> Iterator[Path]:
         for folder in new:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only where it stayed empty
+
+
+@contextlib.contextmanager
+def _kept_folder(folder: Path, target: Path) -> Iterator[str]:
+    """Give a folder that outlives this process if it is killed, and is removed in any other case."""
+    folder.mkdir(exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            try:
+                yield str(folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except Timeout as error:
+        raise UserError(f"another process is making {target}", "wait until it has ended") from error
 
 
 def link_or_copy(image: Path, target: Path, copy: bool) -> bool:

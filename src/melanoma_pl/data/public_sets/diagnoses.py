@@ -45,7 +45,7 @@ class Diagnosis:
     kind: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """An image that the task uses.
 

@@ -20,7 +20,7 @@ MOST_PACKED = 100  # times: images are compressed already and hardly shrink
 ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFacts:
     """Facts about one image from the dataset's own table; empty where it says nothing.
 
@@ -51,7 +51,7 @@ class ImageFacts:
     licence: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceImage:
     """One image of a download.
 
@@ -62,6 +62,7 @@ class SourceImage:
         label: Its class, where the dataset has classes instead of diagnoses.
         split: `train` or `test`, where the dataset has its own splits.
         name: The new name of its file; empty keeps the name.
+        folder: A folder below that of its class, for datasets too large for one folder; empty for none.
     """
 
     original: str
@@ -70,9 +71,10 @@ class SourceImage:
     label: str = ""
     split: str = ""
     name: str = ""
+    folder: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """An image that is left out: its path in the download, its diagnosis as written, and the reason."""
 
@@ -95,6 +97,8 @@ class Download:
         images: Folder that `original` is relative to, or for an archive the function that writes one of them.
         left_out: Rows without an image, and images without a row.
         notes: Further remarks for the user.
+        identity: Size, time and hash of its files, by which a preparation that was killed goes on; empty for a dataset
+            small enough to begin anew.
     """
 
     citation: str
@@ -103,6 +107,7 @@ class Download:
     images: Path | Writer
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    identity: str = ""
 
 
 def archives_hint(source: Path) -> str:
@@ -159,7 +164,12 @@ class TableRow:
 
 
 def read_rows(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) -> list[TableRow]:
-    """Read a table whose cells are separated by tabs, semicolons or commas: the first of these in its header.
+    """Read a whole table, as `read_each_row` does."""
+    return list(read_each_row(table, required, one_of))
+
+
+def read_each_row(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) -> Iterator[TableRow]:
+    """Yield the rows of a table whose cells are separated by the first of tab, semicolon and comma in its header.
 
     Semicolons, as Excel writes them in much of Europe, count only if the header contains no comma.
 
@@ -173,7 +183,7 @@ def read_rows(table: Path, required: Sequence[str], one_of: Sequence[str] = ()) 
             no row.
     """
     try:
-        return list(_read(table, required, one_of))
+        yield from _read(table, required, one_of)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"{table} is not a table in UTF-8 ({error})", "download it again, or save it as CSV UTF-8"

@@ -1,23 +1,27 @@
 """`melanoma-data prepare`: from the download of a public dataset to train and test folders, or to a table alone."""
 
+import hashlib
 import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from melanoma_pl import __version__
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.data.partition.partition_tables import class_words
 from melanoma_pl.data.partition.target_folder import check_target, free_paths, link_or_copy, staged_folder, write_csv
 from melanoma_pl.data.public_sets.dermamnist import read_dermamnist
 from melanoma_pl.data.public_sets.diagnoses import TASKS, Chosen, choose_images, group_images, read_diagnoses
 from melanoma_pl.data.public_sets.download import Download, LeftOut
+from melanoma_pl.data.public_sets.isic2024 import read_isic2024
 from melanoma_pl.data.public_sets.kaggle import read_kaggle
 from melanoma_pl.data.public_sets.table_sets import HAM10000, ISIC, PAD_UFES_20
 from melanoma_pl.errors import UserError, did_you_mean, first_of
+from melanoma_pl.files import beside_of
 from melanoma_pl.image_files import BrokenImageError, open_image, read_all
 from melanoma_pl.messages import DISCLAIMER, amount, counted, format_table, hydra_word, readable
 
@@ -25,10 +29,11 @@ SETS = {
     "kaggle-benign-malignant": read_kaggle,
     "ham10000": HAM10000.read,
     "isic": ISIC.read,
+    "isic2024": read_isic2024,
     "pad-ufes-20": PAD_UFES_20.read,
     "dermamnist": read_dermamnist,
 }
-WITHOUT_DIAGNOSES = ("kaggle-benign-malignant",)
+WITHOUT_DIAGNOSES = ("kaggle-benign-malignant", "isic2024")
 WITH_SPLIT = ("kaggle-benign-malignant", "dermamnist")
 DEFAULT_TASK = "malignant-vs-benign"
 TEST_FRACTION, SEED = 0.2, 0
@@ -144,6 +149,7 @@ def prepare_dataset(
 
     A dataset with an official split keeps it. The others are split here: by class, with all images of a patient or
     lesion in one split; the split depends only on the images' names and `seed`. `target` appears when it is complete.
+    A large dataset (`isic2024`) whose preparation is killed goes on where it was, if the arguments are the same.
 
     Args:
         name: One of `SETS`.
@@ -178,7 +184,8 @@ def prepare_dataset(
         chosen = _split(group_images(chosen), test_fraction, seed)
         paths = _new_paths(download, target, chosen, table_only)
         rows = [_row(image, path) for image, path in zip(chosen, paths, strict=True)]
-        with staged_folder(target) as staged:
+        key = _key(name, task, missing, test_fraction, seed, download.identity) if download.identity else ""
+        with staged_folder(target, key) as staged:
             made: Counter[str] = Counter()
             if not table_only:
                 images = zip(counted(chosen, "preparing"), paths, strict=True)
@@ -186,7 +193,7 @@ def prepare_dataset(
             _refuse_broken(download, chosen, [staged / path for path in paths])
             write_csv(staged / METADATA_FILE, COLUMNS, sorted(rows, key=lambda row: str(row["image"])))
             if left_out:
-                write_csv(staged / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, map(vars, left_out))
+                write_csv(staged / LEFT_OUT_FILE, LEFT_OUT_COLUMNS, map(_cells, left_out))
     return Prepared(name, target, task, download, rows, left_out, made)
 
 
@@ -244,7 +251,7 @@ def _new_paths(download: Download, target: Path, chosen: Sequence[Chosen], table
     if table_only and isinstance(download.images, Path):
         there = os.path.relpath(download.images.resolve(), target.resolve())
         return [Path(there, image.entry.original).as_posix() for image in chosen]
-    folders = [f"{image.split}/{image.label}" for image in chosen]
+    folders = ["/".join(filter(None, (image.split, image.label, image.entry.folder))) for image in chosen]
     return free_paths(folders, [image.entry.name or image.entry.original for image in chosen])
 
 
@@ -253,7 +260,14 @@ def _make_file(download: Download, image: Chosen, file: Path, copy: bool) -> str
     if isinstance(download.images, Path):
         return "linked" if link_or_copy(download.images / image.entry.original, file, copy) else "copied"
     file.parent.mkdir(parents=True, exist_ok=True)
-    download.images(image.entry, file)
+    if not download.identity:
+        download.images(image.entry, file)
+        return "written"
+    if file.is_file() and file.stat().st_size:  # a power cut leaves empty files
+        return "written before an interruption"
+    part = beside_of(file)  # a killed process leaves no half of an image under its name
+    download.images(image.entry, part)
+    part.replace(file)
     return "written"
 
 
@@ -281,5 +295,16 @@ def _why_broken(file: Path) -> str:
 
 def _row(image: Chosen, path: str) -> dict[str, Any]:
     facts = image.entry.facts
-    cells = {**vars(image.entry), **vars(facts), **vars(image), "image": path, "written": "".join(facts.written[:1])}
+    cells = _cells(image.entry) | _cells(facts) | _cells(image)
+    cells |= {"image": path, "written": "".join(facts.written[:1])}
     return {column: cells[column] for column in COLUMNS}
+
+
+def _cells(record: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by their names."""
+    return {each.name: getattr(record, each.name) for each in fields(record)}
+
+
+def _key(*arguments: object) -> str:
+    """Return a hash of all that decides the files of a preparation, 16 hexadecimal digits."""
+    return hashlib.sha256(repr((__version__, *arguments)).encode()).hexdigest()[:16]

@@ -56,6 +56,7 @@ DERMATOLOGISTS = PublishedPoint(
 )
 PUBLISHED = (DERMATOLOGISTS,)
 MARKS = (("o", ORANGE), ("s", GREEN))  # of the chosen threshold and of 0.5
+GRID = 1000  # steps of a curve along each axis: finer than a page or a screen shows
 BIN_EDGES = [edge / 25 for edge in range(26)]
 
 
@@ -69,7 +70,8 @@ def roc(content: Content) -> Figure | None:
     figure, (ax,) = canvas(width=WIDTH, height=5.6)
     ax.plot([0, 1], [0, 1], ":", color=GREY, label="chance level")
     probabilities, targets = _predictions(content)
-    false_positive_rate, sensitivity, _ = roc_curve(targets, probabilities)
+    rate, found, _ = roc_curve(targets, probabilities)
+    false_positive_rate, sensitivity = thinned(rate, found)
     label = f"AUROC {_on_two_lines(content.sets[0].ranking.auroc)}"
     ax.plot(false_positive_rate, sensitivity, color=BLUE, label=label)
     # If 0.5 was chosen, it is drawn once.
@@ -92,7 +94,7 @@ def precision_recall(content: Content) -> Figure | None:
         return None
     figure, (ax,) = canvas(width=WIDTH, height=5.0)
     probabilities, targets = _predictions(content)
-    recall, precision = precision_recall_points(targets, probabilities)
+    recall, precision = thinned(*precision_recall_points(targets, probabilities))
     prevalence = float(targets.mean())
     chance = f"chance level: {percent(prevalence)} are {_positive(content)}"
     ax.axhline(prevalence, color=GREY, ls=":", label=chance)
@@ -123,6 +125,22 @@ def precision_recall_points(
     precision, recall, _ = precision_recall_curve(targets, probabilities)
     is_drawn = recall > 0
     return np.append(recall[is_drawn], 0.0), np.append(precision[is_drawn], precision[is_drawn][-1])
+
+
+def thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Leave out the points of a curve that would be drawn where the point before them is, but not the last point.
+
+    Args:
+        x: float64 `(K,)`, 0 to 1.
+        y: float64 `(K,)`, 0 to 1.
+
+    Returns:
+        Both without those points: a few thousand, whatever the number of images.
+    """
+    cells = np.rint(GRID * np.stack([x, y]))
+    is_drawn = np.append(True, (np.diff(cells) != 0).any(axis=0))
+    is_drawn[-1:] = True
+    return x[is_drawn], y[is_drawn]
 
 
 def probabilities(content: Content) -> Figure | None:

@@ -10,7 +10,7 @@ from tests.unit.data.audit.conftest import save, scanned
 
 from melanoma_pl.data.audit import candidates
 from melanoma_pl.data.audit.candidates import find_candidates
-from melanoma_pl.data.audit.duplicates import clusters_of, find_matches
+from melanoma_pl.data.audit.duplicates import clusters_of, find_matches, unsearched
 
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "recompressed": lambda image: image,
@@ -104,3 +104,17 @@ def test_very_many_copies_are_tied_together_without_comparing_all(mole_folder: P
     assert len(matches) < 41 * 40 / 2 / 2
     clusters = clusters_of((match.pair for match in matches), len(found.images))
     assert [len(cluster) for cluster in clusters] == [41]
+
+
+def test_of_very_many_images_only_equal_files_are_found(
+    mole_folder: Path, moles: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(moles[2], mole_folder / "test/benign/near.jpg", quality=50)
+    (mole_folder / "test/benign/equal.jpg").write_bytes((mole_folder / "train/benign/0.jpg").read_bytes())
+    found = scanned(mole_folder)
+    assert len(find_matches(found)[0]) == 2
+    assert not unsearched(found)
+    monkeypatch.setattr("melanoma_pl.data.audit.duplicates.MOST_IMAGES", len(found.images) - 1)
+    (match,) = find_matches(found)[0]
+    assert match.kind == "exact"
+    assert f"{len(found.images)} images are more than" in unsearched(found)

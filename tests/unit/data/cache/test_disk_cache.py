@@ -1,8 +1,10 @@
 """Images kept on disk: the bits that memory would hold, written once, whole or not at all, and made anew when stale."""
 
+import hashlib
 import json
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -350,6 +352,89 @@ def test_killed_while_building(image_folder: Path, tmp_path: Path) -> None:
     in_memory = load_images(list_split(image_folder, "train"), SMALL)
     assert torch.equal(again.pixels(torch.arange(40)), in_memory.pixels(torch.arange(40)))
     assert not parts[0].part.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_killed_at_random_moments(image_folder: Path, tmp_path: Path) -> None:
+    before = f"{SLOWLY}\nfrom melanoma_pl.data.cache import cache_files\ncache_files.FLUSHED = 4"
+    generator = random.Random(0)
+    for _ in range(3):
+        process = start(image_folder, tmp_path, before)
+        assert process.stdout is not None
+        process.stdout.readline()  # the first image
+        time.sleep(generator.uniform(0.5, 2))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    answer, _ = start(image_folder, tmp_path, before).communicate(timeout=120)
+    assert "an earlier process left" in answer
+    in_memory = load_images(list_split(image_folder, "train"), Preprocessing(32)).cache
+    assert in_memory is not None
+    assert answer.splitlines()[-1] == hashlib.sha256(in_memory.numpy().tobytes()).hexdigest()
+
+
+def test_what_was_decoded_before_an_interruption_is_not_decoded_again(
+    own_image_folder: Path,
+    tmp_path: Path,
+    decoded: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("melanoma_pl.data.cache.cache_files.FLUSHED", 4)
+    files = list_split(own_image_folder, "train").files
+    files[3].write_bytes(b"broken")
+    whole = load(own_image_folder, tmp_path / "whole", "skip")
+    assert whole.cache is not None
+    struck = decoding.decode_file
+
+    def strike(path: Path, preprocessing: Preprocessing) -> object:
+        if path == files[30]:
+            raise KeyboardInterrupt
+        return struck(path, preprocessing)
+
+    monkeypatch.setattr("melanoma_pl.data.decoding.decode_file", strike)
+    with pytest.raises(KeyboardInterrupt):
+        load(own_image_folder, tmp_path / "cache", "skip")
+    left = only_dataset(tmp_path / "cache")
+    assert not left.pixels.exists()
+    lines = left.progress.read_bytes()
+    count = lines.count(b"\n")
+    assert count >= 4
+    monkeypatch.setattr("melanoma_pl.data.decoding.decode_file", struck)
+    for cut in (lines[:-10], lines, lines[:-1] + b"x\n"):  # a line that was cut short, or torn, names no image
+        left.progress.write_bytes(cut)
+        part = left.part.read_bytes()
+        decoded.clear()
+        with caplog.at_level(logging.INFO):
+            again = load(own_image_folder, tmp_path / "cache", "skip")
+        assert len(decoded) <= 40 - count + 1 + CHECKED + 1
+        assert f"{count - (cut != lines)} of 40" in caplog.text
+        assert again.cache is not None
+        assert torch.equal(again.cache, whole.cache)
+        assert (again.sha256, again.broken) == (whole.sha256, whole.broken)
+        assert not left.progress.exists() and not left.part.exists()
+        left.record.unlink()
+        left.part.write_bytes(part)
+
+
+@pytest.mark.parametrize("damage", ["other pixels", "no pixels", "other images"])
+def test_a_rest_that_does_not_fit_is_decoded_anew(
+    damage: str, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load(image_folder, tmp_path)
+    assert whole.cache is not None
+    cached = only_dataset(tmp_path)
+    names = [json.dumps(each) + "\n" for each in whole.sha256[:20]]
+    pixels = cached.pixels.read_bytes()
+    cached.part.write_bytes(
+        b"" if damage == "no pixels" else pixels if damage == "other images" else bytes(len(pixels))
+    )
+    cached.progress.write_text("".join(names * 3 if damage == "other images" else names))
+    cached.record.unlink()
+    again = load(image_folder, tmp_path)
+    assert again.cache is not None
+    assert torch.equal(again.cache, whole.cache)
+    assert again.sha256 == whole.sha256
 
 
 def test_an_error_leaves_nothing(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 """A few tiny images of each public dataset, in exactly the format of its download."""
 
 import csv
+import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 Rows = list[dict[str, Any]]
@@ -53,6 +55,42 @@ def write_ham10000(folder: Path, rows: Rows | None = None) -> Path:
     for number, row in enumerate(rows):
         draw(folder / f"HAM10000_images_part_{1 + number % 2}" / f"{row['image_id']}.jpg", number)
     write_table(folder / "HAM10000_metadata.csv", rows)
+    return folder
+
+
+def isic2024_rows(images: int = 60) -> Rows:
+    """One row an image of a dozen patients; every sixth image is malignant, each of another patient."""
+    return [
+        {
+            "isic_id": f"ISIC_{15670 + 9973 * number:07d}",
+            "target": int(number % 6 == 0),
+            "patient_id": f"IP_{number % 13:07d}",
+            "age_approx": "60.0",
+            "sex": "male",
+            "anatom_site_general": "lower extremity",
+            "tbp_lv_A": "20.244422",
+            "attribution": "Memorial Sloan Kettering Cancer Center",
+            "copyright_license": "CC-BY",
+            "lesion_id": "IL_7727506" if number == 0 else "",
+            "iddx_full": "Benign",
+            "iddx_1": "Benign",
+            "iddx_2": "Benign melanocytic proliferations" if number == 1 else "",
+        }
+        for number in range(images)
+    ]
+
+
+def write_isic2024(folder: Path, rows: Rows | None = None, missing: Sequence[str] = ()) -> Path:
+    """Write the HDF5 file, without some of its images, and the table."""
+    h5py = pytest.importorskip("h5py", reason="needs melanoma-pl[isic2024]")
+    rows = isic2024_rows() if rows is None else rows
+    write_table(folder / "train-metadata.csv", rows)
+    with h5py.File(folder / "train-image.hdf5", "w") as archive:
+        for number, row in enumerate(rows):
+            content = io.BytesIO()
+            Image.new("RGB", (130, 130), (number % 256, 80, 128)).save(content, "JPEG")
+            if row["isic_id"] not in missing:  # as bytes, or as an opaque value
+                archive[row["isic_id"]] = np.void(content.getvalue()) if number % 2 else np.bytes_(content.getvalue())
     return folder
 
 

@@ -21,6 +21,7 @@ WRITERS = {
     "kaggle-benign-malignant": downloads.write_kaggle,
     "ham10000": downloads.write_ham10000,
     "isic": downloads.write_isic,
+    "isic2024": downloads.write_isic2024,
     "pad-ufes-20": downloads.write_pad,
     "dermamnist": lambda folder: downloads.write_dermamnist(folder / "dermamnist_28.npz"),
 }
@@ -38,10 +39,10 @@ def test_every_set_ends_in_one_layout(name: str, prepare: Prepare, work_folder: 
     assert result.code == 0, result.error
     rows = downloads.read_table(work_folder / "ready/metadata.csv")
     assert tuple(rows[0]) == COLUMNS
-    images = {file for file in downloads.files_below(work_folder / "ready") if file.count("/") == 2}
+    images = {file for file in downloads.files_below(work_folder / "ready") if file.count("/") >= 2}
     assert [row["image"] for row in rows] == sorted(images)
     for row in rows:
-        split, label, _ = row["image"].split("/")
+        split, label, *_ = row["image"].split("/")
         assert (split, label) == (row["split"], row["label"])
         assert row["source"] and row["licence"] and row["original"]
         Image.open(work_folder / "ready" / row["image"]).verify()

@@ -27,11 +27,13 @@ from melanoma_pl.report.content import Content, SubgroupTable
 from melanoma_pl.report.figures.canvas import whiskers
 from melanoma_pl.report.figures.curves import (
     DERMATOLOGISTS,
+    GRID,
     precision_recall,
     precision_recall_points,
     probabilities,
     reliability,
     roc,
+    thinned,
 )
 from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
 from melanoma_pl.report.figures.forest import EstimateRow, forest, robustness, shortcuts, subgroups
@@ -314,3 +316,13 @@ def test_axes_name_the_class() -> None:
         assert figure is not None
         found = {text.get_text() for text in figure.findobj(Text)}
         assert words in found and not any("malignant" in text or "benign" in text for text in found)
+
+
+def test_curves_of_very_many_images_have_few_points_and_look_the_same() -> None:
+    generator = np.random.default_rng(0)
+    x, y = np.sort(generator.random(200_000)), np.sort(generator.random(200_000))
+    few_x, few_y = thinned(x, y)
+    assert len(few_x) <= 2 * GRID + 2
+    assert (few_x[0], few_y[0], few_x[-1], few_y[-1]) == (x[0], y[0], x[-1], y[-1])
+    assert np.abs(np.interp(x, few_x, few_y) - y).max() < 3 / GRID
+    assert all(np.array_equal(*pair) for pair in zip(thinned(x[:1], y[:1]), (x[:1], y[:1]), strict=True))
