@@ -56,6 +56,8 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # a browser lets no page read another file
+html_context = {"default_mode": "auto"}  # as the reader's system: light or dark
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
@@ -89,7 +91,7 @@ def visit_math(translator: Any, node: nodes.Element) -> None:
 
 def visit_math_block(translator: Any, node: nodes.Element) -> None:
     """Write a formula in a line of its own."""
-    translator.body.append(f'<div class="math">{mathml(node, as_block=True)}</div>')
+    translator.body.append(f'<div class="formula">{mathml(node, as_block=True)}</div>')
     raise nodes.SkipNode
 
 

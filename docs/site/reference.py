@@ -203,6 +203,11 @@ RANGE = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "
 NOUNS = {"string": "text", "boolean": "true, false", "array": "list", "object": "keys", "null": "null"}
 
 
+def number(value: float) -> str:
+    """Return a bound without a decimal point that it does not need."""
+    return str(int(value)) if value == int(value) else str(value)
+
+
 def described(node: dict[str, Any], schema: dict[str, Any]) -> str:
     """Return a JSON schema in a few words, such as `integer ≥ 1`."""
     if "anyOf" in node:
@@ -210,7 +215,7 @@ def described(node: dict[str, Any], schema: dict[str, Any]) -> str:
     node = resolved(node, schema)
     if "enum" in node or "const" in node:
         return ", ".join(f"`{each}`" for each in node.get("enum", [node.get("const")]))
-    bounds = [words.format(f"{node[key]:g}") for key, words in RANGE.items() if key in node]
+    bounds = [words.format(number(node[key])) for key, words in RANGE.items() if key in node]
     noun = NOUNS.get(node.get("type", ""), node.get("type", ""))
     return " ".join([noun, ", ".join(bounds)]).strip()
 
@@ -225,6 +230,6 @@ def modules_page(room: str, title: str) -> str:
     lines = [f"# {title}", ""]
     for name in names:
         if not name.endswith(("__init__", "__main__")):
-            shown = name.removeprefix("melanoma_pl.")
+            shown = name.removeprefix("melanoma_pl.").removeprefix(f"{room}.")
             lines += [f"## {shown}", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:", "```", ""]
     return "\n".join(lines)

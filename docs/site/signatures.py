@@ -14,7 +14,8 @@ from typing import Any
 from docutils import nodes
 
 PACKAGE = Path(__file__).parents[2] / "src/melanoma_pl"
-FIELDS = {"dataclass", "NamedTuple", "BaseModel", "Strict", "Open", "DataOptions"}
+PYDANTIC = {"BaseModel", "Strict", "Open", "DataOptions"}
+FIELDS = {"dataclass", "NamedTuple", *PYDANTIC}
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -140,7 +141,10 @@ def written(annotation: ast.AST) -> str:
 
     class Unquoted(ast.NodeTransformer):
         def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-            return node if ast.unparse(node.value) == "Literal" else self.generic_visit(node)
+            name = ast.unparse(node.value)
+            if name == "Annotated" and isinstance(node.slice, ast.Tuple):  # the rest is for pydantic
+                return self.visit(node.slice.elts[0])
+            return node if name == "Literal" else self.generic_visit(node)
 
         def visit_Constant(self, node: ast.Constant) -> ast.AST:
             return ast.parse(node.value, mode="eval").body if isinstance(node.value, str) else node
@@ -171,9 +175,16 @@ def fields(node: ast.ClassDef) -> str:
     """Return the parameters of a class that declares its fields."""
     declared = [each for each in node.body if isinstance(each, ast.AnnAssign) and "ClassVar" not in ast.dump(each)]
     texts = [
-        f"{ast.unparse(each.target)}: {written(each.annotation)}"
-        + (f" = {ast.unparse(each.value)}" if each.value else "")
+        f"{ast.unparse(each.target)}: {written(each.annotation)}" + (f" = {value}" if value else "")
         for each in declared
         if not ast.unparse(each.target).startswith("_")
+        for value in [default_of(each.value)]
     ]
-    return f"({', '.join(texts)})"
+    return f"({', '.join(['*', *texts] if marks(node) & PYDANTIC and texts else texts)})"
+
+
+def default_of(value: ast.AST | None) -> str:
+    """Return a field's default as it is written; empty if there is none."""
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "Field":  # pydantic's: the default is its argument
+        return ast.unparse(value.args[0]) if value.args else ""
+    return "" if value is None else ast.unparse(value)

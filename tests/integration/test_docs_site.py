@@ -78,6 +78,11 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", sheets)
 
 
+def complaints(visit: Visit) -> list[str]:
+    """Return what a page told the console, without the theme's notes on what it did."""
+    return [text for text in visit.complaints if not text.startswith("[PST]")]
+
+
 @pytest.fixture
 def browser() -> Iterator[Any]:
     with chromium() as launched:
@@ -99,18 +104,18 @@ class TestInBrowser:
             assert visit.ground > 600 if scheme == "light" else visit.ground < 150
             assert visit.ask("[...document.images].every(image => image.loading == 'lazy' || image.naturalWidth > 0)")
             assert all(request.startswith(("file:", "data:")) for request in visit.requests), visit.requests
-            assert not visit.complaints
+            assert not complaints(visit)
             visit.page.close()
         visit = Visit(browser, (site / "index.html").as_uri(), viewport, scheme)
         visit.page.keyboard.press("Control+k")
         visit.page.keyboard.type("quarantine")
         visit.page.keyboard.press("Enter")
-        result = visit.page.locator("#search-results a", has_text="Data").first
+        result = visit.page.locator("#search-results a", has_text="Preparing data").first
         result.wait_for(timeout=30_000)
         assert all(request.startswith(("file:", "data:")) for request in visit.requests), visit.requests
-        assert not visit.complaints
+        assert not complaints(visit)
         result.click()
-        visit.page.wait_for_url("**/docs/data.html*")
+        visit.page.wait_for_url("**/docs/*.html*")
         visit.page.close()
 
 
