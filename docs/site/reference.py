@@ -62,7 +62,7 @@ def commands_page() -> str:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             body(["--help"])
-        lines += help_block("##", command, printed.getvalue().replace(f"{ROOT}/", ""))
+        lines += help_block("##", command, printed.getvalue().replace(f"{ROOT}{os.sep}", ""))
     for command, module in PARSERS.items():
         with columns(COLUMNS):
             for level, name, text in helps(command, importlib.import_module(module).parser()):

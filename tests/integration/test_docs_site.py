@@ -119,6 +119,23 @@ class TestInBrowser:
         visit.page.close()
 
 
+@needs_extra
+def test_links_of_guides_lead_to_pages_to_copies_or_to_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from docs.site.build import linked
+
+    rest = " ![i](images/app.png) [w](https://a/b)"
+    text = f"[r](../README.md#results) [k](../conf) [d](data.md) [f](../conf/train.yaml){rest}"
+    here = "[r](../index.md#results) [k](../reference/configuration.md) [d](data.md) "
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert linked(text, "docs/evaluation.md", tmp_path) == f"{here}[f](../conf/train.yaml){rest}"
+    assert (tmp_path / "conf/train.yaml").is_file() and (tmp_path / "docs/images/app.png").is_file()
+    monkeypatch.setenv("GITHUB_REPOSITORY", "some/one")
+    hosted = "[f](https://github.com/some/one/blob/HEAD/conf/train.yaml)"
+    assert linked(text, "docs/evaluation.md", tmp_path) == f"{here}{hosted}{rest}"
+
+
 def flat(tree: Any, above: str = "") -> set[str]:
     """Return the dotted names of a tree's leaves."""
     if not isinstance(tree, dict) or not tree:
