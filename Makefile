@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint types tensorboard notebooks clean
+.PHONY: help install demo test test-fast lint types tensorboard notebooks docs screenshots clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,12 @@ notebooks: $(VENV)/.installed-notebooks  ## open the notebooks in JupyterLab, wi
 	MELANOMA_IMAGES="$${MELANOMA_IMAGES:+$$(realpath "$$MELANOMA_IMAGES")}" \
 	MELANOMA_RUN="$${MELANOMA_RUN:+$$(realpath "$$MELANOMA_RUN")}" \
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(LAB_OPTIONS)
+
+docs: $(VENV)/.installed-dev  ## build the documentation site, build/docs/html/index.html
+	$(BIN)/python -m docs.site.build
+
+screenshots: $(VENV)/.installed-dev  ## make the images of the README again, with Chromium
+	$(BIN)/python -m docs.screenshots
 
 clean:  ## remove the environment and the caches, but no runs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 FRENCH = (REPOSITORY / "README.fr.md").read_text(encoding="utf-8")
 GUIDES = [
-    *(REPOSITORY / name for name in ("README.md", "README.fr.md", "UPGRADING.md")),
+    *(REPOSITORY / name for name in ("README.md", "README.fr.md", "UPGRADING.md", "CONTRIBUTING.md")),
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 BLOCKS = [block for guide in GUIDES for block in re.findall(r"```bash\n(.*?)```", guide.read_text(), re.DOTALL)]

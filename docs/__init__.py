@@ -1,0 +1,1 @@
+"""Guides in Markdown, and the site that is built from them."""
