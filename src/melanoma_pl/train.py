@@ -40,24 +40,27 @@ from melanoma_pl.config import app
 from melanoma_pl.config.composition import (
     conf_dir,
     count_jobs,
+    flatten,
     is_search,
     jobs_beforehand,
     list_groups,
     quoted_condition,
     split_arguments,
 )
-from melanoma_pl.config.processes import check_processes, is_main_process, rank_arguments
+from melanoma_pl.config.processes import check_processes, is_main_process, meeting, rank_arguments
 from melanoma_pl.config.resume import (
+    PATH_KEYS,
     OtherRunError,
     Resumption,
     check_record,
     check_same_run,
+    comparable,
     config_dirs,
     resume_arguments,
 )
 from melanoma_pl.config.schema import TrainSettings, with_texts
 from melanoma_pl.config.search import Outcome, pruning
-from melanoma_pl.config.sweep_folder import ARGUMENTS, SweepError, continued_arguments
+from melanoma_pl.config.sweep_folder import ARGUMENTS, SweepError, continued_arguments, recorded_overrides
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError, find_stop
 from melanoma_pl.files import NO_SPACE
@@ -73,7 +76,7 @@ logger = logging.getLogger(__name__)
 
 RESUME, TRUST, RETRY = "resume=", "trust=", "retry=true"
 IF_POSSIBLE = "if_possible"
-RUN_FOLDER = "hydra.run.dir="
+RUN_FOLDER, SWEEP_FOLDER = "hydra.run.dir=", "hydra.sweep.dir="
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 BEGUN = (  # files of a run that has not saved anything
     run_folder.RECORD, run_folder.IMAGES, run_folder.METRICS, OUT_OF_FOLD, "train.log", ".lock", "hparams.yaml",
@@ -130,6 +133,7 @@ def check_sweep(arguments: list[str]) -> None:
     """
     if not {"--cfg", "-c", "--info", "-i"}.isdisjoint(argument.partition("=")[0] for argument in arguments):
         return
+    check_sweep_folder(arguments)
     jobs = [validated(TrainSettings, config) for config in jobs_beforehand("train", arguments)]
     for settings in jobs:
         check_beforehand(settings, is_sweep=True)
@@ -139,6 +143,23 @@ def check_sweep(arguments: list[str]) -> None:
 
     elsewhere = any("submitit" in argument or argument == "sweep=slurm" for argument in arguments)
     check_jobs(jobs, is_local=not elsewhere)
+
+
+def check_sweep_folder(arguments: list[str]) -> None:
+    """Refuse to sweep into the folder of a run, or to mix a grid and a search in one folder.
+
+    Raises:
+        UserError: Naming the folder.
+    """
+    typed = [text.removeprefix(SWEEP_FOLDER).strip("'\"") for text in arguments if text.startswith(SWEEP_FOLDER)]
+    if not typed:
+        return
+    folder = Path(typed[-1])
+    if (folder / run_folder.RECORD).is_file():
+        raise UserError(f"{folder} is the folder of a run", "name another folder for the sweep")
+    if (folder / ARGUMENTS).is_file() and is_search(recorded_overrides(folder)) != is_search(arguments):
+        kinds = ("a grid", "a search") if is_search(arguments) else ("a search", "a grid")
+        raise UserError(f"{folder} holds {kinds[0]}, not {kinds[1]}", "name another folder")
 
 
 def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:
@@ -258,6 +279,7 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
         check_beforehand(settings, record["in_sweep"])
         if settings.threshold.sweep is not None and not (run.checkpoints / run_folder.LAST).is_file():
             read_cross_validation(settings)
+        compare_settings(record)
         if is_main_process():
             run.write(record)
             write_hydra_files(config, run)
@@ -284,6 +306,17 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
     except RunStopped as stop:
         tell_stop(stop, run)
         raise
+
+
+def compare_settings(record: Mapping[str, Any]) -> None:
+    """Refuse to train in several processes that have different settings, as an override that names a variable can do.
+
+    Each process may find the same images in a folder of its own.
+    """
+    settings = {name: value for name, value in flatten(comparable(record)) if not isinstance(value, dict)}
+    own = ("data.cache_folder", "data.synthetic.folder", *(f"data.{key}" for key in PATH_KEYS))
+    shared = {name: value for name, value in settings.items() if name not in own}
+    meeting.compare("settings", shared, "start all of them with the same command and variables")
 
 
 def tell_stop(stop: RunStopped, run: Run) -> None:
@@ -323,6 +356,8 @@ def check_folder(
     changed: list[str] = []
     if before is not None:
         changed = check_same_run(before, record, run.folder, resumption)
+    elif (run.folder / ARGUMENTS).is_file():
+        raise OtherRunError(f"{run.folder} is the folder of a sweep", "name another folder")
     elif saved_files(run):
         raise OtherRunError(
             f"{run.checkpoints} holds checkpoints, but {run.folder} lacks the {run_folder.RECORD} that tells their "

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from melanoma_pl import __version__
 from melanoma_pl.config.composition import as_user_error, conf_dir, split_arguments
+from melanoma_pl.config.processes import is_main_process, meeting
 from melanoma_pl.config.search import PLUGIN, Search
 from melanoma_pl.config.sweep_folder import begin_sweep, running_folders
 from melanoma_pl.errors import STOPPING, RunStopped, UserError, find_stop, quiet_threads
@@ -152,7 +153,7 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         with raising_signals(), quiet_threads(is_out_of_space):
             return command(arguments)
     except RunStopped as stop:
-        if not stop.is_told:
+        if not stop.is_told and is_main_process():
             print("stopped", file=sys.stderr)
         return stop.exit_code
     except KeyboardInterrupt:  # outside the main thread there are no handlers
@@ -174,7 +175,8 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         # a copy names its source first and its target second
         file = readable((error.filename2 if is_full else None) or error.filename or "a file")
         message = f"no space is left to write {file}: make some, then go on" if is_full else f"{file}: {error.strerror}"
-    print(f"error: {message}", file=sys.stderr)
+    if not meeting.tell(message):
+        print(f"error: {message}", file=sys.stderr)
     return MISUSED
 
 

@@ -1,8 +1,9 @@
 """A search by Optuna, as a sweeper of Hydra that can be killed at any moment and continued. Light.
 
-Each job has a number and at least one trial of the study, which carries that number. The last trial of a number counts:
-an interrupted trial is marked as failed, and another one takes over its parameters. The sampler of each job is seeded by
-its number, and jobs are asked for in the same groups, so that a continued search tries what an uninterrupted one tries.
+Each job has a number and at least one trial of the study, which carries that number. The last trial of a number
+counts: an interrupted one is marked as failed, and another one takes over its parameters. The sampler of each job is
+seeded by its number, and jobs are asked for in the same groups: a continued search tries what an uninterrupted one
+tries.
 """
 
 import hashlib
@@ -120,7 +121,9 @@ def open_study(settings: SearchSettings) -> "Study":
         )
     except Exception as error:  # of SQLAlchemy, of its driver, or of Optuna for the tables of another version
         reason = str(error).splitlines()[0]
-        raise SweepError(f"the study in {settings.storage} cannot be opened ({reason})", "name another storage") from error
+        raise SweepError(
+            f"the study in {settings.storage} cannot be opened ({reason})", "name another storage"
+        ) from error
     return study
 
 
@@ -148,9 +151,7 @@ def release_interrupted(study: "Study") -> None:
             study.tell(trial.number, state=type(trial.state).FAIL)
 
 
-def ask(
-    study: "Study", job: int, distributions: Mapping[str, "BaseDistribution"], settings: SearchSettings
-) -> "Trial":
+def ask(study: "Study", job: int, distributions: Mapping[str, "BaseDistribution"], settings: SearchSettings) -> "Trial":
     """Return the next trial of a job: with the parameters of its last one, or with new ones.
 
     Args:
@@ -173,11 +174,10 @@ def tell(study: "Study", trial: "Trial", result: JobReturn) -> None:
     """Settle a trial by what its job returned or raised."""
     states = import_module("optuna.trial").TrialState
     outcome = Outcome(None, {}, False) if result.status == JobStatus.FAILED else result.return_value
-    if outcome.value is None or math.isnan(outcome.value):
-        if not outcome.is_pruned:
-            trial.set_user_attr(ERROR, True)
-            study.tell(trial, state=states.FAIL)
-            return
+    if not outcome.is_pruned and (outcome.value is None or math.isnan(outcome.value)):
+        trial.set_user_attr(ERROR, True)
+        study.tell(trial, state=states.FAIL)
+        return
     known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
     report(trial, {epoch: value for epoch, value in outcome.by_epoch.items() if epoch - 1 not in known})
     if outcome.is_pruned:
@@ -209,10 +209,11 @@ def distributions_of(overrides: Sequence[str]) -> tuple[dict[str, "BaseDistribut
         elif override.is_choice_sweep():
             found[key] = kinds.CategoricalDistribution(list(override.sweep_string_iterator()))
         elif override.is_range_sweep():
-            values = list(override.sweep_iterator())
+            values: list[Any] = list(override.sweep_iterator())
+            step: Any = override.value()
             is_whole = all(isinstance(each, int) for each in values)
             kind = kinds.IntDistribution if is_whole else kinds.FloatDistribution
-            found[key] = kind(min(values), max(values), step=abs(override.value().step))
+            found[key] = kind(min(values), max(values), step=abs(step.step))
         else:
             interval: Any = override.value()
             is_whole = isinstance(interval.start, int) and isinstance(interval.end, int)
@@ -221,15 +222,15 @@ def distributions_of(overrides: Sequence[str]) -> tuple[dict[str, "BaseDistribut
     return found, list(fixed.values())
 
 
-class Search(Sweeper):  # type: ignore[misc]
+class Search(Sweeper):
     """Hydra's sweeper of `sweep=optuna`.
 
-    The plugin `hydra-optuna-sweeper` begins anew when it is continued, keeps interrupted trials as running for ever, and
-    needs Optuna 2.
+    The plugin `hydra-optuna-sweeper` asks for all trials again when it is continued, leaves interrupted ones as running
+    for ever, cannot prune, and needs Optuna 2.
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.config: DictConfig | None = None
+        """Accept the keys of `hydra.sweeper`, which `setup` reads from the configuration."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take over what Hydra has composed.
@@ -237,14 +238,14 @@ class Search(Sweeper):  # type: ignore[misc]
         Raises:
             UserError: If a setting is not allowed, or Optuna is not installed.
         """
-        self.hydra_context, self.config = hydra_context, config
+        self._loader, self._config = hydra_context.config_loader, config
         self.folder = Path(config.hydra.sweep.dir)
         self.settings = search_settings(config.hydra)
         try:
             import_module("optuna")
         except ImportError as error:
             raise UserError("sweep=optuna needs a package", "pip install 'melanoma-pl[optuna]'") from error
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self._launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
         )
 
@@ -265,21 +266,23 @@ class Search(Sweeper):  # type: ignore[misc]
             raise SweepError(f"another process searches in {self.folder} now", "wait for it") from error
         except import_module("optuna.exceptions").StorageInternalError as error:
             reason = str(error.__cause__ or error).splitlines()[0]
-            raise SweepError(f"the study cannot be written ({reason})", "correct it, then type the command again") from error
+            raise SweepError(
+                f"the study cannot be written ({reason})", "correct it, then type the command again"
+            ) from error
 
     def _run(self, study: "Study", distributions: Mapping[str, "BaseDistribution"], fixed: Sequence[str]) -> None:
         settled = {
             job: trial for job, trial in last_trials(study).items() if is_settled(trial, retry=self.settings.retry)
         }
         self._check_same(settled, distributions, fixed)
-        begin_sweep(self.config)
+        begin_sweep(self._config)
         if settled:
             print(f"going on with {self.folder}: {len(settled)} of {self.settings.n_trials} trials are kept")
         release_interrupted(study)
         failures = []
         for group in groups([job for job in range(self.settings.n_trials) if job not in settled], self.settings.n_jobs):
             trials = [ask(study, job, distributions, self.settings) for job in group]
-            results = self.launcher.launch([self._overrides(each, fixed) for each in trials], initial_job_idx=group[0])
+            results = self._launcher.launch([self._overrides(each, fixed) for each in trials], initial_job_idx=group[0])
             for trial, result in zip(trials, results, strict=True):
                 tell(study, trial, result)
             failures += [result for result in results if result.status == JobStatus.FAILED]
@@ -294,7 +297,10 @@ class Search(Sweeper):  # type: ignore[misc]
         return [*fixed, *(f"{key}={value}" for key, value in trial.params.items()), f"hydra.sweeper.trial={number}"]
 
     def _check_same(
-        self, settled: Mapping[int, "FrozenTrial"], distributions: Mapping[str, "BaseDistribution"], fixed: Sequence[str]
+        self,
+        settled: Mapping[int, "FrozenTrial"],
+        distributions: Mapping[str, "BaseDistribution"],
+        fixed: Sequence[str],
     ) -> None:
         """Refuse to go on with a search that had other settings."""
         way_out = "to begin another search, name it: hydra.sweeper.study_name=<name>"
@@ -306,8 +312,7 @@ class Search(Sweeper):  # type: ignore[misc]
                     if trial.distributions.get(key) != distributions.get(key)
                 )
                 raise SweepError(f"the search in {self.folder} has another range of {differing[0]}", way_out)
-            loader = self.hydra_context.config_loader
-            config = loader.load_sweep_config(self.config, self._overrides(trial, fixed))
+            config = self._loader.load_sweep_config(self._config, self._overrides(trial, fixed))
             if told := differs_from_job(self.folder, job, config):
                 raise SweepError(f"the search in {self.folder} {told}", way_out)
             return  # the others have the same settings

@@ -76,25 +76,39 @@ def continued_arguments(folder: Path, typed: Sequence[str]) -> list[str]:
     Raises:
         UserError: If the folder is not that of a sweep, or its record sets Hydra itself.
     """
-    path = folder / ARGUMENTS
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        saved, begun_in, _ = [str(each) for each in record["overrides"]], record["folder"], record["config_dirs"]
-        search = search_overrides([str(each) for each in record.get("search", ())])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        way_out = "resume a run without -m" if (folder / RECORD).is_file() else "name the folder of a sweep"
-        raise UserError(f"{path} cannot be read: {folder} does not hold a sweep", way_out) from error
+    record = _arguments(folder)
+    saved, search = [str(each) for each in record["overrides"]], [str(each) for each in record.get("search", ())]
     overrides, flags = split_arguments(typed)
     check_config_dirs(record, flags, folder)
     merged = merge_overrides(saved, overrides, folder)
     keys = typed_keys(overrides)
     for job in sorted(folder.glob(f"*/{RECORD}"))[:1]:
         data = _recorded(job, job.stat().st_mtime_ns)["config"]["data"]
-        for key, image_path in paths_at_start({"folder": begun_in}, data).items():
+        for key, image_path in paths_at_start(record, data).items():
             if not f"data.{key}.".startswith(keys) and not Path(data[key]).exists():
                 merged.append(hydra_word(f"data.{key}", image_path))
-    search = [text for text in search if not f"{text.partition('=')[0]}.".startswith(keys)]
+    search = [text for text in search_overrides(search) if not f"{text.partition('=')[0]}.".startswith(keys)]
     return [*flags, *merged, *search, f"hydra.sweep.dir={literal(str(folder))}"]
+
+
+def recorded_overrides(folder: Path) -> list[str]:
+    """Return the overrides that a sweep was started with.
+
+    Raises:
+        UserError: If the folder is not that of a sweep.
+    """
+    return [str(each) for each in _arguments(folder)["overrides"]]
+
+
+def _arguments(folder: Path) -> Mapping[str, Any]:
+    path = folder / ARGUMENTS
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = record["overrides"][:], record["folder"], record["config_dirs"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        way_out = "resume a run without -m" if (folder / RECORD).is_file() else "name the folder of a sweep"
+        raise UserError(f"{path} cannot be read: {folder} does not hold a sweep", way_out) from error
+    return record
 
 
 def job_folder(number: int, *, _root_: DictConfig) -> str:

@@ -1,6 +1,7 @@
 """The main job, from settings to a trained and evaluated run: set up, fit, evaluate."""
 
 import logging
+import math
 import os
 import sys
 import warnings
@@ -32,7 +33,7 @@ from melanoma_pl.config.instantiate import (
     make_classifier,
     make_data,
 )
-from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun
+from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun, meeting
 from melanoma_pl.config.schema import DataSettings, TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
@@ -161,6 +162,9 @@ def train(
     if open_test:
         data.load("test")  # broken images are reported now, not after hours of training
     splits = ("train", "validation", "test") if open_test else ("train", "validation")
+    _check_batches(settings, len(data.split("train")))
+    loaded = {name: data.load(name).fingerprint() for name in (("train", "test") if open_test else ("train",))}
+    meeting.compare("images", loaded, "data.root must hold the same files for each of them")
     is_resumed = check_images(run, data, splits, weights.images if weights else ())
     if weights:
         weights.record(run)
@@ -186,6 +190,8 @@ def train(
         logger.warning("audit       %s", warning)
     logger.info("%s", summarize(classifier.network, settings.data.image_size))
     first_epoch, has_ended = _resume_point(run, settings, callbacks) if is_resumed else (1, False)
+    meeting.compare("checkpoints", {"epoch": first_epoch}, "the run's folder must be the same for each of them")
+    meeting.close()
     was_pruned = pruning is not None and is_resumed and was_saved_as_pruned(read_training(run.checkpoints / LAST))
     if was_pruned:
         logger.info("training has already been pruned")
@@ -218,6 +224,22 @@ def train(
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
     log_final_figures(trainer.loggers, settings, precision, figures, has_ended)
     return figures
+
+
+def _check_batches(settings: TrainSettings, count: int) -> None:
+    """Refuse more processes than there are batches of training images for them.
+
+    Raises:
+        UserError: Naming both numbers.
+    """
+    processes = settings.trainer.devices * (settings.trainer.model_extra or {}).get("num_nodes", 1)
+    size = settings.data.batch_size
+    batches = count // size if settings.data.drop_last else math.ceil(count / size)
+    if processes > max(batches, 1):
+        raise UserError(
+            f"{processes} processes would share {batches} batches: data.batch_size={size}, {count} training images",
+            "take fewer processes or a smaller data.batch_size",
+        )
 
 
 def _precision(settings: TrainSettings, accelerator: Accelerator) -> str:
