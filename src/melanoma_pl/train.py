@@ -247,7 +247,7 @@ def run_job(config: DictConfig, run: Run, sweep: SweepArguments) -> float | None
     """Run one job of a sweep, show a line instead of all that its log tells, and return `optimized_metric`."""
     hydra, began = HydraConfig.get(), time.monotonic()
     own = [override for override in hydra.overrides.task if override not in sweep.arguments]
-    jobs = sweep.jobs or hydra.sweeper.get("n_trials")  # of Optuna
+    jobs = hydra.sweeper.get("n_trials") or sweep.jobs  # the first of a search
     number = f"job {hydra.job.num + 1}" + (f"/{jobs}" if jobs else "")
     title = " ".join(own) or "as configured"
     before = run.read() if (run.folder / run_folder.RECORD).is_file() else {}

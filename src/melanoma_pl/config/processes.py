@@ -114,6 +114,7 @@ class Meeting:
     def __init__(self, seconds: float = LONGEST) -> None:
         self.seconds = seconds
         self.is_open = True
+        self._start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # torchrun's store outlives a restart
         self._round = 0
         self._store: Any = None
 
@@ -165,8 +166,8 @@ class Meeting:
         self._round += 1
         try:
             store = self._join()
-            store.set(f"{self._round}/{rank}", json.dumps(own))
-            return [json.loads(store.get(f"{self._round}/{other}")) for other in range(world)]
+            store.set(self._key(self._round, rank), json.dumps(own))
+            return [json.loads(store.get(self._key(self._round, other))) for other in range(world)]
         except (RuntimeError, ValueError, OSError) as error:  # of PyTorch's store
             self.close()
             if not is_main_process() or "mistake" in own:
@@ -177,11 +178,13 @@ class Meeting:
                 "MASTER_ADDR and MASTER_PORT must lead every process to the machine of the first one",
             ) from error
 
+    def _key(self, subject: str | int, rank: int) -> str:
+        return f"melanoma/{self._start}/{subject}/{rank}"
+
     def _join(self) -> Any:
         if self._store is None:
             os.environ.setdefault(CPP_LOG, "ERROR")
-            from torch.distributed import PrefixStore  # PyTorch takes seconds
-            from torch.distributed.rendezvous import rendezvous
+            from torch.distributed.rendezvous import rendezvous  # PyTorch takes seconds
 
             rank, world, address = ranks()
             for name, value in zip(("MASTER_ADDR", "MASTER_PORT"), address, strict=True):
@@ -189,8 +192,7 @@ class Meeting:
             longest = timedelta(seconds=self.seconds)
             store, _, _ = next(iter(rendezvous("env://", rank, world, timeout=longest)))
             store.set_timeout(timedelta(seconds=LONGEST_READING))
-            start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-            self._store = PrefixStore(f"melanoma/{start}", store)
+            self._store = store
         return self._store
 
     def _end(self, mistake: str, *, is_printed: bool = False) -> None:
@@ -204,12 +206,12 @@ class Meeting:
             if rank == 0:
                 if not is_printed:
                     print(f"error: {mistake}", file=sys.stderr, flush=True)
-                self._store.set("told", "")
+                self._store.set(self._key("told", 0), "")
                 for other in range(1, world):
-                    self._store.get(f"knows/{other}")
+                    self._store.get(self._key("knows", other))
             else:
-                self._store.get("told")
-                self._store.set(f"knows/{rank}", "")
+                self._store.get(self._key("told", 0))
+                self._store.set(self._key("knows", rank), "")
         raise UserError("")
 
 
@@ -219,11 +221,14 @@ meeting = Meeting()
 
 def ranks() -> tuple[int, int, tuple[str, str]]:
     """Return the rank of this process, the number of processes, and where the first one can be reached: host, port."""
+    variables = os.environ
     if is_torchrun():
-        names = ("MASTER_ADDR", "MASTER_PORT")
-        return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), (os.environ[names[0]], os.environ[names[1]])
-    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+        address = variables["MASTER_ADDR"], variables["MASTER_PORT"]
+        return int(variables["RANK"]), int(variables["WORLD_SIZE"]), address
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment  # whose rules these are
 
-    cluster = SLURMEnvironment(auto_requeue=False)
-    address = cluster.main_address, str(cluster.main_port)
-    return int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"]), address
+    nodes = variables.get("SLURM_NODELIST", "127.0.0.1")
+    host = variables.get("MASTER_ADDR") or SLURMEnvironment.resolve_root_node_address(nodes)
+    port = str(int(variables["SLURM_JOB_ID"][-4:]) + 15000) if "SLURM_JOB_ID" in variables else "12910"
+    rank, world = int(variables["SLURM_PROCID"]), int(variables["SLURM_NTASKS"])
+    return rank, world, (host, variables.get("MASTER_PORT", port))

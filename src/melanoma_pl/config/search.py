@@ -56,7 +56,7 @@ class SearchSettings(Strict):
 
 
 class Outcome(NamedTuple):
-    """What a job of a search returns.
+    """The result of a job of a search.
 
     Attributes:
         value: The final value of `optimized_metric`; None if the job was pruned or has no such figure.
