@@ -254,7 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parsing.add_argument("--kills", type=int, default=20, help="strikes of each kind (default: %(default)s)")
     parsing.add_argument("--seed", type=int, default=0, help="seed of the moments (default: %(default)s)")
-    parsing.add_argument("--kinds", default=",".join(KINDS), help="default: %(default)s")
+    usual = ",".join(kind for kind in KINDS if kind not in SWEEPS)
+    parsing.add_argument("--kinds", default=usual, help=f"also {', '.join(SWEEPS)} (default: %(default)s)")
     chosen = parsing.parse_args(arguments)
     if unknown := set(chosen.kinds.split(",")) - set(KINDS):
         parsing.error(f"there is no kind {min(unknown)}: available are {', '.join(KINDS)}")
