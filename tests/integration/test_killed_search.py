@@ -73,19 +73,19 @@ def test_a_killed_search_ends_like_an_uninterrupted_one(image_folder: Path, help
         options = {"env": environment, "capture_output": True, "text": True, "start_new_session": True}
         return subprocess.run(command, **options)  # type: ignore[call-overload,no-any-return]
 
-    whole = run(*words, "name=whole")
+    whole = run(*words, "hydra.sweep.dir=whole")
     assert whole.returncode == 0, whole.stderr
     (helpers / "kill").touch()
-    assert run(*words, "name=killed").returncode == -9
-    assert states(helpers / "outputs/sweeps/killed") == ["RUNNING"]
-    resumed = run("-m", "melanoma_pl.train", "-m", "resume=outputs/sweeps/killed")
+    assert run(*words, "hydra.sweep.dir=killed").returncode == -9
+    assert states(helpers / "killed") == ["RUNNING"]
+    resumed = run("-m", "melanoma_pl.train", "-m", "resume=killed")
     assert resumed.returncode == 0, resumed.stderr
-    found = [rows(helpers / f"outputs/sweeps/{name}") for name in ("killed", "whole")]
+    found = [rows(helpers / name) for name in ("killed", "whole")]
     assert found[0] == found[1] and len(found[0]) == 4
     assert resumed.stdout.split("\n\n")[1] == whole.stdout.split("\n\n")[1], "the table"
-    assert states(helpers / "outputs/sweeps/killed")[0] == "FAIL"
-    assert "RUNNING" not in states(helpers / "outputs/sweeps/killed")
-    assert "going on in epoch" in (helpers / "outputs/sweeps/killed/0/train.log").read_text()
+    assert states(helpers / "killed")[0] == "FAIL"
+    assert "RUNNING" not in states(helpers / "killed")
+    assert "going on in epoch" in (helpers / "killed/0/train.log").read_text()
 
 
 @pytest.mark.slow
