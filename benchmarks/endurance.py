@@ -2,11 +2,14 @@
 
 python -m benchmarks.endurance --kills 40
 python -m benchmarks.endurance --kinds full,power --kills 100 --seed 3
+python -m benchmarks.endurance --kinds grid,search --kills 20
 
 Each try is a whole `melanoma-train` on 48 drawn images, struck at a random moment, resumed, perhaps struck again, until
 it has finished. It survives if every strike ended as it should, and if weights, optimizer, decision, figures of every
-epoch except times, and predictions are those of the undisturbed training, bit by bit. The trainings are forked from a
-process that has already imported PyTorch, so that each takes a second. For Linux.
+epoch except times, and predictions are those of the undisturbed training, bit by bit. A sweep, a grid of four jobs or a
+search by Optuna with four trials and pruning, is killed likewise, and continued by the same command or by `resume=`. It
+survives if its summary, on the terminal and in `summary.csv`, is that of the undisturbed sweep. The trainings are
+forked from a process that has already imported PyTorch, so that each takes a second. For Linux.
 """
 
 import argparse
@@ -43,6 +46,8 @@ KINDS = {
     "int": ("SIGINT", signal.SIGINT, 130),
     "full": ("full disk", None, app.MISUSED),
     "power": ("power cut", signal.SIGKILL, -signal.SIGKILL),
+    "grid": ("SIGKILL of a grid", signal.SIGKILL, -signal.SIGKILL),
+    "search": ("SIGKILL of a search", signal.SIGKILL, -signal.SIGKILL),
 }
 TRAINING = [
     "data.image_size=32", "data.batch_size=8", "data.synthetic.train=40", "data.synthetic.test=8",
@@ -50,12 +55,22 @@ TRAINING = [
     "trainer.accelerator=cpu", "trainer.max_epochs=4", "checkpoint.every_n_steps=2", "report=numbers",
     "callbacks.training_images=null", "callbacks.worst_mistakes=null", "callbacks.curves=null", "callbacks.graph=null",
 ]  # fmt: skip
+SWEEPS = {  # kind of strike → the sweep that SIGKILL hits
+    "grid": ["optimizer.lr=0.001,0.003", "seed=1,2", "trainer.max_epochs=1"],
+    "search": [
+        "sweep=optuna", "hydra.sweeper.n_trials=4", "trainer.max_epochs=2",
+        "hydra.sweeper.pruner=median", "hydra.sweeper.startup_trials=1", "hydra.sweeper.warmup_epochs=0",
+    ],
+}  # fmt: skip
+TABLE = "\nval/auroc: mean"  # begins the summary on the terminal
 TIMES = {"train/seconds", "train/images_per_second"}
 LARGEST = (0, 1000, 10_000, 40_000)  # bytes to which files can grow on a full disk; a checkpoint has 60,000
-AGAIN = 0.4  # probability that a resumed training is struck again
+AGAIN, SWEEP_AGAIN = 0.4, 0.8  # probabilities that a resumed training, or a continued sweep, is struck again
 LONGEST = 120  # seconds after which a training is taken to hang
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["melanoma_pl.training.fit", "melanoma_pl.report.pipeline", "lightning.pytorch.loggers"])
+CONTEXT.set_forkserver_preload(
+    ["melanoma_pl.training.fit", "melanoma_pl.report.pipeline", "lightning.pytorch.loggers", "optuna"]
+)
 
 
 class NotSurvivedError(Exception):
@@ -197,40 +212,80 @@ def endure(
     return strikes
 
 
+def sweep_results(folder: Path, output: str) -> dict[str, str]:
+    """Return the summary of a sweep that has finished: its file, and what its command printed."""
+    return {"summary.csv": (folder / "summary.csv").read_text(encoding="utf-8"), "table": output.partition(TABLE)[2]}
+
+
+def endure_sweep(
+    kind: str, folder: Path, words: Sequence[str], whole: dict[str, str], seconds: float, generator: random.Random
+) -> int:
+    """Kill and continue one sweep until it has finished, and compare it with the undisturbed one; as `endure`."""
+    strikes = 0
+    while True:
+        is_noted = (folder / "sweep.json").is_file()
+        is_continued = is_noted and generator.random() < 0.5
+        training = Training(folder, ["-m", f"resume={folder.name}"] if is_continued else words)
+        if strikes == 0 or generator.random() < SWEEP_AGAIN:
+            time.sleep(generator.uniform(0, seconds))
+            training.strike(kind, generator)
+        code, output = training.end()
+        if code == 0:
+            break
+        inspect(kind, folder, code, output)
+        strikes += 1
+    if changed := [name for name, value in sweep_results(folder, output).items() if value != whole[name]]:
+        raise NotSurvivedError(f"{', '.join(changed)} differ:\n{output}")
+    return strikes
+
+
+def undisturbed(folder: Path, words: Sequence[str]) -> tuple[str, float]:
+    """Return the output of an undisturbed command, and its duration in seconds."""
+    folder.parent.mkdir()
+    began = time.monotonic()
+    code, output = Training(folder, words).end()
+    if code != 0:
+        sys.exit(f"the undisturbed command ended with exit code {code}:\n{output}")
+    return output, time.monotonic() - began
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Strike as often as asked for, print how many strikes of each kind were survived, and return the exit code."""
     parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parsing.add_argument("--kills", type=int, default=20, help="strikes of each kind (default: %(default)s)")
     parsing.add_argument("--seed", type=int, default=0, help="seed of the moments (default: %(default)s)")
-    parsing.add_argument("--kinds", default=",".join(KINDS), help="default: %(default)s")
+    usual = ",".join(kind for kind in KINDS if kind not in SWEEPS)
+    parsing.add_argument("--kinds", default=usual, help=f"also {', '.join(SWEEPS)} (default: %(default)s)")
     chosen = parsing.parse_args(arguments)
     if unknown := set(chosen.kinds.split(",")) - set(KINDS):
         parsing.error(f"there is no kind {min(unknown)}: available are {', '.join(KINDS)}")
     work = Path(tempfile.mkdtemp(prefix="endurance-"))
-    words = [*TRAINING, f"data.synthetic.folder={work / 'images'}"]
-    for name in ("drawing", "whole"):  # the second finds the images drawn, and so takes the usual time
-        (work / name).mkdir()
-        began = time.monotonic()
-        code, output = Training(work / name / "run", [*words, f"hydra.run.dir={work / name / 'run'}"]).end()
-        seconds = time.monotonic() - began
-        if code != 0:
-            sys.exit(f"the undisturbed training ended with exit code {code}:\n{output}")
-    whole = results(work / "whole/run")
-    print(f"{describe()}; an undisturbed training takes {seconds:.1f} s\n\n{'':<10} survived/tried")
+    training = [*TRAINING, f"data.synthetic.folder={work / 'images'}"]
+    undisturbed(
+        work / "drawing/run", [*training, f"hydra.run.dir={work / 'drawing/run'}"]
+    )  # later ones find the images
+    _, seconds = undisturbed(work / "whole/run", [*training, f"hydra.run.dir={work / 'whole/run'}"])
+    whole: dict[str, Any] = results(work / "whole/run")
+    print(f"{describe()}; an undisturbed training takes {seconds:.1f} s\n\n{'':<20} survived/tried")
     failed = False
     for kind in chosen.kinds.split(","):
         generator = random.Random(f"{chosen.seed} {kind}")
+        words, survive = training, endure
+        if kind in SWEEPS:
+            words, survive = ["-m", *training, *SWEEPS[kind], "hydra.sweep.dir=run"], endure_sweep
+            output, seconds = undisturbed(work / f"whole-{kind}/run", words)
+            whole = sweep_results(work / f"whole-{kind}/run", output)
         tried = survived = 0
         while tried < chosen.kills:
             folder = Path(tempfile.mkdtemp(dir=work, prefix=f"{kind}-"))
             try:
-                strikes = endure(kind, folder / "run", words, whole, seconds, generator)
+                strikes = survive(kind, folder / "run", words, whole, seconds, generator)
                 tried, survived = tried + strikes, survived + strikes
                 shutil.rmtree(folder)
             except Exception as error:  # whatever it is, the strike was not survived
                 tried, failed = tried + 1, True
                 print(f"{folder}: {str(error) or repr(error)}", file=sys.stderr)
-        print(f"{KINDS[kind][0]:<10} {survived}/{tried}", flush=True)
+        print(f"{KINDS[kind][0]:<20} {survived}/{tried}", flush=True)
     if not failed:
         shutil.rmtree(work)
     return 1 if failed else 0

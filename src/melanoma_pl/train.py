@@ -26,6 +26,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
@@ -39,22 +40,27 @@ from melanoma_pl.config import app
 from melanoma_pl.config.composition import (
     conf_dir,
     count_jobs,
+    flatten,
+    is_search,
     jobs_beforehand,
     list_groups,
     quoted_condition,
     split_arguments,
 )
-from melanoma_pl.config.processes import check_processes, is_main_process, rank_arguments
+from melanoma_pl.config.processes import check_processes, is_main_process, meeting, rank_arguments
 from melanoma_pl.config.resume import (
+    PATH_KEYS,
     OtherRunError,
     Resumption,
     check_record,
     check_same_run,
+    comparable,
     config_dirs,
     resume_arguments,
 )
 from melanoma_pl.config.schema import TrainSettings, with_texts
-from melanoma_pl.config.sweep_folder import ARGUMENTS, continued_arguments
+from melanoma_pl.config.search import Outcome, pruning
+from melanoma_pl.config.sweep_folder import ARGUMENTS, SweepError, continued_arguments, recorded_overrides
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError, find_stop
 from melanoma_pl.files import NO_SPACE
@@ -70,7 +76,7 @@ logger = logging.getLogger(__name__)
 
 RESUME, TRUST, RETRY = "resume=", "trust=", "retry=true"
 IF_POSSIBLE = "if_possible"
-RUN_FOLDER = "hydra.run.dir="
+RUN_FOLDER, SWEEP_FOLDER = "hydra.run.dir=", "hydra.sweep.dir="
 PACKAGES = ("melanoma-pl", "torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "scikit-learn", "numpy")
 BEGUN = (  # files of a run that has not saved anything
     run_folder.RECORD, run_folder.IMAGES, run_folder.METRICS, OUT_OF_FOLD, "train.log", ".lock", "hparams.yaml",
@@ -100,13 +106,15 @@ def command(arguments: list[str]) -> int:
     if not MULTIRUN.isdisjoint(arguments):
         check_sweep(arguments)
         typed = SweepArguments(tuple(arguments), count_jobs(arguments), retries)
+        if retries and is_search(arguments):
+            arguments.append("hydra.sweeper.retry=true")
     sweep_folders: list[Path] = []
     try:
         with rank_arguments(arguments) as own:
             app.run_hydra_with_argv("train", partial(job, resumption=resumption, sweep=typed), own, sweep_folders)
     except Exception as error:
         jobs = [job for folder in sweep_folders for job in sweeps.read_jobs(folder)]
-        if not jobs:
+        if not jobs or isinstance(error, SweepError):
             raise
         # each job's error was printed when it occurred
         is_finished = any(job.status == sweeps.FINISHED for job in jobs) and not isinstance(error, OtherRunError)
@@ -125,6 +133,7 @@ def check_sweep(arguments: list[str]) -> None:
     """
     if not {"--cfg", "-c", "--info", "-i"}.isdisjoint(argument.partition("=")[0] for argument in arguments):
         return
+    check_sweep_folder(arguments)
     jobs = [validated(TrainSettings, config) for config in jobs_beforehand("train", arguments)]
     for settings in jobs:
         check_beforehand(settings, is_sweep=True)
@@ -134,6 +143,23 @@ def check_sweep(arguments: list[str]) -> None:
 
     elsewhere = any("submitit" in argument or argument == "sweep=slurm" for argument in arguments)
     check_jobs(jobs, is_local=not elsewhere)
+
+
+def check_sweep_folder(arguments: list[str]) -> None:
+    """Refuse to sweep into the folder of a run, or to mix a grid and a search in one folder.
+
+    Raises:
+        UserError: Naming the folder.
+    """
+    typed = [text.removeprefix(SWEEP_FOLDER).strip("'\"") for text in arguments if text.startswith(SWEEP_FOLDER)]
+    if not typed:
+        return
+    folder = Path(typed[-1])
+    if (folder / run_folder.RECORD).is_file():
+        raise UserError(f"{folder} is the folder of a run", "name another folder for the sweep")
+    if (folder / ARGUMENTS).is_file() and is_search(recorded_overrides(folder)) != is_search(arguments):
+        kinds = ("a grid", "a search") if is_search(arguments) else ("a search", "a grid")
+        raise UserError(f"{folder} holds {kinds[0]}, not {kinds[1]}", "name another folder")
 
 
 def with_resume(arguments: list[str]) -> tuple[list[str], Resumption | None]:
@@ -191,7 +217,9 @@ class SweepArguments(NamedTuple):
     retries: bool = False
 
 
-def job(config: DictConfig, resumption: Resumption | None = None, sweep: SweepArguments | None = None) -> float | None:
+def job(
+    config: DictConfig, resumption: Resumption | None = None, sweep: SweepArguments | None = None
+) -> float | Outcome | None:
     """Run one training; Hydra calls it, in a sweep once for each job.
 
     Args:
@@ -200,21 +228,26 @@ def job(config: DictConfig, resumption: Resumption | None = None, sweep: SweepAr
         sweep: What was typed for the sweep, if it is one.
 
     Returns:
-        The final value of `optimized_metric`.
+        The final value of `optimized_metric`; in a search, with what Optuna must know besides.
     """
     hydra = HydraConfig.get()
     run = Run(Path(hydra.runtime.output_dir))
     with run.lock():
         if sweep is None:
             return run_training(config, run, False, resumption)
-        return run_job(config, run, sweep)
+        value = run_job(config, run, sweep)
+        if hydra.sweeper.get("trial") is None:
+            return value
+        metric = config.optimized_metric
+        by_epoch = {int(row["epoch"]): row[metric] for row in run.figures_by_epoch() if metric in row}
+        return Outcome(value, by_epoch, is_pruned="pruned" in run.read())
 
 
 def run_job(config: DictConfig, run: Run, sweep: SweepArguments) -> float | None:
     """Run one job of a sweep, show a line instead of all that its log tells, and return `optimized_metric`."""
     hydra, began = HydraConfig.get(), time.monotonic()
     own = [override for override in hydra.overrides.task if override not in sweep.arguments]
-    jobs = sweep.jobs or hydra.sweeper.get("n_trials")  # of Optuna
+    jobs = hydra.sweeper.get("n_trials") or sweep.jobs  # the first of a search
     number = f"job {hydra.job.num + 1}" + (f"/{jobs}" if jobs else "")
     title = " ".join(own) or "as configured"
     before = run.read() if (run.folder / run_folder.RECORD).is_file() else {}
@@ -226,9 +259,9 @@ def run_job(config: DictConfig, run: Run, sweep: SweepArguments) -> float | None
         except Exception as error:
             logger.error("%s  failed: %s", title, " ".join(str(error).split()), extra=ON_SCREEN)
             raise
-        figure = "–" if value is None else f"{value:.4f}"
-        taken = "kept" if before.get("finished") else f"{time.monotonic() - began:.0f} s"
-        logger.info("%s  %s %s  %s", title, config.optimized_metric, figure, taken, extra=ON_SCREEN)
+        figure = f"{config.optimized_metric} {'–' if value is None else f'{value:.4f}'}"
+        taken = "kept" if is_settled(before) else f"{time.monotonic() - began:.0f} s"
+        logger.info("%s  %s  %s", title, run.read().get("pruned", figure), taken, extra=ON_SCREEN)
     return value
 
 
@@ -241,17 +274,20 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
         settings = check_folder(run, record, before, resumption)
         if settings is None:
             logger.info("the run %s is finished", run.folder)
-            figures: dict[str, float] = (before or {}).get("figures", {})
-            return figures.get(config.optimized_metric)
+            recorded: dict[str, float] = (before or {}).get("figures", {})
+            return recorded.get(config.optimized_metric)
         check_beforehand(settings, record["in_sweep"])
         if settings.threshold.sweep is not None and not (run.checkpoints / run_folder.LAST).is_file():
             read_cross_validation(settings)
+        compare_settings(record)
         if is_main_process():
             run.write(record)
             write_hydra_files(config, run)
         from melanoma_pl.training.fit import train  # PyTorch and Lightning take seconds: only once all else is right
 
-        return train(settings, run, open_test=not record["in_sweep"]).get(settings.optimized_metric)
+        is_hopeless = pruning(HydraConfig.get()) if is_sweep else None
+        figures = train(settings, run, open_test=not record["in_sweep"], is_hopeless=is_hopeless)
+        return figures.get(settings.optimized_metric)
     except Exception as error:
         if stop := find_stop(error):
             tell_stop(stop, run)
@@ -270,6 +306,17 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
     except RunStopped as stop:
         tell_stop(stop, run)
         raise
+
+
+def compare_settings(record: Mapping[str, Any]) -> None:
+    """Refuse to train in several processes that have different settings, as an override that names a variable can do.
+
+    Each process may find the same images in a folder of its own.
+    """
+    settings = {name: value for name, value in flatten(comparable(record)) if not isinstance(value, dict)}
+    own = ("data.cache_folder", "data.synthetic.folder", *(f"data.{key}" for key in PATH_KEYS))
+    shared = {name: value for name, value in settings.items() if name not in own}
+    meeting.compare("settings", shared, "start all of them with the same command and variables")
 
 
 def tell_stop(stop: RunStopped, run: Run) -> None:
@@ -309,6 +356,8 @@ def check_folder(
     changed: list[str] = []
     if before is not None:
         changed = check_same_run(before, record, run.folder, resumption)
+    elif (run.folder / ARGUMENTS).is_file():
+        raise OtherRunError(f"{run.folder} is the folder of a sweep", "name another folder")
     elif saved_files(run):
         raise OtherRunError(
             f"{run.checkpoints} holds checkpoints, but {run.folder} lacks the {run_folder.RECORD} that tells their "
@@ -318,10 +367,12 @@ def check_folder(
     if resumption is not None and resumption.from_record:
         check_record(record["config"], run.folder, resumption)
     settings = validated(TrainSettings, record["config"])
-    if before is None or not before["finished"]:
+    if before is None or not is_settled(before):
         return settings
     if resumption is None:
         return None if record["in_sweep"] else settings
+    if not before["finished"]:  # whoever resumes a pruned job by itself wants to train it on
+        return settings
     epochs = before["config"]["trainer"]["max_epochs"]
     stopped_early = run.epochs() < epochs and any(name.startswith("callbacks.") for name in changed)
     if settings.trainer.max_epochs > epochs or stopped_early:
@@ -329,6 +380,11 @@ def check_folder(
     if resumption.from_record:
         raise UserError(f"the run {run.folder} is finished", "for more epochs add trainer.max_epochs=<a larger number>")
     return None
+
+
+def is_settled(record: Mapping[str, Any]) -> bool:
+    """Tell whether the record is that of a run that has finished, or that a search has pruned."""
+    return bool(record.get("finished")) or "pruned" in record
 
 
 def write_hydra_files(config: DictConfig, run: Run) -> None:

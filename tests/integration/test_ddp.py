@@ -211,7 +211,7 @@ def test_tasks_of_srun_make_one_run(whole: Path, image_folder: Path, tmp_path: P
 
     def task(rank: int) -> subprocess.CompletedProcess[str]:
         own = {"SLURM_NTASKS": "2", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "MASTER_PORT": port}
-        return train(tmp_path, *words, **own)
+        return train(tmp_path, *words, **own, SLURM_STEP_ID="0")
 
     with ThreadPoolExecutor() as pool:
         answers = list(pool.map(task, (1, 0)))

@@ -160,7 +160,6 @@ def test_in_parallel(sweep: Command, work_folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="needs the extra optuna")
-@pytest.mark.filterwarnings("ignore")  # optuna 2.10 and SQLAlchemy 1 are old
 def test_optuna(sweep: Command, work_folder: Path) -> None:
     result = sweep("sweep=optuna", "hydra.sweeper.n_trials=2")
     assert result.code == 0, result.error
@@ -170,7 +169,7 @@ def test_optuna(sweep: Command, work_folder: Path) -> None:
     (setting,) = (line for line in lines if line.startswith("best setting: "))
     assert "sweep=" not in setting and "optimizer.lr=0.0" in setting
     assert len(summary(work_folder)) == 2
-    assert (work_folder / "outputs/optuna.db").is_file()
+    assert (work_folder / "outputs/sweeps/default/optuna.db").is_file()
     jobs = [json.loads(path.read_text()) for path in work_folder.glob("outputs/sweeps/*/*/run.json")]
     assert all(job["finished"] for job in jobs)
 

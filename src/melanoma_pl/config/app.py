@@ -8,15 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from functools import wraps
-from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from hydra import main
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
@@ -27,7 +26,9 @@ from tqdm import tqdm
 
 from melanoma_pl import __version__
 from melanoma_pl.config.composition import as_user_error, conf_dir, split_arguments
-from melanoma_pl.config.sweep_folder import write_arguments
+from melanoma_pl.config.processes import is_main_process, meeting
+from melanoma_pl.config.search import PLUGIN, Search
+from melanoma_pl.config.sweep_folder import begin_sweep, running_folders
 from melanoma_pl.errors import STOPPING, RunStopped, UserError, find_stop, quiet_threads
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.machine_limits import limit_threads
@@ -154,7 +155,7 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         with raising_signals(), quiet_threads(is_out_of_space):
             return command(arguments)
     except RunStopped as stop:
-        if not stop.is_told:
+        if not stop.is_told and is_main_process():
             print("stopped", file=sys.stderr)
         return stop.exit_code
     except KeyboardInterrupt:  # outside the main thread there are no handlers
@@ -176,11 +177,9 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         # a copy names its source first and its target second
         file = readable((error.filename2 if is_full else None) or error.filename or "a file")
         message = f"no space is left to write {file}: make some, then go on" if is_full else f"{file}: {error.strerror}"
-    print(f"error: {message}", file=sys.stderr)
+    if not meeting.tell(message):
+        print(f"error: {message}", file=sys.stderr)
     return MISUSED
-
-
-_sweep_folders: ContextVar[list[Path]] = ContextVar("sweep_folders")  # the list of the running call
 
 
 class QuietReturn(JobReturn):
@@ -195,19 +194,15 @@ class QuietReturn(JobReturn):
 
 
 class SweepFolder(Callback):
-    """Tells the caller of `run_hydra_with_argv` the folder of a sweep, for its summary, and silences the sweeper.
+    """Tells the caller of `run_hydra_with_argv` the folder of a grid, for its summary, and silences the sweeper.
 
     Hydra calls nothing of ours at the end of a sweep whose jobs fail.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note the folder, and in it what the sweep was started with, before the first job."""
-        folder = Path(config.hydra.sweep.dir)
-        folder.parent.mkdir(parents=True, exist_ok=True)  # Optuna's study also lies in outputs/
-        _sweep_folders.get([]).append(folder)
-        write_arguments(config)
-        if "optuna" in config.hydra.sweeper._target_:  # which writes to the terminal by a handler of its own
-            import_module("optuna.logging").set_verbosity(logging.ERROR)
+        if config.hydra.sweeper._target_ != PLUGIN:  # a search first looks whose folder it is
+            begin_sweep(config)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Let the sweeper raise the error of a job in silence."""
@@ -250,8 +245,9 @@ def run_hydra_with_argv(
             raised.append(as_user_error(error, config_name) if isinstance(error, OmegaConfBaseException) else error)
 
     argv, full_error = sys.argv, os.environ.get(FULL_ERROR)
-    token = _sweep_folders.set([] if sweep_folders is None else sweep_folders)
+    token = running_folders.set([] if sweep_folders is None else sweep_folders)
     sys.argv = [*argv[:1], *overrides, *flags]
+    Plugins.instance().class_name_to_class[PLUGIN] = Search
     os.environ[FULL_ERROR] = "1"  # or Hydra would print an exception and exit instead of raising it
     try:
         main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
@@ -260,7 +256,7 @@ def run_hydra_with_argv(
             raise  # the job's own
         raise as_user_error(error, config_name) from error
     finally:
-        _sweep_folders.reset(token)
+        running_folders.reset(token)
         sys.argv = argv
         del os.environ[FULL_ERROR]
         if full_error is not None:

@@ -26,7 +26,6 @@ QUOTING = (
 )
 PLUGINS = {  # options that Hydra finds only once a package is installed → what to install
     "hydra/launcher/joblib": "melanoma-pl[parallel]",
-    "hydra/sweeper/optuna": "melanoma-pl[optuna]",
     "hydra/launcher/submitit_local": "melanoma-pl[slurm]",
     "hydra/launcher/submitit_slurm": "melanoma-pl[slurm]",
 }
@@ -126,6 +125,11 @@ def jobs_beforehand(config_name: str, arguments: Iterable[str]) -> Iterator[dict
         yield dict(values)
 
 
+def is_search(arguments: Iterable[str]) -> bool:
+    """Tell whether a sweep's arguments choose Optuna's search."""
+    return any(text in ("sweep=optuna", "hydra/sweeper=search") for text in arguments)
+
+
 def count_jobs(arguments: Iterable[str]) -> int | None:
     """Return the number of jobs of a grid; None for a search, whose sweeper decides."""
     try:
@@ -133,7 +137,7 @@ def count_jobs(arguments: Iterable[str]) -> int | None:
         parsed = OverridesParser.create().parse_overrides(overrides)
         if any(each.is_sweep_override() and not each.is_discrete_sweep() for each in parsed):
             return None
-        if any(text.startswith(("sweep=", "hydra/sweeper=")) and "optuna" in text for text in overrides):
+        if is_search(overrides):
             return None
         return math.prod(len(texts) for texts in _choices(overrides))
     except (HydraException, UserError):

@@ -62,7 +62,7 @@ class Overview:
     Attributes:
         folder: Its folder.
         name: Its experiment, or `default`.
-        status: `finished`, the error, or that it was stopped.
+        status: `finished`, the error, or that it was pruned or stopped.
         started: Start in UTC, as ISO 8601.
         epochs: Number of epochs that it was to train.
         images: Name of the dataset: its folder or table, or `synthetic`.
@@ -107,7 +107,7 @@ def _overview(folder: Path, record: Mapping[str, Any], validation: list[ListedIm
     return Overview(
         folder=folder,
         name=str(config["name"]),
-        status=FINISHED if is_finished else str(record.get("error", STOPPED)),
+        status=FINISHED if is_finished else str(record.get("error") or record.get("pruned") or STOPPED),
         started=str(record["started"]),
         epochs=int(config["trainer"]["max_epochs"]),
         images="synthetic" if data["synthetic"] else Path(source).name,

@@ -91,6 +91,7 @@ class Record(Part):
     fingerprint: str | None = None
     figures: dict[str, float | None] = {}
     error: str = ""
+    pruned: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def newest_unfinished(outputs: Path = OUTPUTS) -> Run:
     for run in all_runs(outputs):
         with suppress(UserError, *UNREADABLE):
             record = run.read()
-            if not record["finished"] and "error" not in record:
+            if not record["finished"] and record.keys().isdisjoint(("error", "pruned")):
                 return run
     raise UserError(f"there is no unfinished run under {outputs}/", "name one with resume=<run folder>")
 

@@ -1,10 +1,11 @@
 """The main job, from settings to a trained and evaluated run: set up, fit, evaluate."""
 
 import logging
+import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -32,7 +33,7 @@ from melanoma_pl.config.instantiate import (
     make_classifier,
     make_data,
 )
-from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun
+from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun, meeting
 from melanoma_pl.config.schema import DataSettings, TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
 from melanoma_pl.data.datamodule import MoleDataModule
@@ -54,6 +55,7 @@ from melanoma_pl.runs.image_list import check_images
 from melanoma_pl.runs.run_folder import BEST, LAST
 from melanoma_pl.specs import build, check_spec
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, RunProgress
+from melanoma_pl.training.callbacks.pruning import Pruning, was_saved_as_pruned
 from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, kept_best, would_stop
 from melanoma_pl.training.callbacks.run_checkpoints import DirectCheckpointIO, RunCheckpoints, copy_best
 from melanoma_pl.training.callbacks.tensorboard import SHOW_IMAGES, describe_run, log_final_figures
@@ -114,16 +116,23 @@ def check_jobs(jobs: Sequence[TrainSettings], *, is_local: bool) -> None:
         logging.disable(before)
 
 
-def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[str, float]:
+def train(
+    settings: TrainSettings,
+    run: Run,
+    *,
+    open_test: bool = True,
+    is_hopeless: Callable[[Mapping[int, float]], bool] | None = None,
+) -> dict[str, float]:
     """Train in a run's folder, or go on with its training, and evaluate the result.
 
     Args:
         settings: All choices.
         run: The run; its `run.json` exists.
         open_test: Whether the test split may be evaluated; the jobs of a sweep must not.
+        is_hopeless: Takes the value of `optimized_metric` by epoch and tells whether to prune the training.
 
     Returns:
-        The final figures by tag: `val/…`, and `test/…` if the test split was opened.
+        The final figures by tag: `val/…`, and `test/…` if the test split was opened; none if the training was pruned.
 
     Raises:
         UserError: If something is wrong that the user can correct.
@@ -138,7 +147,8 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     check_classes(settings)
     precision = _precision(settings, accelerator)
     callbacks, loggers = make_callbacks(settings), make_loggers(settings)
-    trainer = make_trainer(settings, run, accelerator, precision, callbacks, loggers)
+    pruning = Pruning(settings.optimized_metric, is_hopeless) if is_hopeless else None
+    trainer = make_trainer(settings, run, accelerator, precision, [*callbacks, *filter(None, [pruning])], loggers)
     weights, teachers = starting_weights(settings, run), load_teachers(settings, run, accelerator)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
@@ -152,6 +162,9 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     if open_test:
         data.load("test")  # broken images are reported now, not after hours of training
     splits = ("train", "validation", "test") if open_test else ("train", "validation")
+    _check_batches(settings, len(data.split("train")))
+    loaded = {name: data.load(name).fingerprint() for name in (("train", "test") if open_test else ("train",))}
+    meeting.compare("images", loaded, "data.root must hold the same files for each of them")
     is_resumed = check_images(run, data, splits, weights.images if weights else ())
     if weights:
         weights.record(run)
@@ -177,7 +190,12 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
         logger.warning("audit       %s", warning)
     logger.info("%s", summarize(classifier.network, settings.data.image_size))
     first_epoch, has_ended = _resume_point(run, settings, callbacks) if is_resumed else (1, False)
-    if has_ended:
+    meeting.compare("checkpoints", {"epoch": first_epoch}, "the run's folder must be the same for each of them")
+    meeting.close()
+    was_pruned = pruning is not None and is_resumed and was_saved_as_pruned(read_training(run.checkpoints / LAST))
+    if was_pruned:
+        logger.info("training has already been pruned")
+    elif has_ended:
         logger.info("training has already ended: evaluating")
     else:
         trainer.loggers = make_loggers(settings, first_epoch)
@@ -195,6 +213,9 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
                 trainer.fit(classifier, data, ckpt_path=last, weights_only=True)
             except MisconfigurationException as error:  # of a callback, when it first meets the trainer
                 raise _as_user_error(error) from error
+    if was_pruned or (pruning is not None and pruning.is_pruned):
+        run.update(pruned=f"pruned after epoch {run.epochs()}")
+        return {}
     if not is_main_process():
         return {}  # one process is enough to evaluate
     # the first step must not wait for the libraries that draw figures, pages and heat maps
@@ -203,6 +224,22 @@ def train(settings: TrainSettings, run: Run, *, open_test: bool = True) -> dict[
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
     log_final_figures(trainer.loggers, settings, precision, figures, has_ended)
     return figures
+
+
+def _check_batches(settings: TrainSettings, count: int) -> None:
+    """Refuse more processes than there are batches of training images for them.
+
+    Raises:
+        UserError: Naming both numbers.
+    """
+    processes = settings.trainer.devices * (settings.trainer.model_extra or {}).get("num_nodes", 1)
+    size = settings.data.batch_size
+    batches = count // size if settings.data.drop_last else math.ceil(count / size)
+    if processes > max(batches, 1):
+        raise UserError(
+            f"{processes} processes would share {batches} batches: data.batch_size={size}, {count} training images",
+            "take fewer processes or a smaller data.batch_size",
+        )
 
 
 def _precision(settings: TrainSettings, accelerator: Accelerator) -> str:

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 SUMMARY_FILE = "summary.csv"
 FINISHED = "finished"
+BEFORE_THE_FIRST_JOB = {"multirun.yaml", "sweep.json", "optuna.db", ".lock"}  # files of a sweep that has no job yet
 FOLD = "data.fold"
 FOLD_NOTE = "n folds; the interval allows for the training images that they share (Nadeau and Bengio, 2003)"
 
@@ -35,7 +36,7 @@ class Job:
         folder: Its run folder.
         overrides: Key → value, as typed.
         figures: Validation figures by tag; empty if the job failed or was stopped.
-        status: `finished`, `stopped`, or the error.
+        status: `finished`, `stopped`, such as `pruned after epoch 3`, or the error.
         metric: Tag of the figure that the sweep ranks by.
         synthetic: Whether its images were drawn by a program.
     """
@@ -70,7 +71,7 @@ def _read_job(folder: Path) -> Job:
     record = Run(folder).read()
     overrides = dict(override.lstrip("+").split("=", 1) for override in record["overrides"] if "=" in override)
     figures = {tag: value for tag, value in record.get("figures", {}).items() if tag.startswith("val/")}
-    status = FINISHED if record["finished"] else record.get("error", "stopped")
+    status = FINISHED if record["finished"] else record.get("error") or record.get("pruned") or "stopped"
     config = record["config"]
     return Job(folder, overrides, figures, status, config["optimized_metric"], bool(config["data"]["synthetic"]))
 
@@ -79,7 +80,7 @@ def summarize(folder: Path) -> None:
     """Write the `summary.csv` of a sweep and print its settings, the best first; without any job, remove the folder."""
     jobs = read_jobs(folder)
     if not jobs:
-        if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {"multirun.yaml", "sweep.json"}:
+        if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= BEFORE_THE_FIRST_JOB:
             shutil.rmtree(folder)
         return
     write_summary(folder / SUMMARY_FILE, jobs)

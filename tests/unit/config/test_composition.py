@@ -48,7 +48,6 @@ def test_the_jobs_of_a_grid_are_counted(arguments: list[str], count: int | None)
     ("file", "package"),
     [
         ("hydra/launcher/joblib", "melanoma-pl[parallel]"),
-        ("hydra/sweeper/optuna", "melanoma-pl[optuna]"),
         ("hydra/launcher/submitit_slurm", "melanoma-pl[slurm]"),
     ],
 )
