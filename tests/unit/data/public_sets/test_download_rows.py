@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import Result
 from tests.unit.data.public_sets import downloads
 
-from melanoma_pl.data.public_sets.download import TableRow, read_rows, sex, skin_type, years
+from melanoma_pl.data.public_sets.download import ImageFacts, TableRow, read_rows, sex, skin_type, years
 from melanoma_pl.data.public_sets.table_sets import HAM10000, ISIC, PAD_UFES_20
 
 Prepare = Callable[..., Result]
@@ -76,8 +76,8 @@ def test_separators(text: str, cells: dict[str, str], tmp_path: Path) -> None:
         (PAD_UFES_20.describe, "region"),
     ],
 )
-def test_sites_are_in_lower_case(describe: Callable[[TableRow], object], column: str) -> None:
-    assert vars(describe(TableRow(Path("table.csv"), 2, {column: "Upper Extremity"})))["site"] == "upper extremity"
+def test_sites_are_in_lower_case(describe: Callable[[TableRow], ImageFacts], column: str) -> None:
+    assert describe(TableRow(Path("table.csv"), 2, {column: "Upper Extremity"})).site == "upper extremity"
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_sites_are_in_lower_case(describe: Callable[[TableRow], object], column:
     ],
 )
 def test_how_a_diagnosis_was_confirmed(
-    describe: Callable[[TableRow], object], column: str, cell: str, expected: str
+    describe: Callable[[TableRow], ImageFacts], column: str, cell: str, expected: str
 ) -> None:
-    assert vars(describe(TableRow(Path("table.csv"), 2, {column: cell})))["confirmed_by"] == expected
+    assert describe(TableRow(Path("table.csv"), 2, {column: cell})).confirmed_by == expected
 
 
 def test_the_finest_name_is_kept_as_written(prepare: Prepare, work_folder: Path) -> None:
