@@ -136,6 +136,18 @@ def is_out_of_space(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno in NO_SPACE
 
 
+@contextmanager
+def leaving_the_others() -> Iterator[None]:
+    """Tell further processes of a training that this one is stopped or crashes, before they wait for it."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise  # `run_command` tells them
+    except BaseException as error:
+        meeting.leave("stopped" if isinstance(error, RunStopped) else f"failed with {type(error).__name__}")
+        raise
+
+
 def run_command(command: Callable[[list[str]], int], arguments: list[str] | None = None) -> int:
     """Run a command's body; a user's mistake becomes one line and exit code 2, without a traceback unless asked for.
 
@@ -152,7 +164,7 @@ def run_command(command: Callable[[list[str]], int], arguments: list[str] | None
         return OK
     limit_threads()
     try:
-        with raising_signals(), quiet_threads(is_out_of_space):
+        with raising_signals(), quiet_threads(is_out_of_space), leaving_the_others():
             return command(arguments)
     except RunStopped as stop:
         if not stop.is_told and is_main_process():

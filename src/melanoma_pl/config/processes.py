@@ -156,6 +156,16 @@ class Meeting:
             self._end(f"process {first[0]}: {first[1]}", is_printed=True)
         return True
 
+    def leave(self, reason: str) -> None:
+        """Tell the others, who need not answer, that this process ends: they would wait for it."""
+        if not self.is_open or self._store is None:
+            return
+        self.close()
+        rank, _, _ = ranks()
+        with suppress(RuntimeError, ValueError, OSError):
+            self._store.set(self._key(*(("told", 0) if rank == 0 else ("knows", rank))), "")
+            self._store.set(self._key(self._round + 1, rank), json.dumps({"mistake": reason}))
+
     def close(self) -> None:
         """Exchange nothing more: the training begins."""
         self.is_open = False

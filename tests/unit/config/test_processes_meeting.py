@@ -115,6 +115,19 @@ def test_a_mistake_at_the_first_process_ends_all(tmp_path: Path) -> None:
     assert run_two(tmp_path, body) == [("error: no folder\n", "nothing"), ("", "")]
 
 
+@pytest.mark.parametrize("leaving", [0, 1])
+def test_the_others_do_not_wait_for_a_process_that_leaves(leaving: int, tmp_path: Path) -> None:
+    def body(rank: int, meeting: Meeting) -> None:
+        meeting.compare("settings", {}, "")
+        if rank == leaving:
+            meeting.leave("stopped")
+        else:
+            meeting.compare("images", {}, "")
+
+    told = {0: ("", "nothing"), 1: ("error: process 1: stopped\n", "")}[leaving]
+    assert run_two(tmp_path, body) == [told, [("", ""), ("", "nothing")][leaving]]
+
+
 def test_a_mistake_at_all_is_told_once(tmp_path: Path) -> None:
     def body(rank: int, meeting: Meeting) -> None:
         assert meeting.tell("unknown key")
