@@ -37,7 +37,7 @@ PRUNED = ("hydra.sweeper.pruner=median", "hydra.sweeper.startup_trials=1", "hydr
 @pytest.fixture
 def helpers(work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Callbacks that kill the process, or fail."""
-    (work_folder / "helpers.py").write_text(HELPERS)
+    (work_folder / "search_helpers.py").write_text(HELPERS)
     monkeypatch.syspath_prepend(work_folder)
     return work_folder
 
@@ -64,7 +64,7 @@ def test_a_killed_search_ends_like_an_uninterrupted_one(image_folder: Path, help
     words = [
         *("-m", "melanoma_pl.train", "-m", *TINY, "sweep=optuna", "trainer.max_epochs=2", "data=folder"),
         *(f"data.root={image_folder}", "hydra.sweeper.n_trials=4", "checkpoint.every_n_steps=1", *PRUNED),
-        "+callbacks.killer._target_=helpers.Killer",
+        "+callbacks.killer._target_=search_helpers.Killer",
     ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(helpers), *sys.path])}
 
@@ -108,7 +108,7 @@ def test_the_same_command_adds_trials_and_other_settings_are_refused(search: Com
 @pytest.mark.slow
 def test_a_failed_trial_waits_to_be_asked_for(search: Command, helpers: Path) -> None:
     (helpers / "fail").touch()
-    options = ("hydra.sweeper.n_trials=2", "+callbacks.failing._target_=helpers.Failing")
+    options = ("hydra.sweeper.n_trials=2", "+callbacks.failing._target_=search_helpers.Failing")
     assert search(*options).code == 1
     folder = helpers / "outputs/sweeps/mine"
     assert [row["status"] for row in rows(folder)] == ["no luck", "finished"]
