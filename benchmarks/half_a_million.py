@@ -153,8 +153,11 @@ def kills(folder: Path, count: int, images: int, seed: int) -> int:
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir()
             for _ in range(generator.randint(1, 3)):
-                strikes += was_killed(words(home), generator.uniform(0.3, 1) * seconds)
-            measured(*words(home))
+                if not was_killed(words(home), generator.uniform(0.3, 1) * seconds):
+                    break
+                strikes += 1
+            else:
+                measured(*words(home))
             tries += 1
             failed += contents(home / name) != expected
         print(f"{name}: {tries} tries with {strikes} kills; {failed} differ from an undisturbed one", flush=True)
