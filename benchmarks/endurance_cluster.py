@@ -4,7 +4,7 @@ python -m benchmarks.endurance_cluster ddp --kills 10
 python -m benchmarks.endurance_cluster slurm --kills 10
 
 `ddp` trains with `trainer=ddp trainer.devices=2`. Half of the strikes are a SIGTERM to one of both processes, which has
-to end both of them, saved; the others are a SIGKILL to both. The run is resumed until it has finished. `slurm` starts
+to end both of them; the others are a SIGKILL to both. The run is resumed until it has finished. `slurm` starts
 munged, slurmctld and slurmd on this machine, which needs root, and submits scripts/train.sbatch; the job is preempted
 by another one, warned by SIGUSR1, or queued again by `scontrol requeue`, and SLURM itself starts it again. A strike is
 survived if weights, optimizer, figures of every epoch except times, and predictions are those of the undisturbed
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 
 from tests.integration.slurm_server import Slurm, cluster
@@ -95,8 +96,10 @@ def endure_ddp(work: Path, words: list[str], kills: int, generator: random.Rando
     seconds = time.monotonic() - began
     print(f"an undisturbed training of two processes takes {seconds:.0f} s", flush=True)
     tried = survived = 0
-    while tried < kills:
-        run, strikes = work / f"{tried}", 0
+    for number in count():
+        if tried >= kills:
+            break
+        run, strikes = work / f"{number}", 0
         try:
             while not is_finished(run):
                 process = start(run, words)
@@ -129,13 +132,15 @@ def endure_slurm(work: Path, words: list[str], kills: int, generator: random.Ran
         seconds = time.monotonic() - began
         print(f"an undisturbed job takes {seconds:.0f} s", flush=True)
         tried = survived = 0
-        while tried < kills:
-            job = submit(f"hit{tried}")
+        for number in count():
+            if tried >= kills:
+                break
+            job = submit(f"hit{number}")
             strikes = sum(strike_job(slurm, job, seconds, generator) for _ in range(min(3, kills - tried)))
             try:
                 if (state := slurm.wait_for(job)["JobState"]) != "COMPLETED":
                     raise NotSurvivedError(f"{state}: {(work / f'melanoma-{job}.out').read_text(encoding='utf-8')}")
-                compare(work / f"outputs/hit{tried}", work / "outputs/whole")
+                compare(work / f"outputs/hit{number}", work / "outputs/whole")
                 survived += strikes
             except NotSurvivedError as error:
                 print(error, file=sys.stderr)
