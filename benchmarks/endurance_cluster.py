@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from melanoma_pl.runs.run_folder import RECORD
 WORDS = [*TRAINING, "trainer.max_epochs=60"]
 TWO = ["trainer=ddp", "trainer.devices=2", "data.batch_size=4"]
 LONGEST = 120  # seconds after which a training is taken to hang
+MOST_STRIKES = 3  # of one training
 ENDED = ("COMPLETED", "FAILED")
 SCRIPT = Path(__file__).parents[1] / "scripts/train.sbatch"
 
@@ -88,6 +90,33 @@ def strike(process: "subprocess.Popen[str]", generator: random.Random) -> None:
         os.kill(generator.choice(ranks(process.pid)), signal.SIGTERM)
 
 
+def count_survived(kills: int, struck: Callable[[int, int], Iterator[None]]) -> tuple[int, int]:
+    """Strike one training after another until there were enough strikes.
+
+    Args:
+        kills: Number of strikes.
+        struck: Makes a training from its number and the number of strikes that are left, and yields at each strike that
+            has hit it; raises `NotSurvivedError` if it did not survive them.
+
+    Returns:
+        How many strikes were survived, and how many there were: a training that breaks without one counts as one.
+    """
+    tried = survived = 0
+    for number in count():
+        if tried >= kills:
+            break
+        strikes = 0
+        try:
+            for _ in struck(number, kills - tried):
+                strikes += 1
+            survived += strikes
+        except NotSurvivedError as error:
+            print(error, file=sys.stderr)
+            strikes = max(strikes, 1)
+        tried += strikes
+    return survived, tried
+
+
 def endure_ddp(work: Path, words: list[str], kills: int, generator: random.Random) -> tuple[int, int]:
     """Return how many strikes were survived, and how many there were."""
     whole = work / "whole"
@@ -95,28 +124,23 @@ def endure_ddp(work: Path, words: list[str], kills: int, generator: random.Rando
     end(start(whole, words))
     seconds = time.monotonic() - began
     print(f"an undisturbed training of two processes takes {seconds:.0f} s", flush=True)
-    tried = survived = 0
-    for number in count():
-        if tried >= kills:
-            break
+
+    def struck(number: int, left: int) -> Iterator[None]:
         run, strikes = work / f"{number}", 0
-        try:
-            while not is_finished(run):
-                process = start(run, words)
-                if strikes < 3:
-                    time.sleep(generator.uniform(0.2, 1) * seconds)
-                    strike(process, generator)
-                told = end(process)
-                if process.returncode != 0 and strikes == 3:
+        while not is_finished(run):
+            process, may_strike = start(run, words), strikes < min(MOST_STRIKES, left)
+            if may_strike:
+                time.sleep(generator.uniform(0.2, 1) * seconds)
+                strike(process, generator)
+            told = end(process)
+            if process.returncode != 0:
+                if not may_strike:
                     raise NotSurvivedError(told)
-                strikes += process.returncode != 0
-            compare(run, whole)
-            survived += strikes
-        except NotSurvivedError as error:
-            print(error, file=sys.stderr)
-            strikes = max(strikes, 1)
-        tried += strikes
-    return survived, tried
+                strikes += 1
+                yield
+        compare(run, whole)
+
+    return count_survived(kills, struck)
 
 
 def endure_slurm(work: Path, words: list[str], kills: int, generator: random.Random) -> tuple[int, int]:
@@ -131,22 +155,17 @@ def endure_slurm(work: Path, words: list[str], kills: int, generator: random.Ran
         slurm.wait_for(submit("whole"))
         seconds = time.monotonic() - began
         print(f"an undisturbed job takes {seconds:.0f} s", flush=True)
-        tried = survived = 0
-        for number in count():
-            if tried >= kills:
-                break
+
+        def struck(number: int, left: int) -> Iterator[None]:
             job = submit(f"hit{number}")
-            strikes = sum(strike_job(slurm, job, seconds, generator) for _ in range(min(3, kills - tried)))
-            try:
-                if (state := slurm.wait_for(job)["JobState"]) != "COMPLETED":
-                    raise NotSurvivedError(f"{state}: {(work / f'melanoma-{job}.out').read_text(encoding='utf-8')}")
-                compare(work / f"outputs/hit{number}", work / "outputs/whole")
-                survived += strikes
-            except NotSurvivedError as error:
-                print(error, file=sys.stderr)
-                strikes = max(strikes, 1)
-            tried += strikes
-    return survived, tried
+            for _ in range(min(MOST_STRIKES, left)):
+                if strike_job(slurm, job, seconds, generator):
+                    yield
+            if (state := slurm.wait_for(job)["JobState"]) != "COMPLETED":
+                raise NotSurvivedError(f"{state}: {(work / f'melanoma-{job}.out').read_text(encoding='utf-8')}")
+            compare(work / f"outputs/hit{number}", work / "outputs/whole")
+
+        return count_survived(kills, struck)
 
 
 def strike_job(slurm: Slurm, job: str, seconds: float, generator: random.Random) -> bool:

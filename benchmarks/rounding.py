@@ -21,7 +21,7 @@ from melanoma_pl.inference.hardware import has_bf16
 DEFAULT = "as configured"
 SETTINGS = {
     DEFAULT: "",
-    "trainer.blockwise=false": "trainer.blockwise=false",
+    "trainer.convolutions=layers": "trainer.convolutions=layers",
     "optimizer.fused=false": "optimizer.fused=false",
     "trainer.channels_last=false": "trainer.channels_last=false",
     "trainer.compile=default": "trainer.compile=default",

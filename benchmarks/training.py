@@ -27,14 +27,15 @@ from benchmarks.turns import child, show, take_turns
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.inference.hardware import has_bf16, keep_freed_memory
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
+from melanoma_pl.models.three_conv import CONVOLUTIONS
+from melanoma_pl.training.autotune import open_ways, usual_way
 
 BATCH, SIDE = 128, 224
 STEPS, WARM_UP = 7, 2
 EPOCHS = 3
 TEST = 16  # images of each class to validate on; validation is not measured
 
-OURS, BF16 = "ours, 32-bit", "ours, bf16"
-LAYERS = "layer by layer"
+OURS, BF16 = "ours, 32-bit, {}", "ours, bf16, {}"
 DEFAULTS = "PyTorch with its defaults"
 BARE = "bare loop"
 
@@ -44,15 +45,17 @@ def make_step(variant: str) -> Callable[[Tensor, Tensor], None]:
     if variant != DEFAULTS:
         keep_freed_memory()
     network = ThreeConvNet()
-    network.blockwise = variant == OURS
+    is_bf16 = variant in map(BF16.format, CONVOLUTIONS)
+    if variant != DEFAULTS:
+        network.convolutions = variant.rpartition(" ")[2]
     classifier = MelanomaClassifier(network).train()
     if variant != DEFAULTS:
         network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-4, fused=variant in (OURS, BF16))
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-4, fused=variant != DEFAULTS)
 
     def step(inputs: Tensor, targets: Tensor) -> None:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=variant == BF16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
             logits = network(inputs)[:, 0]
         classifier.loss(logits, targets).backward()
         optimizer.step()
@@ -79,7 +82,8 @@ def loop_rate(root: Path) -> float:
     data = MoleDataModule(root, batch_size=BATCH, drop_last=True, validate_on="test")
     data.setup("fit")
     batches = [(data.preprocessing.to_input(batch.pixels), batch.targets) for batch in data.train_dataloader()]
-    step = make_step(OURS)
+    convolutions = usual_way(open_ways(["32-true"], "auto", ThreeConvNet()), ThreeConvNet()).convolutions
+    step = make_step(OURS.format(convolutions))
     rates = []
     for _ in range(EPOCHS):
         began = time.perf_counter()
@@ -114,7 +118,10 @@ def link_subset(images: Path, root: Path, count: int) -> Path:
 
 
 def compare_steps(rounds: int, keras: list[Path] | None) -> None:
-    variants = [OURS, *([BF16] if has_bf16("cpu") else []), LAYERS, DEFAULTS]
+    variants = [OURS.format(each) for each in CONVOLUTIONS]
+    if has_bf16("cpu"):
+        variants += [BF16.format(each) for each in ("layers", "fused")]
+    variants.append(DEFAULTS)
     measured = {name: partial(child, "benchmarks.training", "--variant", name) for name in variants}
     if keras:
         measured[original.NAME] = partial(original.step_rate, keras, "train")

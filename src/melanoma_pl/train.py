@@ -427,7 +427,8 @@ def new_record(config: DictConfig, is_sweep: bool, before: dict[str, Any] | None
     if before is None:
         return record
     # a job of a sweep must not open the test split, even if it is resumed on its own
-    kept = {key: before[key] for key in ("started", "in_sweep", "threads", "weights", "teachers") if key in before}
+    names = ("started", "in_sweep", "threads", "arithmetic", "weights", "teachers")
+    kept = {key: before[key] for key in names if key in before}
     return record | kept | {"resumed": run_folder.now()}
 
 

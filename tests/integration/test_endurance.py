@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.endurance import NotSurvivedError
+from benchmarks.endurance_cluster import count_survived
 
 ROOT = Path(__file__).parents[2]
 IGNORING = (
@@ -31,6 +34,21 @@ def test_an_unknown_kind_is_refused() -> None:
     answer = python("-m", "benchmarks.endurance", "--kinds", "flood")
     assert answer.returncode == 2
     assert "no kind flood: available are kill, term, int, full, power" in answer.stderr
+
+
+def test_strikes_are_counted_over_several_trainings(capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def struck(number: int, left: int) -> Iterator[None]:
+        """The first is missed, the second survives two, the third breaks at its second, the fourth without any."""
+        asked.append((number, left))
+        yield from [None] * (0, 2, 2, 0, 1)[number]
+        if number in (2, 3):
+            raise NotSurvivedError(f"training {number} broke")
+
+    assert count_survived(6, struck) == (3, 6)
+    assert asked == [(0, 6), (1, 6), (2, 4), (3, 2), (4, 1)]
+    assert capsys.readouterr().err.splitlines() == ["training 2 broke", "training 3 broke"]
 
 
 @pytest.mark.slow

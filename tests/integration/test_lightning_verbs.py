@@ -22,7 +22,7 @@ ADAM = {"_target_": "torch.optim.Adam", "lr": 3e-3}
 
 def make(root: Path) -> tuple[MelanomaClassifier, MoleDataModule]:
     torch.manual_seed(0)
-    network = ThreeConvNet([8, 8, 8], hidden=16, image_size=SIZE, initial_weights="keras", blockwise=True)
+    network = ThreeConvNet([8, 8, 8], hidden=16, image_size=SIZE, initial_weights="keras", convolutions="fused")
     preprocessing = Preprocessing(SIZE)
     classifier = MelanomaClassifier(network, preprocessing=preprocessing, optimizer=ADAM, schedule=OneCycle())
     return classifier, MoleDataModule(root, preprocessing=preprocessing, batch_size=8)

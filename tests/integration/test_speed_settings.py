@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from melanoma_pl.train import command
+from melanoma_pl.training import autotune
 from melanoma_pl.training.fit import train  # noqa: F401  imported here, so that no test's time holds it
 from tests.conftest import TINY, Command, only_run
 
@@ -55,7 +56,9 @@ def test_no_bit_depends_on_where_images_lie(settings: list[str], image_folder: P
 @pytest.mark.parametrize(
     "setting",
     [
-        "trainer.blockwise=false",
+        "trainer.convolutions=layers",
+        "trainer.convolutions=products",
+        "trainer.convolutions=fused",
         "trainer.channels_last=false",
         "optimizer.fused=false",
         pytest.param(
@@ -69,7 +72,7 @@ def test_what_changes_rounding_changes_nothing_else(setting: str, image_folder: 
     _, weights, _ = trained(run_command, image_folder, "plain", *shape)
     record, others, _ = trained(run_command, image_folder, "other", *shape, setting)
     name, _, value = setting.rpartition(".")[2].partition("=")
-    assert record["arithmetic"][name] == (value if name == "compile" else json.loads(value))
+    assert record["arithmetic"][name] == (json.loads(value) if value in ("true", "false") else value)
     for parameter in weights:
         if parameter.startswith("network."):
             torch.testing.assert_close(others[parameter], weights[parameter], rtol=1e-3, atol=1e-4)
@@ -111,7 +114,7 @@ def test_run_records_its_arithmetic(image_folder: Path, run_command: Command) ->
     assert record["arithmetic"] == {
         "precision": "32-true",
         "channels_last": True,
-        "blockwise": True,
+        "convolutions": "fused" if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else "products",
         "compile": "none",
         "fused": True,
     }
@@ -134,3 +137,26 @@ def test_a_resumed_run_computes_as_it_is_told_to(image_folder: Path, run_command
     (state,) = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"]
     assert state["param_groups"][0]["fused"] is False
     assert json.loads((run / "run.json").read_text())["arithmetic"]["fused"] is False
+
+
+def test_a_resumed_run_computes_as_it_began(
+    image_folder: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autotune, "WORTH_IT", 0)
+    fastest = {"now": "products"}
+    monkeypatch.setattr(
+        autotune, "measure", lambda ways, *arguments: [(way, float(way.convolutions == fastest["now"])) for way in ways]
+    )
+    shape = ("test=false", "data.cache_folder=null")
+    record, _, _ = trained(run_command, image_folder, "plain", *shape)
+    assert record["arithmetic"]["convolutions"] == "products"
+    fastest["now"] = "layers"
+    run = only_run(Path.cwd(), "plain")
+    result = run_command(command, f"resume={run}", "trainer.max_epochs=3")
+    assert result.code == 0, result.error
+    assert json.loads((run / "run.json").read_text())["arithmetic"]["convolutions"] == "products"
+    record, _, _ = trained(run_command, image_folder, "later", *shape)
+    assert record["arithmetic"]["convolutions"] == "layers"
+    result = run_command(command, f"resume={run}", "trainer.max_epochs=4", "trainer.convolutions=fused")
+    assert result.code == 0, result.error
+    assert json.loads((run / "run.json").read_text())["arithmetic"]["convolutions"] == "fused"

@@ -49,7 +49,7 @@ def check_network(settings: TrainSettings) -> None:
     Raises:
         UserError: Naming the class and the options.
     """
-    build(_unfetched(_network_spec(settings)), torch.nn.Module)
+    unfetched_network(settings)
 
 
 def _network_spec(settings: TrainSettings) -> dict[str, Any]:
@@ -61,12 +61,9 @@ def _unfetched(spec: dict[str, Any]) -> dict[str, Any]:
     return spec | ({"pretrained": False} if "pretrained" in spec else {})
 
 
-def is_depthwise(settings: TrainSettings) -> bool:
-    """Tell whether the network has depthwise convolutions, which CPUs compute more slowly in bf16 than in 32 bits."""
-    with torch.device("meta"):
-        network = build(_unfetched(_network_spec(settings)), torch.nn.Module)
-    convolutions = (layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
-    return any(1 < layer.groups == layer.in_channels for layer in convolutions)
+def unfetched_network(settings: TrainSettings) -> torch.nn.Module:
+    """Return the network with random weights; pretrained ones are not fetched."""
+    return build(_unfetched(_network_spec(settings)), torch.nn.Module)
 
 
 def draw_synthetic_images(settings: TrainSettings) -> None:

@@ -24,7 +24,7 @@ from melanoma_pl.specs import TARGET, check_targets
 # what may change within a run: where it computes, what it writes, how long it trains
 CHANGEABLE = (
     "trainer.accelerator", "trainer.devices", "trainer.max_epochs", "trainer.keep_memory",
-    "trainer.blockwise", "trainer.compile", "optimizer.fused",
+    "trainer.convolutions", "trainer.compile", "optimizer.fused",
     "data.root", "data.table", "data.metadata", "data.exclude",
     "data.num_workers", "data.cache_fraction", "data.cache_folder", "data.resident", "data.synthetic.folder",
     "checkpoint", "callbacks", "logger", "test", "report", "images_in_report", "optimized_metric",

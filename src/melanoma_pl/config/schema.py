@@ -99,7 +99,7 @@ class TrainerSettings(Open):
     max_epochs: Count
     channels_last: bool
     keep_memory: bool
-    blockwise: bool = True
+    convolutions: Literal["auto", "layers", "fused", "products"] = "auto"
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
 
 

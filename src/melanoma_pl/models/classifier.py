@@ -52,6 +52,7 @@ ADAM = {"_target_": "torch.optim.Adam", "lr": 1e-3}
 SENSITIVE = {"rule": "sensitivity", "sensitivity": 0.95}
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")  # of optimizers, each as large as its weight
 UNDECIDED = {"rule": "fixed", "value": 0.5}
+LOSS_SUMS = "train_metrics.loss."  # begins the names of the epoch's sums in a checkpoint
 
 
 class MelanomaClassifier(pl.LightningModule):
@@ -145,7 +146,7 @@ class MelanomaClassifier(pl.LightningModule):
         self.logit_shift = math.log(pos_weight) + math.log(oversampling)
         # persistent, so that the mean of an epoch that was interrupted and resumed covers all of its batches
         self.train_metrics = MetricCollection(
-            {"loss": MeanMetric(nan_strategy="disable"), "accuracy": BinaryAccuracy(validate_args=False)}
+            {"loss": EpochMean(nan_strategy="disable"), "accuracy": BinaryAccuracy(validate_args=False)}
         )
         for metric in self.train_metrics.values():
             metric.persistent(True)
@@ -209,6 +210,15 @@ class MelanomaClassifier(pl.LightningModule):
 
     def _groups(self) -> list[dict[str, Any]]:
         return parameter_groups(self.network, self.layer_options, self.optimizer_spec["lr"])
+
+    def setup(self, stage: str) -> None:
+        """Choose the precision of the epoch's sums, before they are restored and moved to the device."""
+        is_apple = self.trainer.strategy.root_device.type == "mps"  # which has no float64
+        self.train_metrics["loss"].set_dtype(torch.float32 if is_apple else torch.float64)
+
+    def teardown(self, stage: str) -> None:
+        """Give the epoch's sums a precision that any device has, so that the network can be moved to it."""
+        self.train_metrics["loss"].set_dtype(torch.float32)
 
     def on_fit_start(self) -> None:
         """Move the teachers to the device."""
@@ -386,6 +396,9 @@ class MelanomaClassifier(pl.LightningModule):
             for group in state["param_groups"]:
                 if "fused" in group:
                     group["fused"] = self.optimizer_spec.get("fused")
+        dtype = self.train_metrics["loss"].dtype  # the checkpoint may come from another device or an earlier version
+        sums = {name: value for name, value in checkpoint["state_dict"].items() if name.startswith(LOSS_SUMS)}
+        checkpoint["state_dict"] |= {name: value.to(dtype) for name, value in sums.items()}
         self._restore_decision(entry)
 
     def _restore_decision(self, entry: CheckpointEntry) -> None:
@@ -459,6 +472,18 @@ class MelanomaClassifier(pl.LightningModule):
             return super().to_onnx(file_path, input_sample, **(defaults | options))
         finally:
             self.train(was_training)
+
+
+class EpochMean(MeanMetric):
+    """A mean that is rounded to float32 only at the end.
+
+    In float64, sums of float32 losses hardly depend on the order, such as that of an epoch that was interrupted and is
+    summed over processes; rounding removes the rest.
+    """
+
+    def compute(self) -> Tensor:
+        """Return the mean, a float32 scalar."""
+        return super().compute().float()
 
 
 def _has_batch_norm(network: nn.Module) -> TypeGuard[ThreeConvNet]:

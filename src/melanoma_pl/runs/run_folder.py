@@ -88,6 +88,7 @@ class Record(Part):
     composed: dict[str, Any]
     in_sweep: bool
     threads: Annotated[int, Field(ge=1)] = 1
+    arithmetic: dict[str, str | bool] = {}
     fingerprint: str | None = None
     figures: dict[str, float | None] = {}
     error: str = ""

@@ -29,7 +29,6 @@ from melanoma_pl.config.instantiate import (
     check_network,
     check_weights,
     draw_synthetic_images,
-    is_depthwise,
     make_classifier,
     make_data,
 )
@@ -40,13 +39,13 @@ from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError, quiet_threads
 from melanoma_pl.inference.hardware import (
-    Accelerator,
     check_compiler,
     choose_accelerator,
     choose_precision,
     keep_freed_memory,
 )
 from melanoma_pl.messages import Progress
+from melanoma_pl.models import ThreeConvNet
 from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
@@ -54,6 +53,7 @@ from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import check_images
 from melanoma_pl.runs.run_folder import BEST, LAST
 from melanoma_pl.specs import build, check_spec
+from melanoma_pl.training.autotune import Way, choose_way
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, RunProgress
 from melanoma_pl.training.callbacks.pruning import Pruning, was_saved_as_pruned
 from melanoma_pl.training.callbacks.resumed_checkpoint import callback_state, kept_best, would_stop
@@ -145,12 +145,13 @@ def train(
     accelerator = choose_accelerator(settings.trainer.accelerator)
     check_compiler(settings.trainer.compile, accelerator)
     check_classes(settings)
-    precision = _precision(settings, accelerator)
+    keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
+    way = choose_way(settings, accelerator, run.read().get("arithmetic", {}))
+    precision = way.precision
     callbacks, loggers = make_callbacks(settings), make_loggers(settings)
     pruning = Pruning(settings.optimized_metric, is_hopeless) if is_hopeless else None
     trainer = make_trainer(settings, run, accelerator, precision, [*callbacks, *filter(None, [pruning])], loggers)
     weights, teachers = starting_weights(settings, run), load_teachers(settings, run, accelerator)
-    keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
     draw_synthetic_images(settings)
     data = make_data(settings, processes=settings.trainer.devices)
     in_sweep = not open_test
@@ -176,11 +177,13 @@ def train(
         _restore_threads(run, accelerator)
     learns_from = [each.classifier for each in teachers]
     classifier = make_classifier(settings, data, is_resumed, precision, learns_from, decision)
+    if isinstance(classifier.network, ThreeConvNet):
+        classifier.network.convolutions = way.convolutions
     if is_main_process():
         run.update(
             resolved={"accelerator": accelerator, "precision": precision, "keep_memory": keeps_memory},
             threads=torch.get_num_threads(),
-            arithmetic=_arithmetic(settings, classifier, accelerator, precision),
+            arithmetic=_arithmetic(settings, classifier, way),
             fingerprint=data.load("train").fingerprint(),
             has_validation_split=data.has_validation_split,
         )
@@ -242,18 +245,6 @@ def _check_batches(settings: TrainSettings, count: int) -> None:
         )
 
 
-def _precision(settings: TrainSettings, accelerator: Accelerator) -> str:
-    """Return the precision; `auto` is 32 bits for a network that is slower in bf16."""
-    chosen = choose_precision(settings.trainer.precision, accelerator)
-    if (
-        settings.trainer.precision == "auto"
-        and (accelerator, chosen) == ("cpu", "bf16-mixed")
-        and is_depthwise(settings)
-    ):
-        return "32-true"
-    return chosen
-
-
 def _restore_threads(run: Run, accelerator: str) -> None:
     """Take the number of CPU threads with which the run began, since another number rounds differently."""
     threads = run.read().get("threads")
@@ -262,15 +253,11 @@ def _restore_threads(run: Run, accelerator: str) -> None:
         torch.set_num_threads(threads)
 
 
-def _arithmetic(
-    settings: TrainSettings, classifier: MelanomaClassifier, accelerator: str, precision: str
-) -> dict[str, str | bool]:
+def _arithmetic(settings: TrainSettings, classifier: MelanomaClassifier, way: Way) -> dict[str, str | bool]:
     """Return the choices that decide the last bits of the weights, for the run's record."""
-    is_plain = accelerator == "cpu" and precision == "32-true" and settings.trainer.compile == "none"
     return {
-        "precision": precision,
+        **way._asdict(),
         "channels_last": settings.trainer.channels_last,
-        "blockwise": is_plain and bool(getattr(classifier.network, "blockwise", False)),
         "compile": settings.trainer.compile,
         "fused": bool(classifier.optimizer_spec.get("fused")),
     }

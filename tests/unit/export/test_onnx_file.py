@@ -72,7 +72,7 @@ def test_an_ensemble_whose_members_read_files_differently(tmp_path: Path) -> Non
     torch.manual_seed(0)
     small, large = (
         MelanomaClassifier(
-            ThreeConvNet((4, 4, 4), hidden=8, image_size=side, blockwise=True),
+            ThreeConvNet((4, 4, 4), hidden=8, image_size=side, convolutions="fused"),
             preprocessing=Preprocessing(side, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2), "bicubic"),
             pos_weight=3.0,
         ).eval()

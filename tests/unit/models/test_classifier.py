@@ -1,7 +1,9 @@
 """The LightningModule: it learns, its live curves are the reported numbers, its checkpoints predict."""
 
 import math
+from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import numpy as np
@@ -163,6 +165,62 @@ def test_a_checkpoint_keeps_only_a_decision_of_its_own_weights(
         expected = fit_decision(logits, split.targets.numpy(), loaded.threshold_rule)
         assert (loaded.temperature, loaded.threshold) == pytest.approx((expected.temperature, expected.threshold))
     assert not MelanomaClassifier.load_from_checkpoint(tmp_path / "last.ckpt").is_decided
+
+
+def set_up(model: MelanomaClassifier, device: str) -> SimpleNamespace:
+    """Let a classifier believe that it is trained on a device; the caller keeps the trainer alive."""
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)), ckpt_path="last.ckpt")
+    model.trainer = trainer  # type: ignore[assignment]
+    model.setup("fit")
+    return trainer
+
+
+def test_the_mean_loss_does_not_depend_on_the_order_in_which_processes_sum_it() -> None:
+    model = classifier()
+    trainer = set_up(model, "cpu")
+    first = model.train_metrics["loss"]
+    for seed in range(50):
+        losses = torch.rand(30, generator=torch.Generator().manual_seed(seed))
+        found = set()
+        for resumed_at in (0, 7, 20):  # the first process goes on with the sums of both
+            first.reset()
+            second = deepcopy(first)
+            for metric, own in ((first, losses[:resumed_at]), (first, losses[resumed_at::2])):
+                for loss in own:
+                    metric.update(loss, 4)
+            for loss in losses[resumed_at + 1 :: 2]:
+                second.update(loss, 4)
+            first.mean_value += second.mean_value
+            first.weight += second.weight
+            found.add(first.compute().item())
+        assert len(found) == 1, found
+        assert first.compute().dtype == torch.float32
+    assert trainer
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cpu", torch.float64), ("mps", torch.float32)])
+def test_sums_from_another_device_or_version_are_restored_in_the_precision_of_this_one(
+    device: str, dtype: torch.dtype, image_folder: Path, tmp_path: Path
+) -> None:
+    fit(classifier(), image_folder, 1, RunCheckpoints(tmp_path))
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    names = [f"train_metrics.loss.{name}" for name in ("mean_value", "weight")]
+    assert all(checkpoint["state_dict"][name].dtype == torch.float64 for name in names)
+    if device == "cpu":  # as earlier versions wrote them
+        checkpoint["state_dict"] |= {name: checkpoint["state_dict"][name].float() for name in names}
+    model = classifier()
+    trainer = set_up(model, device)
+    model.on_load_checkpoint(checkpoint)
+    model.load_state_dict(checkpoint["state_dict"])
+    metric = model.train_metrics["loss"]
+    assert metric.mean_value.dtype == metric.weight.dtype == metric.dtype == dtype
+    assert metric.weight > 0 and trainer
+
+
+def test_a_trained_network_can_be_moved_to_a_device_without_float64(image_folder: Path) -> None:
+    model = classifier()
+    fit(model, image_folder, 1)
+    assert model.train_metrics["loss"].mean_value.dtype == torch.float32
 
 
 def test_validating_on_test_fits_no_decision(image_folder: Path) -> None:

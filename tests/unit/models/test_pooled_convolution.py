@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from melanoma_pl.models import ThreeConvNet
-from melanoma_pl.models.pooled_convolution import FEW_CHANNELS, pooled_convolution
+from melanoma_pl.models.pooled_convolution import FEW_CHANNELS, _pool, _unpool, pooled_convolution
 
 
 def three_layers(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -50,28 +50,74 @@ def gradients(network: ThreeConvNet, images: Tensor) -> list[Tensor]:
     return [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
 
 
-def test_network_trains_the_same_blockwise_up_to_rounding() -> None:
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("side", [14, 15])
+def test_pooling_and_its_gradient_have_the_bits_of_pytorch(precision: torch.dtype, side: int) -> None:
+    torch.manual_seed(side)
+    maps = torch.randn(3, 8, side, side).mul(2).round().add(0.0).to(precision)  # many equal neighbours, no -0.0
+    maps = maps.to(memory_format=torch.channels_last).requires_grad_()
+    expected = nn.functional.max_pool2d(torch.relu(maps), 2)
+    gradient = torch.randn(expected.shape).to(precision)
+    (of_maps,) = torch.autograd.grad(expected, maps, gradient)
+    pooled, is_right, is_lower = _pool(torch.relu(maps.detach()))
+    assert torch.equal(pooled, expected)
+    found = _unpool(gradient * (pooled > 0), is_right, is_lower, maps.shape)
+    assert torch.equal(found, of_maps)
+    assert found.dtype == precision
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_values_have_the_bits_of_the_layers(precision: torch.dtype) -> None:
+    torch.manual_seed(0)
+    images, weight, bias = (torch.randn(*shape).to(precision) for shape in ((3, 5, 17, 17), (7, 5, 3, 3), (7,)))
+    images = images.to(memory_format=torch.channels_last)
+    assert torch.equal(pooled_convolution(images, weight, bias), three_layers(images, weight, bias))
+
+
+@pytest.mark.parametrize("convolutions", ["fused", "products"])
+def test_network_trains_the_same_up_to_rounding(convolutions: str) -> None:
     torch.manual_seed(0)
     network = ThreeConvNet(channels=(16, 16, 20), hidden=10, image_size=40).double()
     images = torch.rand(37, 3, 40, 40, dtype=torch.float64)  # two blocks and a rest
     expected = gradients(network, images)
-    network.blockwise = True
+    network.convolutions = convolutions
     found = gradients(network, images)
     assert len(found) == 10
     for one, other in zip(expected, found, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-12)
 
 
-def test_blocks_are_for_training_in_full_precision_only() -> None:
-    network = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22)
-    network.blockwise = True
+@pytest.mark.parametrize("convolutions", ["fused", "products"])
+def test_network_trains_the_same_in_bf16_up_to_its_rounding(convolutions: str) -> None:
+    torch.manual_seed(0)
+    network = ThreeConvNet(channels=(16, 16, 20), hidden=10, image_size=40)
+    images = torch.rand(9, 3, 40, 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = gradients(network, images)
+        network.convolutions = convolutions
+        found = gradients(network, images)
+    for one, other in zip(expected, found, strict=True):
+        assert other.dtype == torch.float32
+        assert (other - one).norm() <= 0.02 * one.norm()
+
+
+def test_only_training_without_normalisation_is_fused() -> None:
+    network = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22, convolutions="fused")
     ran: list[str] = []
     network.conv_3.register_forward_hook(lambda *arguments: ran.append("layer"))
     images = torch.rand(2, 3, 22, 22)
     network(images)
-    assert ran == []
     with torch.autocast("cpu", torch.bfloat16):
         network(images)
-    assert ran == ["layer"]
+    assert ran == []
     network.eval()(images)  # heat maps and features hang on the layers
-    assert ran == ["layer", "layer"]
+    assert ran == ["layer"]
+    normalised = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22, convolutions="fused", batch_norm=True)
+    normalised.norm_3.register_forward_hook(lambda *arguments: ran.append("normalised"))
+    normalised(images)
+    assert ran == ["layer", "normalised"]
+
+
+def test_unknown_way_to_convolve_is_refused() -> None:
+    with pytest.raises(ValueError, match="convolutions=blocks"):
+        ThreeConvNet(image_size=22, convolutions="blocks")  # type: ignore[arg-type]
