@@ -18,6 +18,7 @@ from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build
 
 CHECKPOINT_KEY = "melanoma_pl"  # holds what prediction needs beside the weights, as plain values
+FORMER_OPTIONS = ("blockwise",)  # of networks
 PREDICTION_KEY = "prediction_state_dict"  # the network that predicts, where it is not the one that is trained
 CHECKPOINT_FORMAT = 2
 NETWORK_PREFIX = "network."
@@ -33,6 +34,11 @@ OF_TRAINING: tuple[tuple[str | int, ...], ...] = (  # parts without which a trai
     ("lr_schedulers", 0, "last_epoch"),
 )
 OTHER_FILE = "take another one: best.ckpt and last.ckpt of a run are separate files"
+
+
+def _without_former_options(spec: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what networks no longer take, because it changed nothing in what they compute."""
+    return {name: value for name, value in spec.items() if name not in FORMER_OPTIONS}
 
 
 def _check_rule(rule: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +74,7 @@ class CheckpointEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    network: dict[str, Any]
+    network: Annotated[dict[str, Any], AfterValidator(_without_former_options)]
     preprocessing: Preprocessing
     class_names: Annotated[tuple[str, str], AfterValidator(_check_names)]
     temperature: float = Field(gt=0, allow_inf_nan=False)

@@ -113,6 +113,15 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_an_option_that_networks_no_longer_take_is_left_out(saved: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(saved, weights_only=True)
+    checkpoint["melanoma_pl"]["network"]["blockwise"] = True
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    weights = MelanomaClassifier.load_from_checkpoint(tmp_path / "old.ckpt").state_dict()
+    expected = MelanomaClassifier.load_from_checkpoint(saved).state_dict()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
 def changed(place: str, **values: Any) -> Callable[[dict[str, Any]], Any]:
     """Return a function that changes values of the entry, of its network or of its preprocessing."""
     return lambda entry: (entry[place] if place else entry).update(values)
