@@ -382,4 +382,4 @@ def training_images(member: Member, evaluated: LabelledImages) -> LabelledImages
         images = member.own.list_split("train")
     except UserError:  # the folder or the table is missing
         return None
-    return images.without(evaluated.paths) if images.files[0].is_file() else None
+    return images.without(evaluated.paths) if (images.root / images.paths[0]).is_file() else None
