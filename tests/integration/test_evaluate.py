@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from melanoma_pl import evaluate, evaluate_run, train
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import auroc
 from melanoma_pl.evaluation.resampling import TOO_FEW
+from melanoma_pl.inference import prediction
 from melanoma_pl.inference.extras import extras_file
-from melanoma_pl.report import pipeline
+from melanoma_pl.report import pipeline, provenance, shortcuts
 from tests.conftest import TINY, Command, only_run, write_image_folder
 
 
@@ -84,6 +86,29 @@ def test_the_whole_report(run_command: Command, runs: tuple[str, str]) -> None:
     assert "net benefit, wrong decisions after referral, shortcuts, robustness and members account for this" in page
     assert told["prevalence"] == 0.02
     assert "always benign: sensitivity 0.000" in result.output
+
+
+def test_a_sample_of_very_many_training_images_is_told(
+    run_command: Command, runs: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = runs
+    run_command(evaluate.command, f"run={run}")
+    assert "earnt from" not in (Path(run) / "report/test/report.html").read_text(), "from all images"
+    monkeypatch.setattr(shortcuts, "few_of", partial(shortcuts.few_of, most=30))
+    for module in (prediction, provenance):
+        monkeypatch.setattr(module, "MOST_FITTED", 20)
+    extras_file(Path(run) / "checkpoints/best.ckpt").unlink()
+    result = run_command(evaluate.command, f"run={run}")
+    assert result.code == 0, result.error
+    told = read(Path(run) / "report/test/metrics.json")
+    sampled = [own["name"] for own in told["report"]["shortcuts"] if "Learnt from 30 of 40" in own["meaning"]]
+    assert sampled == ["mean colour", "file facts"]
+    of_detector = "The detector learnt from 20 of 32 training images."
+    assert any("out of distribution" in note and of_detector in note for note in told["notes"])
+    page = (Path(run) / "report/test/report.html").read_text()
+    assert "Learnt from 30 of 40 training images, 15 of them malignant." in page and of_detector in page
+    assert of_detector in " ".join(result.output.split())
+    assert of_detector in (Path(run) / "report/checklist.md").read_text()
 
 
 def test_predictions_hold_what_the_figures_were_computed_from(run_command: Command, runs: tuple[str, str]) -> None:

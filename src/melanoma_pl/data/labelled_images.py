@@ -181,7 +181,7 @@ def list_split(
             for label in options.class_names:
                 if label not in own:
                     raise _without_class(source, name, label, options, others, whole)
-    missing = [row for row, file in zip(named, images.files, strict=True) if is_table and not file.is_file()]
+    missing = [row for row in named if is_table and not (root / row.path).is_file()]
     if missing:
         raise UserError(
             f"{_line_of(source, options.image_column, missing[0].path)}: {len(missing)} of {len(images)} {split} "

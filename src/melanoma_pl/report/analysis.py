@@ -30,6 +30,7 @@ from melanoma_pl.report.content import Caveat, Consequences, Content, MemberFigu
 from melanoma_pl.report.mistakes import worst_mistakes
 from melanoma_pl.report.provenance import (
     dataset_name,
+    detector_sample,
     evaluation_facts,
     evaluation_warnings,
     experiments,
@@ -98,7 +99,7 @@ def analyse(ensemble: Ensemble, request: EvaluationRequest) -> tuple[SplitPredic
             *warnings,
             *(Caveat("few", each) for each in scarcity_warnings(targets, class_names)),
         ),
-        notes=tuple(_notes(batches.loaded.broken, predictions.is_ood)),
+        notes=tuple(_notes(batches.loaded.broken, predictions.is_ood, detector_sample(request.runs[0].run))),
         sets=_main_figures(predictions, split, threshold, prevalence),
         decisions=(
             decide(f"chosen {on}" if is_chosen else "fixed", probabilities, targets, threshold, prevalence),
@@ -213,9 +214,9 @@ def _member_figures(ensemble: Ensemble, logits: Logits, together: RankedImages) 
     return tuple(found)
 
 
-def _notes(broken: dict[str, str], is_ood: NDArray[np.bool_] | None) -> list[str]:
+def _notes(broken: dict[str, str], is_ood: NDArray[np.bool_] | None, sample: str) -> list[str]:
     notes = [f"{len(broken)} images of this folder cannot be read and are left out."] if broken else []
     if is_ood is not None:
         found = f"{is_ood.sum()} of {len(is_ood)} images are out of distribution"
-        notes.append(f"{found} (1 in 20 validation images is, by construction).")
+        notes.append(f"{found} (1 in 20 validation images is, by construction).{sample and ' '}{sample}")
     return notes

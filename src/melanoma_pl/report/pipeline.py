@@ -154,7 +154,7 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
         _write_predictions(ensemble, folder / EXTERNAL / each.name, each.predictions)
     _write_image_sets(sets, folder / "image_sets.csv")
     metrics, images = _write_metrics(ensemble, request, predictions, content), predictions.images
-    example = images.files[int(np.argmax(images.targets))]
+    example = images.root / images.paths[int(np.argmax(images.targets))]
     report = Report(metrics, format_report(content), folder, content, example)
     if request.depth == "numbers":
         return report

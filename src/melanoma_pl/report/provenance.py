@@ -15,6 +15,7 @@ from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.data.options import DRAWN_FILE
 from melanoma_pl.errors import UserError
 from melanoma_pl.inference.ensemble import Ensemble, Member
+from melanoma_pl.inference.prediction import MOST_FITTED
 from melanoma_pl.messages import SPLITS, SYNTHETIC, amount
 from melanoma_pl.models.checkpoint import read_checkpoint
 from melanoma_pl.models.classifier import MelanomaClassifier
@@ -341,6 +342,14 @@ def _weights_warnings(evaluated: EvaluatedRun, listed: Mapping[str, Sequence[Lis
     return found
 
 
+def detector_sample(run: Run) -> str:
+    """Return how few of a run's images its out-of-distribution detector learnt from; empty if it learnt from all."""
+    names, listed = {"train": "training", "validation": "validation"}, listed_images(run)
+    numbers = {name: len(listed.get(split, ())) for split, name in names.items()}
+    sampled = [f"{MOST_FITTED:,} of {n:,} {name} images" for name, n in numbers.items() if n > MOST_FITTED]
+    return f"The detector learnt from {' and '.join(sampled)}." if sampled else ""
+
+
 def held_out_images(run: Run) -> frozenset[str]:
     """Return the hashes of the images that a run has listed as validation, and that its network did not train on."""
     listed = listed_images(run)
@@ -373,4 +382,4 @@ def training_images(member: Member, evaluated: LabelledImages) -> LabelledImages
         images = member.own.list_split("train")
     except UserError:  # the folder or the table is missing
         return None
-    return images.without(evaluated.paths) if images.files[0].is_file() else None
+    return images.without(evaluated.paths) if (images.root / images.paths[0]).is_file() else None

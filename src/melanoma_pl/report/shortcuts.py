@@ -112,14 +112,15 @@ def find_shortcuts(
         "border erased": ensemble.logits(split, "border erased", lambda pixels, _: erase_border(pixels, fill)),
         **({} if training is None else trivial_scores(training, batches.images)),
     }
+    sample = "" if training is None else _sample_in_words(training.targets)
     unknown = _missing(ensemble.members[0], training, batches.images)
     if unknown.evaluated is None:
-        return tuple(_shortcut(name, scores.get(name), own) for name in MEANINGS if name != MISSING)
+        return tuple(_shortcut(name, scores.get(name), own, sample) for name in MEANINGS if name != MISSING)
     if training is not None and unknown.training is not None:
         with threadpool_limits(1):
             trees = fit_trees(unknown.training, training.targets)
         scores[MISSING] = trees.predict_proba(unknown.evaluated)[:, 1]
-    *found, missing = (_shortcut(name, scores.get(name), own) for name in MEANINGS)
+    *found, missing = (_shortcut(name, scores.get(name), own, sample) for name in MEANINGS)
     return *found, replace(missing, is_problem=missing.is_problem or bool(unknown.gaps), gaps=tuple(unknown.gaps))
 
 
@@ -217,19 +218,30 @@ TRIVIAL: dict[str, Callable[[Floats, Integers], Any]] = {"mean colour": _fit_col
 """Models that see no lesion: name → fitting function."""
 
 
-def _shortcut(name: str, scores: Logits | None, own: RankedImages) -> Shortcut:
+def _sample_in_words(targets: Integers) -> str:
+    """Return which training images the trivial models learn from; empty if from all of them."""
+    chosen = few_of(targets)
+    if len(chosen) == len(targets):
+        return ""
+    malignant = int(targets[chosen].sum())
+    return f". Learnt from {len(chosen):,} of {len(targets):,} training images, {malignant:,} of them malignant"
+
+
+def _shortcut(name: str, scores: Logits | None, own: RankedImages, sample: str) -> Shortcut:
+    """Return a shortcut from its scores; `sample` says what the trivial models learnt from."""
+    meaning = MEANINGS[name] + sample * (name in TRIVIAL)
     if scores is None:
         gone = Estimate(None, None, "the run's training images are not where they were")
-        return Shortcut(name, MEANINGS[name], gone, gone, "", False)
+        return Shortcut(name, meaning, gone, gone, "", False)
     without = own.with_scores(scores)
     reached, lost = without.auroc, own.auroc_minus(without)
     if name not in WITHOUT:
-        return Shortcut(name, MEANINGS[name], reached, lost, _control_verdict(own.auroc, lost), False)
+        return Shortcut(name, meaning, reached, lost, _control_verdict(own.auroc, lost), False)
     low = reached.interval[0] if reached.interval else 0.0
     is_better = low > CHANCE and lost.interval is not None and lost.interval[1] < 0
     is_problem = low > TELLING or is_better
     verdict = verdict_of(reached, own.auroc, lost, is_problem, WITHOUT[name])
-    return Shortcut(name, MEANINGS[name], reached, lost, verdict, is_problem)
+    return Shortcut(name, meaning, reached, lost, verdict, is_problem)
 
 
 def verdict_of(reached: Estimate, own: Estimate, lost: Estimate, is_problem: bool, without: str) -> str:

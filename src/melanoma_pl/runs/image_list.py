@@ -8,7 +8,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from melanoma_pl.config.processes import is_main_process
@@ -45,23 +47,30 @@ class ListedImage(NamedTuple):
     sha256: str
 
 
-def listed_images(run: Run) -> dict[str, list[ListedImage]]:
+def listed_images(run: Run) -> Mapping[str, Sequence[ListedImage]]:
     """Return the images that a run has listed, by split; empty if it has no list.
 
     Raises:
         UserError: If the list cannot be read.
     """
     table = run.folder / IMAGES
-    listed: dict[str, list[ListedImage]] = {}
     if not table.is_file():
-        return listed
+        return {}
+    state = table.stat()
+    return _read_list(table, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)  # an evaluation asks nine times, and reading half a million rows takes four seconds
+def _read_list(table: Path, *_identity: int) -> Mapping[str, Sequence[ListedImage]]:
+    listed: dict[str, list[ListedImage]] = {}
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             for row in TableReader(file):
-                image = ListedImage(*(row[name] for name in ListedImage._fields))
-                if None in image:  # DictReader fills a line that lacks cells with None
+                path, split, label, group, sha256 = (row[name] for name in ListedImage._fields)
+                if None in (path, split, label, group, sha256):  # DictReader fills a line that lacks cells with None
                     raise ValueError("a line of it is cut short")
-                listed.setdefault(image.split, []).append(image)
+                image = ListedImage(path, intern(split), intern(label), intern(group), sha256)
+                listed.setdefault(split, []).append(image)
     except UNREADABLE as error:
         raise UserError(f"{table} cannot be read ({reason_of(error)})") from error
     if not listed:  # as a power cut may leave it; to take it for no list would compare nothing

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ def read_overview(run: Run) -> Overview | str:
         return f"{run.folder / RECORD} cannot be read ({reason_of(error)})"
 
 
-def _overview(folder: Path, record: Mapping[str, Any], validation: list[ListedImage]) -> Overview:
+def _overview(folder: Path, record: Mapping[str, Any], validation: Sequence[ListedImage]) -> Overview:
     config, data, is_finished = record["config"], record["config"]["data"], record["finished"]
     figures: dict[str, Any] = {}
     if is_finished:

@@ -8,6 +8,7 @@ from torch import nn
 
 from melanoma_pl.report import provenance
 from melanoma_pl.report.content import Experiment
+from melanoma_pl.runs import Run
 
 CONFIG = {
     "name": "deep",
@@ -99,3 +100,19 @@ def test_the_title_is_the_name_that_the_user_gave() -> None:
     groups: list[Any] = [[one], [one, one], [one, other], [unnamed]]
     titles = [provenance.run_title(group) for group in groups]
     assert titles == ["wide", "wide (2 networks)", "wide + deep (2 networks)", "TimmBackbone"]
+
+
+@pytest.mark.parametrize(
+    ("most", "told"),
+    [
+        (2, ""),
+        (1, "The detector learnt from 1 of 2 training images and 1 of 2 validation images."),
+    ],
+)
+def test_a_detector_tells_if_it_learnt_from_a_sample(
+    most: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "MOST_FITTED", most)
+    assert provenance.detector_sample(Run(tmp_path)) == "", "the run has no list of its images"
+    (tmp_path / "images.csv").write_text(LIST)
+    assert provenance.detector_sample(Run(tmp_path)) == told

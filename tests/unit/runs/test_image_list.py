@@ -2,14 +2,16 @@
 
 import logging
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from tests.conftest import SIZE
 
 from melanoma_pl.data import MoleDataModule
 from melanoma_pl.errors import UserError
+from melanoma_pl.files import TableReader, write_atomically
 from melanoma_pl.preprocessing import Preprocessing
-from melanoma_pl.runs import IMAGES, Run
+from melanoma_pl.runs import IMAGES, Run, image_list
 from melanoma_pl.runs.image_list import check_images, check_out_of_fold, compare_images, listed_images
 from melanoma_pl.runs.predictions import OutOfFold
 
@@ -45,6 +47,24 @@ def test_changed_images_are_refused(run: Run, own_image_folder: Path) -> None:
     (own_image_folder / "test/benign/002.png").write_bytes((own_image_folder / "test/benign/004.png").read_bytes())
     with pytest.raises(UserError, match="1 added, 1 removed, 1 changed"):
         compare_images(run, module(own_image_folder), ["test"])
+
+
+def test_a_list_is_read_once_and_again_after_it_has_changed(
+    run: Run, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_images(run, module(image_folder), SPLITS)
+    readings: list[TextIO] = []
+    monkeypatch.setattr(image_list, "TableReader", lambda file: readings.append(file) or TableReader(file))
+    first = listed_images(run)
+    compare_images(run, module(image_folder), SPLITS)
+    assert listed_images(run) is first and len(readings) == 1
+    table = run.folder / IMAGES
+    with write_atomically(table) as file:
+        file.write(table.read_text().replace("train/benign/000.png", "train/benign/900.png"))
+    assert listed_images(run) != first and len(readings) == 2
+    assert {"train/benign/900.png"} == {image.path for image in listed_images(run)["train"]} - {
+        image.path for image in first["train"]
+    }
 
 
 def test_a_run_without_a_list_passes_with_a_warning(
