@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -49,6 +50,7 @@ from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import build, check_targets
 
 ADAM = {"_target_": "torch.optim.Adam", "lr": 1e-3}
+LIGHTNINGS_BARS = (TQDMProgressBar, RichProgressBar)
 SENSITIVE = {"rule": "sensitivity", "sensitivity": 0.95}
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")  # of optimizers, each as large as its weight
 UNDECIDED = {"rule": "fixed", "value": 0.5}
@@ -260,7 +262,8 @@ class MelanomaClassifier(pl.LightningModule):
             self.train_metrics["loss"].update(loss, count)
             as_drawn = torch.sigmoid(logits.float() + math.log(self.oversampling))
             self.train_metrics["accuracy"].update(as_drawn, batch.targets)
-        self.log("loss", loss, prog_bar=True, logger=False, batch_size=count)
+        if isinstance(self.trainer.progress_bar_callback, LIGHTNINGS_BARS):  # to log takes longer than a small network
+            self.log("loss", loss, prog_bar=True, logger=False, batch_size=count)
         if self.trainer.is_last_batch:  # the metrics hold the whole epoch; logging them at each step costs 0.5 ms
             metrics = {f"train/{name}": metric for name, metric in self.train_metrics.items()}
             self.log_dict(metrics, on_step=False, on_epoch=True, logger=self._to_loggers, batch_size=count)
