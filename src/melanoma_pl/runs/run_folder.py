@@ -90,6 +90,7 @@ class Record(Part):
     threads: Annotated[int, Field(ge=1)] = 1
     fingerprint: str | None = None
     figures: dict[str, float | None] = {}
+    seconds: dict[str, float] = {}
     error: str = ""
     pruned: str = ""
 
