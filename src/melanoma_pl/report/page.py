@@ -18,7 +18,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from melanoma_pl.errors import STOPPING
-from melanoma_pl.files import replacement, write_atomically
+from melanoma_pl.files import copy, replacement, write_atomically
 from melanoma_pl.machine_limits import usable_cores
 from melanoma_pl.messages import amount
 from melanoma_pl.report import wording
@@ -44,6 +44,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "melanoma_pl",  # without it, the names within an SVG are random
     "text.parse_math": False,  # names of classes and columns may contain dollar signs
 }
+OF_TRAINING = {"learning_curves", "learning_curves_stacked"}  # the same in the reports of all splits
 FIGURES: dict[str, Callable[[Content], Figure | None]] = {
     "learning_curves": learning_curves,
     "learning_curves_stacked": stacked_learning_curves,
@@ -69,12 +70,16 @@ class FigureWriter:
     Args:
         content: Content of the report.
         folder: Folder of the files, created if necessary.
+        earlier: What draws the figures of another split; those of the same training are taken from there.
     """
 
-    def __init__(self, content: Content, folder: Path) -> None:
+    def __init__(self, content: Content, folder: Path, earlier: "FigureWriter | None" = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.content, self.folder, self.drawn = content, folder, dict[str, str]()
+        self._earlier = earlier if earlier and earlier.content.experiments == content.experiments else None
+        self._names = [name for name in FIGURES if not (self._earlier and name in OF_TRAINING)]
         self._write = partial(_write_figure, content, folder)
-        self._written: Iterator[str | None] = map(self._write, FIGURES)
+        self._written: Iterator[str | None] = map(self._write, self._names)
         if sys.platform != "linux" or multiprocessing.current_process().daemon or usable_cores() == 1:
             return
         copies = ProcessPoolExecutor(
@@ -83,11 +88,11 @@ class FigureWriter:
         with warnings.catch_warnings():
             # Python 3.12 warns of locks that other threads may hold; what draws takes none of theirs
             warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
-            self._written = copies.map(self._write, FIGURES, timeout=LONGEST)
+            self._written = copies.map(self._write, self._names, timeout=LONGEST)
         copies.shutdown(wait=False)
 
     def finish(self) -> dict[str, str]:
-        """Wait for the figures.
+        """Wait for the figures, those of the earlier split first.
 
         Returns:
             SVG text of each written figure by its name; figures such as the ROC curve of one class are missing.
@@ -95,8 +100,15 @@ class FigureWriter:
         try:
             written = list(self._written)
         except (OSError, BrokenProcessPool):  # the copies were killed, or have no memory or no time
-            written = list(map(self._write, FIGURES))
-        return {name: svg for name, svg in zip(FIGURES, written, strict=True) if svg is not None}
+            written = list(map(self._write, self._names))
+        drawn = dict(zip(self._names, written, strict=True))
+        if (earlier := self._earlier) is not None:
+            for name in earlier.drawn.keys() & OF_TRAINING:
+                drawn[name] = earlier.drawn[name]
+                for ending in (".svg", ".png"):
+                    copy(earlier.folder / f"{name}{ending}", self.folder / f"{name}{ending}")
+        self.drawn = {name: svg for name in FIGURES if (svg := drawn.get(name)) is not None}
+        return self.drawn
 
 
 def _let_signals_end() -> None:

@@ -146,15 +146,15 @@ def write_reports(ensemble: Ensemble, requests: Sequence[EvaluationRequest]) -> 
     Raises:
         UserError: As of `analyse`.
     """
-    reports, drawing = [], []
+    reports: list[Report] = []
+    drawing: list[FigureWriter] = []
     for request in requests:
         reports.append(_write_numbers(ensemble, request))
         if request.depth == "page":
-            drawing.append(
-                (request, reports[-1].content, FigureWriter(reports[-1].content, request.folder / "figures"))
-            )
-    for request, content, figures in drawing:
-        _write_page(ensemble, request, content, figures)
+            earlier = drawing[-1] if drawing else None
+            drawing.append(FigureWriter(reports[-1].content, request.folder / "figures", earlier))
+    for request, figures in zip(requests, drawing, strict=False):  # all of one depth
+        _write_page(ensemble, request, figures)
     return reports
 
 
@@ -174,9 +174,9 @@ def _write_numbers(ensemble: Ensemble, request: EvaluationRequest) -> Report:
     return Report(metrics, format_report(content), folder, content, example)
 
 
-def _write_page(ensemble: Ensemble, request: EvaluationRequest, content: Content, drawing: FigureWriter) -> None:
+def _write_page(ensemble: Ensemble, request: EvaluationRequest, drawing: FigureWriter) -> None:
     """Write the page, the checklist and the model card, once the figures are drawn."""
-    folder = request.folder
+    content, folder = drawing.content, request.folder
     with timed("figures"):
         figures = drawing.finish()
     with timed("page"):
