@@ -5,7 +5,6 @@ python -m benchmarks.whole_command IMAGES --rounds 5 trainer.max_epochs=1
 """
 
 import argparse
-import json
 import statistics
 from functools import partial
 from pathlib import Path
