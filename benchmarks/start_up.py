@@ -42,7 +42,8 @@ class FirstStep(pl.Callback):
 def python(folder: Path, *words: str) -> float:
     """Run Python in a folder, and return its seconds."""
     began = time.time()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
     answer = subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from melanoma_pl.config.app import OK, run_command, run_hydra_with_argv, wants_help
+from melanoma_pl.config.app import OK, end_process, heavy_imports, run_command, run_hydra_with_argv, wants_help
 from melanoma_pl.config.composition import conf_dir, quoted_condition, split_arguments
 from melanoma_pl.config.schema import EvaluateSettings
 from melanoma_pl.errors import UserError
@@ -50,7 +50,7 @@ Every key with its allowed values: {conf}/evaluate.yaml
 
 def main() -> None:
     """Run the command."""
-    sys.exit(run_command(command))
+    end_process(run_command(command))
 
 
 def command(arguments: list[str]) -> int:
@@ -124,8 +124,9 @@ def evaluation_settings(
 def _evaluate(settings: EvaluateSettings, command: str) -> "Report":
     request = make_request(settings, command)
     # PyTorch takes seconds to import: only once all else is right
-    from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
-    from melanoma_pl.report.pipeline import evaluate
+    with heavy_imports():
+        from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
+        from melanoma_pl.report.pipeline import evaluate
 
     keep_freed_memory()
     return evaluate(request, choose_accelerator(settings.device, "device=cpu"))

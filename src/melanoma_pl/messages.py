@@ -8,7 +8,9 @@ import re
 import shlex
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
@@ -193,6 +195,20 @@ class Progress:
         if self._bar.disable and Progress.active - Progress.said >= EVERY:
             Progress.said = Progress.active
             print(f"{self.job}{self._line.format(self._done)}", file=sys.stderr, flush=True)
+
+
+spent: defaultdict[str, float] = defaultdict(float)
+"""Seconds of this process by part, such as `training`; `run.json` records those of a training."""
+
+
+@contextmanager
+def timed(part: str) -> Iterator[None]:
+    """Add the seconds within the context to those of a part."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        spent[part] += time.monotonic() - began
 
 
 def counted(things: Sequence[Thing], title: str, unit: str = "images") -> Iterator[Thing]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from melanoma_pl import runs
-from melanoma_pl.config.app import FAILED, OK, run_command
+from melanoma_pl.config.app import FAILED, OK, end_process, heavy_imports, run_command
 from melanoma_pl.errors import UserError, did_you_mean
 from melanoma_pl.files import TableWriter, check_file_target, check_folder_target, write_atomically
 from melanoma_pl.messages import DISCLAIMER, amount, json_text, readable
@@ -124,7 +124,7 @@ def _image_sources(image: Any, position: int) -> "Sequence[ImageSource]":
 
 def main() -> None:
     """Run the command."""
-    sys.exit(run_command(command))
+    end_process(run_command(command))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -174,8 +174,9 @@ def command(arguments: list[str]) -> int:
     paths = find_images(chosen.images)
     check_targets(chosen.csv, chosen.heatmaps, paths, chosen.images)
     # PyTorch takes seconds to import: only once all else is right
-    from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
-    from melanoma_pl.inference.prediction import load_classifier
+    with heavy_imports():
+        from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
+        from melanoma_pl.inference.prediction import load_classifier
 
     keep_freed_memory()
     classifier = load_classifier(checkpoint, choose_accelerator(chosen.device, "--device cpu"), chosen.trust)

@@ -64,7 +64,7 @@ from melanoma_pl.config.sweep_folder import ARGUMENTS, SweepError, continued_arg
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError, find_stop
 from melanoma_pl.files import NO_SPACE
-from melanoma_pl.messages import IN_FILE, ON_SCREEN
+from melanoma_pl.messages import IN_FILE, ON_SCREEN, spent
 from melanoma_pl.runs import run_folder
 from melanoma_pl.runs.predictions import OUT_OF_FOLD
 from melanoma_pl.runs.run_folder import Run
@@ -87,7 +87,7 @@ MULTIRUN = {"-m", "--multirun"}
 
 def main() -> None:
     """Run the command."""
-    sys.exit(app.run_command(command))
+    app.end_process(app.run_command(command))
 
 
 def command(arguments: list[str]) -> int:
@@ -139,7 +139,8 @@ def check_sweep(arguments: list[str]) -> None:
         check_beforehand(settings, is_sweep=True)
         if settings.threshold.sweep is not None:
             read_cross_validation(settings)
-    from melanoma_pl.training.fit import check_jobs  # PyTorch and Lightning take seconds: only once all else is right
+    with app.heavy_imports():  # PyTorch and Lightning take seconds: only once all else is right
+        from melanoma_pl.training.fit import check_jobs
 
     elsewhere = any("submitit" in argument or argument == "sweep=slurm" for argument in arguments)
     check_jobs(jobs, is_local=not elsewhere)
@@ -269,6 +270,7 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
     """Train in a run's folder, leave the folder consistent whatever happens, and return `optimized_metric`."""
     before = run.read() if (run.folder / run_folder.RECORD).is_file() else None
     saved_before = saved_files(run)
+    spent.clear()  # of an earlier job
     record = new_record(config, is_sweep, before)
     try:
         settings = check_folder(run, record, before, resumption)
@@ -283,7 +285,8 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
         if is_main_process():
             run.write(record)
             write_hydra_files(config, run)
-        from melanoma_pl.training.fit import train  # PyTorch and Lightning take seconds: only once all else is right
+        with app.heavy_imports():  # PyTorch and Lightning take seconds: only once all else is right
+            from melanoma_pl.training.fit import train
 
         is_hopeless = pruning(HydraConfig.get()) if is_sweep else None
         figures = train(settings, run, open_test=not record["in_sweep"], is_hopeless=is_hopeless)

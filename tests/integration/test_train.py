@@ -45,6 +45,8 @@ def test_a_run_and_what_it_leaves(command: Command, work_folder: Path, image_fol
     assert record["finished"] is True
     assert record["resolved"] == {"accelerator": "cpu", "precision": "32-true", "keep_memory": True}
     assert record["config"]["seed"] == 3
+    assert {"training", "validation", "evaluation", "detector", "reading"} <= record["seconds"].keys()
+    assert all(seconds >= 0 for seconds in record["seconds"].values())
     assert {"torch", "lightning"} < set(record["versions"])
     assert [row["epoch"] for row in rows_of(run / "metrics.csv")] == ["1", "2"]
     assert {"train/loss", "val/auroc", "train/images_per_second", "train/learning_rate"} < set(

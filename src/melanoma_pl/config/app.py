@@ -1,6 +1,8 @@
 """The frame of every command: signals, log lines, Hydra, and mistakes as one line with an exit code. Light."""
 
+import atexit
 import errno
+import gc
 import logging
 import os
 import signal
@@ -11,7 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import main
 from hydra.core.hydra_config import HydraConfig
@@ -32,7 +34,7 @@ from melanoma_pl.config.sweep_folder import begin_sweep, running_folders
 from melanoma_pl.errors import STOPPING, RunStopped, UserError, find_stop, quiet_threads
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.machine_limits import limit_threads
-from melanoma_pl.messages import DESTINATION, Progress, readable
+from melanoma_pl.messages import DESTINATION, Progress, readable, timed
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
 WRONG_PATH = (
@@ -104,6 +106,39 @@ class Console(logging.Handler):
 def wants_help(arguments: Iterable[str]) -> bool:
     """Tell whether the arguments ask for help; Hydra's own takes seconds to list its groups."""
     return not {"--help", "-h"}.isdisjoint(arguments)
+
+
+@contextmanager
+def heavy_imports() -> Iterator[None]:
+    """Import PyTorch and Lightning without collecting garbage; later collections leave their million objects out."""
+    with timed("imports"):
+        if "torch" in sys.modules:
+            yield
+            return
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.freeze()
+            atexit.register(gc.unfreeze)  # some libraries complain of objects that are left at the end
+            gc.enable()
+
+
+def end_process(code: int) -> NoReturn:
+    """Exit; the process of a command does not free each object of PyTorch first, which takes a second.
+
+    What waits for the end of the process, such as a logger that sends its last lines, is called as usual.
+    """
+    program = sys.modules["__main__"]
+    name = getattr(program.__spec__, "name", "") or Path(getattr(program, "__file__", "")).name
+    if "torch" in sys.modules and name.startswith(("melanoma_pl.", "melanoma-")):
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.evaluation.decision import Decision, fit_decision
 from melanoma_pl.inference.prediction import Change, Views, predict_logits, split_batches
+from melanoma_pl.messages import timed
 from melanoma_pl.models.classifier import MelanomaClassifier
 
 logger = logging.getLogger(__name__)
@@ -153,7 +154,8 @@ class Ensemble:
     def _logits(self, splits: Sequence[ImageBatches], title: str, change: Change | None = None) -> Logits:
         batches = [split_batches(split, title, change) for split in splits]
         pairs = zip(self.members, batches, strict=True)
-        return np.stack([predict_logits(member.classifier, pixels, self.views) for member, pixels in pairs])
+        with timed("variants" if change else "evaluation"):
+            return np.stack([predict_logits(member.classifier, pixels, self.views) for member, pixels in pairs])
 
 
 def assemble(members: Sequence[Member], views: Views = "none", combine: Combine = "logit") -> Ensemble:

@@ -21,7 +21,7 @@ from melanoma_pl.evaluation.out_of_distribution import fit_detector
 from melanoma_pl.image_files import read_all
 from melanoma_pl.inference.extras import restore_extras
 from melanoma_pl.inference.hardware import full_precision
-from melanoma_pl.messages import Progress
+from melanoma_pl.messages import Progress, timed
 from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.features import tapped
 from melanoma_pl.preprocessing import Preprocessing
@@ -154,7 +154,7 @@ def _features(classifier: MelanomaClassifier, data: MoleDataModule, name: str) -
     if len(split) > MOST_FITTED:  # a mean and a covariance need no more
         chosen = torch.linspace(0, len(split) - 1, MOST_FITTED).long()
         split = ImageBatches(split.loaded, split.positions[chosen])
-    with tapped(classifier.network) as collected:
+    with tapped(classifier.network) as collected, timed("detector"):
         predict_logits(classifier, split_batches(split, f"features of {name} images"))
     return torch.cat(collected).cpu().numpy() if collected else np.empty((len(split), 0), dtype=np.float32)
 

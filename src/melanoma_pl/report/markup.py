@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def render_markdown(template: str, **context: Any) -> str:
     return re.sub(r"\n{3,}", "\n\n", content).strip() + "\n"
 
 
+@cache  # so that each template is compiled once
 def template_environment(*packages: str, **options: Any) -> Environment:
     """Return the environment of the templates of the reports and of further packages, with the filters of both.
 

@@ -10,6 +10,7 @@ from PIL import Image
 from melanoma_pl.evaluation.checks import Floats
 from melanoma_pl.inference.ensemble import Ensemble
 from melanoma_pl.inference.heat_maps import control_maps, heat_maps, overlay, similarity
+from melanoma_pl.messages import timed
 from melanoma_pl.models.features import last_convolution
 from melanoma_pl.report.content import Mistake
 from melanoma_pl.report.markup import data_uri
@@ -66,7 +67,8 @@ def _describe(
     maps: Sequence[Heat | None] | Heat = [None] * len(chosen)
     controls = maps
     if last_convolution(classifier.network) is not None:
-        maps, controls = heat_maps(classifier, pixels, is_called), control_maps(classifier, pixels)
+        with timed("heat_maps"):
+            maps, controls = heat_maps(classifier, pixels, is_called), control_maps(classifier, pixels)
     return tuple(
         Mistake(
             path=path,

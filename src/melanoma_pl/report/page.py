@@ -2,16 +2,24 @@
 
 import base64
 import io
+import multiprocessing
 import re
+import signal
+import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from melanoma_pl.files import replacement, write_atomically
+from melanoma_pl.errors import STOPPING
+from melanoma_pl.files import copy, replacement, write_atomically
+from melanoma_pl.machine_limits import usable_cores
 from melanoma_pl.messages import amount
 from melanoma_pl.report import wording
 from melanoma_pl.report.content import CHANCE, SIMILARITY_BANDS, Content
@@ -26,6 +34,8 @@ REPORT_PAGE, MODEL_CARD = "report.html", "MODEL_CARD.md"
 SIZE = re.compile(r'viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
 POINT = 96 / 72  # in CSS pixels
 
+MOST_PROCESSES = 4  # that draw: the slowest figures take a fifth of the time of all
+LONGEST = 120.0  # seconds to wait for them: drawing takes a few
 PNG_DOTS_PER_INCH = 150
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # included in matplotlib, so the same everywhere
@@ -34,6 +44,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "melanoma_pl",  # without it, the names within an SVG are random
     "text.parse_math": False,  # names of classes and columns may contain dollar signs
 }
+OF_TRAINING = {"learning_curves", "learning_curves_stacked"}  # the same in the reports of all splits
 FIGURES: dict[str, Callable[[Content], Figure | None]] = {
     "learning_curves": learning_curves,
     "learning_curves_stacked": stacked_learning_curves,
@@ -51,24 +62,70 @@ FIGURES: dict[str, Callable[[Content], Figure | None]] = {
 }
 
 
-def write_figures(content: Content, folder: Path) -> dict[str, str]:
-    """Write `<name>.png` and `<name>.svg` of every figure that has something to show, each whole or not at all.
+class FigureWriter:
+    """Writes `<name>.png` and `<name>.svg` of every figure that has something to show, each whole or not at all.
+
+    On Linux, copies of this process draw them while it goes on: matplotlib cannot draw in several threads.
 
     Args:
         content: Content of the report.
         folder: Folder of the files, created if necessary.
-
-    Returns:
-        SVG text of each written figure by its name; figures such as the ROC curve of one class are missing.
+        earlier: What draws the figures of another split; those of the same training are taken from there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {}
+
+    def __init__(self, content: Content, folder: Path, earlier: "FigureWriter | None" = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.content, self.folder, self.drawn = content, folder, dict[str, str]()
+        self._earlier = earlier if earlier and earlier.content.experiments == content.experiments else None
+        self._names = [name for name in FIGURES if not (self._earlier and name in OF_TRAINING)]
+        self._write = partial(_write_figure, content, folder)
+        self._written: Iterator[str | None] = map(self._write, self._names)
+        if sys.platform != "linux" or multiprocessing.current_process().daemon or usable_cores() == 1:
+            return
+        copies = ProcessPoolExecutor(
+            min(usable_cores(), MOST_PROCESSES), multiprocessing.get_context("fork"), initializer=_let_signals_end
+        )
+        with warnings.catch_warnings():
+            # Python 3.12 warns of locks that other threads may hold; what draws takes none of theirs
+            warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+            self._written = copies.map(self._write, self._names, timeout=LONGEST)
+        copies.shutdown(wait=False)
+
+    def finish(self) -> dict[str, str]:
+        """Wait for the figures, those of the earlier split first.
+
+        Returns:
+            SVG text of each written figure by its name; figures such as the ROC curve of one class are missing.
+        """
+        try:
+            written = list(self._written)
+        except (OSError, BrokenProcessPool):  # the copies were killed, or have no memory or no time
+            written = list(map(self._write, self._names))
+        drawn = dict(zip(self._names, written, strict=True))
+        if (earlier := self._earlier) is not None:
+            for name in earlier.drawn.keys() & OF_TRAINING:
+                drawn[name] = earlier.drawn[name]
+                for ending in (".svg", ".png"):
+                    copy(earlier.folder / f"{name}{ending}", self.folder / f"{name}{ending}")
+        self.drawn = {name: svg for name in FIGURES if (svg := drawn.get(name)) is not None}
+        return self.drawn
+
+
+def _let_signals_end() -> None:
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _write_figure(content: Content, folder: Path, name: str) -> str | None:
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box replaces missing letters
-        for name, draw in FIGURES.items():
-            if figure := draw(content):
-                written[name] = _write(figure, folder / name)
-    return written
+        figure = FIGURES[name](content)
+        return None if figure is None else _write(figure, folder / name)
+
+
+def write_figures(content: Content, folder: Path) -> dict[str, str]:
+    """Write all figures; arguments and return value as of `FigureWriter`."""
+    return FigureWriter(content, folder).finish()
 
 
 def _write(figure: Figure, path: Path) -> str:

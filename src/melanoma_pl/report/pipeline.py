@@ -22,12 +22,12 @@ from melanoma_pl.inference.ensemble import Ensemble, Member, assemble
 from melanoma_pl.inference.extras import save_extras
 from melanoma_pl.inference.hardware import Accelerator
 from melanoma_pl.inference.prediction import fit_ood_detector, load_classifier
-from melanoma_pl.messages import IN_FILE, shown_path
+from melanoma_pl.messages import IN_FILE, shown_path, spent, timed
 from melanoma_pl.report.analysis import SplitPredictions, analyse
 from melanoma_pl.report.checklist import CHECKLIST, write_checklist
 from melanoma_pl.report.content import Content, ImageSet
 from melanoma_pl.report.image_sets import find_source, image_sets, predict_external
-from melanoma_pl.report.page import MODEL_CARD, REPORT_PAGE, model_card, write_figures, write_page
+from melanoma_pl.report.page import MODEL_CARD, REPORT_PAGE, FigureWriter, model_card, write_page
 from melanoma_pl.report.provenance import held_out_images, out_of_fold_logits, training_data_facts
 from melanoma_pl.report.request import EvaluatedRun, EvaluationRequest, Split
 from melanoma_pl.report.terminal import format_closing, format_report
@@ -74,7 +74,7 @@ def evaluate(request: EvaluationRequest, accelerator: Accelerator) -> Report:
     members = [open_member(each, request, accelerator) for each in request.runs]
     ensemble = assemble(members, request.views, request.combine)
     _add_extras(ensemble, request)
-    return write_report(ensemble, request)
+    return write_reports(ensemble, [request])[0]
 
 
 def evaluate_trained_run(
@@ -114,11 +114,12 @@ def evaluate_trained_run(
         images_in_report=settings.images_in_report,
     )
     _add_extras(ensemble, request, is_locked=True, with_detector=not in_sweep)
-    reports = [
-        write_report(ensemble, replace(request, split=split, folder=run.folder / REPORT / split)) for split in splits
-    ]
+    reports = write_reports(
+        ensemble, [replace(request, split=split, folder=run.folder / REPORT / split) for split in splits]
+    )
     figures = {tag: value for report in reports for tag, value in report.figures.items()}
-    run.update(figures=figures, evaluated=checkpoint.name, finished=True, ended=now())
+    seconds = {part: round(value, 3) for part, value in spent.items()}
+    run.update(figures=figures, seconds=seconds, evaluated=checkpoint.name, finished=True, ended=now())
     for report in reports:
         logger.info("\n%s", report.text, extra=IN_FILE)
     closing = format_closing(reports[-1].content, _next_commands(reports[-1], run, settings))
@@ -137,12 +138,27 @@ def _next_commands(report: Report, run: Run, settings: TrainSettings) -> dict[st
     }
 
 
-def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
-    """Analyse a split, and write numbers, page, figures and model card.
+def write_reports(ensemble: Ensemble, requests: Sequence[EvaluationRequest]) -> list[Report]:
+    """Analyse splits, and write numbers, page, figures and model card of each.
+
+    The figures of one split are drawn while the next one is predicted.
 
     Raises:
         UserError: As of `analyse`.
     """
+    reports: list[Report] = []
+    drawing: list[FigureWriter] = []
+    for request in requests:
+        reports.append(_write_numbers(ensemble, request))
+        if request.depth == "page":
+            earlier = drawing[-1] if drawing else None
+            drawing.append(FigureWriter(reports[-1].content, request.folder / "figures", earlier))
+    for request, figures in zip(requests, drawing, strict=False):  # all of one depth
+        _write_page(ensemble, request, figures)
+    return reports
+
+
+def _write_numbers(ensemble: Ensemble, request: EvaluationRequest) -> Report:
     # whatever the user has to mend here is found before the run's own images are predicted
     source, external = find_source(ensemble.members[0].evaluated, request), predict_external(ensemble, request)
     predictions, content = analyse(ensemble, request)
@@ -155,12 +171,17 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
     _write_image_sets(sets, folder / "image_sets.csv")
     metrics, images = _write_metrics(ensemble, request, predictions, content), predictions.images
     example = images.root / images.paths[int(np.argmax(images.targets))]
-    report = Report(metrics, format_report(content), folder, content, example)
-    if request.depth == "numbers":
-        return report
-    figures = write_figures(content, folder / "figures")
-    write_page(content, figures, folder)
-    write_checklist(content, ensemble, request)
+    return Report(metrics, format_report(content), folder, content, example)
+
+
+def _write_page(ensemble: Ensemble, request: EvaluationRequest, drawing: FigureWriter) -> None:
+    """Write the page, the checklist and the model card, once the figures are drawn."""
+    content, folder = drawing.content, request.folder
+    with timed("figures"):
+        figures = drawing.finish()
+    with timed("page"):
+        write_page(content, figures, folder)
+        write_checklist(content, ensemble, request)
     is_shown = request.is_main_report and (
         request.split == "test" or not (folder.parent / "test" / REPORT_PAGE).is_file()
     )
@@ -171,10 +192,8 @@ def write_report(ensemble: Ensemble, request: EvaluationRequest) -> Report:
         card_folder = request.runs[0].run.folder if is_shown else folder
         curves = (folder.relative_to(card_folder) / "figures/learning_curves.svg").as_posix()
         with write_atomically(card_folder / MODEL_CARD) as file:
-            file.write(
-                model_card(content, training_data_facts(ensemble, request), curves * ("learning_curves" in figures))
-            )
-    return report
+            curves *= "learning_curves" in figures
+            file.write(model_card(content, training_data_facts(ensemble, request), curves))
 
 
 def open_member(evaluated: EvaluatedRun, request: EvaluationRequest, accelerator: Accelerator) -> Member:

@@ -3,8 +3,10 @@
 If images without the lesion reach the network's result, the network need not have learnt anything about lesions.
 """
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from melanoma_pl.data.audit.findings import TELLING
-from melanoma_pl.data.audit.label_shortcuts import MISSING, features_of, fit_trees
-from melanoma_pl.data.audit.scanning import scan
+from melanoma_pl.data.audit.label_shortcuts import MISSING, file_features, fit_trees
+from melanoma_pl.data.audit.scanning import SIDE, FileFacts, colour_cells, facts_of
 from melanoma_pl.data.columns import Column, missing_metadata, read_columns, telling_gaps
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.labelled_images import LabelledImages
@@ -27,6 +29,7 @@ from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import Estimate, RankedImages, clustered_proportion
 from melanoma_pl.evaluation.checks import Floats
+from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, read_file, to_rgb
 from melanoma_pl.inference.corruptions import PERTURBATIONS, STRENGTHS, Perturbation, erase_border, erase_centre
 from melanoma_pl.inference.ensemble import Ensemble, Logits, Member
 from melanoma_pl.inference.prediction import split_batches
@@ -36,6 +39,7 @@ Integers = NDArray[np.int64]
 
 CHANCE = 0.5  # AUROC at chance level
 MOST_FITTED = 20_000  # training images that the models without pixels learn from: more change little, and take minutes
+MOST_KEPT = 50_000  # files whose facts are kept, of some 600 bytes each: two splits learn from the same training images
 MEANINGS = {
     "centre erased": (
         "The network on images whose centre, where the lesion is, has the colour of the border; of a large lesion the "
@@ -181,19 +185,39 @@ def trivial_scores(training: LabelledImages, evaluated: LabelledImages) -> dict[
         Name → probabilities, float64 `(N,)`, in the order of `evaluated`; 0.5 where a file cannot be read.
     """
     training = training.take(few_of(training.targets))
-    files = [str(file) for file in (*training.files, *evaluated.files)]
-    # in one pass, because the numbers of the file formats depend on all files that are scanned
-    scanned = scan(LabelledImages(Path(), tuple(files), ("",) * len(files), ("",) * len(files)))
-    readable = set(scanned.listing.paths)
-    is_read = np.array([file in readable for file in files])
-    to_fit, to_score = (np.array(part, dtype=bool) for part in np.split(is_read, [len(training)]))
-    features = features_of(scanned)
+    # in one pass, because the numbers of the file formats depend on all files
+    read = list(read_all(_facts_and_colour, [*training.files, *evaluated.files], "looking at images"))
+    is_read = np.array([each is not None for each in read])
+    to_fit, to_score = np.split(is_read, [len(training)])
+    facts, colours = zip(*filter(None, read), strict=True)
+    features = {"mean colour": np.array(colours, np.float64), "file facts": np.array(file_features(facts), np.float64)}
     scores = {name: np.full(len(evaluated), 0.5) for name in TRIVIAL}
     with threadpool_limits(1):  # models of this size are too small for several threads, which would only wait
         for name, fit in TRIVIAL.items():
             model = fit(features[name][: to_fit.sum()], training.targets[to_fit])
             scores[name][to_score] = model.predict_proba(features[name][to_fit.sum() :])[:, 1]
     return scores
+
+
+def _facts_and_colour(file: Path) -> tuple[FileFacts, NDArray[np.float32]] | None:
+    """Return what a file says and the mean red, green and blue of its image; None if it cannot be read."""
+    try:
+        state = file.stat()
+    except OSError:
+        return None
+    return _facts_and_colour_of(file, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(MOST_KEPT)
+def _facts_and_colour_of(file: Path, size: int, changed: int) -> tuple[FileFacts, NDArray[np.float32]] | None:
+    try:
+        content = read_file(file)
+        with open_image(io.BytesIO(content)) as image:
+            facts = facts_of(image, len(content))
+            draft(image, SIDE // 2)
+            return facts, colour_cells(to_rgb(image)).mean((0, 1))
+    except BrokenImageError:
+        return None
 
 
 def few_of(targets: Integers, most: int = MOST_FITTED) -> Integers:

@@ -91,6 +91,7 @@ class Record(Part):
     arithmetic: dict[str, str | bool] = {}
     fingerprint: str | None = None
     figures: dict[str, float | None] = {}
+    seconds: dict[str, float] = {}
     error: str = ""
     pruned: str = ""
 

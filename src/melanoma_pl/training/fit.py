@@ -44,7 +44,7 @@ from melanoma_pl.inference.hardware import (
     choose_precision,
     keep_freed_memory,
 )
-from melanoma_pl.messages import Progress
+from melanoma_pl.messages import Progress, timed
 from melanoma_pl.models import ThreeConvNet
 from melanoma_pl.models.checkpoint import read_training
 from melanoma_pl.models.classifier import MelanomaClassifier
@@ -156,12 +156,13 @@ def train(
     data = make_data(settings, processes=settings.trainer.devices)
     in_sweep = not open_test
     open_test = open_test and settings.test
-    if open_test:
-        data.list_split("test")  # reports what is missing before any image is decoded
-    predictions = find_predictions(settings, run, data, open_test)
-    data.setup("fit")
-    if open_test:
-        data.load("test")  # broken images are reported now, not after hours of training
+    with timed("reading"):
+        if open_test:
+            data.list_split("test")  # reports what is missing before any image is decoded
+        predictions = find_predictions(settings, run, data, open_test)
+        data.setup("fit")
+        if open_test:
+            data.load("test")  # broken images are reported now, not after hours of training
     splits = ("train", "validation", "test") if open_test else ("train", "validation")
     _check_batches(settings, len(data.split("train")))
     loaded = {name: data.load(name).fingerprint() for name in (("train", "test") if open_test else ("train",))}
@@ -222,7 +223,8 @@ def train(
     if not is_main_process():
         return {}  # one process is enough to evaluate
     # the first step must not wait for the libraries that draw figures, pages and heat maps
-    from melanoma_pl.report.pipeline import evaluate_trained_run
+    with timed("imports"):
+        from melanoma_pl.report.pipeline import evaluate_trained_run
 
     figures = evaluate_trained_run(settings, run, data, accelerator, open_test, in_sweep)
     log_final_figures(trainer.loggers, settings, precision, figures, has_ended)

@@ -1,9 +1,11 @@
 """The frame of the commands: arguments and environment are restored, and a sweep's folder reaches the caller."""
 
 import errno
+import gc
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +15,16 @@ import pytest
 from omegaconf import DictConfig
 
 from melanoma_pl import __version__, evaluate, predict, train
-from melanoma_pl.config.app import FULL_ERROR, Console, LogFile, job_of_sweep, run_command, run_hydra_with_argv
+from melanoma_pl.config.app import (
+    FULL_ERROR,
+    Console,
+    LogFile,
+    end_process,
+    heavy_imports,
+    job_of_sweep,
+    run_command,
+    run_hydra_with_argv,
+)
 from melanoma_pl.data import __main__ as data
 from melanoma_pl.errors import RunStopped, UserError
 from melanoma_pl.messages import IN_FILE, ON_SCREEN
@@ -147,3 +158,29 @@ def test_what_the_screen_shows_of_a_job(capsys: pytest.CaptureFixture[str]) -> N
     finally:
         log.removeHandler(console)
     assert capsys.readouterr().out.splitlines() == ["shown", "job 2/4  its line", "shown again"]
+
+
+def test_no_garbage_is_collected_while_pytorch_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc, "freeze", lambda: None)  # of this process, other tests count objects
+    with heavy_imports():
+        assert gc.isenabled()  # it has been imported already
+    monkeypatch.delitem(sys.modules, "torch")
+    with heavy_imports():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_a_command_ends_with_its_code_and_all_that_waits_for_the_end(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):  # the process is not that of a command
+        end_process(3)
+    program = tmp_path / "melanoma-train"
+    program.write_text(
+        "import atexit, sys, types\n"
+        "from melanoma_pl.config.app import end_process\n"
+        "sys.modules['torch'] = types.ModuleType('torch')\n"
+        "atexit.register(print, 'last')\n"
+        "print('first')\n"
+        "end_process(3)\n"
+    )
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "first\nlast\n", "")

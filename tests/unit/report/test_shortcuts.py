@@ -13,7 +13,9 @@ from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.evaluation import RankedImages, auroc
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.resampling import TOO_FEW
+from melanoma_pl.image_files import read_file
 from melanoma_pl.inference.ensemble import Member, assemble
+from melanoma_pl.report import shortcuts
 from melanoma_pl.report.shortcuts import few_of, find_shortcuts, trivial_scores, verdict_of
 
 
@@ -48,6 +50,20 @@ def test_a_file_that_cannot_be_read_has_probability_one_half(tmp_path: Path) -> 
     scores = trivial_scores(training, evaluated)["mean colour"]
     assert scores[3] == 0.5
     assert auroc(np.delete(scores, 3), np.delete(evaluated.targets, 3)) == 1
+
+
+def test_files_are_read_once_for_several_splits_and_again_once_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, evaluated = images(tmp_path, [60, 120] * 6, [90] * 12), images(tmp_path, [60, 120], [90] * 2, first=20)
+    first = trivial_scores(training, evaluated)
+    read: list[Path] = []
+    monkeypatch.setattr(shortcuts, "read_file", lambda path: read.append(path) or read_file(path))
+    again = trivial_scores(training, evaluated)
+    assert all(np.array_equal(again[name], scores) for name, scores in first.items()) and not read
+    images(tmp_path, [250], [70], first=20)
+    trivial_scores(training, evaluated)
+    assert read == [tmp_path / "20.jpg"]
 
 
 def test_the_four_are_compared_with_the_network_itself(members: list[Member]) -> None:

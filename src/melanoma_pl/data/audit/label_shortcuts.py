@@ -5,7 +5,7 @@ that they did not see. An AUROC near 0.5 is what one hopes for. Where it is far 
 same shortcut, and its result on such images proves nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from melanoma_pl.data.audit.findings import TELLING, LabelConflict, LabelShortcut
-from melanoma_pl.data.audit.scanning import Scan
+from melanoma_pl.data.audit.scanning import FileFacts, Scan
 from melanoma_pl.data.columns import telling_gaps
 from melanoma_pl.data.labelled_images import LabelledImages, standard_label
 from melanoma_pl.data.options import CLASS_NAMES
@@ -84,17 +84,22 @@ def find_label_shortcuts(
 def features_of(scanned: Scan) -> dict[str, Floats]:
     """Return the features that might reveal the label: name → float64 `(N, D)`."""
     facts = [image.facts for image in scanned.images]
-    kinds = sorted({(fact.image_format, fact.mode) for fact in facts})
     features = {
-        "file facts": [
-            [fact.size, fact.density, fact.exif_size, fact.quantisation, kinds.index((fact.image_format, fact.mode))]
-            for fact in facts
-        ],
+        "file facts": file_features(facts),
         "image size": [[fact.width, fact.height] for fact in facts],
         "mean colour": [image.mean_colour for image in scanned.images],
         "outer border": [image.border for image in scanned.images],
     }
     return {name: np.array(values, dtype=np.float64) for name, values in features.items()}
+
+
+def file_features(facts: Sequence[FileFacts]) -> list[list[int]]:
+    """Return the features of N files, N lists of 5; the number of a file's format depends on all of them."""
+    kinds = sorted({(fact.image_format, fact.mode) for fact in facts})
+    return [
+        [fact.size, fact.density, fact.exif_size, fact.quantisation, kinds.index((fact.image_format, fact.mode))]
+        for fact in facts
+    ]
 
 
 def _measure(name: str, features: Floats, targets: Integers, folds: Folds | None) -> LabelShortcut:

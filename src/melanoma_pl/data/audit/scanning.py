@@ -106,8 +106,13 @@ def scan_file(path: Path) -> Scanned | str:
         return str(error)
 
 
+def colour_cells(image: Image.Image) -> NDArray[np.float32]:
+    """Return the mean colours of 8×8 cells of an RGB image: float32 `(8, 8, 3)`, 0 to 255."""
+    return np.asarray(image.resize((BORDER_CELLS, BORDER_CELLS), Image.Resampling.BOX), dtype=np.float32)
+
+
 def _describe(image: Image.Image, facts: FileFacts, sha256: str) -> Scanned:
-    small = np.asarray(image.resize((BORDER_CELLS, BORDER_CELLS), Image.Resampling.BOX), dtype=np.float32)
+    small = colour_cells(image)
     ring = np.ones((BORDER_CELLS, BORDER_CELLS), dtype=bool)
     ring[1:-1, 1:-1] = False
     grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from melanoma_pl.files import TableWriter, write_atomically
-from melanoma_pl.messages import EVERY, ON_SCREEN
+from melanoma_pl.messages import EVERY, ON_SCREEN, spent
 from melanoma_pl.runs.run_folder import METRICS
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class EpochLog(pl.Callback):
         self.rows: list[dict[str, float]] = []
         self._seconds = 0.0
         self._images = 0
-        self._since = 0.0
+        self._since = self._validating = 0.0
         self._learning_rate = 0.0
         self._is_validated = False
 
@@ -77,7 +77,12 @@ class EpochLog(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock, since images per second are those of training."""
-        self._seconds, self._since = self._elapsed(), 0.0
+        self._stop()
+        self._validating = time.monotonic()
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the time that the network took; its figures are computed and drawn after that."""
+        spent["validation"] += time.monotonic() - self._validating
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note that this epoch has validation figures, and start the clock again."""
@@ -86,7 +91,7 @@ class EpochLog(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row."""
-        self._seconds, self._since = self._elapsed(), 0.0
+        self._stop()
         wanted = ("train/", "val/") if self._is_validated else ("train/",)
         # of all ranks: computing a metric waits for each of them
         figures = {tag: float(value) for tag, value in trainer.callback_metrics.items() if tag.startswith(wanted)}
@@ -113,6 +118,12 @@ class EpochLog(pl.Callback):
             writer = TableWriter(file, tags, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
+
+    def _stop(self) -> None:
+        """Stop the clock."""
+        if self._since:
+            spent["training"] += time.monotonic() - self._since
+        self._seconds, self._since = self._elapsed(), 0.0
 
     def _elapsed(self) -> float:
         return self._seconds + (time.monotonic() - self._since if self._since else 0.0)

@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
@@ -23,6 +25,7 @@ from tests.unit.report.evaluation_examples import (
 )
 
 from melanoma_pl.evaluation.intervals import Estimate
+from melanoma_pl.report import page
 from melanoma_pl.report.content import Content, SubgroupTable
 from melanoma_pl.report.figures.canvas import whiskers
 from melanoma_pl.report.figures.curves import (
@@ -37,7 +40,7 @@ from melanoma_pl.report.figures.curves import (
 )
 from melanoma_pl.report.figures.epochs import learning_curves, stacked_learning_curves
 from melanoma_pl.report.figures.forest import EstimateRow, forest, robustness, shortcuts, subgroups
-from melanoma_pl.report.page import FIGURES, STYLE, write_figures
+from melanoma_pl.report.page import FIGURES, STYLE, FigureWriter, write_figures
 from melanoma_pl.report.wording import told
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -326,3 +329,28 @@ def test_curves_of_very_many_images_have_few_points_and_look_the_same() -> None:
     assert (few_x[0], few_y[0], few_x[-1], few_y[-1]) == (x[0], y[0], x[-1], y[-1])
     assert np.abs(np.interp(x, few_x, few_y) - y).max() < 3 / GRID
     assert all(np.array_equal(*pair) for pair in zip(thinned(x[:1], y[:1]), (x[:1], y[:1]), strict=True))
+
+
+def test_a_figure_that_a_copy_of_the_process_cannot_draw_is_drawn_here(
+    content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.getpid()
+
+    def draw(content: Content) -> Figure | None:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)  # as the system does to a process that takes too much memory
+        return roc(content)
+
+    monkeypatch.setattr(page, "FIGURES", {"roc": draw})
+    assert list(write_figures(content, tmp_path)) == ["roc"]
+
+
+def test_learning_curves_are_drawn_once_for_all_splits(content: Content, tmp_path: Path) -> None:
+    first = FigureWriter(content, tmp_path / "validation")
+    second = FigureWriter(replace(content, split="test"), tmp_path / "test", first)
+    other = FigureWriter(replace(content, experiments=()), tmp_path / "other", first)
+    drawn, again, without = first.finish(), second.finish(), other.finish()
+    assert again == drawn and list(again) == list(FIGURES)
+    assert (tmp_path / "test/learning_curves.png").samefile(tmp_path / "validation/learning_curves.png")
+    assert not (tmp_path / "test/roc.png").samefile(tmp_path / "validation/roc.png")
+    assert "learning_curves" not in without
