@@ -112,7 +112,8 @@ def register(first: Floats, second: Floats, affines: Affines, steps: int) -> Aff
     side = first.shape[-1]
     blur, slope = _blur(side, 1), _blur_slope(side)
     rows, columns = _grid(side)
-    maps: list[Floats] = [blur @ second @ blur.T, slope @ second @ blur.T, blur @ second @ slope.T]
+    pairs = ((blur, blur), (slope, blur), (blur, slope))
+    maps = [np.asarray(left @ second @ right.T, dtype=np.float32) for left, right in pairs]
     terms = np.empty((len(first), 8, side, side), dtype=np.float32)
     terms[:, 6], terms[:, 7] = -(blur @ first @ blur.T), -1  # gain and offset of brightness
     affines, active = affines.copy(), np.arange(len(first))
@@ -152,11 +153,12 @@ def similarity(
         float64 `(B,)`.
     """
     side = first.shape[-1]
-    is_finite = np.isfinite(affines).all(axis=(1, 2))
+    is_finite = np.asarray(np.isfinite(affines).all(axis=(1, 2)))
     positions, inside = _warp(np.where(is_finite[:, None, None], affines, 0), *_grid(side), side, margin=2)
+    is_near = is_finite & np.asarray(inside.mean(axis=(1, 2)) >= LEAST_OVERLAP)
     ours, (theirs,) = _detail(first, widths), _sample([_detail(second, widths)], positions)
     found = np.zeros(len(first))
-    for index in np.flatnonzero(is_finite & (inside.mean(axis=(1, 2)) >= LEAST_OVERLAP)).tolist():
+    for index in np.flatnonzero(is_near).tolist():
         details = [detail[index][inside[index]] for detail in (ours, theirs)]
         one, other = ((each - each.mean()) for each in (map(_compress, details) if compressed else details))
         found[index] = one @ other / max(np.sqrt((one @ one) * (other @ other)), 1e-6)
@@ -201,7 +203,7 @@ def _warp(
     by_row, by_column, offset = (affines[:, :, term, None, None].astype(np.float32) for term in range(3))
     positions = (by_row * rows + by_column * columns + (offset + 1)) * np.float32(side / 2) - np.float32(0.5)
     inside = (positions >= margin) & (positions <= side - 1 - margin)  # (B, 2, S, S)
-    return np.asarray(positions, dtype=np.float32), inside[:, 0] & inside[:, 1]
+    return np.asarray(positions, dtype=np.float32), np.asarray(inside.all(axis=1))
 
 
 def _sample(maps: Sequence[Floats], positions: Floats) -> list[Floats]:
