@@ -130,14 +130,14 @@ def sample_pairs(lesion: list[str], seed: int) -> set[tuple[int, int]]:
 def scale(folder: Path, numbers: Sequence[int], seed: int) -> None:
     """Measure whole audits of drawn images, and compare the seconds of each number with those of the first."""
     print(f"{describe()}\n")
-    print(f"{'images':>9} {'seconds':>8} {'ratio':>6} {'of the processor':>17} {'ratio':>6} {'MB':>6}")
+    print(f"{'images':>9} {'seconds':>8} {'ratio':>6} {'of the processor':>17} {'ratio':>6}")
     costs: list[Cost] = []
     for number in numbers:
         home = write_images(folder / str(number), number - number // 10, number // 10, seed, SIDE)
         costs.append(measured("melanoma_pl.data", "audit", str(home), "--report", str(folder / f"report_{number}")))
-        seconds, processor, memory = costs[-1]
+        seconds, processor, _ = costs[-1]
         ratios = seconds / costs[0].seconds, processor / costs[0].processor
-        print(f"{number:>9,} {seconds:>8.1f} {ratios[0]:>6.1f} {processor:>17.1f} {ratios[1]:>6.1f} {memory:>6.0f}")
+        print(f"{number:>9,} {seconds:>8.1f} {ratios[0]:>6.1f} {processor:>17.1f} {ratios[1]:>6.1f}")
 
 
 def parts(root: Path, images: int, seed: int) -> None:

@@ -16,7 +16,6 @@ from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
 from melanoma_pl.files import replacement, sha256_of
 
 if TYPE_CHECKING:
-    from melanoma_pl.inference.prediction import Predictor
     from melanoma_pl.models.classifier import MelanomaClassifier
 
 logger = logging.getLogger(__name__)
@@ -53,8 +52,8 @@ def save_extras(classifier: "MelanomaClassifier", checkpoint: Path) -> None:
         torch.save(extras, temporary)
 
 
-def restore_extras(classifier: "MelanomaClassifier | Predictor", checkpoint: Path) -> None:
-    """Give a classifier the extras of its checkpoint; a file that is damaged or of another checkpoint is ignored."""
+def restore_extras(classifier: Any, checkpoint: Path) -> None:
+    """Give a `MelanomaClassifier` or `Predictor` its extras; a damaged file or one of another checkpoint is ignored."""
     path = extras_file(checkpoint)
     if not path.is_file():
         return

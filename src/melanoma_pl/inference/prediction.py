@@ -22,15 +22,7 @@ from melanoma_pl.image_files import read_all
 from melanoma_pl.inference.extras import restore_extras
 from melanoma_pl.inference.hardware import full_precision
 from melanoma_pl.messages import Progress
-from melanoma_pl.models.checkpoint import (
-    OTHER_FILE,
-    CheckpointEntry,
-    build_to_fill,
-    entry_of,
-    first_difference,
-    network_state,
-    read_checkpoint,
-)
+from melanoma_pl.models import checkpoint as saved
 from melanoma_pl.models.features import tapped
 from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.specs import check_targets
@@ -90,7 +82,7 @@ class Predictor(nn.Module):
         entry: What the checkpoint holds beside them.
     """
 
-    def __init__(self, network: nn.Module, entry: CheckpointEntry) -> None:
+    def __init__(self, network: nn.Module, entry: saved.CheckpointEntry) -> None:
         super().__init__()
         self.network = network
         self.preprocessing, self.class_names = entry.preprocessing, entry.class_names
@@ -118,12 +110,12 @@ class Predictor(nn.Module):
 
 def load_predictor(path: Path, accelerator: str = "cpu", trust: Collection[str] = ()) -> Predictor:
     """Load what `load_classifier` does, for prediction alone; arguments and errors as there."""
-    checkpoint = read_checkpoint(path)
-    entry, state = entry_of(checkpoint, path), network_state(checkpoint)
+    content = saved.read_checkpoint(path)
+    entry, state = saved.entry_of(content, path), saved.network_state(content)
     check_targets(entry.network, trust, f"the checkpoint {path}")
-    network = build_to_fill(entry.network, state, path)
-    if difference := first_difference(network, state):
-        raise UserError(f"the checkpoint {path} is damaged ({difference})", OTHER_FILE)
+    network = saved.build_to_fill(entry.network, state, path)
+    if difference := saved.first_difference(network, state):
+        raise UserError(f"the checkpoint {path} is damaged ({difference})", saved.OTHER_FILE)
     network.load_state_dict(state)
     predictor = Predictor(network, entry).eval()
     restore_extras(predictor, path)
