@@ -1,13 +1,17 @@
 """Measure how many planted copies the audit finds, how many false alarms it raises, and how long it takes.
 
 python -m benchmarks.audit planted images/isic_moles --group-column group
-python -m benchmarks.audit scale images/isic_moles --images 100000
+python -m benchmarks.audit parts images/isic_moles --images 100000
+python -m benchmarks.audit scale FOLDER --images 2000,20000
+
+`scale` draws images of 64×64 pixels in FOLDER and audits each number of them with `melanoma-data audit`, in a process
+of its own. Seconds are given by the clock, and as the processor's, which other work on the machine changes far less.
 """
 
 import argparse
 import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import combinations
@@ -20,11 +24,14 @@ from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform
 from threadpoolctl import threadpool_limits
 
+from benchmarks.half_a_million import Cost, measured
+from benchmarks.machine import describe
 from melanoma_pl.data.audit.candidates import PER_IMAGE, find_candidates
-from melanoma_pl.data.audit.duplicates import find_matches
+from melanoma_pl.data.audit.duplicates import BATCH, find_matches
 from melanoma_pl.data.audit.registration import confirm
 from melanoma_pl.data.audit.scanning import SIDE, Scan, scan
 from melanoma_pl.data.labelled_images import LabelledImages, list_images
+from melanoma_pl.data.synthetic.synthetic_images import write_images
 
 Change = Callable[[Image.Image], Image.Image]
 QUALITY = 90  # JPEG quality of the copies that do not test compression
@@ -120,7 +127,20 @@ def sample_pairs(lesion: list[str], seed: int) -> set[tuple[int, int]]:
     return sampled
 
 
-def scale(root: Path, images: int, seed: int) -> None:
+def scale(folder: Path, numbers: Sequence[int], seed: int) -> None:
+    """Measure whole audits of drawn images, and compare the seconds of each number with those of the first."""
+    print(f"{describe()}\n")
+    print(f"{'images':>9} {'seconds':>8} {'ratio':>6} {'of the processor':>17} {'ratio':>6}")
+    costs: list[Cost] = []
+    for number in numbers:
+        home = write_images(folder / str(number), number - number // 10, number // 10, seed, SIDE)
+        costs.append(measured("melanoma_pl.data", "audit", str(home), "--report", str(folder / f"report_{number}")))
+        seconds, processor, _ = costs[-1]
+        ratios = seconds / costs[0].seconds, processor / costs[0].processor
+        print(f"{number:>9,} {seconds:>8.1f} {ratios[0]:>6.1f} {processor:>17.1f} {ratios[1]:>6.1f}")
+
+
+def parts(root: Path, images: int, seed: int) -> None:
     """Measure the time that it takes to read images, to compare pixels, and to find candidates among many images.
 
     The many images are the small grey images of the dataset, rotated, scaled and shifted.
@@ -133,9 +153,9 @@ def scale(root: Path, images: int, seed: int) -> None:
     grey, files = scanned.grey, listing.files
     candidates, _ = find_candidates(grey)
     began = time.perf_counter()
-    with threadpool_limits(1):  # as in the audit
-        for candidate in candidates:
-            confirm(candidate, grey, files)
+    with threadpool_limits(1):  # as in the audit, which does this on all cores
+        for start in range(0, len(candidates), BATCH):
+            confirm(candidates[start : start + BATCH], grey, files)
     pace = (time.perf_counter() - began) / len(candidates)
     most = round(PER_IMAGE * images)
     print(f"comparing pixels: {1000 * pace:.1f} ms a pair, so at most {pace * most:.0f} s for {most} uncertain pairs")
@@ -163,19 +183,23 @@ def elapsed(what: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Run one of the two measurements."""
+    """Run one of the measurements."""
     parsing = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parsing.add_argument("which", choices=("planted", "scale"))
+    parsing.add_argument("which", choices=("planted", "parts", "scale"))
     parsing.add_argument("root", type=Path)
     parsing.add_argument("--group-column")
     parsing.add_argument("--copies", type=int, default=100)
-    parsing.add_argument("--images", type=int, default=100_000)
+    parsing.add_argument("--images", default="2000,20000", help="numbers of images (default: %(default)s)")
     parsing.add_argument("--seed", type=int, default=0)
     chosen = parsing.parse_args()
     if chosen.which == "planted":
         planted(chosen.root, chosen.group_column, chosen.copies, chosen.seed)
+        return
+    numbers = [int(number) for number in chosen.images.split(",")]
+    if chosen.which == "parts":
+        parts(chosen.root, numbers[-1], chosen.seed)
     else:
-        scale(chosen.root, chosen.images, chosen.seed)
+        scale(chosen.root.resolve(), numbers, chosen.seed)
 
 
 if __name__ == "__main__":

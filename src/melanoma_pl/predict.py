@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from melanoma_pl.evaluation.metrics import Counts
-    from melanoma_pl.inference.prediction import ImageSource, Prediction
+    from melanoma_pl.inference.prediction import Classifier, ImageSource, Prediction
     from melanoma_pl.models.classifier import MelanomaClassifier
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -82,9 +82,9 @@ def predict_images(
         is_run = path.is_dir() or (str(source) == LATEST and not path.exists())
         checkpoint = evaluated_checkpoint(path) if is_run else path
         from melanoma_pl.inference.hardware import choose_accelerator
-        from melanoma_pl.inference.prediction import load_classifier
+        from melanoma_pl.inference.prediction import load_predictor
 
-        classifier = load_classifier(checkpoint, choose_accelerator(device, 'device="cpu"'), trust)
+        classifier: Classifier = load_predictor(checkpoint, choose_accelerator(device, 'device="cpu"'), trust)
     else:
         classifier = source
     from melanoma_pl.inference.prediction import iterate_predictions
@@ -176,10 +176,10 @@ def command(arguments: list[str]) -> int:
     # PyTorch takes seconds to import: only once all else is right
     with heavy_imports():
         from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
-        from melanoma_pl.inference.prediction import load_classifier
+        from melanoma_pl.inference.prediction import load_predictor
 
     keep_freed_memory()
-    classifier = load_classifier(checkpoint, choose_accelerator(chosen.device, "--device cpu"), chosen.trust)
+    classifier = load_predictor(checkpoint, choose_accelerator(chosen.device, "--device cpu"), chosen.trust)
     benign, malignant = classifier.class_names
     names = named or (benign, malignant)
     if names == (malignant, benign):
@@ -283,7 +283,7 @@ def check_targets(
             raise UserError(f"--heatmaps {heat_maps} would replace the image {min(replaced)}", "name another folder")
 
 
-def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
+def cautions(classifier: "Classifier", tta: bool) -> list[str]:
     """Return the warnings that precede a checkpoint's predictions."""
     found = []
     if classifier.images_note:
@@ -307,7 +307,7 @@ def cautions(classifier: "MelanomaClassifier", tta: bool) -> list[str]:
 
 
 def prediction_rows(
-    classifier: "MelanomaClassifier", paths: Sequence[Path], names: tuple[str, str], tta: bool, heat_maps: Path | None
+    classifier: "Classifier", paths: Sequence[Path], names: tuple[str, str], tta: bool, heat_maps: Path | None
 ) -> Iterator[dict[str, Any]]:
     """Predict images one after the other, write their heat maps, and return the rows of the table.
 

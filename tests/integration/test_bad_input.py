@@ -328,6 +328,25 @@ def test_answers_without_importing_anything_heavy(words: tuple[str, ...], work_f
     assert "heavy: []" in answer.stdout, answer.stderr
 
 
+UNNEEDED = ("lightning", "torchmetrics", "torchvision", "torch._dynamo", "matplotlib", "sklearn.covariance", "captum")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--tta",)], ids=["plain", "tta"])
+def test_predicts_without_importing_what_only_training_needs(
+    options: tuple[str, ...], run_command: Command, work_folder: Path, image_folder: Path
+) -> None:
+    assert run_command(train.command, *TINY, "data=folder", f"data.root={image_folder}").code == 0
+    words = ["--run", str(only_run(work_folder)), str(image_folder / "test"), *options]
+    code = (
+        "import sys\nfrom melanoma_pl.predict import command\n"
+        "assert command(sys.argv[1:]) == 0\n"
+        f"print('unneeded:', [name for name in {UNNEEDED} if name in sys.modules], 'torch' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert "unneeded: [] True" in answer.stdout, answer.stdout + answer.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on file size")
 def test_full_disk(work_folder: Path, image_folder: Path) -> None:

@@ -20,7 +20,7 @@ class Decoded:
 
     Attributes:
         pixels: uint8 `(3, S, S)`, or None where the image is broken.
-        sha256: Hash of the file in hexadecimal digits; empty where it could not be read.
+        sha256: Hash of the file in hexadecimal digits; empty where it could not be read or is not wanted.
         reason: Why the image is broken; empty where it is not.
     """
 
@@ -29,17 +29,17 @@ class Decoded:
     reason: str = ""
 
 
-def decode_file(path: Path, preprocessing: Preprocessing) -> Decoded:
-    """Read an image's file once and return its hash and its pixels."""
+def decode_file(path: Path, preprocessing: Preprocessing, *, is_hashed: bool = True) -> Decoded:
+    """Read an image's file once and return its pixels, and its hash if that is wanted."""
     try:
-        return decode_content(read_file(path), preprocessing)
+        return decode_content(read_file(path), preprocessing, is_hashed=is_hashed)
     except BrokenImageError as error:
         return Decoded(None, "", str(error))
 
 
-def decode_content(content: bytes, preprocessing: Preprocessing) -> Decoded:
-    """Return the hash and the pixels of an image from the content of its file, which stays in memory."""
-    sha256 = hashlib.sha256(content).hexdigest()
+def decode_content(content: bytes, preprocessing: Preprocessing, *, is_hashed: bool = True) -> Decoded:
+    """Return the pixels and the hash of an image from the content of its file, which stays in memory."""
+    sha256 = hashlib.sha256(content).hexdigest() if is_hashed else ""
     try:
         with open_image(io.BytesIO(content)) as image:
             draft(image, preprocessing.image_size)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.covariance import LedoitWolf
 from threadpoolctl import ThreadpoolController
 
 from melanoma_pl.evaluation.checks import Floats, check_no_nan
@@ -94,6 +93,8 @@ def fit_detector(
         return None
     check_no_nan("features", known)
     check_no_nan("features", held_out)
+    from sklearn.covariance import LedoitWolf  # takes half a second to import, and no prediction needs it
+
     indices = np.linspace(0, len(known) - 1, min(len(known), ENOUGH)).round().astype(np.int64)
     known = np.asarray(known[indices], dtype=np.float64)
     mean, scale = known.mean(axis=0), known.std(axis=0) + TINY

@@ -6,7 +6,7 @@ A checkpoint is never changed once training has saved it, so `best.ckpt` has its
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ import torch
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector
 from melanoma_pl.files import replacement, sha256_of
-from melanoma_pl.models.classifier import MelanomaClassifier
+
+if TYPE_CHECKING:
+    from melanoma_pl.models.classifier import MelanomaClassifier
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ def extras_file(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".inference.pt")
 
 
-def save_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
+def save_extras(classifier: "MelanomaClassifier", checkpoint: Path) -> None:
     """Save a classifier's out-of-distribution detector and its decisions, of one and of eight views, if it has them.
 
     The file holds tensors and plain values only, and names the checkpoint that it belongs to by its hash.
@@ -50,8 +52,8 @@ def save_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
         torch.save(extras, temporary)
 
 
-def restore_extras(classifier: MelanomaClassifier, checkpoint: Path) -> None:
-    """Give a classifier the extras of its checkpoint; a file that is damaged or of another checkpoint is ignored."""
+def restore_extras(classifier: Any, checkpoint: Path) -> None:
+    """Give a `MelanomaClassifier` or `Predictor` its extras; a damaged file or one of another checkpoint is ignored."""
     path = extras_file(checkpoint)
     if not path.is_file():
         return

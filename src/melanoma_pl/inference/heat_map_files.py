@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.ImageFont import FreeTypeFont
 
-    from melanoma_pl.inference.prediction import Prediction
-    from melanoma_pl.models.classifier import MelanomaClassifier
+    from melanoma_pl.inference.prediction import Classifier, Prediction
 
 SMALLEST, LARGEST = 480, 1024  # pixels: bounds of the longer side of an image in its figure
 INK, ALARM, PAPER = "#1a1a1a", "#a11d1d", "white"
@@ -52,7 +51,7 @@ def heat_map_files(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def write_heat_map(
-    classifier: "MelanomaClassifier", prediction: "Prediction", target: Path, names: tuple[str, str]
+    classifier: "Classifier", prediction: "Prediction", target: Path, names: tuple[str, str]
 ) -> Path | None:
     """Write a figure of an image file: its heat map laid over it, and below it the decision and a colour legend.
 

@@ -30,7 +30,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.inference.prediction import Classifier
 from melanoma_pl.models.features import last_convolution
 
 # perceptually uniform and safe for the colour-blind (van der Walt and Smith 2015); inferno's reds would vanish on skin
@@ -40,7 +40,7 @@ _IMAGES_AT_ONCE = 16  # bounds the memory of the gradients
 SHUFFLES = 16  # of a control; twice as many vary little less
 
 
-def heat_maps(classifier: MelanomaClassifier, pixels: Tensor, is_malignant: ArrayLike) -> NDArray[np.float32]:
+def heat_maps(classifier: Classifier, pixels: Tensor, is_malignant: ArrayLike) -> NDArray[np.float32]:
     """Compute where each image supports its decision.
 
     The classifier is left in evaluation mode, without gradients.
@@ -61,7 +61,7 @@ def heat_maps(classifier: MelanomaClassifier, pixels: Tensor, is_malignant: Arra
     return _maps(classifier, pixels, targets[:, None])[:, 0]
 
 
-def control_maps(classifier: MelanomaClassifier, pixels: Tensor, shuffles: int = SHUFFLES) -> NDArray[np.float32]:
+def control_maps(classifier: Classifier, pixels: Tensor, shuffles: int = SHUFFLES) -> NDArray[np.float32]:
     """Compute the control of the heat maps: the mean map of networks with shuffled last layers, for both decisions.
 
     Args:
@@ -134,7 +134,7 @@ def _replay(outputs: Tensor, *_: Any, **__: Any) -> Tensor:
     return outputs.detach().requires_grad_()
 
 
-def _maps(classifier: MelanomaClassifier, pixels: Tensor, signs: Tensor) -> NDArray[np.float32]:
+def _maps(classifier: Classifier, pixels: Tensor, signs: Tensor) -> NDArray[np.float32]:
     """Return maps of the logit times each of the image's D signs, float32 `(N, D, S, S)`.
 
     Args:
@@ -164,7 +164,7 @@ def _mapped_layer(network: nn.Module, inputs: Tensor) -> nn.Module:
     return layer
 
 
-def _grad_cam(classifier: MelanomaClassifier, layer: nn.Module, inputs: Tensor, signs: Tensor) -> Tensor:
+def _grad_cam(classifier: Classifier, layer: nn.Module, inputs: Tensor, signs: Tensor) -> Tensor:
     """Return one batch's maps, float32 `(B, D, S, S)` on the CPU; the opposite decision only changes the sign."""
     grad_cam = LayerGradCam(lambda images: classifier.network(images).reshape(-1), layer)
     coarse = grad_cam.attribute(inputs).detach().float()  # (B, 1, s, s)
@@ -174,7 +174,7 @@ def _grad_cam(classifier: MelanomaClassifier, layer: nn.Module, inputs: Tensor, 
     return torch.where(largest > 0, maps / largest, 0).cpu()
 
 
-def _input(classifier: MelanomaClassifier, pixels: Tensor) -> Tensor:
+def _input(classifier: Classifier, pixels: Tensor) -> Tensor:
     """Return the network's input; captum needs gradients from there on, since uint8 pixels cannot have any."""
     return classifier.preprocessing.to_input(pixels.to(classifier.device)).requires_grad_()
 
@@ -199,7 +199,7 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
     return np.asarray(np.rint(image + opacity * (colours - image)), dtype=np.uint8)
 
 
-def shuffled(classifier: MelanomaClassifier, seed: int = 0) -> MelanomaClassifier:
+def shuffled(classifier: Classifier, seed: int = 0) -> Classifier:
     """Return a copy with shuffled weights in its last convolution and in all layers defined after it.
 
     The weights of each neuron (filter) are permuted among themselves, so that the copy differs only in what was learnt.

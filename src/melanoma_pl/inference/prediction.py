@@ -1,30 +1,36 @@
-"""Prediction: from a checkpoint and images to logits, features, probabilities and decisions."""
+"""Prediction: from a checkpoint and images to logits, features, probabilities and decisions. Without Lightning."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Union
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.decoding import Decoded, decode_file, stack
-from melanoma_pl.data.loader import ImageBatches
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision
-from melanoma_pl.evaluation.out_of_distribution import fit_detector
+from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector, fit_detector
 from melanoma_pl.image_files import read_all
 from melanoma_pl.inference.extras import restore_extras
 from melanoma_pl.inference.hardware import full_precision
 from melanoma_pl.messages import Progress, timed
-from melanoma_pl.models.classifier import MelanomaClassifier
+from melanoma_pl.models import checkpoint as saved
 from melanoma_pl.models.features import tapped
 from melanoma_pl.preprocessing import Preprocessing
+from melanoma_pl.specs import check_targets
+
+if TYPE_CHECKING:  # Lightning and torchvision take longer to import than PyTorch
+    from melanoma_pl.data.datamodule import MoleDataModule
+    from melanoma_pl.data.loader import ImageBatches
+    from melanoma_pl.models.classifier import MelanomaClassifier
 
 BATCH = 64  # images; bounds the memory of prediction
 MOST_FITTED = 20_000  # images of a split that the detector is fitted to
@@ -32,6 +38,7 @@ MOST_FITTED = 20_000  # images of a split that the detector is fitted to
 Views = Literal["none", "dihedral"]
 Change = Callable[[Tensor, Tensor], Tensor]
 """Function of pixels, uint8 `(B, 3, S, S)`, and their images' indices in the split, int64 `(B,)` → changed pixels."""
+Classifier = Union["MelanomaClassifier", "Predictor"]
 ImageSource = Path | Image.Image | NDArray[np.uint8] | Tensor
 """An image file, or an image in memory; arrays and tensors are uint8 `(H, W, 3)`."""
 
@@ -67,7 +74,56 @@ class Prediction:
         return self.probability is not None and self.probability >= self.threshold
 
 
-def load_classifier(path: Path, accelerator: str = "cpu", trust: Collection[str] = ()) -> MelanomaClassifier:
+class Predictor(nn.Module):
+    """The network of a checkpoint with all that prediction needs: a `MelanomaClassifier` without Lightning.
+
+    Args:
+        network: The network, with the weights of the checkpoint.
+        entry: What the checkpoint holds beside them.
+    """
+
+    def __init__(self, network: nn.Module, entry: saved.CheckpointEntry) -> None:
+        super().__init__()
+        self.network = network
+        self.preprocessing, self.class_names = entry.preprocessing, entry.class_names
+        self.temperature, self.threshold, self.is_decided = entry.temperature, entry.threshold, entry.is_decided
+        self.decided_on, self.images_note = entry.decided_on, entry.images_note
+        self.logit_shift = math.log(entry.pos_weight) + math.log(entry.oversampling)
+        self.augmented_decision: Decision | None = None
+        self.ood_detector: OutOfDistributionDetector | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return next((each.device for each in self.parameters()), torch.device("cpu"))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return one logit an image, float `(N,)`, from pixels, uint8 `(N, 3, S, S)`."""
+        logits: Tensor = self.network(self.preprocessing.to_input(pixels))
+        return logits.reshape(pixels.shape[0]) - self.logit_shift
+
+    def decide(self, decision: Decision) -> None:
+        """Take a temperature and a threshold that were fitted with the present weights."""
+        self.temperature, self.threshold, self.is_decided = decision.temperature, decision.threshold, True
+        self.decided_on = ""
+
+
+def load_predictor(path: Path, accelerator: str = "cpu", trust: Collection[str] = ()) -> Predictor:
+    """Load what `load_classifier` does, for prediction alone; arguments and errors as there."""
+    content = saved.read_checkpoint(path)
+    entry, state = saved.entry_of(content, path), saved.network_state(content)
+    check_targets(entry.network, trust, f"the checkpoint {path}")
+    network = saved.build_to_fill(entry.network, state, path)
+    if difference := saved.first_difference(network, state):
+        raise UserError(f"the checkpoint {path} is damaged ({difference})", saved.OTHER_FILE)
+    network.load_state_dict(state)
+    predictor = Predictor(network, entry).eval()
+    restore_extras(predictor, path)
+    predictor = predictor.to(torch.device("cuda" if accelerator == "gpu" else "cpu"))
+    return predictor.to(memory_format=torch.channels_last)
+
+
+def load_classifier(path: Path, accelerator: str = "cpu", trust: Collection[str] = ()) -> "MelanomaClassifier":
     """Load a checkpoint's classifier in 32 bits, in evaluation mode, with the extras stored beside the checkpoint.
 
     Args:
@@ -78,15 +134,15 @@ def load_classifier(path: Path, accelerator: str = "cpu", trust: Collection[str]
     Raises:
         UserError: If the checkpoint cannot be read, or its network is of a module that is not trusted.
     """
+    from melanoma_pl.models.classifier import MelanomaClassifier
+
     classifier = MelanomaClassifier.load_from_checkpoint(path, trust=trust)
     restore_extras(classifier, path)
     device = torch.device("cuda" if accelerator == "gpu" else "cpu")
     return classifier.to(device, memory_format=torch.channels_last)
 
 
-def predict_logits(
-    classifier: MelanomaClassifier, batches: Iterable[Tensor], views: Views = "none"
-) -> NDArray[np.float32]:
+def predict_logits(classifier: Classifier, batches: Iterable[Tensor], views: Views = "none") -> NDArray[np.float32]:
     """Compute one logit an image.
 
     Args:
@@ -123,7 +179,7 @@ def dihedral_views(pixels: Tensor) -> Iterator[Tensor]:
         yield turned.flip(3)
 
 
-def split_batches(split: ImageBatches, title: str, change: Change | None = None) -> Iterator[Tensor]:
+def split_batches(split: "ImageBatches", title: str, change: Change | None = None) -> Iterator[Tensor]:
     """Return a split's pixels batch by batch, in the order of its images, with `Progress`."""
     with Progress(len(split), title) as progress:
         for indices in torch.split(torch.arange(len(split)), BATCH):
@@ -132,7 +188,7 @@ def split_batches(split: ImageBatches, title: str, change: Change | None = None)
             progress.advance(len(indices))
 
 
-def fit_ood_detector(classifier: MelanomaClassifier, data: MoleDataModule) -> bool:
+def fit_ood_detector(classifier: "MelanomaClassifier", data: "MoleDataModule") -> bool:
     """Fit a classifier's out-of-distribution detector, and leave it in `classifier.ood_detector`.
 
     Args:
@@ -148,8 +204,10 @@ def fit_ood_detector(classifier: MelanomaClassifier, data: MoleDataModule) -> bo
     return classifier.ood_detector is not None
 
 
-def _features(classifier: MelanomaClassifier, data: MoleDataModule, name: str) -> NDArray[np.float32]:
+def _features(classifier: "MelanomaClassifier", data: "MoleDataModule", name: str) -> NDArray[np.float32]:
     """Return the features of a split's images, float32 `(N, D)`; D is 0 if the network has none."""
+    from melanoma_pl.data.loader import ImageBatches
+
     split = data.split(name)
     if len(split) > MOST_FITTED:  # a mean and a covariance need no more
         chosen = torch.linspace(0, len(split) - 1, MOST_FITTED).long()
@@ -160,7 +218,7 @@ def _features(classifier: MelanomaClassifier, data: MoleDataModule, name: str) -
 
 
 def iterate_predictions(
-    classifier: MelanomaClassifier, images: Sequence[ImageSource], views: Views = "none"
+    classifier: Classifier, images: Sequence[ImageSource], views: Views = "none"
 ) -> Iterator[Prediction]:
     """Predict any number of images in their order and in constant memory; broken images do not stop the others.
 
@@ -171,19 +229,25 @@ def iterate_predictions(
     """
     decode = partial(_decode, preprocessing=classifier.preprocessing)
     waiting: list[Decoded] = []
-    for count, decoded in enumerate(read_all(decode, images, "predicting"), 1):
-        waiting.append(decoded)
-        if len(waiting) == BATCH or count == len(images):
-            first = count - len(waiting)
-            for index, prediction in enumerate(predict_decoded(classifier, waiting, views), first):
-                image = images[index]
-                yield replace(prediction, index=index, path=image if isinstance(image, Path) else None)
-            waiting.clear()
+    with _tapped(classifier) as collected:  # for all batches: finding the layer runs the network once more
+        for count, decoded in enumerate(read_all(decode, images, "predicting"), 1):
+            waiting.append(decoded)
+            if len(waiting) == BATCH or count == len(images):
+                first = count - len(waiting)
+                for index, prediction in enumerate(_predict_batch(classifier, waiting, views, collected), first):
+                    image = images[index]
+                    yield replace(prediction, index=index, path=image if isinstance(image, Path) else None)
+                waiting.clear()
+
+
+def _tapped(classifier: Classifier) -> AbstractContextManager[list[Tensor]]:
+    """Collect features while the network runs, if a detector wants them."""
+    return nullcontext([]) if classifier.ood_detector is None else tapped(classifier.network)
 
 
 def _decode(source: ImageSource, preprocessing: Preprocessing) -> Decoded:
     if isinstance(source, Path):
-        return decode_file(source, preprocessing)
+        return decode_file(source, preprocessing, is_hashed=False)
     try:
         array = source.numpy(force=True) if isinstance(source, Tensor) else source
         image = array if isinstance(array, Image.Image) else Image.fromarray(array)
@@ -192,13 +256,19 @@ def _decode(source: ImageSource, preprocessing: Preprocessing) -> Decoded:
         return Decoded(None, "", " ".join(str(error).split()) or type(error).__name__)
 
 
-def predict_decoded(
-    classifier: MelanomaClassifier, batch: Sequence[Decoded], views: Views = "none"
-) -> Iterator[Prediction]:
+def predict_decoded(classifier: Classifier, batch: Sequence[Decoded], views: Views = "none") -> Iterator[Prediction]:
     """Predict images that are decoded already, in one batch; arguments as of `iterate_predictions`."""
+    with _tapped(classifier) as collected:
+        yield from _predict_batch(classifier, batch, views, collected)
+
+
+def _predict_batch(
+    classifier: Classifier, batch: Sequence[Decoded], views: Views, collected: list[Tensor]
+) -> Iterator[Prediction]:
+    """Predict decoded images; `collected` receives their features, after those of what else ran in the meantime."""
     readable = [decoded.pixels for decoded in batch if decoded.pixels is not None]
-    with tapped(classifier.network) as collected:
-        logits = predict_logits(classifier, [stack(readable)] if readable else [], views)
+    collected.clear()
+    logits = predict_logits(classifier, [stack(readable)] if readable else [], views)
     is_ood: list[bool | None] = [None] * len(readable)
     if classifier.ood_detector is not None and readable:
         is_ood = classifier.ood_detector.is_ood(collected[0].cpu().numpy()).tolist()

@@ -2,8 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations
+from functools import partial
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +19,14 @@ from melanoma_pl.data.audit.findings import Kind
 from melanoma_pl.data.audit.perceptual_hash import TURNS
 from melanoma_pl.data.audit.registration import confirm, equal_pixels
 from melanoma_pl.data.audit.scanning import Scan
-from melanoma_pl.messages import counted
+from melanoma_pl.image_files import THREADS
+from melanoma_pl.messages import Progress
 
 ALL_PAIRS_UP_TO = 6  # equal files; of more, each is paired with the first
 ENOUGH_PARTNERS = 12  # two images that both have as many are not compared any more
 ALMOST_EQUAL = 0.99  # similarity: above it the pixels may be equal
+BATCH = 32  # pairs that a core compares at once, so that their small images fit into its cache
+ROUND = 8 * BATCH  # pairs after which the partners are counted again
 
 
 @dataclass(frozen=True)
@@ -80,22 +85,35 @@ def _exact(hashes: Sequence[str]) -> tuple[list[Match], list[int]]:
 
 
 def _confirmed(candidates: list[Candidate], grey: NDArray[np.uint8], files: Sequence[Path]) -> list[Match]:
-    """Return the candidates that are copies; on one core, as most of the work is Python's own."""
+    """Return the candidates that are copies, compared on all cores."""
     found: list[Match] = []
     partners: Counter[int] = Counter()
-    with threadpool_limits(1):  # the matrices are small, the pairs many
-        for candidate in counted(candidates, "comparing pixels", "pairs"):
-            if min(partners[candidate.first], partners[candidate.second]) >= ENOUGH_PARTNERS:
-                continue
-            similarity, is_same = confirm(candidate, grey, files)
-            if is_same:
-                partners.update((candidate.first, candidate.second))
-                first, second = sorted((candidate.first, candidate.second))
-                may_be_equal = candidate.crop == candidate.turn == 0 and similarity > ALMOST_EQUAL
-                is_equal = may_be_equal and equal_pixels(files[first], files[second])
-                value = 1.0 if is_equal else round(similarity, 4)
-                found.append(Match(first, second, "exact" if is_equal else "near", value, TURNS[candidate.turn]))
+    compare = partial(confirm, grey=grey, files=files)
+    progress = Progress(len(candidates), "comparing pixels", "pairs")
+    with threadpool_limits(1), ThreadPoolExecutor(THREADS) as pool, progress:  # the matrices are small, the pairs many
+        for start in range(0, len(candidates), ROUND):
+            compared = [each for each in candidates[start : start + ROUND] if not _are_tied(each, partners)]
+            batches = [compared[first : first + BATCH] for first in range(0, len(compared), BATCH)]
+            values = chain.from_iterable(pool.map(compare, batches))
+            for candidate, (similarity, is_same) in zip(compared, values, strict=True):
+                if is_same and not _are_tied(candidate, partners):
+                    partners.update((candidate.first, candidate.second))
+                    found.append(_match(candidate, similarity, files))
+            progress.advance(len(candidates[start : start + ROUND]))
     return found
+
+
+def _are_tied(candidate: Candidate, partners: Counter[int]) -> bool:
+    """Tell whether both images have enough partners already, so that they need not be compared."""
+    return min(partners[candidate.first], partners[candidate.second]) >= ENOUGH_PARTNERS
+
+
+def _match(candidate: Candidate, similarity: float, files: Sequence[Path]) -> Match:
+    first, second = sorted((candidate.first, candidate.second))
+    may_be_equal = candidate.crop == candidate.turn == 0 and similarity > ALMOST_EQUAL
+    is_equal = may_be_equal and equal_pixels(files[first], files[second])
+    value = 1.0 if is_equal else round(similarity, 4)
+    return Match(first, second, "exact" if is_equal else "near", value, TURNS[candidate.turn])
 
 
 def clusters_of(pairs: Iterable[tuple[int, int]], count: int) -> list[list[int]]:

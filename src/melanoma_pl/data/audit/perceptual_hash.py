@@ -19,6 +19,7 @@ COARSE = 12  # frequencies per side: the coarse layout of the image
 FINE = 24
 FINE_FROM = 5  # below it all moles on light skin are similar
 SAMPLES = 256
+CHUNK = 256  # images transformed at a time, which fit into the cache of a core
 _MARGIN = 0.05
 WHOLE: Box = (0, 1, 0, 1)
 CROPS: tuple[Box, ...] = (
@@ -41,37 +42,55 @@ TURNS = (
 )
 
 
-def spectrum(grey: NDArray[np.uint8], frequencies: int, box: Box = WHOLE, *, lowest: float = 0.5) -> Floats:
-    """Return low frequencies of a part of each image.
+def coefficients(grey: NDArray[np.uint8], box: Box = WHOLE) -> Floats:
+    """Return the discrete cosine transform of a part of each image, without the mean brightness.
 
     Args:
         grey: uint8 `(N, S, S)`.
-        frequencies: K, the frequencies per side; those outside the quarter circle of radius K are 0.
         box: The part.
+
+    Returns:
+        float32 `(N, 24, 24)`, the lowest frequencies.
+    """
+    top, bottom, left, right = box
+    side = grey.shape[1]
+    vertical, horizontal = _cosines(FINE, side, top, bottom).T, _cosines(FINE, side, left, right).T
+    found = np.empty((len(grey), FINE, FINE), dtype=np.float32)
+    for start in range(0, len(grey), CHUNK):
+        some = grey[start : start + CHUNK].astype(np.float32)
+        some -= some.mean((1, 2), keepdims=True)
+        # two large matrix products are ten times as fast as two small ones for each image
+        columns = (some.reshape(-1, side) @ horizontal).reshape(-1, side, FINE).swapaxes(1, 2)  # (n, 24, S)
+        found[start : start + CHUNK] = (columns.reshape(-1, side) @ vertical).reshape(-1, FINE, FINE).swapaxes(1, 2)
+    return found
+
+
+def spectrum(transform: Floats, frequencies: int, *, lowest: float = 0.5) -> Floats:
+    """Return low frequencies of images, each with a weight that grows with it, since images have less of high ones.
+
+    Args:
+        transform: As of `coefficients`.
+        frequencies: K, the frequencies per side, at most 24; those outside the quarter circle of radius K are 0.
         lowest: Radius below which frequencies are 0; the mean brightness is always 0.
 
     Returns:
-        float32 `(N, K, K)`, each frequency with a weight that grows with it, since images have less of high ones.
+        float32 `(N, K, K)`.
     """
-    centred = grey - grey.mean((1, 2), keepdims=True, dtype=np.float32)
-    top, bottom, left, right = box
-    side = grey.shape[1]
-    coefficients = _cosines(frequencies, side, top, bottom) @ centred @ _cosines(frequencies, side, left, right).T
     index = np.arange(frequencies)
     radius = np.hypot(index[:, None], index)
     power = 1 if lowest < 1 else 2
-    weights = np.where((radius >= lowest) & (radius < frequencies), radius**power, 0)
-    return np.asarray(coefficients * weights, dtype=np.float32)
+    weights = np.where((radius >= lowest) & (radius < frequencies), radius**power, 0).astype(np.float32)
+    return np.asarray(transform[:, :frequencies, :frequencies] * weights)
 
 
-def coarse(grey: NDArray[np.uint8], crop: int = 0) -> Floats:
-    """Return the coarse frequencies of a crop of each image, float32 `(N, 12, 12)`, scaled to length 1."""
-    return _directions(spectrum(grey, COARSE, CROPS[crop]))
+def coarse(transform: Floats) -> Floats:
+    """Return the coarse frequencies of images, float32 `(N, 12, 12)`, scaled to length 1, from their coefficients."""
+    return _directions(spectrum(transform, COARSE))
 
 
-def fine(grey: NDArray[np.uint8], crop: int = 0) -> Floats:
-    """Return the finer frequencies of a crop of each image, float32 `(N, 24, 24)`, scaled to length 1."""
-    return _directions(spectrum(grey, FINE, CROPS[crop], lowest=FINE_FROM))
+def fine(transform: Floats) -> Floats:
+    """Return the finer frequencies of images, float32 `(N, 24, 24)`, scaled to length 1, from their coefficients."""
+    return _directions(spectrum(transform, FINE, lowest=FINE_FROM))
 
 
 def _directions(spectra: Floats) -> Floats:

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter1d
 
 from melanoma_pl.data.audit.candidates import Candidate
 from melanoma_pl.data.audit.perceptual_hash import CROPS, Box, Floats, turned_box, turned_image
 from melanoma_pl.errors import UserError
 from melanoma_pl.image_files import BrokenImageError, draft, open_image, to_rgb
 
-Affine = NDArray[np.float64]  # (2, 3): position in the first image, -1 to 1 → position in the second
+Affines = NDArray[np.float64]  # (B, 2, 3): position in the first image, -1 to 1 → position in the second
 
 FULL = 128  # pixels: side of the images that decide
 ROUGH_STEPS, MIDDLE_STEPS = 4, 5
@@ -32,30 +32,41 @@ SAME_IMAGE = 0.58  # on 2,637 real images other pairs have at most 0.48, drawn o
 LEAST_OVERLAP = 0.5
 
 
-def confirm(candidate: Candidate, grey: NDArray[np.uint8], files: Sequence[Path]) -> tuple[float, bool]:
-    """Decide by their pixels whether the two images of a candidate are copies.
+def confirm(
+    candidates: Sequence[Candidate], grey: NDArray[np.uint8], files: Sequence[Path]
+) -> list[tuple[float, bool]]:
+    """Decide by their pixels whether the two images of each candidate are copies.
 
     Args:
-        candidate: The pair.
+        candidates: The pairs; some tens at a time are computed fastest.
         grey: Small grey copies of all images, uint8 `(N, 64, 64)`.
         files: Files of all images; they are opened for pairs that are still similar at 64 pixels.
 
     Returns:
-        The correlation of their fine detail after the alignment, -1 to 1; and whether they are copies of one image, or
-        two images of one lesion from the same position.
+        For each pair the correlation of their fine detail after the alignment, -1 to 1; and whether they are copies of
+        one image, or two images of one lesion from the same position.
     """
-    first = grey[candidate.first].astype(np.float32)
-    second = turned_image(grey[candidate.second].astype(np.float32), candidate.turn)
-    affine = _start(turned_box(CROPS[candidate.crop], candidate.turn))
-    affine = register(_halve(first), _halve(second), affine, ROUGH_STEPS)
-    affine = register(first, second, affine, 1)
-    rough = similarity(first, second, affine, ROUGH_DETAIL, compressed=False)
-    if rough < ROUGH_CORRELATION:
-        return rough, False
-    affine = register(first, second, affine, MIDDLE_STEPS)
-    first, second = (read_grey(files[index]) for index in (candidate.first, candidate.second))
-    value = similarity(first, turned_image(second, candidate.turn), affine, DETAIL)
-    return value, value >= SAME_IMAGE
+    first = np.stack([grey[each.first] for each in candidates]).astype(np.float32)
+    second = _turned(candidates, [grey[each.second].astype(np.float32) for each in candidates])
+    affines = np.stack([_start(turned_box(CROPS[each.crop], each.turn)) for each in candidates])
+    affines = register(_halve(first), _halve(second), affines, ROUGH_STEPS)
+    affines = register(first, second, affines, 1)
+    values = similarity(first, second, affines, ROUGH_DETAIL, compressed=False)
+    likely = np.flatnonzero(values >= ROUGH_CORRELATION)
+    affines = register(first[likely], second[likely], affines[likely], MIDDLE_STEPS)
+    for index, affine in zip(likely.tolist(), affines, strict=True):
+        pair = candidates[index]
+        full = np.stack([read_grey(files[pair.first])])
+        turned = _turned([pair], [read_grey(files[pair.second])])
+        values[index] = similarity(full, turned, affine[None], DETAIL)[0]
+    is_same = np.zeros(len(values), dtype=bool)
+    is_same[likely] = values[likely] >= SAME_IMAGE
+    return list(zip(values.tolist(), is_same.tolist(), strict=True))
+
+
+def _turned(candidates: Sequence[Candidate], images: Sequence[Floats]) -> Floats:
+    """Return the second images of candidates as they lie on the first ones, float32 `(B, S, S)`."""
+    return np.stack([turned_image(image, each.turn) for each, image in zip(candidates, images, strict=True)])
 
 
 def equal_pixels(first: Path, second: Path) -> bool:
@@ -89,73 +100,92 @@ def _read(file: Path, side: int | None = None) -> Image.Image:
         raise UserError(f"{file} was readable when the audit began and no longer is ({error})") from error
 
 
-def register(first: Floats, second: Floats, affine: Affine, steps: int) -> Affine:
-    """Return the affine map that aligns the second image with the first.
+def register(first: Floats, second: Floats, affines: Affines, steps: int) -> Affines:
+    """Return the affine maps that align second images with first ones.
 
     Args:
-        first: float32 `(S, S)`.
-        second: float32 `(S, S)`.
-        affine: Initial map.
-        steps: Most iterations; the search ends earlier once it converges.
+        first: float32 `(B, S, S)`.
+        second: float32 `(B, S, S)`.
+        affines: Initial maps.
+        steps: Most iterations; the search for a map ends earlier once it converges.
     """
-    side = len(first)
-    target, moving = gaussian_filter(first, 1), gaussian_filter(second, 1)
-    slopes = [slope * side / 2 for slope in np.gradient(moving)]
+    side = first.shape[-1]
+    blur, slope = _blur(side, 1), _blur_slope(side)
     rows, columns = _grid(side)
-    terms = np.empty((8, side, side), dtype=np.float32)
-    terms[6], terms[7] = -target, -1  # gain and offset of brightness
+    pairs = ((blur, blur), (slope, blur), (blur, slope))
+    maps = [np.asarray(left @ second @ right.T, dtype=np.float32) for left, right in pairs]
+    terms = np.empty((len(first), 8, side, side), dtype=np.float32)
+    terms[:, 6], terms[:, 7] = -(blur @ first @ blur.T), -1  # gain and offset of brightness
+    affines, active = affines.copy(), np.arange(len(first))
     for _ in range(steps):
-        positions, inside = _warp(affine, rows, columns, side)
-        value, terms[2], terms[5] = (
-            map_coordinates(each, positions, order=1, mode="nearest") for each in (moving, *slopes)
-        )
-        for slope in (2, 5):
-            np.multiply(terms[slope], rows, out=terms[slope - 2])
-            np.multiply(terms[slope], columns, out=terms[slope - 1])
-        flat = terms.reshape(8, -1)
-        counted = flat * inside.ravel()
-        normal, right = (counted @ flat.T).astype(np.float64), (counted @ value.ravel()).astype(np.float64)
-        move = np.linalg.solve(normal + 1e-3 * np.eye(8), -right)
-        affine = affine + move[:6].reshape(2, 3)
-        if np.abs(move[:6]).max() < 1e-3 or not np.isfinite(affine).all():
+        if not active.size:
             break
-    return affine
+        positions, inside = _warp(affines[active], rows, columns, side)
+        some = terms[active]
+        value, some[:, 2], some[:, 5] = _sample([each[active] for each in maps], positions)
+        for gradient in (2, 5):
+            np.multiply(some[:, gradient], rows, out=some[:, gradient - 2])
+            np.multiply(some[:, gradient], columns, out=some[:, gradient - 1])
+        flat = some.reshape(len(active), 8, side**2)
+        counted = flat * inside.reshape(len(active), 1, side**2)
+        normal = (counted @ flat.swapaxes(1, 2)).astype(np.float64)
+        right = (counted @ value.reshape(len(active), side**2, 1)).astype(np.float64)
+        moves = np.linalg.solve(normal + 1e-3 * np.eye(8), -right)[:, :6, 0]
+        affines[active] += moves.reshape(-1, 2, 3)
+        goes_on = (np.abs(moves).max(axis=1) >= 1e-3) & np.isfinite(affines[active]).all(axis=(1, 2))
+        active = active[goes_on]
+    return affines
 
 
 def similarity(
-    first: Floats, second: Floats, affine: Affine, widths: tuple[float, float], *, compressed: bool = True
-) -> float:
-    """Return the correlation of the detail of two images where they overlap, -1 to 1; 0 where they hardly overlap.
+    first: Floats, second: Floats, affines: Affines, widths: tuple[float, float], *, compressed: bool = True
+) -> NDArray[np.float64]:
+    """Return the correlations of the detail of images where they overlap, -1 to 1; 0 where they hardly overlap.
 
     Args:
-        first: float32 `(S, S)`.
-        second: float32 `(S, S)`.
-        affine: Position in the first image → position in the second.
+        first: float32 `(B, S, S)`.
+        second: float32 `(B, S, S)`.
+        affines: Positions in the first images → positions in the second.
         widths: Widths of the two blurs whose difference is the detail, in pixels.
         compressed: Whether faint detail counts almost as much as strong detail.
+
+    Returns:
+        float64 `(B,)`.
     """
-    if not np.isfinite(affine).all():
-        return 0.0
-    side = len(first)
-    positions, inside = _warp(affine, *_grid(side), side, margin=2)
-    if inside.mean() < LEAST_OVERLAP:
-        return 0.0
-    ours = _detail(first, widths)[inside]
-    theirs = map_coordinates(_detail(second, widths), positions, order=1, mode="nearest")[inside]
-    if compressed:
-        ours, theirs = _compress(ours), _compress(theirs)
-    ours, theirs = ours - ours.mean(), theirs - theirs.mean()
-    return float(ours @ theirs / max(np.sqrt((ours @ ours) * (theirs @ theirs)), 1e-6))
+    side = first.shape[-1]
+    is_finite = np.asarray(np.isfinite(affines).all(axis=(1, 2)))
+    positions, inside = _warp(np.where(is_finite[:, None, None], affines, 0), *_grid(side), side, margin=2)
+    is_near = is_finite & np.asarray(inside.mean(axis=(1, 2)) >= LEAST_OVERLAP)
+    ours, (theirs,) = _detail(first, widths), _sample([_detail(second, widths)], positions)
+    found = np.zeros(len(first))
+    for index in np.flatnonzero(is_near).tolist():
+        details = [detail[index][inside[index]] for detail in (ours, theirs)]
+        one, other = ((each - each.mean()) for each in (map(_compress, details) if compressed else details))
+        found[index] = one @ other / max(np.sqrt((one @ one) * (other @ other)), 1e-6)
+    return found
 
 
-def _detail(image: Floats, widths: tuple[float, float]) -> Floats:
-    return np.asarray(gaussian_filter(image, widths[0]) - gaussian_filter(image, widths[1]))
+def _detail(images: Floats, widths: tuple[float, float]) -> Floats:
+    narrow, wide = (_blur(images.shape[-1], width) for width in widths)
+    return np.asarray(narrow @ images @ narrow.T - wide @ images @ wide.T)
 
 
 def _compress(detail: Floats) -> Floats:
     """Compress detail to -1 to 1, half of it beyond ±1/2."""
     magnitude = np.abs(detail)
     return np.asarray(detail / (magnitude + np.median(magnitude) + 1e-3))
+
+
+@cache
+def _blur(side: int, width: float) -> Floats:
+    """Return the matrix `(S, S)` that blurs columns of S pixels with a Gaussian; its transpose blurs rows."""
+    return np.asarray(gaussian_filter1d(np.eye(side), width, axis=0), dtype=np.float32)
+
+
+@cache
+def _blur_slope(side: int) -> Floats:
+    """Return the matrix `(S, S)` that blurs columns of S pixels and takes their slope, per half the image's side."""
+    return np.asarray(np.gradient(_blur(side, 1), axis=0) * (side / 2), dtype=np.float32)
 
 
 @cache
@@ -167,23 +197,38 @@ def _grid(side: int) -> tuple[Floats, Floats]:
 
 
 def _warp(
-    affine: Affine, rows: Floats, columns: Floats, side: int, margin: int = 0
+    affines: Affines, rows: Floats, columns: Floats, side: int, margin: int = 0
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the position of each pixel in the second image, in pixels `(2, S, S)`, and which lie inside it."""
-    half = np.float32(side / 2)
-    positions = np.empty((2, *rows.shape), dtype=np.float32)
-    for position, (by_row, by_column, offset) in zip(positions, affine.astype(np.float32), strict=True):
-        position[:] = (by_row * rows + by_column * columns + (offset + 1)) * half - np.float32(0.5)
-    inside = (positions >= margin) & (positions <= side - 1 - margin)
-    return positions, inside[0] & inside[1]
+    """Return the position of each pixel in the second images, in pixels `(B, 2, S, S)`, and which lie inside."""
+    by_row, by_column, offset = (affines[:, :, term, None, None].astype(np.float32) for term in range(3))
+    positions = (by_row * rows + by_column * columns + (offset + 1)) * np.float32(side / 2) - np.float32(0.5)
+    inside = (positions >= margin) & (positions <= side - 1 - margin)  # (B, 2, S, S)
+    return np.asarray(positions, dtype=np.float32), np.asarray(inside.all(axis=1))
 
 
-def _start(box: Box) -> Affine:
-    """Return the affine map onto a part of the second image."""
+def _sample(maps: Sequence[Floats], positions: Floats) -> list[Floats]:
+    """Return maps `(B, S, S)` at positions in pixels `(B, 2, S, S)`, by bilinear interpolation; the edge goes on."""
+    count, side = len(positions), positions.shape[-1]
+    positions = positions.clip(0, side - 1)
+    corner = np.minimum(positions.astype(np.int64), side - 2)
+    by_row, by_column = np.moveaxis(positions - corner.astype(np.float32), 1, 0)
+    index = corner[:, 0] * side + corner[:, 1] + side**2 * np.arange(count)[:, None, None]
+    indices = (index, index + 1, index + side, index + side + 1)
+    sampled = []
+    for each in maps:
+        upper_left, upper_right, lower_left, lower_right = (each.ravel().take(corner) for corner in indices)
+        upper = upper_left + by_column * (upper_right - upper_left)
+        lower = lower_left + by_column * (lower_right - lower_left)
+        sampled.append(upper + by_row * (lower - upper))
+    return sampled
+
+
+def _start(box: Box) -> Affines:
+    """Return the affine map onto a part of the second image, `(2, 3)`."""
     top, bottom, left, right = box
     return np.array([[bottom - top, 0, top + bottom - 1], [0, right - left, left + right - 1]], dtype=np.float64)
 
 
-def _halve(image: Floats) -> Floats:
-    half = len(image) // 2
-    return np.asarray(image.reshape(half, 2, half, 2).mean((1, 3)))
+def _halve(images: Floats) -> Floats:
+    half = images.shape[-1] // 2
+    return np.asarray(images.reshape(-1, half, 2, half, 2).mean((2, 4)))

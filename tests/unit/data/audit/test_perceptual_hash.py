@@ -8,7 +8,9 @@ from melanoma_pl.data.audit.perceptual_hash import (
     COARSE,
     CROPS,
     TURNS,
+    WHOLE,
     Box,
+    coefficients,
     invariants,
     spectrum,
     turned,
@@ -16,6 +18,11 @@ from melanoma_pl.data.audit.perceptual_hash import (
     turned_image,
     unit,
 )
+
+
+def low_frequencies(image: NDArray[np.uint8], box: Box = WHOLE) -> NDArray[np.float32]:
+    """Return the coarse frequencies of a part of an image, `(1, 12, 12)`."""
+    return spectrum(coefficients(image[None], box), COARSE)
 
 
 @pytest.fixture
@@ -29,9 +36,9 @@ def image() -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("turn", range(8))
 def test_rotating_an_image_rotates_its_spectrum(turn: int, image: NDArray[np.uint8]) -> None:
-    of_turned = spectrum(turned_image(image, turn)[None], COARSE)
-    np.testing.assert_allclose(turned(spectrum(image[None], COARSE), turn), of_turned, atol=2e-3)
-    np.testing.assert_allclose(invariants(of_turned), invariants(spectrum(image[None], COARSE)), atol=1e-4)
+    whole, of_turned = low_frequencies(image), low_frequencies(turned_image(image, turn))
+    np.testing.assert_allclose(turned(whole, turn), of_turned, atol=2e-3)
+    np.testing.assert_allclose(invariants(of_turned), invariants(whole), atol=1e-4)
 
 
 def test_eight_turns_and_their_names(image: NDArray[np.uint8]) -> None:
@@ -54,16 +61,29 @@ def test_a_box_rotates_with_its_image(turn: int, image: NDArray[np.uint8]) -> No
 
 
 def test_the_spectrum_of_a_part_is_that_of_the_cropped_image(image: NDArray[np.uint8]) -> None:
-    part = spectrum(image[None], COARSE, (0, 0.5, 0.5, 1))
-    cropped = spectrum(image[None, :32, 32:], COARSE)
+    part = low_frequencies(image, (0, 0.5, 0.5, 1))
+    cropped = low_frequencies(image[:32, 32:])
     assert (unit(part) * unit(cropped)).sum() > 0.99
-    assert (unit(part) * unit(spectrum(image[None], COARSE))).sum() < 0.8
+    assert (unit(part) * unit(low_frequencies(image))).sum() < 0.8
+
+
+def test_coefficients_are_the_cosine_transform(image: NDArray[np.uint8]) -> None:
+    many = np.stack([np.roll(image, shift, axis=0) for shift in range(300)])  # more than are transformed at a time
+    line = (np.arange(256) + 0.5) / 256
+    finer = np.clip(line * 64 - 0.5, 0, 63)
+    cosines = np.cos(np.pi * np.outer(np.arange(24), line)) / 256
+    found = coefficients(many)
+    assert found.shape == (300, 24, 24)
+    for index in (0, 255, 256, 299):
+        dense = np.array([np.interp(finer, range(64), row) for row in many[index] - many[index].mean()])
+        dense = np.array([np.interp(finer, range(64), column) for column in dense.T]).T
+        np.testing.assert_allclose(found[index], cosines @ dense @ cosines.T, atol=1e-3)
 
 
 def test_brightness_does_not_matter_and_a_blank_image_is_zero(image: NDArray[np.uint8]) -> None:
     brighter = (image * 1.1).astype(np.uint8)
-    assert (invariants(spectrum(image[None], COARSE)) * invariants(spectrum(brighter[None], COARSE))).sum() > 0.999
-    assert (invariants(spectrum(np.full((1, 64, 64), 90, np.uint8), COARSE)) == 0).all()
+    assert (invariants(low_frequencies(image)) * invariants(low_frequencies(brighter))).sum() > 0.999
+    assert (invariants(low_frequencies(np.full((64, 64), 90, np.uint8))) == 0).all()
 
 
 def test_the_whole_comes_first() -> None:
