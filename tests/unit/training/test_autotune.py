@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from melanoma_pl.config.composition import jobs_beforehand
+from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.models import ThreeConvNet
+from melanoma_pl.specs import validated
 from melanoma_pl.training import autotune
-from melanoma_pl.training.autotune import BF16, FULL, Way, fastest_way, measure, open_ways, usual_way
+from melanoma_pl.training.autotune import BF16, FULL, Way, choose_way, fastest_way, measure, open_ways, usual_way
 
 SIDE = 22
 FAST = Way(FULL, "fused")
@@ -109,3 +112,47 @@ def test_measuring_computes_each_way_and_leaves_no_trace() -> None:
     assert ran[:2] == [("layers", False, True), ("layers", True, True)]
     assert network.convolutions == "layers"
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def settings(*words: str) -> TrainSettings:
+    return validated(TrainSettings, next(jobs_beforehand("train", ["logger=none", "data.cache_folder=null", *words])))
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "chosen"),
+    [
+        ("three_conv", "auto", BF16),
+        ("efficientnet_lite0", "auto", FULL),  # depthwise convolutions are slower in bf16
+        ("efficientnet_lite0", BF16, BF16),
+    ],
+)
+def test_small_steps_take_the_usual_precision_unless_told_otherwise(
+    model: str, wanted: str, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if model != "three_conv":
+        pytest.importorskip("timm", reason="needs melanoma-pl[timm]")
+    monkeypatch.setattr("melanoma_pl.inference.hardware.has_bf16", lambda accelerator: True)
+    monkeypatch.setattr(autotune, "measure", lambda *arguments: pytest.fail("a small step was measured"))
+    small_steps = ("data.image_size=64", "data.batch_size=8")
+    assert (
+        choose_way(settings(f"model={model}", f"trainer.precision={wanted}", *small_steps), "cpu", {}).precision
+        == chosen
+    )
+
+
+def test_large_steps_are_measured_by_one_process_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = rates(monkeypatch, layers=9, fused=1, products=1)
+    assert choose_way(settings("trainer.precision=32-true", "data.batch_size=128"), "cpu", {}) == Way(FULL, "layers")
+    assert len(asked) == 3
+    choose_way(settings("data.batch_size=128", "trainer=ddp"), "cpu", {})
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("recorded", [{"precision": FULL, "convolutions": "products"}, {"precision": 3}, {}])
+def test_a_resumed_run_goes_on_in_its_own_way_if_that_is_possible(
+    recorded: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates(monkeypatch, layers=9, fused=1, products=1)
+    expected = "products" if "convolutions" in recorded else "layers"
+    assert choose_way(settings("data.batch_size=128"), "cpu", recorded).convolutions == expected
+    assert choose_way(settings("trainer.convolutions=fused"), "cpu", recorded).convolutions == "fused"
