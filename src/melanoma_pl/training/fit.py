@@ -51,7 +51,7 @@ from melanoma_pl.models.classifier import MelanomaClassifier
 from melanoma_pl.models.summary import summarize
 from melanoma_pl.runs import Run
 from melanoma_pl.runs.image_list import check_images
-from melanoma_pl.runs.run_folder import BEST, LAST
+from melanoma_pl.runs.run_folder import BEST, LAST, RECORD
 from melanoma_pl.specs import build, check_spec
 from melanoma_pl.training.autotune import Way, choose_way
 from melanoma_pl.training.callbacks.epoch_log import EpochLog, RunProgress
@@ -146,7 +146,8 @@ def train(
     check_compiler(settings.trainer.compile, accelerator)
     check_classes(settings)
     keeps_memory = accelerator == "cpu" and settings.trainer.keep_memory and keep_freed_memory()
-    way = choose_way(settings, accelerator, run.read().get("arithmetic", {}))
+    begun = run.read() if (run.folder / RECORD).is_file() else {}  # other processes begin without one
+    way = choose_way(settings, accelerator, begun.get("arithmetic", {}))
     precision = way.precision
     callbacks, loggers = make_callbacks(settings), make_loggers(settings)
     pruning = Pruning(settings.optimized_metric, is_hopeless) if is_hopeless else None
