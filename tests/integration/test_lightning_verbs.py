@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, StochasticWeightAveraging
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, StochasticWeightAveraging, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -34,7 +34,7 @@ def make_trainer(folder: Path, *callbacks: pl.Callback, logger: object = False, 
         max_epochs=epochs,
         callbacks=list(callbacks),
         logger=logger,  # type: ignore[arg-type]
-        enable_progress_bar=False,
+        enable_progress_bar=any(isinstance(each, TQDMProgressBar) for each in callbacks),
         enable_model_summary=False,
         log_every_n_steps=1,
         default_root_dir=folder,
@@ -60,7 +60,7 @@ def test_progress_bar_shows_loss_and_validation_auroc(image_folder: Path, tmp_pa
         def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
             shown.append(set(trainer.progress_bar_metrics))
 
-    make_trainer(tmp_path, Note()).fit(*make(image_folder))
+    make_trainer(tmp_path, Note(), TQDMProgressBar()).fit(*make(image_folder))
     assert "loss" in shown[0]
     assert {"loss", "val/auroc"} <= shown[-1]
 
