@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from melanoma_pl.config.composition import compose_config
-from melanoma_pl.config.instantiate import is_depthwise, make_preprocessing
+from melanoma_pl.config.instantiate import make_preprocessing
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.specs import validated
 
@@ -12,18 +12,6 @@ from melanoma_pl.specs import validated
 def settings(*overrides: str) -> TrainSettings:
     config = OmegaConf.to_container(compose_config("train", ["logger=none", *overrides]), resolve=True)
     return validated(TrainSettings, config)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("overrides", "expected"),
-    [([], False), (["model=timm"], False), (["model=efficientnet_lite0"], True)],
-)
-def test_networks_with_depthwise_convolutions_are_known_before_they_are_built(
-    overrides: list[str], expected: bool
-) -> None:
-    if overrides:
-        pytest.importorskip("timm", reason="needs melanoma-pl[timm]")
-    assert is_depthwise(settings(*overrides)) is expected
 
 
 @pytest.mark.parametrize("normalisation", ["none", "imagenet"])

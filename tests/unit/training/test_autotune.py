@@ -122,6 +122,7 @@ def settings(*words: str) -> TrainSettings:
     ("model", "wanted", "chosen"),
     [
         ("three_conv", "auto", BF16),
+        ("timm", "auto", BF16),
         ("efficientnet_lite0", "auto", FULL),  # depthwise convolutions are slower in bf16
         ("efficientnet_lite0", BF16, BF16),
     ],
