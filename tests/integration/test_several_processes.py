@@ -91,6 +91,14 @@ def test_more_processes_than_batches(image_folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.ddp
+@pytest.mark.slow
+def test_more_processes_than_batches_of_a_balanced_epoch(image_folder: Path, tmp_path: Path) -> None:
+    words = ("data.sampler=balanced", "data.benign_per_malignant=0.1", "data.batch_size=18")
+    answers = run_two(tmp_path, *DDP, f"data.root={image_folder}", *words)
+    assert_told_once(answers, "2 processes would share 1 batches: data.batch_size=18, 18 images of an epoch, balanced")
+
+
+@pytest.mark.ddp
 def test_a_sweep(image_folder: Path, tmp_path: Path) -> None:
     answers = run_two(tmp_path, *DDP, "-m", f"data.root={image_folder}", "seed=1,2")
     assert_told_once(answers, "would start itself again")

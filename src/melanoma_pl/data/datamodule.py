@@ -249,7 +249,7 @@ class MoleDataModule(pl.LightningDataModule):
                 self._tell_validation_split()
                 self._tell_sampler(training.targets)
             self.split("validation")
-            self._check_batch_size(self._epoch_length(training.targets))
+            self._check_batch_size(self.epoch_length)
         elif stage == "validate":
             self.split("validation")
         else:
@@ -271,6 +271,11 @@ class MoleDataModule(pl.LightningDataModule):
                 "sampler     an epoch has %d of %d training images: all %d malignant and %d benign ones, drawn anew",
                 drawn, len(targets), malignant, drawn - malignant,
             )  # fmt: skip
+
+    @property
+    def epoch_length(self) -> int:
+        """Number of images in an epoch of the training, over all processes."""
+        return self._epoch_length(self.split("train").targets)
 
     def _epoch_length(self, targets: torch.Tensor) -> int:
         """Return the number of images in an epoch from the targets of the training images."""

@@ -165,7 +165,7 @@ def train(
         if open_test:
             data.load("test")  # broken images are reported now, not after hours of training
     splits = ("train", "validation", "test") if open_test else ("train", "validation")
-    _check_batches(settings, len(data.split("train")))
+    _check_batches(settings, data.epoch_length)
     loaded = {name: data.load(name).fingerprint() for name in (("train", "test") if open_test else ("train",))}
     meeting.compare("images", loaded, "data.root must hold the same files for each of them")
     is_resumed = check_images(run, data, splits, weights.images if weights else ())
@@ -233,7 +233,7 @@ def train(
 
 
 def _check_batches(settings: TrainSettings, count: int) -> None:
-    """Refuse more processes than there are batches of training images for them.
+    """Refuse more processes than there are batches for them in an epoch of `count` images.
 
     Raises:
         UserError: Naming both numbers.
@@ -242,8 +242,9 @@ def _check_batches(settings: TrainSettings, count: int) -> None:
     size = settings.data.batch_size
     batches = count // size if settings.data.drop_last else math.ceil(count / size)
     if processes > max(batches, 1):
+        images = "training images" if settings.data.sampler == "natural" else "images of an epoch, balanced"
         raise UserError(
-            f"{processes} processes would share {batches} batches: data.batch_size={size}, {count} training images",
+            f"{processes} processes would share {batches} batches: data.batch_size={size}, {count} {images}",
             "take fewer processes or a smaller data.batch_size",
         )
 
