@@ -102,6 +102,11 @@ class TrainerSettings(Open):
     convolutions: Literal["auto", "layers", "fused", "products"] = "auto"
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
 
+    @property
+    def processes(self) -> int:
+        """Number of processes on all machines, each with a device of its own."""
+        return int(self.devices * (self.model_extra or {}).get("num_nodes", 1))
+
 
 class LossSettings(Strict):
     """Settings of `loss`."""

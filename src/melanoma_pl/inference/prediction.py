@@ -22,10 +22,9 @@ from melanoma_pl.image_files import read_all
 from melanoma_pl.inference.extras import restore_extras
 from melanoma_pl.inference.hardware import full_precision
 from melanoma_pl.messages import Progress, timed
-from melanoma_pl.models import checkpoint as saved
+from melanoma_pl.models.checkpoint import CheckpointEntry, load_network
 from melanoma_pl.models.features import tapped
 from melanoma_pl.preprocessing import Preprocessing
-from melanoma_pl.specs import check_targets
 
 if TYPE_CHECKING:  # Lightning and torchvision take longer to import than PyTorch
     from melanoma_pl.data.datamodule import MoleDataModule
@@ -82,7 +81,7 @@ class Predictor(nn.Module):
         entry: What the checkpoint holds beside them.
     """
 
-    def __init__(self, network: nn.Module, entry: saved.CheckpointEntry) -> None:
+    def __init__(self, network: nn.Module, entry: CheckpointEntry) -> None:
         super().__init__()
         self.network = network
         self.preprocessing, self.class_names = entry.preprocessing, entry.class_names
@@ -110,14 +109,7 @@ class Predictor(nn.Module):
 
 def load_predictor(path: Path, accelerator: str = "cpu", trust: Collection[str] = ()) -> Predictor:
     """Load what `load_classifier` does, for prediction alone; arguments and errors as there."""
-    content = saved.read_checkpoint(path)
-    entry, state = saved.entry_of(content, path), saved.network_state(content)
-    check_targets(entry.network, trust, f"the checkpoint {path}")
-    network = saved.build_to_fill(entry.network, state, path)
-    if difference := saved.first_difference(network, state):
-        raise UserError(f"the checkpoint {path} is damaged ({difference})", saved.OTHER_FILE)
-    network.load_state_dict(state)
-    predictor = Predictor(network, entry).eval()
+    predictor = Predictor(*load_network(path, trust)).eval()
     restore_extras(predictor, path)
     predictor = predictor.to(torch.device("cuda" if accelerator == "gpu" else "cpu"))
     return predictor.to(memory_format=torch.channels_last)

@@ -1,6 +1,6 @@
 """Read checkpoints of this project, and weights of networks trained in Keras."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import choose_threshold
 from melanoma_pl.models.three_conv import ThreeConvNet
 from melanoma_pl.preprocessing import Preprocessing
-from melanoma_pl.specs import build
+from melanoma_pl.specs import build, check_targets
 
 CHECKPOINT_KEY = "melanoma_pl"  # holds what prediction needs beside the weights, as plain values
 FORMER_OPTIONS = ("blockwise",)  # of networks
@@ -201,6 +201,30 @@ def load_weights(network: nn.Module, path: Path) -> CheckpointEntry | None:
         )
     network.load_state_dict(state)
     return entry
+
+
+def load_network(
+    path: Path, trust: Collection[str] = (), network: nn.Module | None = None
+) -> tuple[nn.Module, CheckpointEntry]:
+    """Return the network of a checkpoint with its weights, and what the checkpoint holds beside them.
+
+    Args:
+        path: A checkpoint of this project.
+        trust: Modules that may be imported for the network's class, beside those of this package and its libraries.
+        network: Takes the weights if the checkpoint was made from a network without a spec.
+
+    Raises:
+        UserError: If the file cannot be read, is damaged, or its network cannot be built or is not trusted.
+    """
+    checkpoint = read_checkpoint(path)
+    entry, state = entry_of(checkpoint, path), network_state(checkpoint)
+    if network is None:
+        check_targets(entry.network, trust, f"the checkpoint {path}")
+        network = build_to_fill(entry.network, state, path)
+    if difference := first_difference(network, state):
+        raise UserError(f"the checkpoint {path} is damaged ({difference})", OTHER_FILE)
+    network.load_state_dict(state)
+    return network, entry
 
 
 def build_to_fill(spec: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> nn.Module:

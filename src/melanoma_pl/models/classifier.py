@@ -34,11 +34,9 @@ from melanoma_pl.models.checkpoint import (
     OTHER_FILE,
     PREDICTION_KEY,
     CheckpointEntry,
-    build_to_fill,
     entry_of,
     first_difference,
-    network_state,
-    read_checkpoint,
+    load_network,
     trained_state,
 )
 from melanoma_pl.models.parameter_groups import LayerOptions, check_layer_options, parameter_groups
@@ -47,7 +45,7 @@ from melanoma_pl.models.soft_targets import SoftTargets
 from melanoma_pl.models.three_conv import ThreeConvNet
 from melanoma_pl.models.timm_backbone import FineTuned
 from melanoma_pl.preprocessing import Preprocessing
-from melanoma_pl.specs import build, check_targets
+from melanoma_pl.specs import build
 
 ADAM = {"_target_": "torch.optim.Adam", "lr": 1e-3}
 LIGHTNINGS_BARS = (TQDMProgressBar, RichProgressBar)
@@ -432,11 +430,7 @@ class MelanomaClassifier(pl.LightningModule):
         Raises:
             UserError: If the file cannot be read, is damaged, or its network cannot be built or is not trusted.
         """
-        path = Path(checkpoint_path)
-        checkpoint = read_checkpoint(path)
-        entry, state = entry_of(checkpoint, path), network_state(checkpoint)
-        if network is None:
-            check_targets(entry.network, trust, f"the checkpoint {path}")
+        network, entry = load_network(Path(checkpoint_path), trust, network)
         arguments: dict[str, Any] = {
             "preprocessing": entry.preprocessing,
             "class_names": entry.class_names,
@@ -445,12 +439,7 @@ class MelanomaClassifier(pl.LightningModule):
             "threshold": entry.threshold_rule,
             "images_note": entry.images_note,
         }
-        classifier = cls(
-            build_to_fill(entry.network, state, path) if network is None else network, **(arguments | options)
-        )
-        if difference := first_difference(classifier.network, state):
-            raise UserError(f"the checkpoint {path} is damaged ({difference})", OTHER_FILE)
-        classifier.network.load_state_dict(state)
+        classifier = cls(network, **(arguments | options))
         classifier._restore_decision(entry)
         return classifier.to(map_location).eval()
 

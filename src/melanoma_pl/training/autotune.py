@@ -66,9 +66,8 @@ def choose_way(settings: TrainSettings, accelerator: Accelerator, recorded: Mapp
     before = Way(str(recorded.get("precision")), str(recorded.get("convolutions")))
     if before in ways:
         return before
-    processes = chosen.devices * (chosen.model_extra or {}).get("num_nodes", 1)
     batch, side = settings.data.batch_size, settings.data.image_size
-    if len(ways) == 1 or processes > 1 or batch * side**2 < WORTH_IT:  # several processes must choose alike
+    if len(ways) == 1 or chosen.processes > 1 or batch * side**2 < WORTH_IT:  # several processes must choose alike
         return usual_way(ways, network)
     with torch.random.fork_rng(devices=[]):
         network = unfetched_network(settings)
@@ -112,7 +111,7 @@ def fastest_way(ways: Sequence[Way], network: nn.Module, count: int, side: int, 
             time.monotonic() - begun,
         )
         _write(folder, known)
-    rates = {way: float(known[key][" ".join(way)]) for way in ways}
+    rates = {way: known[key][" ".join(way)] for way in ways}
     best = max(ways, key=rates.__getitem__)
     return best if rates[best] > CLEARLY * rates[usual] else usual
 
@@ -193,10 +192,10 @@ def _describe(network: nn.Module) -> str:
 
 def _read(folder: Path | None) -> dict[str, dict[str, float]]:
     """Return earlier measurements; a file that cannot be read counts as none."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, TypeError, AttributeError):
         if folder is not None:
             found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            return found if isinstance(found, dict) else {}
+            return {key: {way: float(rate) for way, rate in rates.items()} for key, rates in found.items()}
     return {}
 
 

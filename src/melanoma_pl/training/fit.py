@@ -238,7 +238,7 @@ def _check_batches(settings: TrainSettings, count: int) -> None:
     Raises:
         UserError: Naming both numbers.
     """
-    processes = settings.trainer.devices * (settings.trainer.model_extra or {}).get("num_nodes", 1)
+    processes = settings.trainer.processes
     size = settings.data.batch_size
     batches = count // size if settings.data.drop_last else math.ceil(count / size)
     if processes > max(batches, 1):

@@ -79,7 +79,7 @@ def test_a_little_faster_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fastest_way(ways, small(), 8, SIDE, None) == FAST
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{"])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": 1}', '{"a": {"b": "c"}}'])
 def test_a_damaged_file_counts_as_none(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / autotune.FILE).write_text(content)
     asked = rates(monkeypatch, layers=1, fused=1, products=1)
