@@ -2,22 +2,30 @@
 
 python -m benchmarks.training step [--keras keras-env/bin/python keras_original.py]
 python -m benchmarks.training epochs images/isic_moles [--images 640] [--keras …]
+python -m benchmarks.training overhead
 
 `step` trains on one batch of 128 images in memory. `epochs` trains on a folder and reports the epochs from the second
 on: those that melanoma-train records, those of Keras's fit, and those of a loop over scaled images in memory (float32).
+`overhead` trains a network of 61 weights on one thread, where all that surrounds the arithmetic counts: melanoma-train
+with figures and progress, and a bare loop over the same batches with the same augmentation, loss and optimizer. Rates
+are those of a processor's time, from the second epoch on.
 """
 
 import argparse
+import contextlib
 import csv
+import io
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
@@ -28,6 +36,7 @@ from melanoma_pl.data import MoleDataModule
 from melanoma_pl.inference.hardware import has_bf16, keep_freed_memory
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.models.three_conv import CONVOLUTIONS
+from melanoma_pl.train import command
 from melanoma_pl.training.autotune import open_ways, usual_way
 
 BATCH, SIDE = 128, 224
@@ -38,6 +47,13 @@ TEST = 16  # images of each class to validate on; validation is not measured
 OURS, BF16 = "ours, 32-bit, {}", "ours, bf16, {}"
 DEFAULTS = "PyTorch with its defaults"
 BARE = "bare loop"
+TINY_BATCH, TINY_EPOCHS = 8, 11
+TINY = (
+    *("data.synthetic.train=640", "data.synthetic.test=32", "data.image_size=32", f"data.batch_size={TINY_BATCH}"),
+    *("model.channels=[1,1,1]", "model.hidden=2", f"trainer.max_epochs={TINY_EPOCHS}", "trainer=cpu", "logger=none"),
+    *("report=numbers", "test=false", *(f"callbacks.{name}=null" for name in ("graph", "training_images"))),
+    *(f"callbacks.{name}=null" for name in ("worst_mistakes", "curves", "early_stopping")),
+)
 
 
 def make_step(variant: str) -> Callable[[Tensor, Tensor], None]:
@@ -106,6 +122,58 @@ def command_rate(root: Path, *overrides: str) -> float:
             return statistics.median([float(row["train/images_per_second"]) for row in csv.DictReader(file)][1:])
 
 
+def tiny_rate(augmentation: str, is_bare: bool) -> float:
+    """Return the images/s of the processor's time in training steps of a tiny network, from the second epoch on."""
+    torch.set_num_threads(1)
+    rates: list[float] = []
+    fit = pl.Trainer.fit
+
+    def measured(trainer: pl.Trainer, model: MelanomaClassifier, data: MoleDataModule, **options: Any) -> None:
+        if is_bare:
+            rates.extend(bare_rates(model, data))
+            raise KeyboardInterrupt  # there is nothing to evaluate
+        trainer.callbacks.insert(0, Clock(rates))  # type: ignore[attr-defined]
+        fit(trainer, model, data, **options)
+
+    with TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        pl.Trainer.fit = measured  # type: ignore[method-assign,assignment]
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            command([*TINY, f"augmentation={augmentation}"])
+    return statistics.median(rates[1:])
+
+
+class Clock(pl.Callback):
+    """Collects the images/s of each epoch's training steps."""
+
+    def __init__(self, rates: list[float]) -> None:
+        self.rates = rates
+        self.began, self.first = 0.0, 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.began, self.first = time.process_time(), trainer.global_step
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock."""
+        images = TINY_BATCH * (trainer.global_step - self.first)
+        self.rates.append(images / (time.process_time() - self.began))
+
+
+def bare_rates(classifier: MelanomaClassifier, data: MoleDataModule) -> Iterator[float]:
+    """Yield the images/s of each epoch of a loop without Lightning."""
+    data.setup("fit")
+    batches = data.train_dataloader()
+    optimizer = torch.optim.Adam(classifier.train().network.parameters(), lr=1e-3, fused=True)
+    for epoch in range(TINY_EPOCHS):
+        batches.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        began = time.process_time()
+        for batch in map(data.augment, batches):
+            optimizer.zero_grad()
+            classifier.training_loss(classifier(batch.pixels), batch.targets).backward()
+            optimizer.step()
+        yield TINY_BATCH * len(batches) / (time.process_time() - began)
+
+
 def link_subset(images: Path, root: Path, count: int) -> Path:
     """Link `count` training images, half of each class, and a few test images into a folder with train/ and test/."""
     for split, each in (("train", count // 2), ("test", TEST)):
@@ -141,26 +209,39 @@ def compare_epochs(images: Path, count: int, rounds: int, keras: list[Path] | No
         show(f"epochs of {count} images", take_turns(measured, rounds), [original.NAME, BARE])
 
 
+def compare_overhead(rounds: int) -> None:
+    for augmentation in ("none", "dermoscopy"):
+        arguments = ("benchmarks.training", "--tiny", augmentation)
+        measured = {"melanoma-train": partial(child, *arguments), BARE: partial(child, *arguments, "--bare")}
+        show(f"a network of 61 weights, augmentation={augmentation}", take_turns(measured, rounds), [BARE])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("step", "epochs"))
+    parser.add_argument("what", nargs="?", choices=("step", "epochs", "overhead"))
     parser.add_argument("root", nargs="?", type=Path, metavar="IMAGES", help="for `epochs`: a folder of images")
     parser.add_argument("--images", type=int, default=640, help="for `epochs`: training images (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: %(default)s)")
     original.add_option(parser)
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     parser.add_argument("--loop", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--tiny", help=argparse.SUPPRESS)
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.variant:
         print(step_rate(chosen.variant))
     elif chosen.loop:
         print(loop_rate(chosen.loop))
+    elif chosen.tiny:
+        print(tiny_rate(chosen.tiny, chosen.bare))
     elif chosen.what is None or (chosen.what == "epochs") != (chosen.root is not None):
-        parser.error("give `step`, or `epochs` with a folder of images")
+        parser.error("give `step` or `overhead`, or `epochs` with a folder of images")
     else:
         print(f"{describe()}; median (range) of {chosen.rounds} in turn")
         if chosen.what == "step":
             compare_steps(chosen.rounds, chosen.keras)
+        elif chosen.what == "overhead":
+            compare_overhead(chosen.rounds)
         else:
             compare_epochs(chosen.root, chosen.images, chosen.rounds, chosen.keras)
 

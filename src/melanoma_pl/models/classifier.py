@@ -52,6 +52,7 @@ LIGHTNINGS_BARS = (TQDMProgressBar, RichProgressBar)
 SENSITIVE = {"rule": "sensitivity", "sensitivity": 0.95}
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")  # of optimizers, each as large as its weight
 UNDECIDED = {"rule": "fixed", "value": 0.5}
+MOST_STEPS = 1000  # whose figures wait for being counted
 LOSS_SUMS = "train_metrics.loss."  # begins the names of the epoch's sums in a checkpoint
 
 
@@ -154,6 +155,7 @@ class MelanomaClassifier(pl.LightningModule):
         self.validation_logits: NDArray[np.float32] = np.empty(0, dtype=np.float32)
         self.validation_targets: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._collected: list[tuple[Tensor, Tensor]] = []
+        self._steps: list[tuple[Tensor, Tensor, Tensor]] = []  # loss, logits and targets that `train_metrics` lack
         self._total_steps = 1
         self._decided_step = -1
 
@@ -243,6 +245,7 @@ class MelanomaClassifier(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's means anew; Lightning skips this hook if it resumes in mid-epoch."""
         self.train_metrics.reset()
+        self._steps.clear()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set what depends on the step alone: the stage of fine-tuning and the seed of dropout."""
@@ -256,16 +259,29 @@ class MelanomaClassifier(pl.LightningModule):
         """Return the loss of one batch."""
         logits, loss = self.logits_and_loss(*self.soft_targets(batch.pixels, batch.targets, self.oversampling))
         count = logits.shape[0]
-        with torch.no_grad():
-            self.train_metrics["loss"].update(loss, count)
-            as_drawn = torch.sigmoid(logits.float() + math.log(self.oversampling))
-            self.train_metrics["accuracy"].update(as_drawn, batch.targets)
+        self._steps.append((loss.detach(), logits.detach(), batch.targets))
         if isinstance(self.trainer.progress_bar_callback, LIGHTNINGS_BARS):  # to log takes longer than a small network
             self.log("loss", loss, prog_bar=True, logger=False, batch_size=count)
-        if self.trainer.is_last_batch:  # the metrics hold the whole epoch; logging them at each step costs 0.5 ms
+        if self.trainer.is_last_batch:
+            self._count_steps()
             metrics = {f"train/{name}": metric for name, metric in self.train_metrics.items()}
             self.log_dict(metrics, on_step=False, on_epoch=True, logger=self._to_loggers, batch_size=count)
+        elif len(self._steps) == MOST_STEPS:
+            self._count_steps()
         return loss
+
+    def _count_steps(self) -> None:
+        """Add the steps since the last call to the epoch's sums; when it is called changes no bit of them.
+
+        To update a metric at each step takes longer than a small network.
+        """
+        if self._steps:
+            losses, logits, targets = zip(*self._steps, strict=True)
+            self._steps.clear()
+            counts = torch.tensor([len(each) for each in targets])
+            self.train_metrics["loss"].update(torch.stack(losses).cpu(), counts)
+            as_drawn = torch.sigmoid(torch.cat(logits).float() + math.log(self.oversampling))
+            self.train_metrics["accuracy"].update(as_drawn, torch.cat(targets))
 
     # Validation, test, prediction
 
@@ -332,10 +348,10 @@ class MelanomaClassifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add all that prediction needs, as plain values, and the sums of the interrupted epoch over all ranks."""
-        if self.trainer.world_size > 1:
-            with self.train_metrics["loss"].sync_context(), self.train_metrics["accuracy"].sync_context():
-                sums = self.train_metrics.state_dict(prefix="train_metrics.")
-            checkpoint["state_dict"] |= {name: value.clone() for name, value in sums.items()}
+        self._count_steps()
+        with self.train_metrics["loss"].sync_context(), self.train_metrics["accuracy"].sync_context():
+            sums = self.train_metrics.state_dict(prefix="train_metrics.")
+        checkpoint["state_dict"] |= {name: value.clone() for name, value in sums.items()}
         # steps after the last validation change the weights, and a decision belongs to the weights it was fitted with
         is_decided = bool(self.decided_on) or self._decided_step == self.trainer.global_step
         checkpoint[CHECKPOINT_KEY] = {
@@ -472,6 +488,21 @@ class EpochMean(MeanMetric):
     In float64, sums of float32 losses hardly depend on the order, such as that of an epoch that was interrupted and is
     summed over processes; rounding removes the rest.
     """
+
+    def update(self, value: float | Tensor, weight: float | Tensor | None = 1.0) -> None:
+        """Add values one after another, so that the sum does not depend on how many come together.
+
+        Args:
+            value: Mean losses of batches, float `(B,)` or a scalar.
+            weight: Images of each batch, int64 `(B,)` or a scalar.
+        """
+        values = torch.as_tensor(value).reshape(-1)
+        counts = torch.as_tensor(1.0 if weight is None else weight).reshape(-1)
+        total = float(self.mean_value)
+        for each, count in zip(values.tolist(), counts.tolist(), strict=True):
+            total += each * count
+        self.mean_value = torch.full_like(self.mean_value, total)
+        self.weight = self.weight + counts.sum().to(self.weight)
 
     def compute(self) -> Tensor:
         """Return the mean, a float32 scalar."""
