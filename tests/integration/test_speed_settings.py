@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from melanoma_pl.models import classifier
 from melanoma_pl.train import command
 from melanoma_pl.training import autotune
 from melanoma_pl.training.fit import train  # noqa: F401  imported here, so that no test's time holds it
@@ -59,6 +60,7 @@ def test_no_bit_depends_on_where_images_lie(settings: list[str], image_folder: P
         "trainer.convolutions=layers",
         "trainer.convolutions=products",
         "trainer.convolutions=fused",
+        "trainer.convolutions=space_to_depth",
         "trainer.channels_last=false",
         "optimizer.fused=false",
         pytest.param(
@@ -127,6 +129,29 @@ def test_compiling_without_a_compiler_is_refused(
     result = run_command(command, *TINY, "data=folder", f"data.root={image_folder}", "trainer.compile=default")
     assert result.code == 2
     assert "C++ compiler" in result.error
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_COMPILER, reason="needs a C++ compiler")
+def test_blocks_of_pixels_are_compiled(image_folder: Path, run_command: Command) -> None:
+    record, _, _ = trained(
+        run_command, image_folder, "plain", "trainer.compile=default", "trainer.convolutions=space_to_depth"
+    )
+    assert record["arithmetic"]["convolutions"] == "space_to_depth"
+    assert record["arithmetic"]["compile"] == "default"
+
+
+def test_when_steps_are_counted_changes_no_bit(
+    image_folder: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ("data.batch_size=3", "checkpoint.every_n_steps=2")
+    _, weights, figures = trained(run_command, image_folder, "plain", *small)
+    monkeypatch.setattr(classifier, "MOST_STEPS", 1)
+    _, others, other_figures = trained(run_command, image_folder, "other", *small)
+    assert figures == other_figures
+    sums = [name for name in weights if name.startswith("train_metrics.")]
+    assert sums
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
 
 
 def test_a_resumed_run_computes_as_it_is_told_to(image_folder: Path, run_command: Command) -> None:

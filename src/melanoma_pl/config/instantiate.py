@@ -92,7 +92,7 @@ def make_data(
         processes: Number of processes on this machine that each load the images.
     """
     chosen = settings.data
-    return MoleDataModule(
+    data = MoleDataModule(
         chosen.root if chosen.synthetic is None else _synthetic_root(settings),
         preprocessing=make_preprocessing(settings),
         augmentation=build(settings.augmentation, Augmentation),  # type: ignore[type-abstract]
@@ -102,6 +102,9 @@ def make_data(
         processes=processes,
         **chosen.model_dump(include=set(DataOptions.model_fields)),
     )
+    if settings.trainer.compile != "none":
+        data.compile_augmentation(settings.trainer.compile)
+    return data
 
 
 def make_preprocessing(settings: TrainSettings) -> Preprocessing:

@@ -99,7 +99,7 @@ class TrainerSettings(Open):
     max_epochs: Count
     channels_last: bool
     keep_memory: bool
-    convolutions: Literal["auto", "layers", "fused", "products"] = "auto"
+    convolutions: Literal["auto", "layers", "fused", "products", "space_to_depth"] = "auto"
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
 
     @property

@@ -29,6 +29,7 @@ from melanoma_pl.specs import validated
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 64  # images: enough to keep two cores busy, small enough for any memory
+MOST_DRAWN = 100_000  # images whose augmentation is drawn once an epoch; of more, an epoch may take a small part
 
 
 class MoleDataModule(pl.LightningDataModule):
@@ -81,6 +82,8 @@ class MoleDataModule(pl.LightningDataModule):
         self.processes = processes
         self._listed: dict[str, LabelledImages] = {}
         self._loaded: dict[str, LoadedImages] = {}
+        self._drawn: tuple[int, torch.Tensor] | None = None  # an epoch and the parameters of its augmentation
+        self._change = self.augmentation.apply
 
     # Images
 
@@ -355,8 +358,24 @@ class MoleDataModule(pl.LightningDataModule):
 
     def augment(self, batch: Batch) -> Batch:
         """Return the batch as training sees it."""
-        parameters = self.augmentation.draw(self.seed, int(batch.epoch), batch.positions)
-        return batch._replace(pixels=self.augmentation.apply(batch.pixels, parameters))
+        return batch._replace(pixels=self._change(batch.pixels, self._parameters(int(batch.epoch), batch.positions)))
+
+    def _parameters(self, epoch: int, positions: torch.Tensor) -> torch.Tensor:
+        """Return the parameters of the augmentation, one row an image; those of an epoch are drawn together."""
+        count, device = len(self.load("train").images), positions.device
+        if count > MOST_DRAWN:
+            return self.augmentation.draw(self.seed, epoch, positions)
+        if self._drawn is None or self._drawn[0] != epoch or self._drawn[1].device != device:
+            self._drawn = epoch, self.augmentation.draw(self.seed, epoch, torch.arange(count, device=device))
+        return self._drawn[1][positions]
+
+    def compile_augmentation(self, mode: str) -> None:
+        """Compile the arithmetic of the augmentation with `torch.compile`, which changes pixels by rounding.
+
+        Args:
+            mode: Mode of `torch.compile`.
+        """
+        self._change = torch.compile(self.augmentation.apply, mode=mode)
 
     def _evaluation_loader(self, name: str) -> DataLoader[Batch]:
         dataset = self._near(self.split(name))

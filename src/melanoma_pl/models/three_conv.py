@@ -6,11 +6,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from melanoma_pl.models.pooled_convolution import POOL, pooled_convolution
+from melanoma_pl.models.pooled_convolution import POOL, max_pool, pooled_convolution, space_to_depth_convolution
 from melanoma_pl.specs import TARGET, name_of
 
 KERNEL = 3
-CONVOLUTIONS = ("layers", "fused", "products")
+CONVOLUTIONS = ("layers", "fused", "products")  # of which a CPU may choose
+SPACE_TO_DEPTH = "space_to_depth"
 IMAGES_AT_ONCE = 16  # in a block of products: the maps between two layers then stay in the CPU's cache
 HALF = (torch.bfloat16, torch.float16)
 
@@ -31,7 +32,9 @@ class ThreeConvNet(nn.Module):
         convolutions: How training on a CPU computes them, with the same function up to rounding: `layers`, one after
             another; `fused`, each with its pooling as one `pooled_convolution`; `products`, that for 16 images at a
             time, with the kernel's gradient by matrix products (in 32 bits only, else `fused`). Which is fastest
-            depends on the processor. On a GPU, compiled, or with batch normalisation, a network computes layers.
+            depends on the processor. On a GPU or compiled, a network computes layers instead. `space_to_depth` is for
+            a compiled network on a GPU: the first convolution over blocks of 2×2 pixels, and poolings that a compiler
+            fuses with what is around them. With batch normalisation, a network computes layers.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class ThreeConvNet(nn.Module):
         image_size: int = 224,
         initial_weights: Literal["torch", "keras"] = "torch",
         batch_norm: bool = False,
-        convolutions: Literal["layers", "fused", "products"] = "layers",
+        convolutions: Literal["layers", "fused", "products", "space_to_depth"] = "layers",
     ) -> None:
         super().__init__()
         if len(channels) != 3 or min(channels) < 1:
@@ -57,8 +60,8 @@ class ThreeConvNet(nn.Module):
             )
         if initial_weights not in ("torch", "keras"):
             raise ValueError(f"initial_weights={initial_weights}: it must be torch or keras")
-        if convolutions not in CONVOLUTIONS:
-            raise ValueError(f"convolutions={convolutions}: it must be {', '.join(CONVOLUTIONS)}")
+        if convolutions not in (allowed := (*CONVOLUTIONS, SPACE_TO_DEPTH)):
+            raise ValueError(f"convolutions={convolutions}: it must be {', '.join(allowed)}")
         self.spec: dict[str, Any] = {
             TARGET: name_of(type(self)),
             "channels": list(channels),
@@ -95,7 +98,9 @@ class ThreeConvNet(nn.Module):
         Returns:
             float `(N, 1)`.
         """
-        if self.convolutions != "layers" and self.training and self._can_fuse(images):
+        if self.convolutions == SPACE_TO_DEPTH and self.training and not self.spec["batch_norm"]:
+            features = self._from_blocks(images)
+        elif self.convolutions != "layers" and self.training and self._can_fuse(images):
             features = self._pooled_convolutions(images)
         else:
             # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
@@ -130,6 +135,13 @@ class ThreeConvNet(nn.Module):
     def _can_fuse(self, images: Tensor) -> bool:
         """Tell whether images are on the CPU, computed without a compiler, and not normalised before the pooling."""
         return images.device.type == "cpu" and not torch.compiler.is_compiling() and not self.spec["batch_norm"]
+
+    def _from_blocks(self, images: Tensor) -> Tensor:
+        """Return float `(N, C, s, s)`, the features before the dense layers, by `space_to_depth`."""
+        assert self.conv_1.bias is not None
+        features = torch.relu(space_to_depth_convolution(images, self.conv_1.weight, self.conv_1.bias))
+        features = torch.relu(max_pool(self.conv_2(features)))
+        return torch.relu(max_pool(self.conv_3(features)))
 
     def _pooled_convolutions(self, images: Tensor) -> Tensor:
         """Return float `(N, C, s, s)`, the features before the dense layers, in the precision of autocast."""

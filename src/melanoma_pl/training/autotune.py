@@ -20,7 +20,7 @@ from melanoma_pl.config.instantiate import unfetched_network
 from melanoma_pl.config.schema import TrainSettings
 from melanoma_pl.files import write_atomically
 from melanoma_pl.inference.hardware import Accelerator, choose_precision
-from melanoma_pl.models.three_conv import CONVOLUTIONS
+from melanoma_pl.models.three_conv import CONVOLUTIONS, SPACE_TO_DEPTH
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +57,13 @@ def choose_way(settings: TrainSettings, accelerator: Accelerator, recorded: Mapp
     """
     chosen = settings.trainer
     precision = choose_precision(chosen.precision, accelerator)
-    if accelerator != "cpu":
-        return Way(precision, "layers")
-    precisions = [FULL, BF16] if (chosen.precision, precision) == ("auto", BF16) else [precision]
+    on_cpu = accelerator == "cpu"
+    precisions = [FULL, BF16] if on_cpu and (chosen.precision, precision) == ("auto", BF16) else [precision]
+    has_choice = on_cpu and chosen.compile == "none"
     with torch.device("meta"):
         network = unfetched_network(settings)
-    ways = open_ways(precisions, chosen.convolutions if chosen.compile == "none" else "layers", network)
+    convolutions = chosen.convolutions if has_choice or chosen.convolutions == SPACE_TO_DEPTH else "layers"
+    ways = open_ways(precisions, convolutions, network)
     before = Way(str(recorded.get("precision")), str(recorded.get("convolutions")))
     if before in ways:
         return before
@@ -85,7 +86,8 @@ def usual_way(ways: Sequence[Way], network: nn.Module) -> Way:
     """
     has_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     precisions = (FULL, BF16) if _is_depthwise(network) else (BF16, FULL)
-    convolutions = ("fused", "products", "layers") if has_avx512 else ("products", "fused", "layers")
+    fused = ("fused", "products") if has_avx512 else ("products", "fused")
+    convolutions = (*fused, "layers", SPACE_TO_DEPTH)
     return min(ways, key=lambda way: (precisions.index(way.precision), convolutions.index(way.convolutions)))
 
 

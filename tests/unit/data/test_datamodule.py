@@ -54,6 +54,19 @@ def test_epochs_differ_in_order_and_augmentation(image_folder: Path) -> None:
     assert not torch.equal(first[0].pixels[0], again.pixels[index])
 
 
+@pytest.mark.parametrize("most", [10, 100_000])
+def test_each_image_has_the_change_of_its_own_in_each_epoch(most: int, image_folder: Path) -> None:
+    data = module(image_folder, augmentation=Dermoscopy())
+    data.setup("fit")
+    with patch("melanoma_pl.data.datamodule.MOST_DRAWN", most):
+        for epoch in (1, 2, 1):  # the parameters of all images are drawn once an epoch
+            loader = data.train_dataloader()
+            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+            for batch in loader:
+                parameters = data.augmentation.draw(data.seed, epoch, batch.positions)
+                assert torch.equal(data.augment(batch).pixels, data.augmentation.apply(batch.pixels, parameters))
+
+
 def test_train_and_validation_do_not_overlap(image_folder: Path) -> None:
     data = module(image_folder, group_column="group")
     data.setup("fit")

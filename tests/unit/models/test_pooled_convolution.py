@@ -3,14 +3,22 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, max_pool2d
 
 from melanoma_pl.models import ThreeConvNet
-from melanoma_pl.models.pooled_convolution import FEW_CHANNELS, _pool, _unpool, pooled_convolution
+from melanoma_pl.models.pooled_convolution import (
+    FEW_CHANNELS,
+    _pool,
+    _unpool,
+    max_pool,
+    pooled_convolution,
+    space_to_depth_convolution,
+)
 
 
 def three_layers(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    maps = nn.functional.conv2d(images, weight, bias)
-    return torch.relu(nn.functional.max_pool2d(maps, 2))
+    maps = conv2d(images, weight, bias)
+    return torch.relu(max_pool2d(maps, 2))
 
 
 @pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format])
@@ -43,7 +51,7 @@ def test_first_layer_computes_no_gradient_of_images() -> None:
     assert weight.grad is not None
 
 
-def gradients(network: ThreeConvNet, images: Tensor) -> list[Tensor]:
+def gradients(network: nn.Module, images: Tensor) -> list[Tensor]:
     network.zero_grad()
     torch.manual_seed(0)  # of dropout
     network(images).square().sum().backward()
@@ -56,7 +64,7 @@ def test_pooling_and_its_gradient_have_the_bits_of_pytorch(precision: torch.dtyp
     torch.manual_seed(side)
     maps = torch.randn(3, 8, side, side).mul(2).round().add(0.0).to(precision)  # many equal neighbours, no -0.0
     maps = maps.to(memory_format=torch.channels_last).requires_grad_()
-    expected = nn.functional.max_pool2d(torch.relu(maps), 2)
+    expected = max_pool2d(torch.relu(maps), 2)
     gradient = torch.randn(expected.shape).to(precision)
     (of_maps,) = torch.autograd.grad(expected, maps, gradient)
     pooled, is_right, is_lower = _pool(torch.relu(maps.detach()))
@@ -74,11 +82,12 @@ def test_values_have_the_bits_of_the_layers(precision: torch.dtype) -> None:
     assert torch.equal(pooled_convolution(images, weight, bias), three_layers(images, weight, bias))
 
 
-@pytest.mark.parametrize("convolutions", ["fused", "products"])
-def test_network_trains_the_same_up_to_rounding(convolutions: str) -> None:
+@pytest.mark.parametrize("side", [40, 41])
+@pytest.mark.parametrize("convolutions", ["fused", "products", "space_to_depth"])
+def test_network_trains_the_same_up_to_rounding(convolutions: str, side: int) -> None:
     torch.manual_seed(0)
-    network = ThreeConvNet(channels=(16, 16, 20), hidden=10, image_size=40).double()
-    images = torch.rand(37, 3, 40, 40, dtype=torch.float64)  # two blocks and a rest
+    network = ThreeConvNet(channels=(16, 16, 20), hidden=10, image_size=side).double()
+    images = torch.rand(37, 3, side, side, dtype=torch.float64)  # two blocks and a rest
     expected = gradients(network, images)
     network.convolutions = convolutions
     found = gradients(network, images)
@@ -87,7 +96,7 @@ def test_network_trains_the_same_up_to_rounding(convolutions: str) -> None:
         torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("convolutions", ["fused", "products"])
+@pytest.mark.parametrize("convolutions", ["fused", "products", "space_to_depth"])
 def test_network_trains_the_same_in_bf16_up_to_its_rounding(convolutions: str) -> None:
     torch.manual_seed(0)
     network = ThreeConvNet(channels=(16, 16, 20), hidden=10, image_size=40)
@@ -99,6 +108,41 @@ def test_network_trains_the_same_in_bf16_up_to_its_rounding(convolutions: str) -
     for one, other in zip(expected, found, strict=True):
         assert other.dtype == torch.float32
         assert (other - one).norm() <= 0.02 * one.norm()
+
+
+@pytest.mark.parametrize("height", [8, 9, 12])
+def test_space_to_depth_is_convolution_and_pooling_with_their_gradients(height: int) -> None:
+    torch.manual_seed(0)
+    images, weight, bias = (torch.randn(*shape) for shape in ((2, 3, height, 13), (5, 3, 3, 3), (5,)))
+    leaves = [each.requires_grad_() for each in (images, weight, bias)]
+    expected = max_pool2d(conv2d(images, weight, bias), 2)
+    found = space_to_depth_convolution(images, weight, bias)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    gradient = torch.randn(expected.shape)
+    for one, other in zip(*(torch.autograd.grad(each, leaves, gradient) for each in (expected, found)), strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 9])
+def test_pooling_for_a_compiler_has_the_bits_of_pytorch(side: int) -> None:
+    torch.manual_seed(0)
+    maps = torch.randint(-2, 3, (2, 3, side, side)).float().requires_grad_()  # many numbers are equal
+    expected, found = max_pool2d(maps, 2), max_pool(maps)
+    assert torch.equal(found, expected)
+    gradient = torch.randn(expected.shape)
+    one, other = (torch.autograd.grad(each, maps, gradient)[0] for each in (expected, found))
+    assert torch.equal(one, other)
+
+
+def test_space_to_depth_is_one_graph_for_a_compiler() -> None:
+    torch.manual_seed(0)
+    network = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22, dropout=0, convolutions="space_to_depth")
+    images = torch.rand(3, 3, 22, 22)
+    expected = gradients(network, images)
+    network.compile(backend="aot_eager", fullgraph=True)
+    found = gradients(network, images)
+    for one, other in zip(expected, found, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-6)
 
 
 def test_only_training_without_normalisation_is_fused() -> None:
