@@ -3,6 +3,7 @@
 python -m benchmarks.endurance --kills 40
 python -m benchmarks.endurance --kinds full,power --kills 100 --seed 3
 python -m benchmarks.endurance --kinds grid,search --kills 20
+python -m benchmarks.endurance --kinds kill,term trainer.precision=bf16-mixed    # overrides of every training
 
 Each try is a whole `melanoma-train` on 48 drawn images, struck at a random moment, resumed, perhaps struck again, until
 it has finished. It survives if every strike ended as it should, and if weights, optimizer, decision, figures of every
@@ -256,11 +257,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsing.add_argument("--seed", type=int, default=0, help="seed of the moments (default: %(default)s)")
     usual = ",".join(kind for kind in KINDS if kind not in SWEEPS)
     parsing.add_argument("--kinds", default=usual, help=f"also {', '.join(SWEEPS)} (default: %(default)s)")
+    parsing.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of every training")
     chosen = parsing.parse_args(arguments)
     if unknown := set(chosen.kinds.split(",")) - set(KINDS):
         parsing.error(f"there is no kind {min(unknown)}: available are {', '.join(KINDS)}")
     work = Path(tempfile.mkdtemp(prefix="endurance-"))
-    training = [*TRAINING, f"data.synthetic.folder={work / 'images'}"]
+    training = [*TRAINING, *chosen.overrides, f"data.synthetic.folder={work / 'images'}"]
     undisturbed(
         work / "drawing/run", [*training, f"hydra.run.dir={work / 'drawing/run'}"]
     )  # later ones find the images

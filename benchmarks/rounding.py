@@ -1,6 +1,6 @@
 """Measure the effect of settings that change rounding on the AUROC, over several seeds.
 
-python -m benchmarks.rounding images/isic_moles [--seeds 5] [key=value …]
+python -m benchmarks.rounding images/isic_moles [--seeds 5] [--only trainer.precision=bf16-mixed] [key=value …]
 
 Further arguments are overrides of every run. Each setting is compared with the default on validation, paired by seed.
 """
@@ -48,10 +48,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path)
     parser.add_argument("--seeds", type=int, default=5, help="2 or more; default: %(default)s")
+    parser.add_argument("--only", choices=[name for name in SETTINGS if name != DEFAULT], help="one of the settings")
     chosen, overrides = parser.parse_known_args()
     print(f"{describe()}; {chosen.seeds} seeds", *overrides)
     print(f"{'':<28}  {'AUROC, mean (range)':>22}  {'difference [95 % CI]':>26}")
     settings = {name: setting for name, setting in SETTINGS.items() if "bf16" not in name or has_bf16("cpu")}
+    if chosen.only:
+        settings = {name: settings[name] for name in (DEFAULT, chosen.only)}
     reference = np.empty(0)
     for name, setting in settings.items():
         each = np.array([auroc(chosen.images, seed, setting, overrides) for seed in range(chosen.seeds)])

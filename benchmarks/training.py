@@ -3,12 +3,14 @@
 python -m benchmarks.training step [--keras keras-env/bin/python keras_original.py]
 python -m benchmarks.training epochs images/isic_moles [--images 640] [--keras …]
 python -m benchmarks.training overhead
+python -m benchmarks.training operators
 
 `step` trains on one batch of 128 images in memory. `epochs` trains on a folder and reports the epochs from the second
 on: those that melanoma-train records, those of Keras's fit, and those of a loop over scaled images in memory (float32).
 `overhead` trains a network of 61 weights on one thread, where all that surrounds the arithmetic counts: melanoma-train
 with figures and progress, and a bare loop over the same batches with the same augmentation, loss and optimizer. Rates
-are those of a processor's time, from the second epoch on.
+are those of a processor's time, from the second epoch on. `operators` counts what a GPU would launch one by
+one: operators of PyTorch and compiled loops of a training step with augmentation, on a CPU; it needs a C++ compiler.
 """
 
 import argparse
@@ -28,11 +30,15 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
+from torch._inductor import config as inductor
+from torch.autograd.profiler_util import FunctionEvent
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import original
 from benchmarks.machine import describe
 from benchmarks.turns import child, show, take_turns
 from melanoma_pl.data import MoleDataModule
+from melanoma_pl.data.augmentation import Dermoscopy
 from melanoma_pl.inference.hardware import has_bf16, keep_freed_memory
 from melanoma_pl.models import MelanomaClassifier, ThreeConvNet
 from melanoma_pl.models.three_conv import CONVOLUTIONS
@@ -47,6 +53,15 @@ TEST = 16  # images of each class to validate on; validation is not measured
 OURS, BF16 = "ours, 32-bit, {}", "ours, bf16, {}"
 DEFAULTS = "PyTorch with its defaults"
 BARE = "bare loop"
+NOTHING_COMPUTED = {  # operators that only view or allocate memory
+    "alias", "as_strided", "as_strided_", "broadcast_tensors", "broadcast_to", "chunk", "contiguous", "detach",
+    "empty", "empty_like", "empty_strided", "expand", "expand_as", "flatten", "item", "lift_fresh", "movedim",
+    "narrow", "new_empty", "new_empty_strided", "permute", "reshape", "resize_", "resolve_conj", "resolve_neg",
+    "result_type", "select", "set_", "slice", "split", "split_with_sizes", "squeeze", "squeeze_", "t", "to",
+    "transpose", "unbind", "unflatten", "unfold", "unsafe_split", "unsqueeze", "view", "view_as",
+    "_local_scalar_dense", "_reshape_alias", "_unsafe_view",
+}  # fmt: skip
+AUGMENTATION, COUNTED = Dermoscopy(), 16  # images: more are changed in pieces on a CPU
 TINY_BATCH, TINY_EPOCHS = 8, 11
 TINY = (
     *("data.synthetic.train=640", "data.synthetic.test=32", "data.image_size=32", f"data.batch_size={TINY_BATCH}"),
@@ -174,6 +189,59 @@ def bare_rates(classifier: MelanomaClassifier, data: MoleDataModule) -> Iterator
         yield TINY_BATCH * len(batches) / (time.process_time() - began)
 
 
+def count_operators(convolutions: str, is_compiled: bool) -> int:
+    """Return the number of operators and compiled loops of a training step, from uint8 pixels to new weights."""
+    torch.manual_seed(0)
+    network = ThreeConvNet(image_size=32)
+    network.convolutions = convolutions
+    classifier = MelanomaClassifier(network.to(memory_format=torch.channels_last)).train()
+    optimizer = torch.optim.Adam(classifier.network.parameters(), fused=True)
+    change, compute = AUGMENTATION.apply, classifier.logits_and_loss
+    if is_compiled:
+        inductor.cpp.enable_kernel_profile = True  # names the compiled loops
+        change, compute = torch.compile(change), torch.compile(compute)
+    pixels = torch.randint(0, 256, (COUNTED, 32, 32, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    targets = torch.randint(0, 2, (COUNTED,))
+    drawn = AUGMENTATION.draw(0, 0, torch.arange(COUNTED))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            _, loss = compute(change(pixels, drawn), targets)
+        loss.backward()
+        optimizer.step()
+
+    step()
+    return launches(step)
+
+
+def launches(compute: Callable[[], object]) -> int:
+    """Return the number of operators and compiled loops that are not made of others."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        compute()
+    return sum(_computes(event) and not _is_made_of_others(event) for event in profiler.events())
+
+
+def _computes(event: FunctionEvent) -> bool:
+    name = event.name.removeprefix("aten::")
+    return "cpp_fused" in event.name or (name != event.name and name not in NOTHING_COMPUTED)
+
+
+def _is_made_of_others(event: FunctionEvent) -> bool:
+    return any(_computes(child) or _is_made_of_others(child) for child in event.cpu_children)
+
+
+def show_operators() -> None:
+    print(f"{'operators of a training step in bf16':<52}{'layers':>8}{'space_to_depth':>16}")
+    for title, is_compiled in (("one by one", False), ("trainer.compile=default", True)):
+        counts = [count_operators(each, is_compiled) for each in ("layers", "space_to_depth")]
+        print(f"{title:<52}{counts[0]:>8}{counts[1]:>16}")
+    draw = launches(lambda: AUGMENTATION.draw(0, 0, torch.arange(COUNTED)))
+    metrics = MelanomaClassifier(ThreeConvNet(image_size=32)).train_metrics["accuracy"]
+    count = launches(lambda: metrics.update(torch.rand(COUNTED), torch.ones(COUNTED, dtype=torch.int64)))
+    print(f"{'once an epoch: drawing the augmentation, accuracy':<52}{draw:>8}{count:>16}")
+
+
 def link_subset(images: Path, root: Path, count: int) -> Path:
     """Link `count` training images, half of each class, and a few test images into a folder with train/ and test/."""
     for split, each in (("train", count // 2), ("test", TEST)):
@@ -218,7 +286,7 @@ def compare_overhead(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("step", "epochs", "overhead"))
+    parser.add_argument("what", nargs="?", choices=("step", "epochs", "overhead", "operators"))
     parser.add_argument("root", nargs="?", type=Path, metavar="IMAGES", help="for `epochs`: a folder of images")
     parser.add_argument("--images", type=int, default=640, help="for `epochs`: training images (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: %(default)s)")
@@ -235,7 +303,9 @@ def main() -> None:
     elif chosen.tiny:
         print(tiny_rate(chosen.tiny, chosen.bare))
     elif chosen.what is None or (chosen.what == "epochs") != (chosen.root is not None):
-        parser.error("give `step` or `overhead`, or `epochs` with a folder of images")
+        parser.error("give `step`, `overhead` or `operators`, or `epochs` with a folder of images")
+    elif chosen.what == "operators":
+        show_operators()
     else:
         print(f"{describe()}; median (range) of {chosen.rounds} in turn")
         if chosen.what == "step":
