@@ -145,6 +145,19 @@ def test_space_to_depth_is_one_graph_for_a_compiler() -> None:
         torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_space_to_depth_trains_the_same_on_a_gpu() -> None:
+    torch.manual_seed(0)
+    network = ThreeConvNet(channels=(16, 16, 20), hidden=10, image_size=40, dropout=0).double().cuda()
+    images = torch.rand(9, 3, 40, 40, dtype=torch.float64, device="cuda")
+    expected = gradients(network, images)
+    network.convolutions = "space_to_depth"
+    network.compile(fullgraph=True)
+    for one, other in zip(expected, gradients(network, images), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-12)
+
+
 def test_only_training_without_normalisation_is_fused() -> None:
     network = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22, convolutions="fused")
     ran: list[str] = []
