@@ -348,8 +348,10 @@ class MoleDataModule(pl.LightningDataModule):
 
         A plain tensor, such as the sample of `to_onnx`, is sent as it is.
         """
-        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        return moved._replace(epoch=batch.epoch) if isinstance(batch, Batch) else moved
+        if not isinstance(batch, Batch):
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        pixels, targets, positions = (part.to(device, non_blocking=device.type != "cpu") for part in batch[:-1])
+        return Batch(pixels, targets, positions, batch.epoch)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment training batches on the device that they are on."""
