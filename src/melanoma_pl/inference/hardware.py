@@ -50,8 +50,16 @@ def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"], cpu_option: str = 
     return "gpu" if has_gpu and wanted != "cpu" else "cpu"
 
 
-def choose_precision(wanted: str, accelerator: Accelerator) -> str:
+def choose_precision(
+    wanted: str, accelerator: Accelerator, option: str = "trainer.precision=", other: str = "32-true, or auto"
+) -> str:
     """Return the precision; `auto` is bf16 if the device has bf16 arithmetic.
+
+    Args:
+        wanted: The user's choice.
+        accelerator: The device.
+        option: The option that was typed before it, for the error.
+        other: What to take instead, for the error.
 
     Raises:
         UserError: If the device lacks the wanted arithmetic.
@@ -61,9 +69,7 @@ def choose_precision(wanted: str, accelerator: Accelerator) -> str:
     if wanted == "16-mixed" and accelerator == "cpu":
         raise UserError("trainer.precision=16-mixed is for GPUs", "on a CPU take 32-true, or auto")
     if wanted == "bf16-mixed" and not has_bf16(accelerator):
-        raise UserError(
-            f"trainer.precision=bf16-mixed: this {accelerator} does not compute in bf16", "take 32-true, or auto"
-        )
+        raise UserError(f"{option}bf16-mixed: this {accelerator} does not compute in bf16", f"take {other}")
     return wanted
 
 
