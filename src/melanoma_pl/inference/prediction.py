@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # Lightning and torchvision take longer to import than PyTorc
     from melanoma_pl.models.classifier import MelanomaClassifier
 
 BATCH = 64  # images; bounds the memory of prediction
+FEWEST_ON_EACH_CORE = BATCH + 1  # images; fewer are one batch for all cores
 BATCH_OF_CORE = 16  # images; fewer would leave less of the dense layers' weights in the cache for the next image
 MOST_FITTED = 20_000  # images of a split that the detector is fitted to
 
@@ -250,7 +251,7 @@ def iterate_predictions(
     compute = partial(_compute, classifier, views=views, of_thread=of_thread)
     threads = torch.get_num_threads()
     with _tapped(classifier, of_thread):  # for all batches: finding the layer runs the network once more
-        if on_each_core and threads > 1 and len(images) > BATCH and classifier.device.type == "cpu":
+        if on_each_core and threads > 1 and len(images) >= FEWEST_ON_EACH_CORE and classifier.device.type == "cpu":
             batches = _on_each_core(lambda batch: compute(list(map(decode, batch))), images, threads)
         else:
             batches = map(compute, _read_batches(decode, images))

@@ -60,7 +60,7 @@ def tapped(network: nn.Module, collect: Callable[[Tensor], object] | None = None
         collect: Called with the features instead, in the thread that ran the network.
     """
     collected: list[Tensor] = []
-    latest, is_chosen, lock = _OfThread(), False, threading.Lock()
+    latest, is_chosen, lock = _OfThread(), False, threading.RLock()
     handles: list[RemovableHandle] = []
 
     def keep(features: Tensor) -> None:
@@ -68,11 +68,11 @@ def tapped(network: nn.Module, collect: Callable[[Tensor], object] | None = None
 
     def choose(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         nonlocal is_chosen
-        with lock:  # other threads wait until the layer is known
+        with lock:  # other threads wait here until the layer is known; looking for it runs the network in this one
             if not is_chosen:
                 is_chosen = True
-                handles.pop(0).remove()  # this hook itself, because looking for the layer runs the network
                 handles.extend(tap(network, inputs[0], keep))
+                handles.pop(0).remove()  # this hook itself
 
     def gather(module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
         if latest.features is not None and latest.features.shape[1] <= MOST_FEATURES:
