@@ -180,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
         choices=PRECISIONS,
         default=PRECISIONS[0],
         help="arithmetic of the network: 32 bits, or bf16, which is faster for many images on a processor that has it, "
-        "and changes probabilities by about 0.01 (default: %(default)s)",
+        "and changes probabilities by up to about 0.02 (default: %(default)s)",
     )
     return parsing
 
