@@ -41,7 +41,7 @@ def last_convolution(network: nn.Module, images: Tensor | None = None) -> nn.Mod
     return ran[-1] if ran else None
 
 
-class _OfThread(threading.local):
+class _Latest(threading.local):
     """The latest features of the network's run in this thread."""
 
     features: Tensor | None = None
@@ -60,7 +60,7 @@ def tapped(network: nn.Module, collect: Callable[[Tensor], object] | None = None
         collect: Called with the features instead, in the thread that ran the network.
     """
     collected: list[Tensor] = []
-    latest, is_chosen, lock = _OfThread(), False, threading.RLock()
+    latest, is_chosen, lock = _Latest(), False, threading.RLock()
     handles: list[RemovableHandle] = []
 
     def keep(features: Tensor) -> None:

@@ -1,5 +1,6 @@
 """Features of an image, and the last convolution."""
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,9 @@ def test_each_call_is_collected_and_nothing_is_left_on_the_network() -> None:
 def test_threads_collect_their_own_features() -> None:
     net, own = network(), threading.local()
     images = [torch.rand(count, 3, SIDE, SIDE) for count in (2, 3, 4, 5) * 5]
-    net.conv_2.register_forward_pre_hook(lambda *arguments: time.sleep(0.002))  # so that others overtake
+    passes = itertools.count()  # the first one, which looks for the layer, must not see what others compute meanwhile
+    net.conv_2.register_forward_pre_hook(lambda *arguments: time.sleep(0.02 if next(passes) else 0))
+    net.dense_1.register_forward_pre_hook(lambda *arguments: time.sleep(0.005))
 
     def features_of(batch: Tensor) -> Tensor:
         own.features = []
