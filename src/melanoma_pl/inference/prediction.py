@@ -1,10 +1,13 @@
 """Prediction: from a checkpoint and images to logits, features, probabilities and decisions. Without Lightning."""
 
 import math
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Union
 
@@ -18,7 +21,7 @@ from melanoma_pl.data.decoding import Decoded, decode_file, stack
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation.decision import Decision
 from melanoma_pl.evaluation.out_of_distribution import OutOfDistributionDetector, fit_detector
-from melanoma_pl.image_files import read_all
+from melanoma_pl.image_files import in_order, pillow_warnings, read_all
 from melanoma_pl.inference.extras import restore_extras
 from melanoma_pl.inference.hardware import full_precision
 from melanoma_pl.messages import Progress, timed
@@ -32,9 +35,12 @@ if TYPE_CHECKING:  # Lightning and torchvision take longer to import than PyTorc
     from melanoma_pl.models.classifier import MelanomaClassifier
 
 BATCH = 64  # images; bounds the memory of prediction
+FEWEST_ON_EACH_CORE = BATCH + 1  # images; fewer are one batch for all cores
+BATCH_OF_CORE = 16  # images; fewer would leave less of the dense layers' weights in the cache for the next image
 MOST_FITTED = 20_000  # images of a split that the detector is fitted to
 
 Views = Literal["none", "dihedral"]
+Precision = Literal["32-true", "bf16-mixed"]
 Change = Callable[[Tensor, Tensor], Tensor]
 """Function of pixels, uint8 `(B, 3, S, S)`, and their images' indices in the split, int64 `(B,)` → changed pixels."""
 Classifier = Union["MelanomaClassifier", "Predictor"]
@@ -79,11 +85,12 @@ class Predictor(nn.Module):
     Args:
         network: The network, with the weights of the checkpoint.
         entry: What the checkpoint holds beside them.
+        precision: `32-true`, or `bf16-mixed` to compute convolutions and products in bf16.
     """
 
-    def __init__(self, network: nn.Module, entry: CheckpointEntry) -> None:
+    def __init__(self, network: nn.Module, entry: CheckpointEntry, precision: Precision = "32-true") -> None:
         super().__init__()
-        self.network = network
+        self.network, self.precision = network, precision
         self.preprocessing, self.class_names = entry.preprocessing, entry.class_names
         self.temperature, self.threshold, self.is_decided = entry.temperature, entry.threshold, entry.is_decided
         self.decided_on, self.images_note = entry.decided_on, entry.images_note
@@ -98,8 +105,9 @@ class Predictor(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return one logit an image, float `(N,)`, from pixels, uint8 `(N, 3, S, S)`."""
-        logits: Tensor = self.network(self.preprocessing.to_input(pixels))
-        return logits.reshape(pixels.shape[0]) - self.logit_shift
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed"):
+            logits: Tensor = self.network(self.preprocessing.to_input(pixels))
+        return logits.float().reshape(pixels.shape[0]) - self.logit_shift
 
     def decide(self, decision: Decision) -> None:
         """Take a temperature and a threshold that were fitted with the present weights."""
@@ -107,9 +115,11 @@ class Predictor(nn.Module):
         self.decided_on = ""
 
 
-def load_predictor(path: Path, accelerator: str = "cpu", trust: Collection[str] = ()) -> Predictor:
-    """Load what `load_classifier` does, for prediction alone; arguments and errors as there."""
-    predictor = Predictor(*load_network(path, trust)).eval()
+def load_predictor(
+    path: Path, accelerator: str = "cpu", trust: Collection[str] = (), precision: Precision = "32-true"
+) -> Predictor:
+    """Load what `load_classifier` does, for prediction alone, in a `Predictor`'s precision; the rest as there."""
+    predictor = Predictor(*load_network(path, trust), precision).eval()
     restore_extras(predictor, path)
     predictor = predictor.to(torch.device("cuda" if accelerator == "gpu" else "cpu"))
     return predictor.to(memory_format=torch.channels_last)
@@ -209,8 +219,24 @@ def _features(classifier: "MelanomaClassifier", data: "MoleDataModule", name: st
     return torch.cat(collected).cpu().numpy() if collected else np.empty((len(split), 0), dtype=np.float32)
 
 
+@dataclass(frozen=True)
+class _Computed:
+    """Decoded images, and float32 `(N,)` logits and `(N, D)` features of those that are not broken."""
+
+    decoded: Sequence[Decoded]
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32] | None
+
+
+class _OfThread(threading.local):
+    """The features that the network was tapped of in this thread."""
+
+    def __init__(self) -> None:
+        self.features: list[Tensor] = []
+
+
 def iterate_predictions(
-    classifier: Classifier, images: Sequence[ImageSource], views: Views = "none"
+    classifier: Classifier, images: Sequence[ImageSource], views: Views = "none", *, on_each_core: bool = False
 ) -> Iterator[Prediction]:
     """Predict any number of images in their order and in constant memory; broken images do not stop the others.
 
@@ -218,23 +244,54 @@ def iterate_predictions(
         classifier: In evaluation mode.
         images: Files, or images in memory.
         views: As of `predict_logits`; `dihedral` uses the decision that an evaluation fitted for it, if there is one.
+        on_each_core: Whether each core of a CPU may read and predict batches of its own, which is faster for many
+            images. Until the last prediction, the network must then do nothing else, such as heat maps.
     """
-    decode = partial(_decode, preprocessing=classifier.preprocessing)
+    decode, of_thread = partial(_decode, preprocessing=classifier.preprocessing), _OfThread()
+    compute = partial(_compute, classifier, views=views, of_thread=of_thread)
+    threads = torch.get_num_threads()
+    with _tapped(classifier, of_thread):  # for all batches: finding the layer runs the network once more
+        if on_each_core and threads > 1 and len(images) >= FEWEST_ON_EACH_CORE and classifier.device.type == "cpu":
+            batches = _on_each_core(lambda batch: compute(list(map(decode, batch))), images, threads)
+        else:
+            batches = map(compute, _read_batches(decode, images))
+        predictions = (prediction for batch in batches for prediction in _predictions(classifier, batch, views))
+        for index, (image, prediction) in enumerate(zip(images, predictions, strict=True)):
+            yield replace(prediction, index=index, path=image if isinstance(image, Path) else None)
+
+
+def _on_each_core(
+    compute: Callable[[Sequence[ImageSource]], _Computed], images: Sequence[ImageSource], threads: int
+) -> Iterator[_Computed]:
+    """Let each thread read and predict small batches alone: no core waits for another one, neither does the reading."""
+    ends = [*range(0, len(images) - BATCH_OF_CORE + 1, BATCH_OF_CORE), len(images)]  # the last batch is the largest
+    batches = (images[start:end] for start, end in pairwise(ends))
+    pool = ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1))
+    try:
+        with pillow_warnings.ignored(), full_precision(), Progress(len(images), "predicting") as progress:
+            for computed in in_order(compute, batches, pool, 2 * threads):
+                progress.advance(len(computed.decoded))
+                yield computed
+    finally:
+        torch.set_num_threads(threads)  # new threads have the number that was set last, in whichever thread
+
+
+def _read_batches(
+    decode: Callable[[ImageSource], Decoded], images: Sequence[ImageSource]
+) -> Iterator[Sequence[Decoded]]:
     waiting: list[Decoded] = []
-    with _tapped(classifier) as collected:  # for all batches: finding the layer runs the network once more
-        for count, decoded in enumerate(read_all(decode, images, "predicting"), 1):
-            waiting.append(decoded)
-            if len(waiting) == BATCH or count == len(images):
-                first = count - len(waiting)
-                for index, prediction in enumerate(_predict_batch(classifier, waiting, views, collected), first):
-                    image = images[index]
-                    yield replace(prediction, index=index, path=image if isinstance(image, Path) else None)
-                waiting.clear()
+    for count, decoded in enumerate(read_all(decode, images, "predicting"), 1):
+        waiting.append(decoded)
+        if len(waiting) == BATCH or count == len(images):
+            yield waiting
+            waiting = []
 
 
-def _tapped(classifier: Classifier) -> AbstractContextManager[list[Tensor]]:
+def _tapped(classifier: Classifier, of_thread: _OfThread) -> AbstractContextManager[object]:
     """Collect features while the network runs, if a detector wants them."""
-    return nullcontext([]) if classifier.ood_detector is None else tapped(classifier.network)
+    if classifier.ood_detector is None:
+        return nullcontext()
+    return tapped(classifier.network, lambda features: of_thread.features.append(features))
 
 
 def _decode(source: ImageSource, preprocessing: Preprocessing) -> Decoded:
@@ -250,24 +307,28 @@ def _decode(source: ImageSource, preprocessing: Preprocessing) -> Decoded:
 
 def predict_decoded(classifier: Classifier, batch: Sequence[Decoded], views: Views = "none") -> Iterator[Prediction]:
     """Predict images that are decoded already, in one batch; arguments as of `iterate_predictions`."""
-    with _tapped(classifier) as collected:
-        yield from _predict_batch(classifier, batch, views, collected)
+    of_thread = _OfThread()
+    with _tapped(classifier, of_thread):
+        computed = _compute(classifier, batch, views, of_thread)
+    yield from _predictions(classifier, computed, views)
 
 
-def _predict_batch(
-    classifier: Classifier, batch: Sequence[Decoded], views: Views, collected: list[Tensor]
-) -> Iterator[Prediction]:
-    """Predict decoded images; `collected` receives their features, after those of what else ran in the meantime."""
+def _compute(classifier: Classifier, batch: Sequence[Decoded], views: Views, of_thread: _OfThread) -> _Computed:
     readable = [decoded.pixels for decoded in batch if decoded.pixels is not None]
-    collected.clear()
+    of_thread.features.clear()  # of what else ran in the meantime
     logits = predict_logits(classifier, [stack(readable)] if readable else [], views)
-    is_ood: list[bool | None] = [None] * len(readable)
-    if classifier.ood_detector is not None and readable:
-        is_ood = classifier.ood_detector.is_ood(collected[0].cpu().numpy()).tolist()
+    return _Computed(batch, logits, of_thread.features[0].cpu().numpy() if of_thread.features else None)
+
+
+def _predictions(classifier: Classifier, computed: _Computed, views: Views) -> Iterator[Prediction]:
+    """Return the predictions of a batch, numbered from 0."""
+    is_ood: list[bool | None] = [None] * len(computed.logits)
+    if classifier.ood_detector is not None and computed.features is not None:
+        is_ood = classifier.ood_detector.is_ood(computed.features).tolist()
     stored = classifier.augmented_decision if views == "dihedral" else None
     decision = stored or Decision(classifier.temperature, classifier.threshold)
-    predicted = iter(zip(decision.probabilities(logits).tolist(), is_ood, strict=True))
-    for index, decoded in enumerate(batch):
+    predicted = iter(zip(decision.probabilities(computed.logits).tolist(), is_ood, strict=True))
+    for index, decoded in enumerate(computed.decoded):
         if decoded.pixels is None:
             yield Prediction(index, None, None, decision.threshold, None, reason=decoded.reason)
             continue

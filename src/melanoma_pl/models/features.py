@@ -1,5 +1,6 @@
 """Features of an image: what the input of the last convolution or of the last dense layer amounts to."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,28 +41,43 @@ def last_convolution(network: nn.Module, images: Tensor | None = None) -> nn.Mod
     return ran[-1] if ran else None
 
 
+class _Latest(threading.local):
+    """The latest features of the network's run in this thread."""
+
+    features: Tensor | None = None
+
+
 @contextmanager
-def tapped(network: nn.Module) -> Iterator[list[Tensor]]:
+def tapped(network: nn.Module, collect: Callable[[Tensor], object] | None = None) -> Iterator[list[Tensor]]:
     """Collect features while the network runs: one float tensor `(B, D)` a call.
 
     The features are the mean and the log standard deviation of each channel of the last convolution over all pixels,
     before any activation, so that no channel is silent; for a network without a convolution they are the inputs of the
     last dense layer. A network with neither, or with more than `MOST_FEATURES` features, yields none.
+
+    Args:
+        network: Any network, which several threads may run.
+        collect: Called with the features instead, in the thread that ran the network.
     """
     collected: list[Tensor] = []
-    latest: list[Tensor] = []
+    latest, is_chosen, lock = _Latest(), False, threading.RLock()
     handles: list[RemovableHandle] = []
 
     def keep(features: Tensor) -> None:
-        latest[:] = [features]
+        latest.features = features
 
     def choose(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        handles.pop(0).remove()  # this hook itself, because looking for the layer runs the network
-        handles.extend(tap(network, inputs[0], keep))
+        nonlocal is_chosen
+        with lock:  # other threads wait here until the layer is known; looking for it runs the network in this one
+            if not is_chosen:
+                is_chosen = True
+                handles.extend(tap(network, inputs[0], keep))
+                handles.pop(0).remove()  # this hook itself
 
     def gather(module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
-        collected.extend(features for features in latest if features.shape[1] <= MOST_FEATURES)
-        latest.clear()
+        if latest.features is not None and latest.features.shape[1] <= MOST_FEATURES:
+            (collect or collected.append)(latest.features)
+        latest.features = None
 
     handles += [network.register_forward_pre_hook(choose), network.register_forward_hook(gather)]
     try:

@@ -45,6 +45,30 @@ def pooled_convolution(images: Tensor, weight: Tensor, bias: Tensor, by_products
     return pooled
 
 
+def predicted_maxima(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return what `pooled_convolution` does, with the same bits, but without a gradient.
+
+    Args:
+        images: float32 or bfloat16 `(N, C, H, W)`, on a CPU; channels-last memory is fastest. A number that is not
+            finite, here or in a sum, would not stay: oneDNN's ReLU turns NaN into zero.
+        weight: float `(D, C, K, K)`, the kernel of a valid convolution.
+        bias: float `(D,)`.
+
+    Returns:
+        float `(N, D, (H - K + 1) // 2, (W - K + 1) // 2)`.
+    """
+    height, width = ((side - weight.shape[-1] + 1) // POOL for side in images.shape[2:])
+    pooled = torch.empty(len(images), height, width, len(weight), dtype=INTEGERS[images.element_size()])
+    # image by image, the maps before the pooling stay in the cache; but several threads would wait for each other at
+    # each image, and in bf16 nothing is gained
+    at_once = 1 if torch.get_num_threads() == 1 and images.dtype == torch.float32 else len(images)
+    for block, maxima in zip(torch.split(images, at_once), torch.split(pooled, at_once), strict=True):
+        bits = _bits(_rectified_convolution(block, weight, bias))
+        rows = torch.maximum(bits[:, :, 0::2], bits[:, :, 1::2])
+        torch.maximum(rows[:, 0::2], rows[:, 1::2], out=maxima)
+    return pooled.view(images.dtype).permute(0, 3, 1, 2)
+
+
 class _PooledConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, by_products: bool) -> Tensor:
@@ -93,9 +117,7 @@ def _pool(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         two neighbours is larger, and `(N, h, w, D)`, set where the lower one of two such maxima is. The first one of
         equal numbers counts, row by row, as in PyTorch.
     """
-    bits = maps.permute(0, 2, 3, 1).view(INTEGERS[maps.element_size()])
-    height, width = (side - side % POOL for side in bits.shape[1:3])
-    bits = bits[:, :height, :width]
+    bits = _bits(maps)
     sign = 8 * maps.element_size() - 1  # shifting by it leaves -1 of a negative difference and 0 of others
     left, right = bits[:, :, 0::2], bits[:, :, 1::2]
     is_right = (left - right).__irshift__(sign)
@@ -103,6 +125,13 @@ def _pool(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     upper, lower = rows[:, 0::2], rows[:, 1::2]
     is_lower = (upper - lower).__irshift__(sign)
     return torch.maximum(upper, lower).view(maps.dtype).permute(0, 3, 1, 2), is_right, is_lower
+
+
+def _bits(maps: Tensor) -> Tensor:
+    """Return the bits of the numbers that fill windows, integers `(N, 2h, 2w, D)`, from maps `(N, D, H, W)`."""
+    bits = maps.permute(0, 2, 3, 1).view(INTEGERS[maps.element_size()])
+    height, width = (side - side % POOL for side in bits.shape[1:3])
+    return bits[:, :height, :width]
 
 
 def _unpool(gradient: Tensor, is_right: Tensor, is_lower: Tensor, shape: torch.Size) -> Tensor:

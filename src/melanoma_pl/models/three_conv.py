@@ -6,7 +6,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from melanoma_pl.models.pooled_convolution import POOL, max_pool, pooled_convolution, space_to_depth_convolution
+from melanoma_pl.models.pooled_convolution import (
+    IN_ONE_PASS,
+    POOL,
+    max_pool,
+    pooled_convolution,
+    predicted_maxima,
+    space_to_depth_convolution,
+)
 from melanoma_pl.specs import TARGET, name_of
 
 KERNEL = 3
@@ -14,6 +21,7 @@ CONVOLUTIONS = ("layers", "fused", "products")  # of which a CPU may choose
 SPACE_TO_DEPTH = "space_to_depth"
 IMAGES_AT_ONCE = 16  # in a block of products: the maps between two layers then stay in the CPU's cache
 HALF = (torch.bfloat16, torch.float16)
+LARGEST = 1e37  # numbers below it stay finite, however they are rounded
 
 
 class ThreeConvNet(nn.Module):
@@ -103,10 +111,10 @@ class ThreeConvNet(nn.Module):
         elif self.convolutions != "layers" and self.training and self._can_fuse(images):
             features = self._pooled_convolutions(images)
         else:
-            # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
-            features = torch.relu(self.pool_1(self.norm_1(self.conv_1(images))))  # (N, 16, 111, 111)
-            features = torch.relu(self.pool_2(self.norm_2(self.conv_2(features))))  # (N, 64, 54, 54)
-            features = torch.relu(self.pool_3(self.norm_3(self.conv_3(features))))  # (N, 64, 26, 26)
+            fuses = self._can_predict_fused(images)
+            features = _block(images, self.conv_1, self.norm_1, self.pool_1, fuses)  # (N, 16, 111, 111)
+            features = _block(features, self.conv_2, self.norm_2, self.pool_2, fuses)  # (N, 64, 54, 54)
+            features = _block(features, self.conv_3, self.norm_3, self.pool_3, fuses)  # (N, 64, 26, 26)
         hidden = torch.relu(self.dense_1(self.flatten(features)))  # (N, 100)
         logits: Tensor = self.dense_2(self.dropout(hidden))
         return logits
@@ -143,9 +151,28 @@ class ThreeConvNet(nn.Module):
         features = torch.relu(max_pool(self.conv_2(features)))
         return torch.relu(max_pool(self.conv_3(features)))
 
+    def _can_predict_fused(self, images: Tensor) -> bool:
+        """Tell whether each block may be computed in one step: with the bits of the layers, and nobody misses them.
+
+        PyTorch computes a single small image, and other memory formats, otherwise than oneDNN. The ReLU of the step
+        would hide NaN, so no weight may be NaN and no number on the way may overflow.
+        """
+        if torch.is_grad_enabled() or type(images) is not Tensor or len(images) < 2 or not self._can_fuse(images):
+            return False
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[no-untyped-call, attr-defined]
+            return False
+        if _precision(images) not in IN_ONE_PASS or not images.is_contiguous(memory_format=torch.channels_last):
+            return False
+        largest = torch.linalg.vector_norm(images)  # no number is larger
+        for layer in (self.conv_1, self.conv_2, self.conv_3):
+            assert layer.bias is not None
+            sums = torch.linalg.vector_norm(layer.weight, ord=1, dim=(1, 2, 3))
+            largest = largest * sums.max() + layer.bias.abs().max()
+        return bool(largest < LARGEST)
+
     def _pooled_convolutions(self, images: Tensor) -> Tensor:
         """Return float `(N, C, s, s)`, the features before the dense layers, in the precision of autocast."""
-        precision = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
+        precision = _precision(images)
         by_products = self.convolutions == "products" and precision not in HALF
         layers = (self.conv_1, self.conv_2, self.conv_3)
         weights = [(layer.weight.to(precision), layer.bias.to(precision)) for layer in layers]  # type: ignore[union-attr]
@@ -155,6 +182,27 @@ class ThreeConvNet(nn.Module):
                 block = pooled_convolution(block, weight, bias, by_products)
             blocks.append(block)
         return torch.cat(blocks)
+
+
+def _precision(images: Tensor) -> torch.dtype:
+    """Return the type that convolutions of images on a CPU compute in."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
+
+
+def _block(features: Tensor, conv: nn.Conv2d, norm: nn.Module, pool: nn.Module, is_fused: bool) -> Tensor:
+    """Return `relu(pool(norm(conv(features))))`, in one step if wanted and if no hook waits for a layer's output."""
+    if not is_fused or _has_hooks(conv, norm, pool):
+        # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
+        return torch.relu(pool(norm(conv(features))))
+    assert conv.bias is not None
+    precision = _precision(features)
+    return predicted_maxima(features.to(precision), conv.weight.to(precision), conv.bias.to(precision))
+
+
+def _has_hooks(*layers: nn.Module) -> bool:
+    """Tell whether anyone looks at the inputs or outputs of layers: features, heat maps, summaries, profilers."""
+    hooks = [each for layer in layers for each in (layer._forward_hooks, layer._forward_pre_hooks)]
+    return any(hooks) or bool(nn.modules.module._has_any_global_hook())  # type: ignore[no-untyped-call]
 
 
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, Tensor]:

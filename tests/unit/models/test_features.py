@@ -1,5 +1,10 @@
 """Features of an image, and the last convolution."""
 
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -41,6 +46,30 @@ def test_each_call_is_collected_and_nothing_is_left_on_the_network() -> None:
     net(torch.rand(1, 3, SIDE, SIDE))
     assert len(collected) == 2
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_threads_collect_their_own_features() -> None:
+    net, own = network(), threading.local()
+    images = [torch.rand(count, 3, SIDE, SIDE) for count in (2, 3, 4, 5) * 5]
+    passes = itertools.count()  # the first one, which looks for the layer, must not see what others compute meanwhile
+    net.conv_2.register_forward_pre_hook(lambda *arguments: time.sleep(0.02 if next(passes) else 0))
+    net.dense_1.register_forward_pre_hook(lambda *arguments: time.sleep(0.005))
+
+    def features_of(batch: Tensor) -> Tensor:
+        own.features = []
+        with torch.no_grad():
+            net(batch)
+        (features,) = own.features
+        assert isinstance(features, Tensor)
+        return features
+
+    with tapped(net, lambda features: own.features.append(features)) as collected, ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(features_of, images))
+    assert collected == []
+    with torch.no_grad(), tapped(net) as expected:
+        for batch in images:
+            net(batch)
+    assert all(map(torch.equal, found, expected))
 
 
 def test_without_a_convolution_it_is_what_the_last_dense_layer_is_given() -> None:

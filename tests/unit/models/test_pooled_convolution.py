@@ -1,17 +1,21 @@
 """One step of back-propagation for convolution, pooling and ReLU, against PyTorch's three."""
 
+import warnings
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d
 
-from melanoma_pl.models import ThreeConvNet
+from melanoma_pl.models import ThreeConvNet, three_conv
+from melanoma_pl.models.features import tapped
 from melanoma_pl.models.pooled_convolution import (
     FEW_CHANNELS,
     _pool,
     _unpool,
     max_pool,
     pooled_convolution,
+    predicted_maxima,
     space_to_depth_convolution,
 )
 
@@ -178,3 +182,83 @@ def test_only_training_without_normalisation_is_fused() -> None:
 def test_unknown_way_to_convolve_is_refused() -> None:
     with pytest.raises(ValueError, match="convolutions=blocks"):
         ThreeConvNet(image_size=22, convolutions="blocks")  # type: ignore[arg-type]
+
+
+def without_fusion(network: ThreeConvNet, images: Tensor) -> Tensor:
+    """Return the logits of the layers one after another, since each is watched."""
+    handles = [layer.register_forward_hook(lambda *arguments: None) for layer in network.children()]
+    logits: Tensor = network(images)
+    for handle in handles:
+        handle.remove()
+    return logits
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that receives the output channels of each block that is predicted in one step."""
+    blocks: list[int] = []
+
+    def noted(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        blocks.append(len(weight))
+        return predicted_maxima(images, weight, bias)
+
+    monkeypatch.setattr(three_conv, "predicted_maxima", noted)
+    return blocks
+
+
+@pytest.mark.parametrize("is_bf16", [False, True])
+@pytest.mark.parametrize("side", [38, 45])
+def test_prediction_in_one_step_has_the_bits_of_the_layers(
+    side: int, is_bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(side)
+    blocks = watch(monkeypatch)
+    network = ThreeConvNet((5, 6, 7), hidden=8, image_size=side).eval().to(memory_format=torch.channels_last)
+    images = (torch.rand(6, 3, side, side) - 0.5).to(memory_format=torch.channels_last)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+        for count in (6, 2, 1):
+            found, expected = network(images[:count]), without_fusion(network, images[:count])
+            assert torch.equal(found, expected) and found.dtype == expected.dtype
+        expected_of_all = without_fusion(network, images)
+        assert blocks == [5, 6, 7, 5, 6, 7], "a single small image is not computed by oneDNN"
+        with tapped(network) as collected:
+            tapped_logits = network(images)
+    assert blocks[6:] == [5, 6], "the last convolution is computed for the features"
+    assert torch.equal(tapped_logits, expected_of_all) and collected[0].shape == (6, 14)
+
+
+def test_prediction_is_only_fused_where_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = watch(monkeypatch)
+    options = {"channels": (4, 4, 4), "hidden": 4, "image_size": 22}
+    network = ThreeConvNet(**options).eval()  # type: ignore[arg-type]
+    images = torch.rand(2, 3, 22, 22).to(memory_format=torch.channels_last)
+    network(images)
+    ThreeConvNet(**options, batch_norm=True).eval()(images)  # type: ignore[arg-type]
+    with torch.no_grad():
+        network(images.contiguous())
+        network.double()(images.double())
+        torch.export.export(network.float(), (images,), strict=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.jit.trace(network, images, check_trace=False)
+        handle = nn.modules.module.register_module_forward_hook(lambda *arguments: None)
+        network(images)
+        handle.remove()
+    assert blocks == []
+    with torch.inference_mode():
+        network(images)
+    assert blocks == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("layer", "weight"), [(1, float("nan")), (3, float("nan")), (2, float("inf")), (1, 1e30), (3, -float("nan"))]
+)
+def test_broken_weights_do_not_look_sound(layer: int, weight: float) -> None:
+    torch.manual_seed(0)
+    network = ThreeConvNet((4, 4, 4), hidden=4, image_size=30).eval()
+    images = torch.rand(3, 3, 30, 30).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        for conv in (network.conv_1, network.conv_2, network.conv_3)[layer - 1 :]:
+            conv.weight[0] = weight
+        assert torch.equal(network(images).isfinite(), without_fusion(network, images).isfinite())
+        network.conv_1.weight.nan_to_num_(0, 1, -1)
+        assert torch.equal(network(images * float("nan")).isfinite(), torch.zeros(3, 1, dtype=torch.bool))
