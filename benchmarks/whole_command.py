@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.machine import describe
-from benchmarks.start_up import REFERENCE, python, training
+from benchmarks.start_up import REFERENCES, python, training
 from benchmarks.turns import take_turns
 from melanoma_pl.runs.run_folder import OUTPUTS, all_runs
 
-COMMAND = "melanoma-train"
+COMMAND, REFERENCE = "melanoma-train", REFERENCES[1]
 NETWORK = ("training", "validation", "evaluation", "variants", "detector", "heat_maps")  # parts in `run.json`
 OTHERS = {"imports": "imports", "reading": "listing and decoding", "figures": "figures", "page": "page"}
 

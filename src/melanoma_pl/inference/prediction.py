@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # Lightning and torchvision take longer to import than PyTorc
 
 BATCH = 64  # images; bounds the memory of prediction
 FEWEST_ON_EACH_CORE = BATCH + 1  # images; fewer are one batch for all cores
-BATCH_OF_CORE = 16  # images; fewer would leave less of the dense layers' weights in the cache for the next image
+BATCH_OF_CORE = 32  # images; of fewer, each batch would read the dense layers' weights anew
 MOST_FITTED = 20_000  # images of a split that the detector is fitted to
 
 Views = Literal["none", "dihedral"]

@@ -57,15 +57,9 @@ def predicted_maxima(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         float `(N, D, (H - K + 1) // 2, (W - K + 1) // 2)`.
     """
-    height, width = ((side - weight.shape[-1] + 1) // POOL for side in images.shape[2:])
-    pooled = torch.empty(len(images), height, width, len(weight), dtype=INTEGERS[images.element_size()])
-    # image by image, the maps before the pooling stay in the cache; but several threads would wait for each other at
-    # each image, and in bf16 nothing is gained
-    at_once = 1 if torch.get_num_threads() == 1 and images.dtype == torch.float32 else len(images)
-    for block, maxima in zip(torch.split(images, at_once), torch.split(pooled, at_once), strict=True):
-        bits = _bits(_rectified_convolution(block, weight, bias))
-        rows = torch.maximum(bits[:, :, 0::2], bits[:, :, 1::2])
-        torch.maximum(rows[:, 0::2], rows[:, 1::2], out=maxima)
+    bits = _bits(_rectified_convolution(images, weight, bias))
+    rows = torch.maximum(bits[:, :, 0::2], bits[:, :, 1::2])
+    pooled = torch.maximum(rows[:, 0::2], rows[:, 1::2])
     return pooled.view(images.dtype).permute(0, 3, 1, 2)
 
 
