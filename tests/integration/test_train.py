@@ -148,9 +148,13 @@ def test_validating_on_test_says_so(command: Command, work_folder: Path) -> None
     result = command("data.validate_on=test", "threshold=fixed", "checkpoint.evaluate=last")
     assert result.code == 0, result.error
     assert "validation runs on the test images" in result.output
-    metrics = json.loads((only_run(work_folder) / "report/test/metrics.json").read_text())
+    run = only_run(work_folder)
+    metrics = json.loads((run / "report/test/metrics.json").read_text())
     assert any("Validated on the test images" in note for note in metrics["notes"])
     assert (metrics["temperature"], metrics["threshold"]) == (1.0, 0.5)
+    figures = json.loads((run / "run.json").read_text())["figures"]
+    assert figures["val/auroc"] == figures["test/auroc"]
+    assert not (run / "report/validation").exists(), "the same images are evaluated once"
 
 
 def test_leaks_are_counted_and_figures_given_without_them(

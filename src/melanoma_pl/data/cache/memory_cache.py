@@ -113,7 +113,10 @@ def load_images(
         sha256, broken = record.sha256, record.broken
     elif fits:
         cache = torch.empty((len(images), side, side, 3), dtype=torch.uint8)
-        sha256, broken = decode_images(images, preprocessing, title, cache.__setitem__)
+        array = cache.numpy()  # NumPy copies in this thread; PyTorch's threads would wait for those that decode
+        sha256, broken = decode_images(
+            images, preprocessing, title, lambda index, pixels: array.__setitem__(index, pixels.numpy())
+        )
     else:
         sha256, broken = decode_images(images, preprocessing, title, lambda index, pixels: None)
     _report_broken(broken, images, on_broken)
