@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,14 +132,24 @@ def test_compiling_without_a_compiler_is_refused(
     assert "C++ compiler" in result.error
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not HAS_COMPILER, reason="needs a C++ compiler")
-def test_blocks_of_pixels_are_compiled(image_folder: Path, run_command: Command) -> None:
-    record, _, _ = trained(
-        run_command, image_folder, "plain", "trainer.compile=default", "trainer.convolutions=space_to_depth"
-    )
-    assert record["arithmetic"]["convolutions"] == "space_to_depth"
-    assert record["arithmetic"]["compile"] == "default"
+def test_augmentation_and_step_are_compiled(
+    image_folder: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: set[str] = set()
+
+    def compiled(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            called.add(f"{function.__name__}, {mode}")
+            return function(*arguments)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    settings = ("trainer.compile=default", "trainer.convolutions=space_to_depth")
+    record, _, _ = trained(run_command, image_folder, "plain", *settings)
+    assert called == {"apply, default", "logits_and_loss, default"}
+    assert (record["arithmetic"]["convolutions"], record["arithmetic"]["compile"]) == ("space_to_depth", "default")
 
 
 def test_when_steps_are_counted_changes_no_bit(

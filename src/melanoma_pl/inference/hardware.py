@@ -34,7 +34,7 @@ def keep_freed_memory() -> bool:
         return False
     library = ctypes.CDLL(None)
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_ARENA_MAX, 1))
-    return bool(min(library.mallopt(parameter, value) for parameter, value in settings))
+    return all(library.mallopt(parameter, value) for parameter, value in settings)
 
 
 def choose_accelerator(wanted: Literal["auto", "cpu", "gpu"], cpu_option: str = "trainer=cpu") -> Accelerator:

@@ -229,7 +229,7 @@ class _Computed:
 
 
 class _OfThread(threading.local):
-    """The features that the network was tapped of in this thread."""
+    """The features of the batches that this thread predicted."""
 
     def __init__(self) -> None:
         self.features: list[Tensor] = []
@@ -245,7 +245,8 @@ def iterate_predictions(
         images: Files, or images in memory.
         views: As of `predict_logits`; `dihedral` uses the decision that an evaluation fitted for it, if there is one.
         on_each_core: Whether each core of a CPU may read and predict batches of its own, which is faster for many
-            images. Until the last prediction, the network must then do nothing else, such as heat maps.
+            images. Nothing else, such as heat maps, may then use the network until the last
+            prediction.
     """
     decode, of_thread = partial(_decode, preprocessing=classifier.preprocessing), _OfThread()
     compute = partial(_compute, classifier, views=views, of_thread=of_thread)
@@ -263,7 +264,7 @@ def iterate_predictions(
 def _on_each_core(
     compute: Callable[[Sequence[ImageSource]], _Computed], images: Sequence[ImageSource], threads: int
 ) -> Iterator[_Computed]:
-    """Let each thread read and predict small batches alone: no core waits for another one, neither does the reading."""
+    """Let each thread read and predict small batches by itself, so that no core waits for another one."""
     ends = [*range(0, len(images) - BATCH_OF_CORE + 1, BATCH_OF_CORE), len(images)]  # the last batch is the largest
     batches = (images[start:end] for start, end in pairwise(ends))
     pool = ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1))

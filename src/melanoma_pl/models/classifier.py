@@ -52,7 +52,7 @@ LIGHTNINGS_BARS = (TQDMProgressBar, RichProgressBar)
 SENSITIVE = {"rule": "sensitivity", "sensitivity": 0.95}
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")  # of optimizers, each as large as its weight
 UNDECIDED = {"rule": "fixed", "value": 0.5}
-MOST_STEPS = 1000  # whose figures wait for being counted
+MOST_STEPS = 1000  # whose losses and answers wait to be summed
 LOSS_SUMS = "train_metrics.loss."  # begins the names of the epoch's sums in a checkpoint
 
 
@@ -159,6 +159,13 @@ class MelanomaClassifier(pl.LightningModule):
         self._total_steps = 1
         self._decided_step = -1
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. PyTorch's checks are left out for the one that Lightning sets fifty times a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Return one logit an image.
 
@@ -189,13 +196,6 @@ class MelanomaClassifier(pl.LightningModule):
         return functional.binary_cross_entropy_with_logits(shifted, targets.float(), pos_weight=weight)
 
     # Training
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; that of Lightning, which changes some fifty times a step, without a search for modules."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     def logits_and_loss(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Compute a training step's logits, float `(N,)`, and loss, float scalar."""
@@ -398,9 +398,12 @@ class MelanomaClassifier(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore temperature and threshold; whether the optimizer is fused stays this run's choice.
 
+        Steps that were not summed yet are forgotten, because the checkpoint's sums replace those of this training.
+
         Raises:
             UserError: If the checkpoint is damaged, or belongs to other weights, preprocessing or class names.
         """
+        self._steps.clear()
         path = self.trainer.ckpt_path if self._trainer else ""
         entry = entry_of(checkpoint, path or "")
         if difference := entry.difference(self.preprocessing, self.class_names):

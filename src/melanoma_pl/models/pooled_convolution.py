@@ -31,6 +31,9 @@ def pooled_convolution(images: Tensor, weight: Tensor, bias: Tensor, by_products
     - the gradient of the bias is summed over the pooled maps, since three quarters of the unpooled gradient are zero;
     - with `by_products`, the gradient of the kernel is one matrix product for each row of the kernel.
 
+    Without a gradient, no masks are computed. oneDNN's ReLU turns NaN into zero, so that the result may be finite even
+    if an input or a sum is not.
+
     Args:
         images: float `(N, C, H, W)`, on a CPU; channels-last memory is fastest.
         weight: float `(D, C, K, K)`, the kernel of a valid convolution.
@@ -41,26 +44,10 @@ def pooled_convolution(images: Tensor, weight: Tensor, bias: Tensor, by_products
     Returns:
         float `(N, D, (H - K + 1) // 2, (W - K + 1) // 2)`.
     """
+    if not torch.is_grad_enabled():
+        return _largest_of_windows(_rectified_convolution(images, weight, bias))
     pooled: Tensor = _PooledConvolution.apply(images, weight, bias, by_products)
     return pooled
-
-
-def predicted_maxima(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return what `pooled_convolution` does, with the same bits, but without a gradient.
-
-    Args:
-        images: float32 or bfloat16 `(N, C, H, W)`, on a CPU; channels-last memory is fastest. A number that is not
-            finite, here or in a sum, would not stay: oneDNN's ReLU turns NaN into zero.
-        weight: float `(D, C, K, K)`, the kernel of a valid convolution.
-        bias: float `(D,)`.
-
-    Returns:
-        float `(N, D, (H - K + 1) // 2, (W - K + 1) // 2)`.
-    """
-    bits = _bits(_rectified_convolution(images, weight, bias))
-    rows = torch.maximum(bits[:, :, 0::2], bits[:, :, 1::2])
-    pooled = torch.maximum(rows[:, 0::2], rows[:, 1::2])
-    return pooled.view(images.dtype).permute(0, 3, 1, 2)
 
 
 class _PooledConvolution(torch.autograd.Function):
@@ -121,6 +108,13 @@ def _pool(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.maximum(upper, lower).view(maps.dtype).permute(0, 3, 1, 2), is_right, is_lower
 
 
+def _largest_of_windows(maps: Tensor) -> Tensor:
+    """Return the maxima of `_pool` alone, float `(N, D, h, w)`."""
+    bits = _bits(maps)
+    rows = torch.maximum(bits[:, :, 0::2], bits[:, :, 1::2])
+    return torch.maximum(rows[:, 0::2], rows[:, 1::2]).view(maps.dtype).permute(0, 3, 1, 2)
+
+
 def _bits(maps: Tensor) -> Tensor:
     """Return the bits of the numbers that fill windows, integers `(N, 2h, 2w, D)`, from maps `(N, D, H, W)`."""
     bits = maps.permute(0, 2, 3, 1).view(INTEGERS[maps.element_size()])
@@ -178,7 +172,7 @@ def _kernel_gradient(of_maps: Tensor, images: Tensor, kernel: int) -> Tensor:
 
 
 def space_to_depth_convolution(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return `max_pool(convolution)` of few channels, with four times as many in half the rows and columns.
+    """Return `max_pool(convolution)` for few channels, computed with four times as many at half the height and width.
 
     Each 2×2 block of pixels becomes one pixel, and the four outputs that a pooling window covers become channels of
     one 2×2 convolution. A GPU multiplies matrices of 3 channels at a small part of its speed, and pools by a maximum
@@ -196,9 +190,8 @@ def space_to_depth_convolution(images: Tensor, weight: Tensor, bias: Tensor) -> 
     height, width = (side - side % POOL for side in images.shape[2:])
     blocks = pixel_unshuffle(images[:, :, :height, :width], POOL)  # (N, 4 C, H / 2, W / 2)
     shifted = [pad(weight, (right, 1 - right, lower, 1 - lower)) for lower in range(POOL) for right in range(POOL)]
-    kernels = torch.cat(shifted).view(
-        POOL**2 * maps, channels, POOL, POOL, POOL, POOL
-    )  # rows, columns of 4×4 in halves
+    # a kernel of 4×4 numbers: which half and which place in it, for rows, then for columns
+    kernels = torch.cat(shifted).view(POOL**2 * maps, channels, POOL, POOL, POOL, POOL)
     kernels = kernels.permute(0, 1, 3, 5, 2, 4).reshape(POOL**2 * maps, POOL**2 * channels, POOL, POOL)
     outputs = conv2d(blocks, kernels, bias.repeat(POOL**2))  # (N, 4 D, h, w)
     windows = outputs.unflatten(1, (POOL, POOL, maps))  # type: ignore[no-untyped-call]
@@ -206,7 +199,7 @@ def space_to_depth_convolution(images: Tensor, weight: Tensor, bias: Tensor) -> 
 
 
 def max_pool(maps: Tensor) -> Tensor:
-    """Return 2×2 max-pooling whose gradient keeps one byte a window, by elementwise steps that a compiler fuses.
+    """Return 2×2 max-pooling in elementwise steps that a compiler fuses; for the gradient it keeps one byte a window.
 
     Args:
         maps: float `(N, D, H, W)`. A last row or column that fills no window is left out.

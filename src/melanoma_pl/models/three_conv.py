@@ -11,7 +11,6 @@ from melanoma_pl.models.pooled_convolution import (
     POOL,
     max_pool,
     pooled_convolution,
-    predicted_maxima,
     space_to_depth_convolution,
 )
 from melanoma_pl.specs import TARGET, name_of
@@ -152,7 +151,7 @@ class ThreeConvNet(nn.Module):
         return torch.relu(max_pool(self.conv_3(features)))
 
     def _can_predict_fused(self, images: Tensor) -> bool:
-        """Tell whether each block may be computed in one step: with the bits of the layers, and nobody misses them.
+        """Tell whether each block may be predicted by `pooled_convolution`, with the bits of its layers.
 
         PyTorch computes a single small image, and other memory formats, otherwise than oneDNN. The ReLU of the step
         would hide NaN, so no weight may be NaN and no number on the way may overflow.
@@ -196,7 +195,7 @@ def _block(features: Tensor, conv: nn.Conv2d, norm: nn.Module, pool: nn.Module, 
         return torch.relu(pool(norm(conv(features))))
     assert conv.bias is not None
     precision = _precision(features)
-    return predicted_maxima(features.to(precision), conv.weight.to(precision), conv.bias.to(precision))
+    return pooled_convolution(features.to(precision), conv.weight.to(precision), conv.bias.to(precision))
 
 
 def _has_hooks(*layers: nn.Module) -> bool:

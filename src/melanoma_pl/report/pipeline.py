@@ -94,8 +94,8 @@ def evaluate_trained_run(
         The figures by their tags.
     """
     checkpoint = run.checkpoint(settings.checkpoint.evaluate)
-    is_one = open_test and data.options.validate_on == "test"  # both splits are the same images
-    splits: list[Split] = [] if data.options.trains_on_all or is_one else ["validation"]
+    same_images = open_test and data.options.validate_on == "test"
+    splits: list[Split] = [] if data.options.trains_on_all or same_images else ["validation"]
     splits += ["test"] if open_test else []
     evaluated = EvaluatedRun(run, checkpoint, settings, settings)
     if not splits:
@@ -119,7 +119,7 @@ def evaluate_trained_run(
         ensemble, [replace(request, split=split, folder=run.folder / REPORT / split) for split in splits]
     )
     figures = {tag: value for report in reports for tag, value in report.figures.items()}
-    if is_one:
+    if same_images:
         figures = {tag.replace("test/", "val/", 1): value for tag, value in figures.items()} | figures
     seconds = {part: round(value, 3) for part, value in spent.items()}
     run.update(figures=figures, seconds=seconds, evaluated=checkpoint.name, finished=True, ended=now())

@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from tests.conftest import SIZE
 from torch import nn
 
@@ -35,7 +36,12 @@ def classifier(**options: object) -> MelanomaClassifier:
 
 
 def fit(
-    model: MelanomaClassifier, root: Path, epochs: int, *callbacks: pl.Callback, **options: object
+    model: MelanomaClassifier,
+    root: Path,
+    epochs: int,
+    *callbacks: pl.Callback,
+    ckpt_path: Path | None = None,
+    **options: object,
 ) -> MoleDataModule:
     data = MoleDataModule(root, preprocessing=SMALL, batch_size=8, **options)  # type: ignore[arg-type]
     trainer = pl.Trainer(
@@ -45,11 +51,11 @@ def fit(
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=bool(callbacks),
+        enable_checkpointing=any(isinstance(each, Checkpoint) for each in callbacks),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(model, data)
+    trainer.fit(model, data, ckpt_path=ckpt_path, weights_only=ckpt_path and True)
     return data
 
 
@@ -215,6 +221,26 @@ def test_sums_from_another_device_or_version_are_restored_in_the_precision_of_th
     metric = model.train_metrics["loss"]
     assert metric.mean_value.dtype == metric.weight.dtype == metric.dtype == dtype
     assert metric.weight > 0 and trainer
+
+
+def test_a_training_that_goes_on_in_the_same_process_counts_each_step_once(image_folder: Path, tmp_path: Path) -> None:
+    class Stop(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *arguments: object) -> None:
+            if trainer.global_step == 2:
+                trainer.save_checkpoint(tmp_path / "two.ckpt")
+            if trainer.global_step == 3:
+                raise RuntimeError("stopped")
+
+    model = classifier()
+    first = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(RuntimeError, match="stopped"):
+        fit(model, image_folder, 1, Stop())
+    fit(model, image_folder, 1, ckpt_path=tmp_path / "two.ckpt")
+    whole = classifier()
+    whole.load_state_dict(first)
+    fit(whole, image_folder, 1)
+    found, expected = (each.trainer.callback_metrics for each in (model, whole))
+    assert found["train/loss"] == expected["train/loss"] and found["train/accuracy"] == expected["train/accuracy"]
 
 
 def test_a_trained_network_can_be_moved_to_a_device_without_float64(image_folder: Path) -> None:

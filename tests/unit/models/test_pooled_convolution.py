@@ -1,6 +1,7 @@
 """One step of back-propagation for convolution, pooling and ReLU, against PyTorch's three."""
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from melanoma_pl.models.pooled_convolution import (
     _unpool,
     max_pool,
     pooled_convolution,
-    predicted_maxima,
     space_to_depth_convolution,
 )
 
@@ -162,10 +162,11 @@ def test_space_to_depth_trains_the_same_on_a_gpu() -> None:
         torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-12)
 
 
-def test_only_training_without_normalisation_is_fused() -> None:
-    network = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22, convolutions="fused")
+@pytest.mark.parametrize("convolutions", ["fused", "space_to_depth"])
+def test_only_training_without_normalisation_is_fused(convolutions: Any) -> None:
+    network = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22, convolutions=convolutions)
     ran: list[str] = []
-    network.conv_3.register_forward_hook(lambda *arguments: ran.append("layer"))
+    network.conv_1.register_forward_hook(lambda *arguments: ran.append("layer"))
     images = torch.rand(2, 3, 22, 22)
     network(images)
     with torch.autocast("cpu", torch.bfloat16):
@@ -173,7 +174,7 @@ def test_only_training_without_normalisation_is_fused() -> None:
     assert ran == []
     network.eval()(images)  # heat maps and features hang on the layers
     assert ran == ["layer"]
-    normalised = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22, convolutions="fused", batch_norm=True)
+    normalised = ThreeConvNet(channels=(4, 4, 4), hidden=4, image_size=22, convolutions=convolutions, batch_norm=True)
     normalised.norm_3.register_forward_hook(lambda *arguments: ran.append("normalised"))
     normalised(images)
     assert ran == ["layer", "normalised"]
@@ -199,9 +200,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def noted(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         blocks.append(len(weight))
-        return predicted_maxima(images, weight, bias)
+        return pooled_convolution(images, weight, bias)
 
-    monkeypatch.setattr(three_conv, "predicted_maxima", noted)
+    monkeypatch.setattr(three_conv, "pooled_convolution", noted)
     return blocks
 
 
