@@ -155,12 +155,22 @@ def draft(image: Image.Image, side: int) -> None:
     image.draft("RGB", (2 * side, 2 * side))
 
 
-def read_all(read: Callable[[Source], T], sources: Sequence[Source], title: str) -> Iterator[T]:
-    """Read images on all cores, in the order of `sources`, with `Progress`, a bounded number ahead."""
+def read_all(read: Callable[[Source], T], sources: Sequence[Source], title: str, at_once: int = 1) -> Iterator[T]:
+    """Read images on all cores, in the order of `sources`, with `Progress`, a bounded number ahead.
+
+    Args:
+        read: Reads one image.
+        sources: What to read.
+        title: Name of the work in the progress bar.
+        at_once: Images that a thread takes at a time, where a single one takes no longer than handing it over.
+    """
+    groups = [sources[first : first + at_once] for first in range(0, len(sources), at_once)]
     with pillow_warnings.ignored(), Progress(len(sources), title) as progress:
-        for answer in in_order(read, sources, ThreadPoolExecutor(THREADS), 16 * THREADS):
-            progress.advance()
-            yield answer
+        for answers in in_order(
+            lambda group: list(map(read, group)), groups, ThreadPoolExecutor(THREADS), 16 * THREADS
+        ):
+            progress.advance(len(answers))
+            yield from answers
 
 
 def in_order(

@@ -194,6 +194,10 @@ class MoleDataModule(pl.LightningDataModule):
             self._loaded[folder] = load_images(images, self.preprocessing, options.on_broken, *cache)
         return self._loaded[folder]
 
+    def loaded(self, folder: str) -> LoadedImages | None:
+        """Return the decoded images of `train` or `test` if `load` was called; None otherwise."""
+        return self._loaded.get(folder)
+
     def split(self, name: str) -> ImageBatches:
         """Return the split `train`, `validation` or `test`."""
         if name == "test" or (name == "validation" and self.options.validate_on == "test"):

@@ -2,21 +2,25 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from PIL import Image
 from tests.unit.conftest import member
 
+from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.evaluation import RankedImages, auroc
 from melanoma_pl.evaluation.intervals import Estimate
 from melanoma_pl.evaluation.resampling import TOO_FEW
-from melanoma_pl.image_files import read_file
 from melanoma_pl.inference.ensemble import Member, assemble
+from melanoma_pl.preprocessing import Preprocessing
 from melanoma_pl.report import shortcuts
-from melanoma_pl.report.shortcuts import few_of, find_shortcuts, trivial_scores, verdict_of
+from melanoma_pl.report.shortcuts import few_of, find_shortcuts, mean_colours, trivial_scores, verdict_of
 
 
 def images(folder: Path, colours: list[int], qualities: list[int], first: int = 0) -> LabelledImages:
@@ -32,14 +36,20 @@ def images(folder: Path, colours: list[int], qualities: list[int], first: int = 
     return LabelledImages(folder, tuple(names), labels, ("",) * len(names))
 
 
+def scores_of(training: LabelledImages, evaluated: LabelledImages) -> dict[str, NDArray[np.float64]]:
+    """Return the probabilities of the trivial models, from files that are decoded now."""
+    colours = [mean_colours(images, Preprocessing(32), None) for images in (training, evaluated)]
+    return trivial_scores(training, evaluated, np.concatenate(colours))
+
+
 def test_what_reveals_the_label_is_found(tmp_path: Path) -> None:
     """Once malignant images are redder, once they are compressed more."""
     training = images(tmp_path / "train", [60, 120] * 60, [90] * 120)
     evaluated = images(tmp_path / "test", [60, 120] * 20, [90] * 40, first=500)
-    assert auroc(trivial_scores(training, evaluated)["mean colour"], evaluated.targets) == 1
+    assert auroc(scores_of(training, evaluated)["mean colour"], evaluated.targets) == 1
     training = images(tmp_path / "packed", [90] * 120, [90, 60] * 60)
     evaluated = images(tmp_path / "packed test", [90] * 40, [90, 60] * 20, first=500)
-    assert auroc(trivial_scores(training, evaluated)["file facts"], evaluated.targets) == 1
+    assert auroc(scores_of(training, evaluated)["file facts"], evaluated.targets) == 1
 
 
 def test_a_file_that_cannot_be_read_has_probability_one_half(tmp_path: Path) -> None:
@@ -47,23 +57,29 @@ def test_a_file_that_cannot_be_read_has_probability_one_half(tmp_path: Path) -> 
     evaluated = images(tmp_path / "test", [60, 120] * 5, [90] * 10)
     (evaluated.files[3]).write_bytes(b"no image")
     (training.files[0]).write_bytes(b"no image")
-    scores = trivial_scores(training, evaluated)["mean colour"]
+    scores = scores_of(training, evaluated)["mean colour"]
     assert scores[3] == 0.5
     assert auroc(np.delete(scores, 3), np.delete(evaluated.targets, 3)) == 1
 
 
-def test_files_are_read_once_for_several_splits_and_again_once_they_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    training, evaluated = images(tmp_path, [60, 120] * 6, [90] * 12), images(tmp_path, [60, 120], [90] * 2, first=20)
-    first = trivial_scores(training, evaluated)
-    read: list[Path] = []
-    monkeypatch.setattr(shortcuts, "read_file", lambda path: read.append(path) or read_file(path))
-    again = trivial_scores(training, evaluated)
-    assert all(np.array_equal(again[name], scores) for name, scores in first.items()) and not read
-    images(tmp_path, [250], [70], first=20)
-    trivial_scores(training, evaluated)
-    assert read == [tmp_path / "20.jpg"]
+@pytest.mark.parametrize("cache_fraction", [0.5, 0])
+def test_colours_are_the_same_however_the_images_were_decoded(image_folder: Path, cache_fraction: float) -> None:
+    data = MoleDataModule(image_folder, preprocessing=Preprocessing(16), cache_fraction=cache_fraction)
+    every, few = data.list_split("train"), data.list_split("train").take([5, 2, 7])
+    assert data.loaded("train") is None
+    loaded = data.load("train")
+    expected = loaded.pixels(torch.tensor([5, 2, 7])).double().mean(dim=(2, 3)).numpy()
+    np.testing.assert_array_equal(mean_colours(few, data.preprocessing, data.loaded("train")), expected)
+    np.testing.assert_array_equal(mean_colours(few, data.preprocessing, None), expected)
+    other = replace(loaded, images=every.take([0, 1]))
+    np.testing.assert_array_equal(mean_colours(few, data.preprocessing, other), expected)
+
+
+def test_colours_of_loaded_images_need_no_file(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = MoleDataModule(image_folder, preprocessing=Preprocessing(16))
+    loaded = data.load("train")
+    monkeypatch.setattr(shortcuts, "decode_images", None)
+    assert mean_colours(loaded.images, data.preprocessing, loaded).shape == (len(loaded.images), 3)
 
 
 def test_the_four_are_compared_with_the_network_itself(members: list[Member]) -> None:

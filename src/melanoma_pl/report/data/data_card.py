@@ -52,7 +52,7 @@ def data_card(listing: LabelledImages, rows: Rows | None = None, audit: Mapping[
     """
     used = audit if audit is not None and is_of(audit, listing) else None
     shown = listing.without(used["left_out"]) if used else listing
-    counts = used["inventory"] if used else inventory(shown, list(read_all(_read, shown.files, "reading sizes")))
+    counts = used["inventory"] if used else inventory(shown, list(read_all(_read, shown.files, "reading sizes", 32)))
     per_split = counts["per_split"]
     if set(per_split) != {"all"}:  # beside real splits, "all" holds the images that are in none of them
         per_split = {NO_SPLIT if name == "all" else name: own for name, own in per_split.items()}
