@@ -220,6 +220,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return upright.convert("RGB")
 
 
+def to_array(
+    image: Image.Image, side: int, resample: Image.Resampling = Image.Resampling.BILINEAR
+) -> NDArray[np.uint8]:
+    """Return the pixels of an image of any mode and size, resized to a square: uint8 `(S, S, 3)` in sRGB."""
+    resized = to_rgb(image)
+    if resized.size != (side, side):
+        resized = resized.resize((side, side), resample)
+    return np.array(resized)
+
+
 def _turned(image: Image.Image) -> Image.Image:
     # Pillow's function would copy an image that is already upright
     return image if image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT else ImageOps.exif_transpose(image)

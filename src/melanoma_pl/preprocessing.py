@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from melanoma_pl.image_files import to_rgb
+from melanoma_pl.image_files import to_array
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -82,11 +82,7 @@ class Preprocessing:
         Returns:
             uint8 `(3, S, S)` in RGB order, a view of channels-last memory. The cache holds these pixels.
         """
-        side = (self.image_size, self.image_size)
-        resized = to_rgb(image)
-        if resized.size != side:
-            resized = resized.resize(side, FILTERS[self.interpolation])
-        pixels = np.array(resized)
+        pixels = to_array(image, self.image_size, FILTERS[self.interpolation])
         if self.colour_constancy == "shades_of_gray":
             pixels = shades_of_gray(pixels)
         return torch.from_numpy(pixels).permute(2, 0, 1)

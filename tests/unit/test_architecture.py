@@ -33,7 +33,7 @@ WITHOUT_A_MODULE = {  # tests of a whole package
     "foundations/test_foundations_plots",
     "report/figures/test_figures",
 }
-MOST_AT_THE_ROOT, MOST_IN_A_FOLDER, MOST_IN_ALL, MOST_CODE_LINES = 11, 16, 164, 20_200
+MOST_AT_THE_ROOT, MOST_IN_A_FOLDER, MOST_IN_ALL, MOST_CODE_LINES = 11, 16, 165, 20_300
 OPENINGS = ("What", "How", "Whether", "Of", "Where", "That")
 
 FILES = sorted(SOURCE.rglob("*.py"))

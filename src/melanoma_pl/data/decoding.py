@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from melanoma_pl.data.cache.early_images import early_images
 from melanoma_pl.data.labelled_images import LabelledImages
 from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_all, read_file
 from melanoma_pl.preprocessing import Preprocessing
@@ -80,5 +81,12 @@ def decode_images(
 
 def decode_each(images: LabelledImages, preprocessing: Preprocessing, title: str) -> Iterator[tuple[str, Decoded]]:
     """Yield the path and the decoded file of every image, in order, as `decode_images` reads them."""
-    decoded = read_all(lambda path: decode_file(path, preprocessing), images.files, f"reading {title}")
-    return zip(images.paths, decoded, strict=True)
+    is_plain = (preprocessing.interpolation, preprocessing.colour_constancy) == ("bilinear", "none")
+    early = early_images(preprocessing.image_size) if is_plain else None
+
+    def decode(file: Path) -> Decoded:
+        if early is None or (found := early.find(file)) is None:
+            return decode_file(file, preprocessing)
+        return Decoded(torch.from_numpy(found[0]).permute(2, 0, 1), found[1])
+
+    return zip(images.paths, read_all(decode, images.files, f"reading {title}"), strict=True)

@@ -37,6 +37,7 @@ from melanoma_pl.config.instantiate import (
 from melanoma_pl.config.processes import is_main_process, is_srun, is_torchrun, meeting
 from melanoma_pl.config.schema import DataSettings, TrainSettings
 from melanoma_pl.data.audit.audit_record import audit_warning
+from melanoma_pl.data.cache.early_images import end_early
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.data.metadata import METADATA_FILE
 from melanoma_pl.errors import UserError, quiet_threads
@@ -177,6 +178,7 @@ def train(
         data.setup("fit")
         if open_test:
             data.load("test")  # broken images are reported now, not after hours of training
+        end_early()
     splits = ("train", "validation", "test") if open_test else ("train", "validation")
     _check_batches(settings, data.epoch_length)
     loaded = {name: data.load(name).fingerprint() for name in (("train", "test") if open_test else ("train",))}
