@@ -124,7 +124,8 @@ def evaluation_settings(
 def _evaluate(settings: EvaluateSettings, command: str) -> "Report":
     request = make_request(settings, command)
     # PyTorch takes seconds to import: only once all else is right
-    with heavy_imports():
+    first = request.runs[0]
+    with heavy_imports(first.own, first.evaluated.data == first.own.data and request.split == "test"):
         from melanoma_pl.inference.hardware import choose_accelerator, keep_freed_memory
         from melanoma_pl.report.pipeline import evaluate
 

@@ -61,7 +61,6 @@ from melanoma_pl.config.resume import (
 from melanoma_pl.config.schema import TrainSettings, with_texts
 from melanoma_pl.config.search import Outcome, pruning
 from melanoma_pl.config.sweep_folder import ARGUMENTS, SweepError, continued_arguments, recorded_overrides
-from melanoma_pl.data.cache.early_images import begin_early
 from melanoma_pl.data.options import check_image_paths
 from melanoma_pl.errors import RunStopped, UserError, find_stop
 from melanoma_pl.files import NO_SPACE
@@ -286,9 +285,8 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
         if is_main_process():
             run.write(record)
             write_hydra_files(config, run)
-        if not is_sweep:
-            read_early(settings)
-        with app.heavy_imports():  # PyTorch and Lightning take seconds: only once all else is right
+        opens_test = settings.data.validate_on == "test" or (settings.test and not is_sweep)
+        with app.heavy_imports(settings, opens_test):  # PyTorch and Lightning take seconds: only once all else is right
             from melanoma_pl.training.fit import train
 
         is_hopeless = pruning(HydraConfig.get()) if is_sweep else None
@@ -312,16 +310,6 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
     except RunStopped as stop:
         tell_stop(stop, run)
         raise
-
-
-def read_early(settings: TrainSettings) -> None:
-    """Begin to decode the images while PyTorch and Lightning are imported, if it is known how."""
-    data = settings.data
-    is_plain = data.normalisation != "backbone" and data.colour_constancy == "none"
-    source = data.root if data.table is None else data.table
-    if source is not None and data.synthetic is None and is_plain and settings.trainer.processes == 1:
-        opens_test = settings.test or data.validate_on == "test"
-        begin_early(source, data, data.image_size, ("train", "test") if opens_test else ("train",))
 
 
 def compare_settings(record: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra import main
 from hydra.core.hydra_config import HydraConfig
@@ -35,6 +35,9 @@ from melanoma_pl.errors import STOPPING, RunStopped, UserError, find_stop, quiet
 from melanoma_pl.files import NO_SPACE
 from melanoma_pl.machine_limits import limit_threads
 from melanoma_pl.messages import DESTINATION, Progress, readable, timed
+
+if TYPE_CHECKING:
+    from melanoma_pl.config.schema import TrainSettings
 
 OK, FAILED, MISUSED = 0, 1, 2  # exit codes
 WRONG_PATH = (
@@ -109,12 +112,19 @@ def wants_help(arguments: Iterable[str]) -> bool:
 
 
 @contextmanager
-def heavy_imports() -> Iterator[None]:
-    """Import PyTorch and Lightning without collecting garbage; later collections leave their million objects out."""
+def heavy_imports(settings: "TrainSettings | None" = None, with_test: bool = True) -> Iterator[None]:
+    """Import PyTorch and Lightning without collecting garbage; later collections leave their million objects out.
+
+    Args:
+        settings: Those of a training, whose images are decoded meanwhile if it is already known how.
+        with_test: Whether its test images will be needed, too.
+    """
     with timed("imports"):
         if "torch" in sys.modules:
             yield
             return
+        if settings is not None:
+            _read_early(settings, with_test)
         gc.disable()
         try:
             yield
@@ -122,6 +132,16 @@ def heavy_imports() -> Iterator[None]:
             gc.freeze()
             atexit.register(gc.unfreeze)  # some libraries complain of objects that are left at the end
             gc.enable()
+
+
+def _read_early(settings: "TrainSettings", with_test: bool) -> None:
+    data = settings.data
+    source = data.root if data.table is None else data.table
+    is_known = data.normalisation != "backbone" and data.colour_constancy == "none"
+    if source is not None and data.synthetic is None and is_known and settings.trainer.processes == 1:
+        from melanoma_pl.data.cache.early_images import begin_early  # not for commands that read no dataset
+
+        begin_early(source, data, data.image_size, ("train", "test") if with_test else ("train",))
 
 
 def end_process(code: int) -> NoReturn:

@@ -14,6 +14,7 @@ import torch
 
 from melanoma_pl.config.instantiate import draw_synthetic_images, make_data
 from melanoma_pl.config.schema import TrainSettings
+from melanoma_pl.data.cache.early_images import end_early
 from melanoma_pl.data.datamodule import MoleDataModule
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import intervals_of, summarise
@@ -74,7 +75,9 @@ def evaluate(request: EvaluationRequest, accelerator: Accelerator) -> Report:
     members = [open_member(each, request, accelerator) for each in request.runs]
     ensemble = assemble(members, request.views, request.combine)
     _add_extras(ensemble, request)
-    return write_reports(ensemble, [request])[0]
+    (report,) = write_reports(ensemble, [request])
+    end_early()
+    return report
 
 
 def evaluate_trained_run(
