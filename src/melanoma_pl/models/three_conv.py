@@ -1,6 +1,7 @@
 """The original's network: three convolutions and two dense layers."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, Literal
 
 import torch
@@ -18,7 +19,8 @@ from melanoma_pl.specs import TARGET, name_of
 KERNEL = 3
 CONVOLUTIONS = ("layers", "fused", "products")  # of which a CPU may choose
 SPACE_TO_DEPTH = "space_to_depth"
-IMAGES_AT_ONCE = 16  # in a block of products: the maps between two layers then stay in the CPU's cache
+IMAGES_AT_ONCE = 16  # of products: the maps between two layers then stay in the CPU's cache
+BYTES_AT_ONCE = 3_200_000  # of the largest maps, for each thread, otherwise: one image of 224×224 in 32 bits
 HALF = (torch.bfloat16, torch.float16)
 LARGEST = 1e37  # numbers below it stay finite, however they are rounded
 
@@ -37,8 +39,8 @@ class ThreeConvNet(nn.Module):
         batch_norm: Whether each convolution is followed by batch normalisation (Ioffe and Szegedy, ICML 2015) during
             training; `folded` gives the plain network of the same function.
         convolutions: How training on a CPU computes them, with the same function up to rounding: `layers`, one after
-            another; `fused`, each with its pooling as one `pooled_convolution`; `products`, that for 16 images at a
-            time, with the kernel's gradient by matrix products (in 32 bits only, else `fused`). Which is fastest
+            another; `fused`, each with its pooling as one `pooled_convolution`, a few images at a time; `products`,
+            that with the kernel's gradient by matrix products (in 32 bits only, else `fused`). Which is fastest
             depends on the processor. On a GPU or compiled, a network computes layers instead. `space_to_depth` is for
             a compiled network on a GPU: the first convolution over blocks of 2×2 pixels, and poolings that a compiler
             fuses with what is around them. With batch normalisation, a network computes layers.
@@ -108,12 +110,9 @@ class ThreeConvNet(nn.Module):
         if self.convolutions == SPACE_TO_DEPTH and self.training and not self.spec["batch_norm"]:
             features = self._from_blocks(images)
         elif self.convolutions != "layers" and self.training and self._can_fuse(images):
-            features = self._pooled_convolutions(images)
+            features = self._pooled_convolutions(images, [self.conv_1, self.conv_2, self.conv_3])
         else:
-            fuses = self._can_predict_fused(images)
-            features = _block(images, self.conv_1, self.norm_1, self.pool_1, fuses)  # (N, 16, 111, 111)
-            features = _block(features, self.conv_2, self.norm_2, self.pool_2, fuses)  # (N, 64, 54, 54)
-            features = _block(features, self.conv_3, self.norm_3, self.pool_3, fuses)  # (N, 64, 26, 26)
+            features = self._blocks(images)
         hidden = torch.relu(self.dense_1(self.flatten(features)))  # (N, 100)
         logits: Tensor = self.dense_2(self.dropout(hidden))
         return logits
@@ -169,33 +168,49 @@ class ThreeConvNet(nn.Module):
             largest = largest * sums.max() + layer.bias.abs().max()
         return bool(largest < LARGEST)
 
-    def _pooled_convolutions(self, images: Tensor) -> Tensor:
-        """Return float `(N, C, s, s)`, the features before the dense layers, in the precision of autocast."""
+    def _blocks(self, images: Tensor) -> Tensor:
+        """Return float `(N, C, s, s)`, the features before the dense layers, those of prediction with fewer passes.
+
+        Layers whose output a hook waits for, and all after them, are computed one by one.
+        """
+        blocks = [
+            (self.conv_1, self.norm_1, self.pool_1),  # (N, 16, 111, 111) of images of 224×224
+            (self.conv_2, self.norm_2, self.pool_2),  # (N, 64, 54, 54)
+            (self.conv_3, self.norm_3, self.pool_3),  # (N, 64, 26, 26)
+        ]
+        fused = list(takewhile(lambda block: not _has_hooks(*block), blocks)) if self._can_predict_fused(images) else []
+        features = self._pooled_convolutions(images, [conv for conv, _, _ in fused]) if fused else images
+        for conv, norm, pool in blocks[len(fused) :]:
+            # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
+            features = torch.relu(pool(norm(conv(features))))
+        return features
+
+    def _pooled_convolutions(self, images: Tensor, layers: Sequence[nn.Conv2d]) -> Tensor:
+        """Return the pooled and rectified maps of the last of some layers, in the precision of autocast.
+
+        A few images at a time pass through all layers: their maps stay in the cache until they are pooled.
+        """
         precision = _precision(images)
-        by_products = self.convolutions == "products" and precision not in HALF
-        layers = (self.conv_1, self.conv_2, self.conv_3)
+        by_products = self.training and self.convolutions == "products" and precision not in HALF
         weights = [(layer.weight.to(precision), layer.bias.to(precision)) for layer in layers]  # type: ignore[union-attr]
-        blocks = []
-        for block in torch.split(images.to(precision), IMAGES_AT_ONCE if by_products else len(images)):
+        parts = []
+        at_once = IMAGES_AT_ONCE if by_products else self._images_at_once(images, precision)
+        for part in torch.tensor_split(images.to(precision), max(1, len(images) // at_once)):
             for weight, bias in weights:
-                block = pooled_convolution(block, weight, bias, by_products)
-            blocks.append(block)
-        return torch.cat(blocks)
+                part = pooled_convolution(part, weight, bias, by_products)
+            parts.append(part)
+        return torch.cat(parts)
+
+    def _images_at_once(self, images: Tensor, precision: torch.dtype) -> int:
+        """Return how many images all threads work on; at least 2, since a single one is computed in another way."""
+        height, width = (side - KERNEL + 1 for side in images.shape[2:])
+        largest = self.conv_1.out_channels * height * width * precision.itemsize
+        return max(2, torch.get_num_threads() * round(BYTES_AT_ONCE / largest))
 
 
 def _precision(images: Tensor) -> torch.dtype:
     """Return the type that convolutions of images on a CPU compute in."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
-
-
-def _block(features: Tensor, conv: nn.Conv2d, norm: nn.Module, pool: nn.Module, is_fused: bool) -> Tensor:
-    """Return `relu(pool(norm(conv(features))))`, in one step if wanted and if no hook waits for a layer's output."""
-    if not is_fused or _has_hooks(conv, norm, pool):
-        # ReLU after the pooling: the two commute, and it then runs on a quarter of the numbers
-        return torch.relu(pool(norm(conv(features))))
-    assert conv.bias is not None
-    precision = _precision(features)
-    return pooled_convolution(features.to(precision), conv.weight.to(precision), conv.bias.to(precision))
 
 
 def _has_hooks(*layers: nn.Module) -> bool:

@@ -86,10 +86,14 @@ def test_values_have_the_bits_of_the_layers(precision: torch.dtype) -> None:
     assert torch.equal(pooled_convolution(images, weight, bias), three_layers(images, weight, bias))
 
 
+@pytest.mark.parametrize("bytes_at_once", [1, three_conv.BYTES_AT_ONCE])
 @pytest.mark.parametrize("side", [40, 41])
 @pytest.mark.parametrize("convolutions", ["fused", "products", "space_to_depth"])
-def test_network_trains_the_same_up_to_rounding(convolutions: str, side: int) -> None:
+def test_network_trains_the_same_up_to_rounding(
+    convolutions: str, side: int, bytes_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
+    monkeypatch.setattr(three_conv, "BYTES_AT_ONCE", bytes_at_once)
     network = ThreeConvNet(channels=(16, 16, 20), hidden=10, image_size=side).double()
     images = torch.rand(37, 3, side, side, dtype=torch.float64)  # two blocks and a rest
     expected = gradients(network, images)
@@ -198,8 +202,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that receives the output channels of each block that is predicted in one step."""
     blocks: list[int] = []
 
-    def noted(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def noted(images: Tensor, weight: Tensor, bias: Tensor, by_products: bool) -> Tensor:
         blocks.append(len(weight))
+        assert len(images) > 1 and not by_products
         return pooled_convolution(images, weight, bias)
 
     monkeypatch.setattr(three_conv, "pooled_convolution", noted)
@@ -225,6 +230,28 @@ def test_prediction_in_one_step_has_the_bits_of_the_layers(
             tapped_logits = network(images)
     assert blocks[6:] == [5, 6], "the last convolution is computed for the features"
     assert torch.equal(tapped_logits, expected_of_all) and collected[0].shape == (6, 14)
+
+
+@pytest.mark.parametrize("is_bf16", [False, True])
+@pytest.mark.parametrize("count", [2, 3, 7, 16])
+def test_a_few_images_at_a_time_have_the_bits_of_all(
+    count: int, is_bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(count)
+    blocks = watch(monkeypatch)
+    monkeypatch.setattr(three_conv, "BYTES_AT_ONCE", 1)
+    network = ThreeConvNet((5, 6, 7), hidden=8, image_size=46).eval()
+    images = torch.rand(count, 3, 46, 46).to(memory_format=torch.channels_last)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+        assert torch.equal(network(images), without_fusion(network, images))
+    assert blocks == [5, 6, 7] * (count // 2)
+
+
+def test_larger_images_are_fewer_at_a_time() -> None:
+    network = ThreeConvNet()
+    for side, precision, count in ((224, torch.float32, 1), (224, torch.bfloat16, 2), (112, torch.float32, 4)):
+        at_once = network._images_at_once(torch.empty(128, 3, side, side), precision)
+        assert at_once == max(2, count * torch.get_num_threads())
 
 
 def test_prediction_is_only_fused_where_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
