@@ -285,8 +285,10 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
         if is_main_process():
             run.write(record)
             write_hydra_files(config, run)
-        opens_test = settings.data.validate_on == "test" or (settings.test and not is_sweep)
-        with app.heavy_imports(settings, opens_test):  # PyTorch and Lightning take seconds: only once all else is right
+        opens_test = settings.test or settings.data.validate_on == "test"
+        with app.heavy_imports(
+            None if is_sweep else settings, opens_test
+        ):  # PyTorch and Lightning take seconds: only once all else is right
             from melanoma_pl.training.fit import train
 
         is_hopeless = pruning(HydraConfig.get()) if is_sweep else None

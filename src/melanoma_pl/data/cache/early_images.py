@@ -44,7 +44,7 @@ class EarlyImages:
 
     def __init__(self, source: Path, options: DataOptions, image_size: int, folders: Iterable[str]) -> None:
         self.image_size = image_size
-        count = int(min(MOST_BYTES, MOST_OF_MEMORY * usable_memory()) // (3 * image_size**2))
+        count = max(1, int(min(MOST_BYTES, MOST_OF_MEMORY * usable_memory()) // (3 * image_size**2)))
         shape = (count, image_size, image_size, 3)
         self._pixels = np.frombuffer(mmap.mmap(-1, count * 3 * image_size**2), np.uint8).reshape(shape)
         self._records = np.frombuffer(mmap.mmap(-1, count * RECORD.itemsize), RECORD)

@@ -58,6 +58,8 @@ def test_what_does_not_fit_and_a_missing_folder_are_left_out(
         False
     ] * 35
     assert not finished(tmp_path, "train")._places
+    monkeypatch.setattr("melanoma_pl.data.cache.early_images.MOST_BYTES", 0)
+    assert len(finished(image_folder, "train")._places) == 1
 
 
 def test_stopped_at_once_it_knows_only_whole_images(image_folder: Path) -> None:
