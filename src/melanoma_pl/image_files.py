@@ -25,6 +25,9 @@ from melanoma_pl.messages import Progress
 LARGEST_IMAGE = 150_000_000  # pixels: more than common cameras take, fewer than Pillow itself refuses
 LARGEST_FILE = 2_000_000_000  # bytes: more than that many pixels take without compression
 THREADS = usable_cores()
+AT_ONCE = (
+    32  # files of which only the header is read: a thread takes so many, as handing over one takes longer than that
+)
 
 ORIENTATION, UPRIGHT = ExifTags.Base.Orientation, 1
 WHITE = (255, 255, 255)
@@ -162,7 +165,7 @@ def read_all(read: Callable[[Source], T], sources: Sequence[Source], title: str,
         read: Reads one image.
         sources: What to read.
         title: Name of the work in the progress bar.
-        at_once: Images that a thread takes at a time, where a single one takes no longer than handing it over.
+        at_once: Images that a thread takes at a time, such as `AT_ONCE` where each takes far less than a millisecond.
     """
     groups = [sources[first : first + at_once] for first in range(0, len(sources), at_once)]
     with pillow_warnings.ignored(), Progress(len(sources), title) as progress:

@@ -286,9 +286,8 @@ def run_training(config: DictConfig, run: Run, is_sweep: bool, resumption: Resum
             run.write(record)
             write_hydra_files(config, run)
         opens_test = settings.test or settings.data.validate_on == "test"
-        with app.heavy_imports(
-            None if is_sweep else settings, opens_test
-        ):  # PyTorch and Lightning take seconds: only once all else is right
+        # PyTorch and Lightning take seconds: only once all else is right
+        with app.heavy_imports(None if is_sweep else settings, opens_test):
             from melanoma_pl.training.fit import train
 
         is_hopeless = pruning(HydraConfig.get()) if is_sweep else None

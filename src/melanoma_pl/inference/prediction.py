@@ -245,8 +245,7 @@ def iterate_predictions(
         images: Files, or images in memory.
         views: As of `predict_logits`; `dihedral` uses the decision that an evaluation fitted for it, if there is one.
         on_each_core: Whether each core of a CPU may read and predict batches of its own, which is faster for many
-            images. Nothing else, such as heat maps, may then use the network until the last
-            prediction.
+            images. Nothing else, such as heat maps, may then use the network until the last prediction.
     """
     decode, of_thread = partial(_decode, preprocessing=classifier.preprocessing), _OfThread()
     compute = partial(_compute, classifier, views=views, of_thread=of_thread)

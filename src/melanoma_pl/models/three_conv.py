@@ -169,9 +169,9 @@ class ThreeConvNet(nn.Module):
         return bool(largest < LARGEST)
 
     def _blocks(self, images: Tensor) -> Tensor:
-        """Return float `(N, C, s, s)`, the features before the dense layers, those of prediction with fewer passes.
+        """Return the features before the dense layers, float `(N, C, s, s)`.
 
-        Layers whose output a hook waits for, and all after them, are computed one by one.
+        Prediction fuses the blocks before the first one that a hook looks at; the rest is computed layer by layer.
         """
         blocks = [
             (self.conv_1, self.norm_1, self.pool_1),  # (N, 16, 111, 111) of images of 224×224
@@ -202,7 +202,7 @@ class ThreeConvNet(nn.Module):
         return torch.cat(parts)
 
     def _images_at_once(self, images: Tensor, precision: torch.dtype) -> int:
-        """Return how many images all threads work on; at least 2, since a single one is computed in another way."""
+        """Return how many images pass through the blocks together: at least 2, as one may be rounded otherwise."""
         height, width = (side - KERNEL + 1 for side in images.shape[2:])
         largest = self.conv_1.out_channels * height * width * precision.itemsize
         return max(2, torch.get_num_threads() * round(BYTES_AT_ONCE / largest))

@@ -28,7 +28,7 @@ from melanoma_pl.data.metadata import read_table
 from melanoma_pl.errors import UserError
 from melanoma_pl.evaluation import Estimate, RankedImages, clustered_proportion
 from melanoma_pl.evaluation.checks import Floats
-from melanoma_pl.image_files import BrokenImageError, open_image, read_all
+from melanoma_pl.image_files import AT_ONCE, BrokenImageError, open_image, read_all
 from melanoma_pl.inference.corruptions import PERTURBATIONS, STRENGTHS, Perturbation, erase_border, erase_centre
 from melanoma_pl.inference.ensemble import Ensemble, Logits, Member
 from melanoma_pl.preprocessing import Preprocessing
@@ -37,7 +37,6 @@ from melanoma_pl.report.content import Robustness, Shortcut
 Integers = NDArray[np.int64]
 
 CHANCE = 0.5  # AUROC at chance level
-AT_ONCE = 32  # images whose colours or headers a thread looks at, which takes little time for each
 MOST_FITTED = 20_000  # training images that the models without pixels learn from: more change little, and take minutes
 MEANINGS = {
     "centre erased": (
@@ -193,7 +192,7 @@ def mean_colours(images: LabelledImages, preprocessing: Preprocessing, loaded: L
         wanted = [places[path] for path in images.paths]
         return np.array(list(read_all(lambda place: _mean(cache[place]), wanted, "looking at images", AT_ONCE)))
     means: list[Floats] = []
-    _, broken = decode_images(images, preprocessing, "training images", lambda _, pixels: means.append(_mean(pixels)))
+    _, broken = decode_images(images, preprocessing, "images", lambda _, pixels: means.append(_mean(pixels)))
     colours = np.full((len(images), 3), np.nan)
     colours[[path not in broken for path in images.paths]] = np.array(means).reshape(-1, 3)
     return colours
@@ -201,7 +200,9 @@ def mean_colours(images: LabelledImages, preprocessing: Preprocessing, loaded: L
 
 def _mean(pixels: torch.Tensor) -> Floats:
     """Return an image's mean colour, float64 `(3,)` from uint8 `(S, S, 3)`."""
-    rows = pixels.numpy().reshape(len(pixels), -1).sum(axis=0, dtype=np.uint32)  # ten times as fast as three numbers
+    rows = (
+        pixels.numpy().reshape(len(pixels), -1).sum(axis=0, dtype=np.uint32)
+    )  # loops over rows, not over three numbers
     return np.asarray(rows.reshape(-1, 3).sum(axis=0) / (pixels.shape[0] * pixels.shape[1]), dtype=np.float64)
 
 

@@ -24,7 +24,7 @@ from melanoma_pl.errors import STOPPING, UserError
 from melanoma_pl.image_files import BrokenImageError, draft, open_image, read_file, to_array
 from melanoma_pl.machine_limits import usable_cores, usable_memory
 
-MOST_BYTES, MOST_OF_MEMORY = 2**30, 0.1  # of the pixels: several times what is decoded during imports
+MOST_BYTES, MOST_OF_MEMORY = 2**30, 0.1  # of the pixels: twice what two seconds of imports leave time for
 RECORD = np.dtype([("is_whole", "?"), ("file", "S64"), ("sha256", "S64"), ("size", "i8"), ("changed", "i8")])
 
 Found = tuple[NDArray[np.uint8], str]
@@ -33,7 +33,7 @@ Found = tuple[NDArray[np.uint8], str]
 class EarlyImages:
     """Decodes the images of a dataset in a copy of this process, into memory that both share.
 
-    An image that cannot be read is left out, like those that the copy did not come to: whoever wants it reads it anew.
+    Images that cannot be read, or that there was no time or room for, are left out: whoever wants them reads them.
 
     Args:
         source: The image folder or the table.
@@ -106,9 +106,15 @@ _begun: list[EarlyImages] = []
 
 
 def begin_early(source: Path, options: DataOptions, image_size: int, folders: Iterable[str]) -> None:
-    """Begin to decode images, arguments as of `EarlyImages`, if PyTorch is yet to be imported and cores are free."""
+    """Begin to decode images, on Linux, if PyTorch is yet to be imported and there is a second core.
+
+    Args:
+        source: The image folder or the table.
+        options: Options of the data module.
+        image_size: Side of the decoded images in pixels.
+        folders: `train` and `test`, or one of them.
+    """
     if sys.platform == "linux" and usable_cores() > 1 and "torch" not in sys.modules:
-        end_early()
         with suppress(OSError):  # no memory, or no further process
             _begun.append(EarlyImages(source, options, image_size, folders))
 
@@ -122,5 +128,5 @@ def early_images(image_size: int) -> EarlyImages | None:
 
 def end_early() -> None:
     """Stop decoding early, and give the memory back."""
-    early_images(0)
-    _begun.clear()
+    while _begun:
+        _begun.pop().stop()

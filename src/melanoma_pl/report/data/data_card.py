@@ -30,7 +30,7 @@ from melanoma_pl.data.labelled_images import LabelledImages, not_read, standard_
 from melanoma_pl.data.options import CLASS_NAMES
 from melanoma_pl.errors import UserError
 from melanoma_pl.files import write_atomically
-from melanoma_pl.image_files import BrokenImageError, open_image, read_all
+from melanoma_pl.image_files import AT_ONCE, BrokenImageError, open_image, read_all
 from melanoma_pl.report.data.audit_summary import figure
 from melanoma_pl.report.markup import render_markdown
 
@@ -52,7 +52,9 @@ def data_card(listing: LabelledImages, rows: Rows | None = None, audit: Mapping[
     """
     used = audit if audit is not None and is_of(audit, listing) else None
     shown = listing.without(used["left_out"]) if used else listing
-    counts = used["inventory"] if used else inventory(shown, list(read_all(_read, shown.files, "reading sizes", 32)))
+    counts = (
+        used["inventory"] if used else inventory(shown, list(read_all(_read, shown.files, "reading sizes", AT_ONCE)))
+    )
     per_split = counts["per_split"]
     if set(per_split) != {"all"}:  # beside real splits, "all" holds the images that are in none of them
         per_split = {NO_SPLIT if name == "all" else name: own for name, own in per_split.items()}

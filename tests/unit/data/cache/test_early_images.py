@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from melanoma_pl.data.cache.early_images import EarlyImages, begin_early, early_images
 from melanoma_pl.data.decoding import decode_file
@@ -36,6 +37,15 @@ def test_every_image_is_as_if_decoded_later(image_folder: Path) -> None:
         assert found is not None and expected.pixels is not None
         np.testing.assert_array_equal(found[0], expected.pixels.permute(1, 2, 0).numpy())
         assert found[1] == expected.sha256
+
+
+def test_a_large_photo_is_as_if_decoded_later(own_image_folder: Path) -> None:
+    """Only a smaller copy of it is decoded, in both."""
+    photo = own_image_folder / "train/benign/large.jpg"
+    Image.effect_noise((900, 700), 80).convert("RGB").save(photo)
+    found, expected = finished(own_image_folder, "train").find(photo), decode_file(photo, Preprocessing(16))
+    assert found is not None and expected.pixels is not None
+    np.testing.assert_array_equal(found[0], expected.pixels.permute(1, 2, 0).numpy())
 
 
 def test_changed_broken_and_unlisted_files_are_not_found(own_image_folder: Path) -> None:
@@ -106,6 +116,29 @@ def test_a_data_module_takes_them_if_they_are_of_its_preprocessing(image_folder:
     words = [sys.executable, "-c", TRAINING, str(image_folder)]
     answer = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     assert answer.returncode == 0, answer.stderr
+
+
+COMMAND = """
+import os, sys
+from melanoma_pl.data.cache import early_images
+early_images.begin_early = lambda source, options, image_size, folders: (
+    print(source, image_size, *folders, flush=True), os._exit(7)
+)
+from melanoma_pl.train import main
+sys.argv[0] = "melanoma-train"
+main()
+"""
+
+
+@pytest.mark.parametrize(("option", "folders"), [("test=true", "train test"), ("test=false", "train")])
+def test_a_training_begins_before_it_imports_pytorch(
+    option: str, folders: str, image_folder: Path, tmp_path: Path
+) -> None:
+    words = ["data=folder", f"data.root={image_folder}", "data.image_size=24", option]
+    answer = subprocess.run(
+        [sys.executable, "-c", COMMAND, *words], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (answer.returncode, answer.stdout.splitlines()[-1]) == (7, f"{image_folder} 24 {folders}"), answer.stderr
 
 
 ENDLESS = """
